@@ -1,0 +1,251 @@
+/*
+ * reml_embed.h: run Reml programs inside a C program. (Runtime guide §1.8; contract reference §1.)
+ *
+ *     reml_embed_context_t* context = NULL;
+ *     reml_create_context("0.1.0", &context);
+ *     reml_load_module(context, source, source_length);
+ *     reml_run(context, "main");
+ *     reml_dispose_context(context);
+ *
+ * Lifetime.   A context is owned by whoever created it and lives until reml_dispose_context. What it lends (texts, borrowed
+ *             results) is valid until the next call on that context, unless a declaration says otherwise.
+ * Threads.    A context belongs to the thread that created it; from another thread every call answers WRONG_THREAD until
+ *             that thread adopts it (reml_embed_adopt). Contexts are independent of each other and run in parallel.
+ * Forks.      In a forked child, inherited contexts answer FORKED; only disposing them is possible.
+ * Misuse.     A context is an id, not an address: NULL, disposed, invented or foreign ones are refused with a status.
+ * Failure.    Every function answers a status; texts are behind reml_last_error. Out-parameters are set on failure too.
+ *             The library never exits, prints, or unwinds through the host.
+ * Audit.      Every call of the five functions but reml_last_error leaves one record (reml_audit.h).
+ *
+ * Words used everywhere:  owned, borrowed (until when), transferred (released by which call).
+ */
+#ifndef REML_EMBED_H
+#define REML_EMBED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define REML_API __declspec(dllexport)
+#elif defined(__GNUC__) || defined(__clang__)
+#define REML_API __attribute__((visibility("default")))
+#else
+#define REML_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Version of this interface. A context can be asked for by any version that is not newer and has the same major (and, for
+   major 0, the same minor). */
+#define REML_EMBED_ABI_VERSION "0.1.0"
+#define REML_EMBED_ABI_MAJOR 0
+#define REML_EMBED_ABI_MINOR 1
+#define REML_EMBED_ABI_PATCH 0
+
+/* Append-only; callers must accept values they do not know. */
+typedef enum reml_embed_status_t {
+    REML_EMBED_STATUS_OK = 0,
+    REML_EMBED_STATUS_ERROR = 1,
+    REML_EMBED_STATUS_ABI_MISMATCH = 2,
+    REML_EMBED_STATUS_UNSUPPORTED_TARGET = 3,
+    REML_EMBED_STATUS_INVALID_ARGUMENT = 4,
+    REML_EMBED_STATUS_NO_MEMORY = 5,
+    REML_EMBED_STATUS_INVALID_HANDLE = 6,    /* no such context, function or value, and never was one */
+    REML_EMBED_STATUS_WRONG_CONTEXT = 7,     /* belongs to another context */
+    REML_EMBED_STATUS_STALE = 8,             /* released, transferred or disposed before */
+    REML_EMBED_STATUS_BUSY = 9,              /* not while the context is running */
+    REML_EMBED_STATUS_WRONG_THREAD = 10,
+    REML_EMBED_STATUS_FORKED = 11,
+    REML_EMBED_STATUS_DENIED = 12,
+    REML_EMBED_STATUS_AUDIT_UNAVAILABLE = 13,
+    REML_EMBED_STATUS_PENDING = 14,
+    REML_EMBED_STATUS_LIMIT = 15
+} reml_embed_status_t;
+
+/* Opaque; encodes an id. Never dereferenced. */
+typedef struct reml_embed_context_t reml_embed_context_t;
+
+/* Text or bytes: pointer and length, not NUL-terminated unless said. */
+typedef struct reml_span_t {
+    void* data;
+    size_t length;
+} reml_span_t;
+
+/* --- the guide's five functions ------------------------------------------------------------------------- */
+
+/*
+ * Make a context for the interface version `abi_version` ("0.1.0").
+ *
+ * owned:  *out_context, until reml_dispose_context.
+ * fails:  INVALID_ARGUMENT for NULL or non-UTF-8 arguments; ABI_MISMATCH; UNSUPPORTED_TARGET (also forced by the environment
+ *         variable REML_EMBED_FORCE_UNSUPPORTED=1); NO_MEMORY; AUDIT_UNAVAILABLE when REML_EMBED_AUDIT_PATH cannot be opened.
+ *         *out_context is NULL then and the reason is behind reml_embed_last_create_error().
+ */
+REML_API reml_embed_status_t reml_create_context(const char* abi_version, reml_embed_context_t** out_context);
+
+/*
+ * Check and compile a module (UTF-8, `length` bytes, need not end in NUL) and add it to the context. Loading runs nothing.
+ * The source is copied. On failure nothing has changed; diagnostics tell all that is wrong.
+ *
+ * fails:  INVALID_ARGUMENT "source is empty"; ERROR for anything wrong in the source; BUSY while running; LIMIT, NO_MEMORY.
+ */
+REML_API reml_embed_status_t reml_load_module(reml_embed_context_t* context, const unsigned char* source, size_t length);
+
+/*
+ * Run a top-level function that needs no parameters: "main" (also for NULL), "total", "Billing.total". The empty name runs
+ * module initialisation only. The result stays in the context: see reml_embed_result_*.
+ *
+ * fails:  ERROR (nothing loaded, unknown entry point, panic), LIMIT, DENIED, AUDIT_UNAVAILABLE, NO_MEMORY. The context stays usable.
+ */
+REML_API reml_embed_status_t reml_run(reml_embed_context_t* context, const char* entrypoint);
+
+/* Free everything. Values, functions and texts of the context become stale. BUSY while it runs. */
+REML_API reml_embed_status_t reml_dispose_context(reml_embed_context_t* context);
+
+/* What went wrong in the last call. borrowed: until the next call on the context. NULL: nothing, or no such context. */
+REML_API const char* reml_last_error(const reml_embed_context_t* context);
+
+/* --- facts ------------------------------------------------------------------------------------------------ */
+
+REML_API const char* reml_embed_abi_version(void);     /* "0.1.0"; static */
+REML_API const char* reml_embed_version(void);         /* of the library; static */
+REML_API const char* reml_embed_unicode_version(void); /* of its tables; static */
+REML_API const char* reml_embed_status_label(reml_embed_status_t status); /* "ok", "abi_mismatch" …, "unknown"; static */
+/* Text of this thread's last failed create, NULL if none. borrowed: until this thread's next create. */
+REML_API const char* reml_embed_last_create_error(void);
+
+/* --- creating with options ---------------------------------------------------------------------------------- */
+
+/*
+ * Structs that may grow begin with struct_size, set by the initialiser, and flags, unknown ones of which are refused. The
+ * library copies them; a shorter struct means defaults for the rest, a longer one must be zero behind what we know.
+ */
+
+/* Like realloc with the old size given; new_size 0 frees and answers NULL. Must not call into the context. */
+typedef void* (*reml_resize_fn)(void* block, size_t old_size, size_t new_size, void* user);
+
+typedef struct reml_embed_limits_t {
+    uint32_t struct_size;
+    uint32_t flags;           /* 0 */
+    uint64_t fuel;            /* instructions per outermost run */
+    uint64_t heap_bytes;      /* all memory of the context */
+    uint64_t deadline_ms;     /* wall clock of a run; 0: none */
+    uint64_t call_depth;      /* frames */
+    uint64_t string_bytes;    /* one string or bytes value */
+    uint64_t output_bytes;    /* printed per run */
+    uint64_t source_bytes;    /* one source */
+    uint64_t nesting;         /* syntactic depth */
+    uint64_t identifier_bytes;
+    uint64_t instances;       /* of generic functions */
+    uint64_t type_depth;
+} reml_embed_limits_t;
+#define REML_EMBED_UNLIMITED UINT64_MAX
+
+REML_API void reml_embed_limits_default(reml_embed_limits_t* out_limits);   /* sets struct_size too */
+REML_API void reml_embed_limits_untrusted(reml_embed_limits_t* out_limits); /* for hostile code */
+
+typedef struct reml_embed_options_t {
+    uint32_t struct_size;
+    uint32_t flags;                     /* REML_EMBED_OPTION_… */
+    const reml_embed_limits_t* limits;  /* NULL: defaults */
+    reml_resize_fn resize;              /* NULL: the C library's allocator */
+    void* resize_user;
+    const char* audit_path;             /* NUL-terminated UTF-8; NULL: none. See reml_embed_set_audit_file for more choice */
+} reml_embed_options_t;
+enum {
+    REML_EMBED_OPTION_STRICT_TOP_LEVEL = 1,    /* top-level expression statements are errors */
+    REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE = 2, /* a match that misses a case is an error */
+    REML_EMBED_OPTION_WARNINGS_AS_ERRORS = 4,
+    REML_EMBED_OPTION_STRESS_GC = 8            /* collect at every chance: for tests */
+};
+#define REML_EMBED_OPTIONS_INIT \
+    { sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL }
+
+REML_API reml_embed_status_t reml_embed_create(const char* abi_version, const reml_embed_options_t* options,
+                                               reml_embed_context_t** out_context);
+
+/* Change the limits; takes effect with the next run or load. A nested run may only tighten them. */
+REML_API reml_embed_status_t reml_embed_set_limits(reml_embed_context_t* context, const reml_embed_limits_t* limits);
+REML_API reml_embed_status_t reml_embed_get_limits(reml_embed_context_t* context, reml_embed_limits_t* out_limits);
+
+/* Make the calling thread the owner of an idle context. */
+REML_API reml_embed_status_t reml_embed_adopt(reml_embed_context_t* context);
+
+REML_API reml_embed_status_t reml_embed_set_user(reml_embed_context_t* context, void* user);
+REML_API void* reml_embed_user(reml_embed_context_t* context); /* NULL for no such context */
+
+/* What print and println write. Without a callback output is dropped (and counted against the limit). A status other than OK ends the run. */
+typedef reml_embed_status_t (*reml_output_fn)(const char* text, size_t length, void* user);
+REML_API reml_embed_status_t reml_embed_set_output(reml_embed_context_t* context, reml_output_fn output, void* user);
+
+/* Asked every few ten thousand instructions of a run, in the running thread. Anything but OK ends the run with runtime.interrupted. */
+typedef reml_embed_status_t (*reml_poll_fn)(void* user);
+REML_API reml_embed_status_t reml_embed_set_poll(reml_embed_context_t* context, reml_poll_fn poll, void* user);
+
+/* Stop the current run with runtime.interrupted. From any thread and from signal handlers. */
+REML_API reml_embed_status_t reml_embed_interrupt(reml_embed_context_t* context);
+
+/* --- loading with a file name ---------------------------------------------------------------------------------- */
+
+typedef struct reml_embed_source_t {
+    uint32_t struct_size;
+    uint32_t flags;              /* REML_EMBED_SOURCE_… */
+    const char* text;            /* UTF-8 */
+    size_t text_length;
+    const char* file_name;       /* for diagnostics; NULL: none */
+    size_t file_name_length;
+} reml_embed_source_t;
+enum {
+    REML_EMBED_SOURCE_AMBIENT = 1,   /* its public items and extern "host" blocks are visible to later modules without `use` */
+    REML_EMBED_SOURCE_CHECK_ONLY = 2 /* diagnostics only; nothing is added */
+};
+#define REML_EMBED_SOURCE_INIT \
+    { sizeof(reml_embed_source_t), 0, NULL, 0, NULL, 0 }
+REML_API reml_embed_status_t reml_embed_load(reml_embed_context_t* context, const reml_embed_source_t* source);
+
+/* --- results and diagnostics ------------------------------------------------------------------------------------- */
+
+/* Printable (Display) form of the last result. borrowed: until the next call. Counts as one bridge call (reml_ffi_bridge.h). */
+REML_API reml_embed_status_t reml_embed_result_text(reml_embed_context_t* context, reml_span_t* out_text);
+/* Its type as Reml writes it, e.g. "List<Int>". borrowed: until the next call. */
+REML_API reml_embed_status_t reml_embed_result_type(reml_embed_context_t* context, reml_span_t* out_text);
+/* reml_kind_t of the last result, 0 when there is none. */
+REML_API int32_t reml_embed_result_kind(reml_embed_context_t* context);
+
+/* Diagnostics of the last load or run as a JSON list (LANGUAGE 9.1). borrowed: until the next load or run. */
+REML_API reml_embed_status_t reml_embed_diagnostics_json(reml_embed_context_t* context, reml_span_t* out_json);
+/* The same as a compiler prints them; colour 1: with terminal colours. borrowed: until the next load or run. */
+REML_API reml_embed_status_t reml_embed_diagnostics_text(reml_embed_context_t* context, int colour, reml_span_t* out_text);
+
+/* Names of the functions of the modules loaded last, one "Module.name signature" per line. transferred: reml_embed_free. */
+REML_API reml_embed_status_t reml_embed_functions(reml_embed_context_t* context, char** out_text, size_t* out_length);
+
+/* Readable typed IR (what 0), bytecode (1) of a loaded function, or of all with an empty name; syntax tree (2), tokens (3) of the
+   module loaded last. transferred: reml_embed_free. */
+REML_API reml_embed_status_t reml_embed_explain(reml_embed_context_t* context, int what, const char* function, char** out_text,
+                                                size_t* out_length);
+
+/* Free a buffer that this interface transferred. NULL is fine. */
+REML_API void reml_embed_free(void* buffer);
+
+/* --- memory ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct reml_embed_memory_t {
+    uint32_t struct_size;
+    uint32_t flags;
+    uint64_t live_bytes, peak_bytes;      /* all memory of the context */
+    uint64_t heap_live_objects, collections, allocations;
+    uint64_t live_handles;
+} reml_embed_memory_t;
+REML_API reml_embed_status_t reml_embed_memory(reml_embed_context_t* context, reml_embed_memory_t* out_memory);
+REML_API reml_embed_status_t reml_embed_collect(reml_embed_context_t* context); /* a whole collection now */
+/* Tests: make the allocation with this number (counted from now, first = 1) fail, then every `every`-th after it; 0: off. */
+REML_API reml_embed_status_t reml_embed_fail_allocation(reml_embed_context_t* context, uint64_t number, uint64_t every);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * emit: one function of the program and a list of type arguments → one rl_proto_t, and all that it can reach. The instance
+ * table belongs to a context.
+ */
+#ifndef RL_EMIT_H
+#define RL_EMIT_H
+
+#include "base/map.h"
+#include "code/bytecode.h"
+#include "diag/diag.h"
+
+typedef struct rl_instance {
+    rl_fn_id_t function;
+    bool as_value;              /* compiled with an (unused) env parameter, to be called through a closure */
+    uint32_t argument_first, argument_count;
+    rl_proto_t* proto;
+    bool done;
+    uint32_t depth;             /* chain of instances that asked for it: past 100 is type.instantiation.limit */
+    uint32_t next;              /* same hash */
+} rl_instance_t;
+
+typedef struct rl_compiler {
+    rl_program_t* program;      /* ground types are interned into it */
+    rl_allocator_t* allocator;
+    rl_arena_t arena;           /* protos, code, rtypes, static constants */
+    RL_VEC(rl_instance_t) instances; /* entry 0 unused */
+    RL_VEC(rl_type_t) arguments;
+    RL_VEC(uint32_t) pending;
+    rl_map_t instance_map;      /* hash → first instance */
+    rl_map_t rtype_map;         /* type → index in rtypes */
+    RL_VEC(rl_rtype_t*) rtypes;
+    uint32_t instance_limit, depth_limit;
+    /* set when something could not be compiled */
+    bool failed;
+    rl_code_t failed_code;
+    rl_fn_id_t failed_function;
+} rl_compiler_t;
+
+void rl_compiler_init(rl_compiler_t* compiler, rl_program_t* program, rl_allocator_t* allocator);
+void rl_compiler_deinit(rl_compiler_t* compiler);
+
+/* Instance of `function` for these ground type arguments and everything reachable from it, ready to run. NULL: failed
+   (type.instantiation.limit, or memory: allocator->failed). */
+rl_proto_t* rl_compile(rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value);
+/* Descriptor of a ground type; NULL when memory is short. */
+const rl_rtype_t* rl_rtype_of(rl_compiler_t* compiler, rl_type_t type);
+
+/* Check a proto: operands within tables and banks, jumps inside, stack discipline of calls. False: our own mistake; what and where go to `why`. */
+bool rl_verify(const rl_proto_t* proto, rl_buf_t* why);
+/* Readable bytecode of one proto. */
+void rl_disassemble(const rl_program_t* program, const rl_proto_t* proto, rl_buf_t* out);
+
+#endif
