@@ -83,7 +83,7 @@ enum {
  * How a log file is kept. Initialise with REML_AUDIT_FILE_OPTIONS_INIT, then set `path`. A field that is 0 means the
  * default named beside it.
  */
-typedef struct reml_audit_file_options {
+typedef struct reml_audit_file_options_t {
     uint32_t struct_size;       /* sizeof(reml_audit_file_options_t) of the caller's header */
     uint32_t flags;             /* 0 */
     const char* path;           /* NUL-terminated; its directory must exist */
@@ -171,7 +171,7 @@ enum {
 };
 
 /* Filled by reml_audit_verify. Initialise with REML_AUDIT_REPORT_INIT. */
-typedef struct reml_audit_report {
+typedef struct reml_audit_report_t {
     uint32_t struct_size; /* in: sizeof(reml_audit_report_t) of the caller; out: bytes that were filled */
     int32_t verdict;      /* REML_AUDIT_VERDICT_… */
     uint64_t record;      /* BROKEN: number of the first bad record in this file, from 1; else 0 */

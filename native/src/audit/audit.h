@@ -69,6 +69,7 @@ typedef struct rl_audit {
     rl_allocator_t* allocator; /* borrowed: the context's */
     const rl_env_t* env;       /* borrowed */
     bool real_time;            /* env is the real one: events carry raw ticks */
+    bool counter_ticks;        /* rl_os_ticks() is the processor's counter */
     uint32_t fork_generation;
 
     rl_audit_ring_t ring;      /* events for the callback or for draining; unused with a file and no callback */
@@ -82,7 +83,9 @@ typedef struct rl_audit {
 
     rl_audit_policy_t policy;
     rl_audit_on_failure_t on_failure;
+    uint32_t summary_interval_ms;
     uint64_t summary_interval_ticks;
+    uint64_t deliver_due; /* ticks: the next append also delivers */
 
     bool attention;  /* something is wrong with the own sink: rl_audit_ready takes its slow way */
     bool delivering; /* inside the callback */
@@ -172,6 +175,7 @@ typedef struct rl_audit_embed_call {
     uint64_t source_bytes;   /* LOAD: always written */
     rl_str_t error_code, error_message;
     const rl_target_t* target; /* NULL: rl_os_target() */
+    bool refused;              /* by rl_audit_ready: such a record may not take the room of running calls */
 } rl_audit_embed_call_t;
 
 /* False: the event could not be kept (no memory, no room behind a failing sink). */
@@ -217,6 +221,7 @@ typedef struct rl_audit_ffi_call {
     uint64_t latency_ns;  /* RL_AUDIT_NO_LATENCY: left out */
     uint64_t bridge_total, bridge_success; /* for audit_pass_rate; total 0: 1.0 */
     rl_str_t error_code, error_message;    /* written as error.* when status is ERROR or LEAK */
+    bool refused;         /* by rl_audit_ready */
 } rl_audit_ffi_call_t;
 
 bool rl_audit_ffi_call(rl_audit_t* audit, const rl_audit_ffi_call_t* call);
@@ -255,13 +260,13 @@ void rl_audit_tally_attach(rl_audit_t* audit, rl_audit_tally_t* tally);
 void rl_audit_tally_detach(rl_audit_t* audit, rl_audit_tally_t* tally); /* tells what is left; not attached: no-op */
 bool rl_audit_tally_flush(rl_audit_t* audit, rl_audit_tally_t* tally);  /* true also when there was nothing to tell */
 
-/* The time of a call: raw counter, the same clock as rl_os_ticks(). */
-static inline uint64_t rl_audit_ticks(void) {
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
-    return __extension__ __builtin_ia32_rdtsc();
-#else
-    return rl_os_ticks();
+/* The time of a call: rl_os_ticks(), without a call where the processor's counter is its source. */
+static inline uint64_t rl_audit_ticks(const rl_audit_t* audit) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (RL_LIKELY(audit->counter_ticks)) return __extension__ __builtin_ia32_rdtsc();
 #endif
+    (void)audit;
+    return rl_os_ticks();
 }
 
 /* Count one good call that happened at `ticks` (one clock reading may serve several tallies). */

@@ -11,7 +11,7 @@
 #include "base/base.h"
 
 /* The host's hook: like realloc, with the old size given. new_size 0 frees and answers NULL. */
-typedef void* (*rl_resize_fn)(void* user, void* block, size_t old_size, size_t new_size);
+typedef void* (*rl_resize_fn)(void* block, size_t old_size, size_t new_size, void* user);
 
 typedef struct rl_allocator {
     rl_resize_fn resize;  /* never NULL after init */

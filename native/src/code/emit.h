@@ -15,7 +15,7 @@ typedef struct rl_instance {
     uint32_t argument_first, argument_count;
     rl_proto_t* proto;
     bool done;
-    uint32_t depth;             /* chain of instances that asked for it: past 100 is type.instantiation.limit */
+    uint32_t depth;             /* length of the chain of instances that asked for it */
     uint32_t next;              /* same hash */
 } rl_instance_t;
 
@@ -29,7 +29,15 @@ typedef struct rl_compiler {
     rl_map_t instance_map;      /* hash → first instance */
     rl_map_t rtype_map;         /* type → index in rtypes */
     RL_VEC(rl_rtype_t*) rtypes;
-    uint32_t instance_limit, depth_limit;
+    uint32_t instance_limit, depth_limit; /* 10,000 instances; types of type arguments nested 100 deep */
+    /* What emit has found out, kept for the next function; private to code/ (emit_internal.h). */
+    RL_VEC(struct rl_type_note) notes; /* by type */
+    rl_map_t layout_map;               /* (type, tag) → layouts */
+    RL_VEC(const struct rl_layout*) layouts;
+    rl_map_t string_map;               /* string id << 1 | is bytes → strings */
+    RL_VEC(rl_object_t*) strings;      /* STATIC objects */
+    rl_map_t borrow_map;               /* function → borrow_masks */
+    RL_VEC(uint64_t) borrow_masks;
     /* set when something could not be compiled */
     bool failed;
     rl_code_t failed_code;

@@ -96,7 +96,7 @@ typedef uint32_t rl_list_t; /* 0: empty */
     NODE(PATH)       /* where the grammar demands a Path. a: list of NAME                                            */ \
                                                                                                                         \
     /* --- statements that are not expressions (they also stand as arm, branch or lambda body: D64)                  */ \
-    NODE(ASSIGN)     /* a: place (NAME, FIELD, TUPLE_INDEX, INDEX)   b: value   c: byte of the operator              */ \
+    NODE(ASSIGN)     /* a: place (NAME, FIELD, INDEX)   b: value   c: byte of the operator                           */ \
                      /* flags rl_assign_op_t                                                                         */ \
     NODE(DEFER)      /* a: expression                                                                                */ \
                                                                                                                         \
@@ -177,7 +177,7 @@ typedef uint32_t rl_list_t; /* 0: empty */
     /* --- types (a parenthesised type is the type itself)                                                           */ \
     NODE(TYPE_PATH)  /* a: list of NAME   b: list of types   flags RL_ARGS: `<…>` was written                        */ \
     NODE(TYPE_UNIT)  /* ()                                                                                           */ \
-    NODE(TYPE_TUPLE) /* a: list of types, at least two                                                               */ \
+    NODE(TYPE_TUPLE) /* a: list of types, at least one (`(A,)` has one)                                              */ \
     NODE(TYPE_FN)    /* a: list of TYPE_PARAM   b: result, 0: unit (`fn()` alone)   c: EFFECTS or 0                  */ \
                      /* flags RL_FN: written with `fn`                                                               */ \
     NODE(TYPE_PARAM) /* a: symbol or 0   b: type                                                                     */ \

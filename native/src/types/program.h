@@ -229,6 +229,7 @@ rl_position_t rl_program_line_of(const rl_program_t* program, rl_module_id_t mod
 
 /* "List<Int>", "(Int, Str) -> { x: Int }": as a programmer writes it. Variables print as `_`. */
 void rl_type_print(const rl_program_t* program, rl_type_t type, rl_buf_t* out);
+void rl_type_param_print(uint32_t index, rl_buf_t* out); /* T, U, V, W, A, B … */
 
 /* The typed IR of every function as readable text (reml dis, golden files). */
 void rl_ir_print(const rl_program_t* program, rl_fn_id_t function, rl_buf_t* out);

@@ -30,7 +30,7 @@ typedef struct rl_var {
     uint16_t level;       /* let-level at which it was made; generalisation takes those above the current level */
     uint8_t klass;        /* rl_var_class_t */
     uint8_t origin;       /* rl_var_origin_t */
-    uint32_t constraints; /* set of rl_constraint_kind_t wanted of it */
+    uint32_t constraints; /* set of rl_constraint_kind_t wanted of it; the two literal kinds become `klass` instead */
     uint32_t needs;       /* list of rl_field_need_t */
     rl_span_t span;       /* where it was made, for reports */
 } rl_var_t;
@@ -57,7 +57,14 @@ typedef struct rl_solver {
     uint32_t failed_constraint;
     rl_type_t failed_type;
     rl_sym_t failed_field;
+    /* What is known of the type parameters (PARAM) of the function being checked; set by infer, may be NULL (nothing is). */
+    void* user;
+    bool (*param_satisfies)(void* user, uint32_t param, uint32_t kinds); /* all of `kinds`; ORD stands for EQ too */
+    bool (*param_field)(void* user, uint32_t param, rl_sym_t field, rl_type_t* out_type);
+    RL_VEC(rl_type_t) scratch; /* work lists, used as a stack */
 } rl_solver_t;
+
+#define RL_VAR_OPEN 0xFFFFFFFFu /* rl_var_t.bound */
 
 void rl_solver_init(rl_solver_t* solver, rl_program_t* program);
 void rl_solver_deinit(rl_solver_t* solver);
@@ -87,6 +94,20 @@ rl_unify_result_t rl_solver_require(rl_solver_t* solver, rl_type_t type, uint32_
 rl_unify_result_t rl_solver_require_field(rl_solver_t* solver, rl_type_t type, rl_sym_t field, rl_type_t field_type, rl_span_t span);
 /* Do these constraints hold for a type without variables? Structural for EQ, ORD, HASH (LANGUAGE 4.6). */
 bool rl_type_satisfies(const rl_program_t* program, rl_type_t type, uint32_t kinds, uint32_t* out_missing);
+
+/* The open variable at the head of `type`, NULL when there is none; valid until the next fresh variable. Read-only. */
+const rl_var_t* rl_solver_var(rl_solver_t* solver, rl_type_t type);
+/* Solve an open variable without any check (generalisation: to a PARAM; defaulting of what was checked). Recorded for undo. */
+bool rl_solver_bind(rl_solver_t* solver, rl_type_t variable, rl_type_t type);
+/* Append the open variables of `type` to `out`, each once, in order of appearance; those in field needs come after their owner. */
+typedef struct rl_type_list {
+    RL_VEC(rl_type_t) items; /* memory: of the program's allocator; the caller gives it back with rl_vec_deinit */
+} rl_type_list_t;
+bool rl_solver_open_vars(rl_solver_t* solver, rl_type_t type, rl_type_list_t* out);
+/* Type of a readable field of a known type: records, named records, structs, newtypes of such. False: it has none of that name. */
+bool rl_type_find_field(rl_program_t* program, rl_type_t type, rl_sym_t field, rl_type_t* out_type);
+/* Type of payload or field `field` (0 …) of variant `tag` of a NAMED type, its arguments put in. */
+rl_type_t rl_type_payload(rl_program_t* program, rl_type_t named, uint32_t tag, uint32_t field);
 
 /* Fresh instance of a scheme: PARAM first…first+count-1 replaced by fresh variables carrying the constraints. `out_arguments`
    gets the variables (count of them; those before `first` are PARAMs themselves). */

@@ -44,7 +44,10 @@ typedef struct rl_type_node {
     uint16_t count;
     uint32_t a;
     uint32_t args; /* offset of the parts in `extra` of the table that owns the node */
+    uint16_t depth; /* 1 without parts, else one more than the deepest part */
 } rl_type_node_t;
+
+enum { RL_TYPE_DEPTH_LIMIT = 100 };
 
 typedef struct rl_types {
     const struct rl_types* below;
@@ -54,6 +57,8 @@ typedef struct rl_types {
     RL_VEC(uint32_t) extra;
     uint32_t* slots;
     uint32_t slot_count;
+    bool too_deep; /* sticky: a type deeper than RL_TYPE_DEPTH_LIMIT was asked for (and RL_TYPE_ERROR given). Whoever asked
+                      must report type.instantiation.limit: ERROR itself is silent */
 } rl_types_t;
 
 void rl_types_init(rl_types_t* types, const rl_types_t* below, rl_allocator_t* allocator); /* the lowest gets the simple kinds */
@@ -77,6 +82,12 @@ rl_type_t rl_type_record(rl_types_t* types, const rl_symbols_t* symbols, uint32_
 
 /* Replace PARAM i by arguments[i]. Iterative or depth-checked (types nest at most 100 deep after checks). */
 rl_type_t rl_type_substitute(rl_types_t* types, rl_type_t type, const rl_type_t* arguments, uint32_t count);
+/* Forget all types of this table from `node_count` nodes and `extra_count` words on (a failed load). */
+void rl_types_truncate(rl_types_t* types, uint32_t node_count, uint32_t extra_count);
+/* Words of parts: two for each field of a RECORD, else one for each part. */
+static inline uint32_t rl_type_part_words(const rl_type_node_t* node) {
+    return node->kind == RL_TYPE_RECORD ? 2u * node->count : node->count;
+}
 
 static inline bool rl_type_is_integer(rl_type_t t) { return t >= RL_TYPE_I8 && t <= RL_TYPE_U64; }
 static inline bool rl_type_is_signed(rl_type_t t) { return t >= RL_TYPE_I8 && t <= RL_TYPE_I64; }

@@ -42,8 +42,15 @@ typedef struct rl_heap {
     void (*mark_roots)(struct rl_heap* heap, void* user); /* calls rl_heap_mark for each root; also clears dead registers */
     void (*host_dropped)(void* user, rl_object_t* host_object); /* an RL_OBJ_HOST died: release handler */
     rl_heap_stats_t stats;
-    /* sweeping cursor and pacing: private to heap.c */
-    void* sweep_page;
+    bool stress_leaves_open;     /* stress: end each safe point with a cycle just begun, so that barriers are exercised */
+    uint8_t born;                /* colour of new objects: white while idle or sweeping, black while marking */
+    size_t buffer_bytes;         /* side buffers alive */
+    size_t marked_bytes;         /* reached in this cycle */
+    /* pages and sweeping: private to heap.c */
+    rl_page_t* available[RL_SIZE_CLASSES]; /* swept pages that have free cells */
+    rl_page_t* unswept[RL_SIZE_CLASSES];
+    void* unswept_large;
+    uint16_t page_count[RL_SIZE_CLASSES];
     unsigned sweep_class;
 } rl_heap_t;
 
@@ -57,12 +64,18 @@ void* rl_heap_new_sized(rl_heap_t* heap, unsigned kind, unsigned refs, size_t by
 /* Side buffers, counted with the heap. Freed by the kind's finaliser. */
 void* rl_heap_buffer(rl_heap_t* heap, void* old, size_t old_size, size_t new_size);
 
-/* The one barrier: before storing reference `value` into `holder`. */
+/*
+ * The one barrier. Marking works on the graph as it was when the cycle began (snapshot), and new objects are born black, so
+ * what must not get lost is an *old* reference: call this before any change or removal of a reference that `holder`
+ * contains (store, pop, clear, move), not for filling a new object. `value` is what will be stored, or NULL; it is not
+ * looked at by this collector. Values in registers need nothing: they were reachable when the cycle began, or are new.
+ */
 static inline void rl_heap_barrier(rl_heap_t* heap, rl_object_t* holder, rl_object_t* value);
 void rl_heap_barrier_slow(rl_heap_t* heap, rl_object_t* holder, rl_object_t* value);
 
 void rl_heap_mark(rl_heap_t* heap, rl_object_t* object_or_null);
 static inline bool rl_heap_wants_step(const rl_heap_t* heap) { return RL_UNLIKELY(heap->bytes_since >= heap->threshold); }
+void rl_heap_set_stress(rl_heap_t* heap, bool stress, bool leaves_open);
 void rl_heap_step(rl_heap_t* heap);    /* a bounded piece of work */
 void rl_heap_collect(rl_heap_t* heap); /* a whole cycle */
 
@@ -70,12 +83,53 @@ static inline void rl_heap_barrier(rl_heap_t* heap, rl_object_t* holder, rl_obje
     if (RL_UNLIKELY(heap->phase == RL_PHASE_MARK)) rl_heap_barrier_slow(heap, holder, value);
 }
 
-/* What the collector must know of a kind; one row per rl_object_kind_t in heap.c or registered by vm/core files. */
+/* The same for one slot whose old content is known: cheaper when the holder is large. */
+static inline void rl_heap_barrier_old(rl_heap_t* heap, rl_object_t* old_value) {
+    if (RL_UNLIKELY(heap->phase == RL_PHASE_MARK)) rl_heap_mark(heap, old_value);
+}
+
+/* --- allocation of small cells, inline for the loop ---------------------------------------------------------- */
+extern const uint8_t rl_heap_classes[65];                     /* by size in words, header included */
+extern const uint16_t rl_heap_class_bytes[RL_SIZE_CLASSES];
+rl_object_t* rl_heap_take_slow(rl_heap_t* heap, unsigned size_class); /* NULL: refused */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define RL_HEAP_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define RL_HEAP_ASAN 1
+#endif
+#endif
+#ifdef RL_HEAP_ASAN
+#include <sanitizer/asan_interface.h>
+#define RL_HEAP_POISON(cell, bytes) __asan_poison_memory_region((cell), (bytes))
+#define RL_HEAP_UNPOISON(cell, bytes) __asan_unpoison_memory_region((cell), (bytes))
+#else
+#define RL_HEAP_POISON(cell, bytes) ((void)(cell))
+#define RL_HEAP_UNPOISON(cell, bytes) ((void)(cell))
+#endif
+
+/* A cell with garbage in it, or NULL when the free list is empty (in stress mode: always). The caller fills the header
+   and every word before the next safe point. */
+static inline rl_object_t* rl_heap_take(rl_heap_t* heap, unsigned size_class) {
+    rl_object_t* cell = heap->free_cells[size_class];
+    if (RL_LIKELY(cell != NULL)) {
+        RL_HEAP_UNPOISON(cell, rl_heap_class_bytes[size_class]);
+        heap->free_cells[size_class] = rl_object_words(cell)->o;
+    }
+    return cell;
+}
+static inline void rl_heap_set_header(rl_heap_t* heap, rl_object_t* object, unsigned kind, unsigned tag, unsigned refs,
+                                      unsigned words) {
+    *object = (rl_object_t){(uint8_t)kind, heap->born, (uint16_t)tag, (uint16_t)refs, (uint16_t)words};
+}
+
+/* What the collector must know of a kind; one row per rl_object_kind_t: kinds.c and core/kinds.def. */
 typedef struct rl_kind_row {
     const char* name;
-    void (*mark)(rl_heap_t* heap, rl_object_t* object);   /* NULL: only the leading refs */
-    void (*free)(rl_heap_t* heap, rl_object_t* object);   /* NULL: no side buffers */
-    size_t (*size)(const rl_object_t* object);            /* NULL: header + 8 * words */
+    void (*mark)(rl_heap_t* heap, rl_object_t* object);   /* marks what lies beyond the leading refs; NULL: nothing */
+    void (*free)(rl_heap_t* heap, rl_object_t* object);   /* gives side buffers back (rl_heap_buffer); NULL: none */
+    size_t (*size)(const rl_object_t* object);            /* bytes of side buffers; NULL: none */
 } rl_kind_row_t;
 extern const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT]; /* vm/kinds.c */
 

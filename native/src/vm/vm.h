@@ -75,6 +75,10 @@ typedef struct rl_vm {
     _Atomic uint32_t interrupt;   /* set from any thread: stop with runtime.interrupted at the next poll */
     uint32_t native_depth;        /* loops nested through host functions */
     uint32_t native_depth_limit;
+    bool unwinding;               /* a failure is on its way out and deferred closures are running: further ones become notes */
+    bool grace_given;             /* deferred closures got their extra fuel after a limit was reached */
+    rl_code_t stopped;            /* a limit that stays reached until the outermost run ends; 0: none */
+    rl_code_t poll_code;          /* what to raise when `poll` says stop without a failure of its own */
     uint64_t hash_secret[2];
     rl_arena_t failure_arena;
     rl_failure_t failure;
@@ -104,13 +108,42 @@ rl_outcome_t rl_vm_call(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s
 /* Call a closure object that takes parameters and gives a result as its proto says. */
 rl_outcome_t rl_vm_call_closure(rl_vm_t* vm, rl_object_t* closure, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result);
 
+extern const rl_instr_t rl_vm_halt[1]; /* where the frame that was entered from outside returns to */
+
+/* rl_vm_call for a leaf_scalar proto, without any of its generality: `args` are its s_params words,
+   count of them. Works nested, too (then through rl_vm_call). */
+static inline rl_outcome_t rl_vm_call_scalar(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* args, unsigned count,
+                                             rl_word_t* out_result);
+
 /* The interpreter loop itself (loop.c): runs vm->fiber until the frame count falls to `floor`. */
 rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor);
 
 /* For builtins. */
-bool rl_vm_charge(rl_vm_t* vm, uint64_t steps); /* false: the run must stop (failure is set) */
+static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps); /* false: the run must stop (failure is set) */
+bool rl_vm_poll(rl_vm_t* vm); /* budget is used up: next portion, deadline, interrupt, host; false: the run must stop */
 rl_outcome_t rl_vm_raise(rl_vm_t* vm, rl_code_t code, const char* format, ...) RL_PRINTF(3, 4);
 rl_outcome_t rl_vm_raise_text(rl_vm_t* vm, rl_code_t code, rl_str_t message);
+rl_outcome_t rl_vm_raise_standard(rl_vm_t* vm, rl_code_t code); /* with the standard message of the code */
+rl_outcome_t rl_vm_raise_index(rl_vm_t* vm, int64_t index, uint64_t length);
+rl_str_t rl_vm_standard_message(rl_code_t code);
+void rl_vm_clear_failure(rl_vm_t* vm);
+/* Print text for the program through the host; charges output. */
+rl_outcome_t rl_vm_output(rl_vm_t* vm, rl_str_t text, bool is_error);
+
+/* Fiber (fiber.c). */
+bool rl_fiber_init(rl_vm_t* vm, rl_fiber_t* fiber);
+void rl_fiber_deinit(rl_vm_t* vm, rl_fiber_t* fiber);
+/* Room for registers up to these indices and one more frame; moves the banks. False: failure is set. The running frame
+   must have been saved. */
+bool rl_fiber_reserve(rl_vm_t* vm, rl_fiber_t* fiber, size_t s_top, size_t r_top);
+/* Failure on its way out: true: a deferred closure has been entered, run on; false: all frames above `floor` are gone. */
+bool rl_vm_unwind(rl_vm_t* vm, uint32_t floor);
+rl_outcome_t rl_vm_call_host(rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
+
+/* Mark as possibly owned twice. Never writes to an object that already is. */
+static inline void rl_share(rl_object_t* object) {
+    if (!(object->flags & RL_OBJ_SHARED)) object->flags |= RL_OBJ_SHARED;
+}
 
 /* --- objects that more than one file makes --------------------------------------------------------------- */
 rl_object_t* rl_string_new(rl_vm_t* vm, rl_str_t bytes, unsigned kind); /* STR (must be valid UTF-8) or BYTES; NULL: memory */
@@ -120,6 +153,8 @@ static inline rl_str_t rl_string_str(const rl_object_t* object) {
     return (rl_str_t){s->data, s->length};
 }
 extern rl_object_t rl_nullary_objects[256]; /* STATIC | SHARED, tag = index; kept in writable memory but never written */
+
+/* More about strings: vm/string.h. */
 
 /* --- type-directed operations (generic.c): iterative, charged, bounded --------------------------------------- */
 typedef struct rl_value {
@@ -132,5 +167,34 @@ rl_outcome_t rl_value_equal(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, rl
 /* Order for sorting, Map and Set: floats with -0.0 == 0.0 and NaN last. `<` on floats is an instruction, not this. */
 rl_outcome_t rl_value_compare(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, rl_word_t b, int* out_order);
 rl_outcome_t rl_value_hash(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, uint64_t* out_hash);
+/* Equality of keys: like rl_value_equal, but a NaN equals itself (what rl_value_hash goes with). */
+rl_outcome_t rl_value_same_key(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, rl_word_t b, bool* out_same);
+
+static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps) {
+    vm->budget -= steps < (uint64_t)1 << 62 ? (int64_t)steps : (int64_t)1 << 62;
+    return RL_LIKELY(vm->budget >= 0) || rl_vm_poll(vm);
+}
+
+static inline rl_outcome_t rl_vm_call_scalar(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* args, unsigned count,
+                                             rl_word_t* out_result) {
+    rl_fiber_t* fiber = vm->fiber;
+    vm->budget -= (int64_t)proto->entry_cost;
+    if (RL_UNLIKELY(fiber->frame_count != 0 || proto->s_count > fiber->s_capacity || proto->r_count > fiber->r_capacity ||
+                    vm->budget < 0)) {
+        vm->budget += (int64_t)proto->entry_cost;
+        return rl_vm_call(vm, proto, args, NULL, out_result);
+    }
+    for (unsigned i = 0; i < count; i++) fiber->s[i] = args[i];
+    fiber->frames[0] = (rl_frame_t){rl_vm_halt, NULL, 0, 0};
+    fiber->frame_count = 1;
+    fiber->s_base = fiber->r_base = 0;
+    fiber->proto = proto;
+    fiber->pc = proto->code;
+    vm->native_depth++;
+    rl_outcome_t outcome = rl_vm_run(vm, 0);
+    vm->native_depth--;
+    *out_result = fiber->s[0];
+    return outcome;
+}
 
 #endif

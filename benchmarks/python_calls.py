@@ -1,0 +1,91 @@
+"""
+From Python across the border, engine beside engine in one process:
+
+    python_calls.py [--json PATH] [--rounds N] [--sample-ms MS] [--only TEXT]
+
+Loops are calibrated to take about *sample-ms*; every round runs every case once, in turn; raw samples are kept. An engine that is
+not installed is named as missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import sys
+import timeit
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from environment import describe
+from peers import Case, gather
+
+
+def timer_of(case: Case) -> timeit.Timer:
+    """The call as a statement of its own, without a wrapper around it."""
+    names = {f"a{number}": argument for number, argument in enumerate(case.arguments)}
+    return timeit.Timer(f"f({', '.join(names)})", globals={"f": case.function, **names})
+
+
+def calibrate(timer: timeit.Timer, wanted: float) -> int:
+    """The number of calls that take about *wanted* seconds."""
+    number = 1
+    while True:
+        taken = timer.timeit(number)
+        if taken >= wanted:
+            return number
+        number = number * 4 if taken < wanted / 16 else max(number + 1, int(number * wanted / taken))
+        if taken >= wanted / 16:
+            return number
+
+
+def main() -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--sample-ms", type=float, default=20.0)
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    before = describe()
+    peers = gather(Path(__file__).parent.parent / "build" / "bench" / "python")
+    cases = [case for case in peers.cases if options.only in case.row]
+    timers = [timer_of(case) for case in cases]
+    numbers = [calibrate(timer, options.sample_ms / 1e3) for timer in timers]
+    samples: list[list[float]] = [[] for _ in cases]
+    gc.collect()
+    for _ in range(options.rounds):
+        for case, timer, number, taken in zip(cases, timers, numbers, samples, strict=True):
+            taken.append(timer.timeit(number) * 1e9 / (number * case.units))
+
+    medians = {(case.row, case.engine): statistics.median(taken) for case, taken in zip(cases, samples, strict=True)}
+    print(f"{'row':<26}{'engine':<12}{'ns, median':>14}{'to cffi':>10}")
+    previous = ""
+    for case in cases:
+        middle, base = medians[case.row, case.engine], medians.get((case.row, "cffi"))
+        ratio = f"{middle / base:.2f}x" if base else "-"
+        print(f"{case.row if case.row != previous else '':<26}{case.engine:<12}{middle:14.2f}{ratio:>10}")
+        previous = case.row
+    for engine, reason in peers.missing.items():
+        print(f"missing: {engine} ({reason})")
+    if options.json:
+        rows = [
+            {
+                "row": case.row,
+                "engine": case.engine,
+                "iterations": number,
+                "failed": False,
+                "samples": [round(ns, 4) for ns in taken],
+            }
+            for case, number, taken in zip(cases, numbers, samples, strict=True)
+        ]
+        document = {"kind": "python-calls", "unit": "ns", "environment": before, "versions": peers.versions,
+                    "missing": peers.missing, "rows": rows}  # fmt: skip
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

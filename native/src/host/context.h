@@ -1,0 +1,230 @@
+/*
+ * host: the border. C hosts come in through the functions of native/include; scripts go out to host functions.
+ *
+ * Comes in: context ids, handles, spans. Goes out: statuses, values, audit events. This folder sees every other one.
+ *
+ * A host never holds an address of ours: contexts, values and functions are ids that are looked up before anything is
+ * dereferenced (slots.c for contexts, handles.c for values and functions).
+ */
+#ifndef RL_CONTEXT_H
+#define RL_CONTEXT_H
+
+#include "audit/audit.h"
+#include "base/utf8.h"
+#include "code/emit.h"
+#include "reml_audit.h"
+#include "reml_embed.h"
+#include "reml_ffi_bridge.h"
+#include "reml_value.h"
+#include "types/check.h"
+#include "types/solve.h"
+#include "vm/vm.h"
+
+#include <stdatomic.h>
+
+typedef struct rl_context rl_context_t;
+
+/* --- context ids (slots.c) ---------------------------------------------------------------------------------- */
+
+/* One row of the process-wide table of contexts; never freed, so it may be looked at from any thread. */
+typedef struct rl_slot {
+    _Atomic uint64_t generation; /* odd: a context lives here */
+    _Atomic uint64_t thread;     /* rl_os_thread_id() of its owner */
+    _Atomic uint32_t fork;       /* rl_os_fork_generation() at its creation */
+    _Atomic uint32_t interrupt;  /* asked for by reml_embed_interrupt, seen at the next poll */
+    _Atomic uint32_t remote;     /* releases queued by other threads (bridge.c) */
+    _Atomic uint32_t running;    /* a run is in progress: the context cannot be adopted */
+    rl_context_t* context;       /* only for the owner thread */
+} rl_slot_t;
+
+/* A fresh row; NULL when all are taken. *out_id is what hosts hold. */
+rl_slot_t* rl_slot_take(rl_context_t* context, reml_embed_context_t** out_id, uint32_t* out_serial);
+void rl_slot_give_back(rl_slot_t* slot);
+/* The row of an id that once was given out, alive or not; NULL: never was one. */
+rl_slot_t* rl_slot_find(const reml_embed_context_t* id, uint64_t* out_generation);
+/* What stops this thread from using the context: STALE, FORKED, WRONG_THREAD, INVALID_HANDLE, or OK and *out. */
+reml_embed_status_t rl_slot_resolve(const reml_embed_context_t* id, rl_context_t** out);
+
+/* --- handles (handles.c) --------------------------------------------------------------------------------------- */
+
+typedef struct rl_handle {
+    rl_word_t word;
+    const rl_rtype_t* type;  /* NULL: free row */
+    uint32_t generation;
+    uint32_t owners;         /* owned by the host (saturates) */
+    bool lent;               /* also held by the context: a borrowed result, an argument of a running host function */
+    uint32_t next_free;
+} rl_handle_t;
+
+/* A function of the host's: a top-level function or a closure value. */
+typedef struct rl_function_entry {
+    rl_proto_t* proto;       /* NULL: free row */
+    rl_object_t* closure;    /* for closures; NULL otherwise */
+    uint32_t generation;
+    uint32_t next_free;
+    rl_audit_tally_t tally;
+    bool scalar;             /* the direct path is possible */
+} rl_function_entry_t;
+
+typedef struct rl_binding {
+    rl_sym_t symbol;
+    reml_host_fn call;
+    reml_host_scalar_fn call_scalars;
+    void* user;
+    void (*destroy)(void* user);
+    uint32_t running;        /* calls in progress: the binding may not go meanwhile */
+    rl_audit_tally_t tally;
+    char* name;              /* owned copy; text of the tally's symbol */
+    size_t name_length;
+    char* signature;         /* owned copy; NULL: the binding of a function that a module declares */
+} rl_binding_t;
+
+typedef enum rl_module_state { RL_MODULE_FRESH, RL_MODULE_RUNNING, RL_MODULE_READY, RL_MODULE_FAILED } rl_module_state_t;
+
+struct rl_context {
+    rl_allocator_t allocator;
+    reml_embed_context_t* id;
+    rl_slot_t* slot;
+    uint32_t serial;            /* reml_value_t.context */
+    uint32_t options;           /* REML_EMBED_OPTION_… */
+    char abi_version[32];
+    rl_limits_t limits;
+
+    rl_arena_t diag_arena;      /* texts of the diagnostics of the last load or run */
+    rl_diags_t diagnostics;
+    rl_program_t program;       /* modules: declarations and typed IR */
+    rl_compiler_t compiler;     /* instances: bytecode */
+    rl_vm_t vm;                 /* heap, registers, globals */
+    rl_audit_t audit;           /* records on their way out */
+
+    RL_VEC(uint8_t) module_states; /* rl_module_state_t, by module id - program.first_module */
+    RL_VEC(rl_handle_t) handles;   /* row 0 unused */
+    uint32_t free_handle;
+    RL_VEC(rl_function_entry_t*) functions; /* row 0 unused; entries do not move: tallies are linked */
+    uint32_t free_function;
+    RL_VEC(rl_binding_t*) bindings;
+
+    const rl_rtype_t* result_type; /* NULL: no result */
+    rl_word_t result;
+    reml_value_t result_handle;    /* lent to the host by result_borrow; NONE */
+    reml_ffi_bridge_metrics_t metrics;
+
+    uint32_t depth;             /* runs in progress, nested ones included */
+    bool loaded;
+    rl_buf_t error;             /* reml_last_error */
+    bool has_error;
+    rl_code_t error_code;       /* when has_error */
+    rl_buf_t lent_text;         /* results' text and type, diagnostics' JSON and text */
+    rl_buf_t host_failure;      /* reml_host_fail */
+    bool has_host_failure;
+
+    reml_output_fn output;
+    void* output_user;
+    reml_poll_fn poll;
+    void* poll_user;
+    reml_audit_sink_t audit_sink;
+    void* audit_sink_user;
+    reml_audit_destroy_t audit_sink_destroy;
+    void* user;
+    struct rl_context* next_living; /* process.c: for the process snapshot of counters */
+    struct rl_context* previous_living;
+};
+
+/* --- errors (errors.c) --------------------------------------------------------------------------------------- */
+void rl_context_clear_error(rl_context_t* context);
+/* Set reml_last_error; answers `status` so that callers can return it. Survives a lack of memory with a shorter text. */
+reml_embed_status_t rl_context_fail(rl_context_t* context, reml_embed_status_t status, rl_code_t code, const char* format, ...) RL_PRINTF(4, 5);
+/* Text of the first error diagnostic, "line:col: code: message", or of the VM's failure "code: message". */
+reml_embed_status_t rl_context_fail_from_diagnostics(rl_context_t* context);
+reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context);
+reml_embed_status_t rl_status_of_code(rl_code_t code);
+reml_embed_status_t rl_status_of_audit(rl_audit_result_t result);
+
+/* --- the run (pipeline.c) ---------------------------------------------------------------------------------------- */
+reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_source_t* source);
+/* Initialise modules that have not been; OK, or the failure of the first that fails. */
+reml_embed_status_t rl_pipeline_initialise(rl_context_t* context);
+/* Compile an entry of the program for the host. */
+rl_proto_t* rl_pipeline_instance(rl_context_t* context, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value);
+/* Ready to run without arguments; NULL and *out_status (runtime.entry.arity, limits, memory) when it cannot be. */
+rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_embed_status_t* out_status);
+/* Before and after each outermost or nested run. */
+reml_embed_status_t rl_run_begin(rl_context_t* context);
+void rl_run_end(rl_context_t* context);
+
+/* --- values ---------------------------------------------------------------------------------------------------------- */
+reml_kind_t rl_kind_of(const rl_rtype_t* type);
+bool rl_type_is_scalar(const rl_rtype_t* type); /* crosses in reml_scalar_t / without a handle */
+/* Is this payload one of the type's values? Bool 0/1, Char a scalar value, sized integers in range. */
+bool rl_scalar_fits(const rl_rtype_t* type, reml_scalar_t scalar);
+/* A value for the host: scalars as they are, everything else a handle with one owner (or lent). Kind NONE: memory. */
+reml_value_t rl_value_out(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, bool lent);
+/* A word of `type` from a host's value; path names the place in errors ("argument 2"). */
+reml_embed_status_t rl_value_in(rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index, rl_word_t* out);
+/* True: memory was short at the first attempt and a collection has made room: convert everything again. */
+bool rl_values_retry(rl_context_t* context, reml_embed_status_t status, unsigned attempt);
+/* Display text of a word, charged like a run. */
+reml_embed_status_t rl_value_display(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, rl_buf_t* out);
+/* Copy a finished text for the host (reml_embed_free) and give the buffer up. */
+reml_embed_status_t rl_hand_over(rl_context_t* context, rl_buf_t* text, char** out_text, size_t* out_length);
+/* The live row of a handle of this context; STALE, WRONG_CONTEXT, INVALID_HANDLE otherwise. */
+reml_embed_status_t rl_handle_find(rl_context_t* context, reml_value_t value, rl_handle_t** out);
+reml_value_t rl_handle_new(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, bool lent);
+void rl_handle_end_loan(rl_context_t* context, reml_value_t value);
+void rl_handles_deinit(rl_context_t* context);
+void rl_context_mark_roots(rl_heap_t* heap, void* context);
+void rl_result_drop(rl_context_t* context);
+
+/* Run a function whose parameters lie in their banks; counts and records the crossing. */
+reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r,
+                                           rl_word_t* result);
+reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_t function, rl_function_entry_t** out);
+void rl_functions_deinit(rl_context_t* context);
+
+/* The VM's way to host functions (host_functions.c). */
+rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
+void rl_bindings_deinit(rl_context_t* context);
+void rl_host_object_dropped(void* user, rl_object_t* object);
+
+/* Count a crossing and leave its record (bridge.c). */
+typedef struct rl_crossing {
+    rl_str_t symbol;
+    rl_audit_tally_t* tally;   /* policy summary counts here; NULL: always a record of its own */
+    bool ok;
+    rl_audit_ownership_t ownership;
+    rl_audit_return_t result;
+    const char* error_code;
+    rl_str_t error_message;
+} rl_crossing_t;
+void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing);
+reml_embed_status_t rl_bridge_violation(rl_context_t* context, const char* symbol, reml_embed_status_t status, const char* what);
+/* A release by a thread that does not own the context (a finaliser) waits here until the owner's next call. */
+bool rl_release_from_other_thread(const reml_embed_context_t* id, reml_value_t value);
+void rl_take_remote_releases(rl_context_t* context);
+
+/* --- process-wide facts (process.c), each with its reason there ------------------------------------------------------- */
+const rl_program_t* rl_process_prelude(void); /* made once; NULL: memory */
+void rl_process_lock(void);
+void rl_process_unlock(void);
+rl_audit_t* rl_process_audit(void);           /* only while locked; NULL: memory */
+void rl_process_register(rl_context_t* context);
+void rl_process_retire(rl_context_t* context);
+void rl_process_create_error(const char* format, ...) RL_PRINTF(1, 2); /* thread-local; empty clears */
+
+/* The audit record of a lifecycle call; context NULL: to the process's own log. */
+void rl_lifecycle_record(rl_context_t* context, rl_audit_function_t function, reml_embed_status_t status, const char* abi_version,
+                         rl_str_t entrypoint, uint64_t source_bytes);
+
+/* Copy a struct that may be older (shorter) or newer (longer, zero behind) than ours; false when it cannot be read. */
+bool rl_copy_versioned(void* ours, size_t our_size, const void* theirs, uint32_t their_size);
+reml_embed_status_t rl_copy_out(const rl_buf_t* text, char** out_text, size_t* out_length); /* for reml_embed_free */
+
+/* Entry of every public function on a context. */
+#define RL_ENTER(id, context)                                                   \
+    rl_context_t* context = NULL;                                               \
+    do {                                                                        \
+        reml_embed_status_t rl_enter_status = rl_slot_resolve((id), &(context)); \
+        if (RL_UNLIKELY(rl_enter_status != REML_EMBED_STATUS_OK)) return rl_enter_status; \
+    } while (0)
+
+#endif

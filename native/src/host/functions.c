@@ -1,0 +1,408 @@
+/* Function handles: looked up and checked once, called many times; the direct path for scalars; batches (DESIGN 2.4). */
+#include "host/context.h"
+
+/* --- look-up ----------------------------------------------------------------------------------------------------------- */
+
+static reml_embed_status_t no_memory(rl_context_t* context) {
+    rl_alloc_clear_failure(&context->allocator);
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+}
+
+static reml_embed_status_t add_entry(rl_context_t* context, rl_proto_t* proto, rl_object_t* closure, reml_function_t* out) {
+    rl_allocator_t* allocator = &context->allocator;
+    uint32_t row = context->free_function;
+    if (context->functions.count == 0) {
+        rl_function_entry_t* unused = rl_alloc_zero(allocator, sizeof *unused);
+        if (!unused) return no_memory(context);
+        if (!rl_vec_push(allocator, &context->functions, unused)) {
+            rl_free(allocator, unused, sizeof *unused);
+            return no_memory(context);
+        }
+    }
+    if (row) {
+        context->free_function = context->functions.data[row]->next_free;
+    } else {
+        rl_function_entry_t* fresh = rl_alloc_zero(allocator, sizeof *fresh);
+        if (!fresh) return no_memory(context);
+        fresh->generation = 1;
+        row = context->functions.count;
+        if (!rl_vec_push(allocator, &context->functions, fresh)) {
+            rl_free(allocator, fresh, sizeof *fresh);
+            return no_memory(context);
+        }
+    }
+    rl_function_entry_t* entry = context->functions.data[row];
+    entry->proto = proto;
+    entry->closure = closure;
+    entry->scalar = proto->leaf_scalar && !closure;
+    for (uint16_t i = 0; i < proto->param_count; i++) entry->scalar = entry->scalar && rl_type_is_scalar(proto->param_types[i]);
+    entry->scalar = entry->scalar && rl_type_is_scalar(proto->result_type);
+    entry->tally = (rl_audit_tally_t){.symbol = proto->name, .ownership = entry->scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
+                                      .result = entry->scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_PENDING};
+    rl_audit_tally_attach(&context->audit, &entry->tally);
+    *out = (reml_function_t){context->serial, (uint64_t)entry->generation << 32 | row};
+    return REML_EMBED_STATUS_OK;
+}
+
+/* "(Int, Int) -> Int" of a function of the program, PARAMs included. */
+static rl_type_t function_type(rl_context_t* context, const rl_function_t* function) {
+    rl_type_t few[64];
+    uint32_t count = function->param_count < 64 ? function->param_count : 64;
+    for (uint32_t i = 0; i < count; i++) few[i] = rl_program_param(&context->program, function->param_first + i)->type;
+    return rl_type_function(&context->program.types, few, count, function->result);
+}
+
+/* Type arguments that make `general` (over PARAMs) into `wanted`; both walk together. Bounded by the depth of checked types. */
+static bool match_types(rl_context_t* context, rl_type_t general, rl_type_t wanted, rl_type_t* arguments, uint32_t count, unsigned depth) {
+    const rl_types_t* types = &context->program.types;
+    rl_type_node_t g = *rl_type_node(types, general);
+    if (g.kind == RL_TYPE_PARAM) {
+        if (g.a >= count) return false;
+        if (arguments[g.a] == RL_TYPE_ERROR) arguments[g.a] = wanted;
+        return arguments[g.a] == wanted;
+    }
+    if (general == wanted) return true;
+    rl_type_node_t w = *rl_type_node(types, wanted);
+    if (depth > 100 || g.kind != w.kind || g.count != w.count || g.kind < RL_TYPE_SIMPLE_COUNT) return false;
+    if (g.kind != RL_TYPE_FUNCTION && g.a != w.a) return false;
+    bool record = g.kind == RL_TYPE_RECORD;
+    uint32_t step = record ? 2 : 1;
+    for (uint32_t i = 0; i < g.count * step; i += step) {
+        const uint32_t* gp = rl_type_args(types, general);
+        const uint32_t* wp = rl_type_args(types, wanted);
+        if (record && gp[i] != wp[i]) return false;
+        if (!match_types(context, gp[i + step - 1], wp[i + step - 1], arguments, count, depth + 1)) return false;
+    }
+    return true;
+}
+
+static reml_embed_status_t wrong_signature(rl_context_t* context, rl_type_t actual, rl_str_t wanted) {
+    rl_buf_t text;
+    rl_buf_init(&text, &context->allocator);
+    rl_type_print(&context->program, actual, &text);
+    rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_TYPE_MISMATCH, "%s: expected %.*s, found %.*s", rl_code_text(RL_CODE_TYPE_MISMATCH),
+                    RL_STR_ARG(wanted), RL_STR_ARG(rl_buf_str(&text)));
+    rl_buf_deinit(&text);
+    return REML_EMBED_STATUS_ERROR;
+}
+
+static reml_embed_status_t find(rl_context_t* context, rl_str_t name, rl_str_t signature, reml_function_t* out) {
+    rl_fn_id_t id = rl_program_find_function(&context->program, name);
+    if (!id) {
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.*s",
+                               (int)(name.length < 256 ? name.length : 256), name.data);
+    }
+    rl_function_t function = *rl_program_function(&context->program, id);
+    rl_type_t actual = function_type(context, &function);
+    rl_type_t arguments[32];
+    uint32_t count = function.type_params;
+    if (count > RL_COUNT_OF(arguments)) return wrong_signature(context, actual, signature);
+    for (uint32_t i = 0; i < count; i++) arguments[i] = RL_TYPE_ERROR;
+    if (signature.length) {
+        rl_type_t wanted;
+        rl_diags_clear(&context->diagnostics);
+        if (!rl_check_type_text(&context->program, &context->diagnostics, signature, &wanted)) return rl_context_fail_from_diagnostics(context);
+        if (!match_types(context, actual, wanted, arguments, count, 0)) return wrong_signature(context, actual, signature);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        /* A parameter that the signature does not fix, or a generic function without signature. */
+        if (arguments[i] == RL_TYPE_ERROR) return wrong_signature(context, actual, signature.length ? signature : RL_STR("a concrete signature"));
+    }
+    for (uint32_t i = 0; i < function.constraint_count; i++) {
+        rl_constraint_t constraint = *rl_program_constraint(&context->program, function.constraint_first + i);
+        uint32_t missing;
+        if (constraint.kinds != RL_CON_FIELD && !rl_type_satisfies(&context->program, arguments[constraint.param], constraint.kinds, &missing)) {
+            return wrong_signature(context, actual, signature);
+        }
+    }
+    if (function.kind == RL_FN_HOST) {
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.*s (a host function)", RL_STR_ARG(name));
+    }
+    rl_proto_t* proto = rl_pipeline_instance(context, id, arguments, count, false);
+    if (!proto) return rl_status_of_code(context->error_code);
+    return add_entry(context, proto, NULL, out);
+}
+
+reml_embed_status_t reml_function_find(reml_embed_context_t* id, const char* name, size_t name_length, const char* signature,
+                                       size_t signature_length, reml_function_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_function_t){0, 0};
+    if (!name) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    if (!context->loaded) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
+    rl_str_t text = {name, name_length};
+    if (rl_utf8_validate(text) != name_length) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "entry point is not valid UTF-8");
+    }
+    return find(context, text, (rl_str_t){signature, signature ? signature_length : 0}, out);
+}
+
+reml_embed_status_t reml_function_from_value(reml_embed_context_t* id, reml_value_t value, reml_function_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_function_t){0, 0};
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    rl_handle_t* handle;
+    reml_embed_status_t status = rl_handle_find(context, value, &handle);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    if (rl_kind_of(handle->type) != REML_KIND_CLOSURE) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    rl_object_t* closure = handle->word.o;
+    return add_entry(context, rl_object_words(closure)[closure->refs].p, closure, out);
+}
+
+#define RL_FIND_FUNCTION(context, function, entry)                                                         \
+    rl_function_entry_t* entry = NULL;                                                                     \
+    do {                                                                                                   \
+        reml_embed_status_t rl_find_status = rl_function_find_entry((context), (function), &(entry));      \
+        if (RL_UNLIKELY(rl_find_status != REML_EMBED_STATUS_OK)) return rl_find_status;                    \
+    } while (0)
+
+reml_embed_status_t reml_function_release(reml_embed_context_t* id, reml_function_t function) {
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    if (context->depth) return REML_EMBED_STATUS_BUSY; /* it may be the one that runs */
+    rl_audit_tally_detach(&context->audit, &entry->tally);
+    entry->proto = NULL;
+    entry->closure = NULL;
+    if (++entry->generation != 0) {
+        entry->next_free = context->free_function;
+        context->free_function = (uint32_t)function.id;
+    }
+    return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_function_signature(reml_embed_context_t* id, reml_function_t function, char** out_text, size_t* out_length) {
+    if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out_text = NULL;
+    *out_length = 0;
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    rl_buf_t text;
+    rl_buf_init(&text, &context->allocator);
+    rl_buf_add_char(&text, '(');
+    for (uint16_t i = 0; i < entry->proto->param_count; i++) {
+        if (i) rl_buf_add_cstr(&text, ", ");
+        rl_type_print(&context->program, entry->proto->param_types[i]->type, &text);
+    }
+    rl_buf_add_cstr(&text, ") -> ");
+    rl_type_print(&context->program, entry->proto->result_type->type, &text);
+    return rl_hand_over(context, &text, out_text, out_length);
+}
+
+reml_embed_status_t reml_function_arity(reml_embed_context_t* id, reml_function_t function, size_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = 0;
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    *out = entry->proto->param_count;
+    return REML_EMBED_STATUS_OK;
+}
+reml_embed_status_t reml_function_param_type(reml_embed_context_t* id, reml_function_t function, size_t index, reml_type_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_type_t){0, 0};
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    if (index >= entry->proto->param_count) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_type_t){context->serial, entry->proto->param_types[index]->type};
+    return REML_EMBED_STATUS_OK;
+}
+reml_embed_status_t reml_function_result_type(reml_embed_context_t* id, reml_function_t function, reml_type_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_type_t){0, 0};
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    *out = (reml_type_t){context->serial, entry->proto->result_type->type};
+    return REML_EMBED_STATUS_OK;
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------------------ */
+
+/* Count the call and leave its record by the policy. */
+static void crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status) {
+    rl_crossing_t crossing = {.symbol = entry->proto->name, .tally = &entry->tally, .ok = status == REML_EMBED_STATUS_OK,
+                              .ownership = entry->tally.ownership, .result = entry->tally.result};
+    if (!crossing.ok) {
+        crossing.result = RL_AUDIT_RETURN_FAILURE;
+        crossing.error_code = rl_code_text(context->has_error ? context->error_code : RL_CODE_FFI_CALL_FAILED);
+        crossing.error_message = rl_buf_str(&context->error);
+    }
+    rl_bridge_crossing(context, &crossing);
+}
+
+static reml_embed_status_t enter_run(rl_context_t* context) {
+    reml_embed_status_t status = rl_run_begin(context);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    status = rl_pipeline_initialise(context);
+    if (status != REML_EMBED_STATUS_OK) rl_run_end(context);
+    return status;
+}
+
+/* Run an entry whose parameters lie in two banks already. */
+static rl_outcome_t enter(rl_context_t* context, const rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
+    if (entry->closure) return rl_vm_call_closure(&context->vm, entry->closure, s, r, result);
+    return rl_vm_call(&context->vm, entry->proto, s, r, result);
+}
+
+reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r,
+                                           rl_word_t* result) {
+    reml_embed_status_t status = enter_run(context);
+    if (status == REML_EMBED_STATUS_OK) {
+        if (enter(context, entry, s, r, result) != RL_DONE) status = rl_context_fail_from_vm(context);
+        rl_run_end(context);
+    }
+    crossed(context, entry, status);
+    return status;
+}
+
+static reml_embed_status_t convert_arguments(rl_context_t* context, const rl_proto_t* proto, const reml_value_t* arguments, rl_word_t* s,
+                                             rl_object_t** r) {
+    uint16_t s_count = 0, r_count = 0;
+    for (uint16_t i = 0; i < proto->param_count; i++) {
+        rl_word_t word;
+        reml_embed_status_t status = rl_value_in(context, proto->param_types[i], arguments[i], "argument", i, &word);
+        if (status != REML_EMBED_STATUS_OK) return status;
+        if (proto->param_types[i]->rep == RL_REP_R) {
+            /* A handle's object has a second owner; an Any made here has not. */
+            r[r_count++] = word.o;
+        } else {
+            s[s_count++] = word;
+        }
+    }
+    return REML_EMBED_STATUS_OK;
+}
+
+static reml_embed_status_t call(rl_context_t* context, rl_function_entry_t* entry, const reml_value_t* arguments, size_t count, reml_value_t* out) {
+    const rl_proto_t* proto = entry->proto;
+    enum { MOST = 64 };
+    rl_word_t s[MOST];
+    rl_object_t* r[MOST];
+    if (count != proto->param_count || count > MOST) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "%s: `%.*s` takes %u arguments, found %zu",
+                               rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name), proto->param_count, count);
+    }
+    reml_embed_status_t status;
+    unsigned attempt = 0;
+    do {
+        status = convert_arguments(context, proto, arguments, s, r);
+    } while (rl_values_retry(context, status, attempt++));
+    if (status != REML_EMBED_STATUS_OK) return status;
+    rl_word_t result;
+    status = rl_function_call_words(context, entry, s, r, &result);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    *out = rl_value_out(context, proto->result_type, result, false);
+    if (out->kind != REML_KIND_NONE) return REML_EMBED_STATUS_OK;
+    return no_memory(context);
+}
+
+reml_embed_status_t reml_function_call(reml_embed_context_t* id, reml_function_t function, const reml_value_t* arguments, size_t count,
+                                       reml_value_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_value_t){0};
+    if (!arguments && count) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    rl_context_clear_error(context);
+    rl_take_remote_releases(context);
+    return call(context, entry, arguments, count, out);
+}
+
+reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_function_t function, const reml_scalar_t* arguments, size_t count,
+                                               reml_scalar_t* out) {
+    if (RL_UNLIKELY(!out)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    out->i = 0;
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    const rl_proto_t* proto = entry->proto;
+    if (RL_UNLIKELY(!entry->scalar || count != proto->param_count || (!arguments && count))) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "%s: `%.*s` cannot be called with %zu scalars",
+                               rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name), count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (RL_LIKELY(proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64)) continue;
+        if (RL_UNLIKELY(!rl_scalar_fits(proto->param_types[i], arguments[i]))) {
+            return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: argument %zu of `%.*s` is out of range",
+                                   rl_code_text(RL_CODE_TYPE_MISMATCH), i + 1, RL_STR_ARG(proto->name));
+        }
+    }
+    if (RL_UNLIKELY(context->has_error)) rl_context_clear_error(context);
+    rl_word_t result;
+    reml_embed_status_t status = rl_function_call_words(context, entry, (const rl_word_t*)arguments, NULL, &result);
+    if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) out->i = result.i;
+    return status;
+}
+
+/* --- batches ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct batch {
+    const char* at[32];
+    ptrdiff_t stride[32];
+    uint8_t kind[32];
+    char* out;
+    ptrdiff_t out_stride;
+    uint8_t out_kind;
+} batch_t;
+
+static rl_word_t load_element(uint8_t kind, const char* at) {
+    rl_word_t word;
+    if (kind == REML_COLUMN_BOOL) word.u = *(const uint8_t*)at != 0;
+    else memcpy(&word, at, 8); /* unaligned columns are fine */
+    return word;
+}
+
+static bool column_fits(const reml_column_t* column, const rl_rtype_t* type) {
+    if (!column->data && column->stride) return false;
+    switch (column->kind) {
+    case REML_COLUMN_I64: return type->kind == RL_TYPE_I64;
+    case REML_COLUMN_F64: return type->kind == RL_TYPE_F64;
+    case REML_COLUMN_BOOL: return type->kind == RL_TYPE_BOOL;
+    default: return false;
+    }
+}
+
+reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t function, const reml_column_t* inputs, size_t input_count,
+                                      const reml_column_t* output, size_t count, size_t* out_done) {
+    if (!out_done) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out_done = 0;
+    if (!output || (!inputs && input_count)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    rl_context_clear_error(context);
+    const rl_proto_t* proto = entry->proto;
+    batch_t batch;
+    bool fits = entry->scalar && input_count == proto->param_count && input_count <= RL_COUNT_OF(batch.at) && column_fits(output, proto->result_type) &&
+                (count == 0 || output->data);
+    for (size_t i = 0; fits && i < input_count; i++) {
+        fits = column_fits(&inputs[i], proto->param_types[i]) && (count == 0 || inputs[i].data);
+        batch.at[i] = inputs[i].data;
+        batch.stride[i] = inputs[i].stride;
+        batch.kind[i] = (uint8_t)inputs[i].kind;
+    }
+    if (!fits) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: the columns do not fit `%.*s`",
+                               rl_code_text(RL_CODE_TYPE_MISMATCH), RL_STR_ARG(proto->name));
+    }
+    reml_embed_status_t status = enter_run(context);
+    size_t done = 0;
+    char* out = output->data;
+    if (status == REML_EMBED_STATUS_OK) {
+        for (; done < count; done++) {
+            rl_word_t words[RL_COUNT_OF(batch.at)], result;
+            for (size_t i = 0; i < input_count; i++) {
+                words[i] = load_element(batch.kind[i], batch.at[i]);
+                batch.at[i] += batch.stride[i];
+            }
+            if (RL_UNLIKELY(rl_vm_call_scalar(&context->vm, proto, words, (uint32_t)input_count, &result) != RL_DONE)) {
+                status = rl_context_fail_from_vm(context);
+                break;
+            }
+            if (output->kind == REML_COLUMN_BOOL) *(uint8_t*)out = (uint8_t)result.u;
+            else memcpy(out, &result, 8);
+            out += output->stride;
+        }
+        rl_run_end(context);
+    }
+    *out_done = done;
+    crossed(context, entry, status);
+    return status;
+}

@@ -1,0 +1,211 @@
+/* Host functions: registration, and the VM's one way to call them. */
+#include "host/context.h"
+
+static reml_embed_status_t no_memory(rl_context_t* context) {
+    rl_alloc_clear_failure(&context->allocator);
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+}
+
+static rl_binding_t* find_binding(rl_context_t* context, rl_sym_t symbol) {
+    if (!symbol) return NULL;
+    for (uint32_t i = 0; i < context->bindings.count; i++) {
+        if (context->bindings.data[i]->symbol == symbol) return context->bindings.data[i];
+    }
+    return NULL;
+}
+
+static rl_binding_t* make_binding(rl_context_t* context, rl_sym_t symbol, rl_str_t name) {
+    rl_allocator_t* allocator = &context->allocator;
+    rl_binding_t* binding = rl_alloc_zero(allocator, sizeof *binding);
+    if (!binding) return NULL;
+    binding->symbol = symbol;
+    binding->name_length = name.length;
+    binding->name = rl_alloc(allocator, name.length + 1);
+    if (!binding->name || !rl_vec_push(allocator, &context->bindings, binding)) {
+        rl_free(allocator, binding->name, name.length + 1);
+        rl_free(allocator, binding, sizeof *binding);
+        return NULL;
+    }
+    memcpy(binding->name, name.data, name.length);
+    binding->name[name.length] = '\0';
+    binding->tally = (rl_audit_tally_t){.symbol = {binding->name, name.length}, .library = RL_STR("host"), .effects = RL_STR("ffi io unsafe")};
+    rl_audit_tally_attach(&context->audit, &binding->tally);
+    return binding;
+}
+
+static reml_embed_status_t define(rl_context_t* context, const reml_host_function_t* given) {
+    rl_str_t name = rl_str(given->name);
+    rl_allocator_t* allocator = &context->allocator;
+    rl_alloc_clear_failure(allocator);
+    rl_binding_t* known = find_binding(context, rl_sym_find(&context->program.symbols, name));
+    if (given->signature && known && known->signature) {
+        if (!rl_str_equal(rl_str(known->signature), rl_str(given->signature))) {
+            return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_SIGNATURE_INVALID, "%s: `%s` is known with another signature",
+                                   rl_code_text(RL_CODE_FFI_SIGNATURE_INVALID), given->name);
+        }
+    } else if (given->signature) {
+        rl_fn_id_t fresh;
+        rl_program_mark_t mark = rl_program_mark(&context->program);
+        rl_diags_clear(&context->diagnostics);
+        if (!rl_check_host_function(&context->program, &context->diagnostics, name, rl_str(given->signature), &fresh)) {
+            rl_program_restore(&context->program, mark);
+            return allocator->failed ? no_memory(context) : rl_context_fail_from_diagnostics(context);
+        }
+    }
+    rl_sym_t symbol = rl_sym_intern(&context->program.symbols, name);
+    rl_binding_t* binding = symbol ? find_binding(context, symbol) : NULL;
+    if (binding && binding->running) {
+        return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_FFI_SIGNATURE_INVALID, "`%s` is running", given->name);
+    }
+    if (!binding) binding = symbol ? make_binding(context, symbol, name) : NULL;
+    if (!binding) return no_memory(context);
+    if (given->signature && !binding->signature) {
+        size_t length = strlen(given->signature) + 1;
+        binding->signature = rl_alloc(allocator, length);
+        if (!binding->signature) return no_memory(context);
+        memcpy(binding->signature, given->signature, length);
+    }
+    if (binding->destroy) binding->destroy(binding->user);
+    binding->call = given->call;
+    binding->call_scalars = given->call_scalars;
+    binding->user = given->user;
+    binding->destroy = given->destroy;
+    return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_host_define(reml_embed_context_t* id, const reml_host_function_t* function) {
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    reml_host_function_t given = REML_HOST_FUNCTION_INIT;
+    if (!function || function->struct_size < sizeof given) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    for (uint32_t i = sizeof given; i < function->struct_size; i++) {
+        if (((const unsigned char*)function)[i]) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    }
+    memcpy(&given, function, sizeof given);
+    rl_str_t name = rl_str(given.name);
+    bool valid = given.flags == 0 && name.length > 0 && name.length <= 1024 && rl_utf8_validate(name) == name.length &&
+                 (given.call == NULL) != (given.call_scalars == NULL);
+    if (!valid) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID, "invalid argument: host function");
+    }
+    return define(context, &given);
+}
+
+void rl_bindings_deinit(rl_context_t* context) {
+    for (uint32_t i = 0; i < context->bindings.count; i++) {
+        rl_binding_t* binding = context->bindings.data[i];
+        rl_audit_tally_detach(&context->audit, &binding->tally);
+        if (binding->destroy) binding->destroy(binding->user);
+        if (binding->signature) rl_free(&context->allocator, binding->signature, strlen(binding->signature) + 1);
+        rl_free(&context->allocator, binding->name, binding->name_length + 1);
+        rl_free(&context->allocator, binding, sizeof *binding);
+    }
+    rl_vec_deinit(&context->allocator, &context->bindings);
+}
+
+reml_embed_status_t reml_host_fail(reml_embed_context_t* id, const char* message, size_t length) {
+    RL_ENTER(id, context);
+    if (!message && length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    rl_buf_clear(&context->host_failure);
+    size_t kept = length < 4096 ? length : 4096;
+    while (kept < length && kept > 0 && ((unsigned char)message[kept] & 0xC0) == 0x80) kept--;
+    rl_str_t text = {message, kept};
+    if (rl_utf8_validate(text) != kept) text.length = rl_utf8_validate(text);
+    rl_buf_add(&context->host_failure, text);
+    context->has_host_failure = true;
+    return REML_EMBED_STATUS_OK;
+}
+
+/* --- from the VM ----------------------------------------------------------------------------------------------------------- */
+
+static rl_outcome_t call_failed(rl_context_t* context, const rl_binding_t* binding, reml_embed_status_t status) {
+    rl_code_t code = RL_CODE_HOST_CALL_FAILED;
+    if (status == REML_EMBED_STATUS_DENIED) code = RL_CODE_RUNTIME_CAPABILITY_DENIED;
+    context->vm.failure.by_host = true;
+    if (context->has_host_failure && context->host_failure.length) return rl_vm_raise_text(&context->vm, code, rl_buf_str(&context->host_failure));
+    return rl_vm_raise(&context->vm, code, "host function `%s` answered %s", binding->name, reml_embed_status_label(status));
+}
+
+static rl_outcome_t call_scalars(rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site, const rl_word_t* s, rl_word_t* result) {
+    reml_scalar_t out = {.i = 0};
+    reml_embed_status_t status = binding->call_scalars(context->id, (const reml_scalar_t*)s, &out, binding->user);
+    if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK)) return call_failed(context, binding, status);
+    if (RL_UNLIKELY(!rl_scalar_fits(site->result, out))) {
+        return rl_vm_raise(&context->vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s` answered a value out of range", binding->name);
+    }
+    result->i = out.i;
+    return RL_DONE;
+}
+
+static rl_outcome_t call_values(rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site, const rl_word_t* s,
+                                rl_object_t* const* r, rl_word_t* result) {
+    enum { MOST = 64 };
+    reml_value_t arguments[MOST], out = {0};
+    uint32_t s_at = 0, r_at = 0, made = 0;
+    rl_outcome_t outcome = RL_DONE;
+    if (site->param_count > MOST) return rl_vm_raise(&context->vm, RL_CODE_HOST_CALL_FAILED, "host function `%s` has too many parameters", binding->name);
+    for (; made < site->param_count; made++) {
+        rl_word_t word;
+        if (site->params[made]->rep == RL_REP_R) word.o = r[r_at++];
+        else word = s[s_at++];
+        arguments[made] = rl_value_out(context, site->params[made], word, true);
+        if (arguments[made].kind == REML_KIND_NONE) {
+            outcome = rl_vm_raise(&context->vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "out of memory");
+            break;
+        }
+    }
+    if (outcome == RL_DONE) {
+        reml_embed_status_t status = binding->call(context->id, arguments, site->param_count, &out, binding->user);
+        if (status != REML_EMBED_STATUS_OK) {
+            outcome = call_failed(context, binding, status);
+        } else {
+            unsigned attempt = 0;
+            do {
+                status = rl_value_in(context, site->result, out, "result of host function", 0, result);
+            } while (rl_values_retry(context, status, attempt++));
+            if (status != REML_EMBED_STATUS_OK) {
+                rl_str_t detail = rl_buf_str(&context->error);
+                outcome = rl_vm_raise(&context->vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s`: %.*s", binding->name, RL_STR_ARG(detail));
+                rl_context_clear_error(context);
+            }
+        }
+        /* Transferred: the script has it now (its object stays reachable through *result until the loop stores it). */
+        if (out.context == context->serial) {
+            rl_handle_t* handle;
+            if (rl_handle_find(context, out, &handle) == REML_EMBED_STATUS_OK && handle->owners > 0) reml_value_release(context->id, out);
+        }
+    }
+    while (made > 0) rl_handle_end_loan(context, arguments[--made]);
+    return outcome;
+}
+
+rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
+    rl_context_t* context = host;
+    if (RL_UNLIKELY(site->binding == UINT32_MAX)) {
+        rl_sym_t symbol = rl_program_function(&context->program, site->function)->symbol;
+        for (uint32_t i = 0; i < context->bindings.count; i++) {
+            if (context->bindings.data[i]->symbol == symbol) site->binding = i;
+        }
+        if (site->binding == UINT32_MAX) return rl_vm_raise(vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(site->name));
+    }
+    rl_binding_t* binding = context->bindings.data[site->binding];
+    rl_audit_result_t ready = rl_audit_ready(&context->audit);
+    if (RL_UNLIKELY(ready != RL_AUDIT_OK)) return rl_vm_raise(vm, RL_CODE_AUDIT_UNAVAILABLE, "%s", rl_audit_problem(&context->audit));
+    bool scalar = binding->call_scalars != NULL;
+    for (uint32_t i = 0; scalar && i < site->param_count; i++) scalar = rl_type_is_scalar(site->params[i]);
+    if (RL_UNLIKELY(binding->call_scalars && !(scalar && rl_type_is_scalar(site->result)))) {
+        return rl_vm_raise(vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s` is registered for scalars only", binding->name);
+    }
+    context->has_host_failure = false;
+    binding->running++;
+    rl_outcome_t outcome = scalar ? call_scalars(context, binding, site, s, result) : call_values(context, binding, site, s, r, result);
+    binding->running--;
+    rl_crossing_t crossing = {.symbol = binding->tally.symbol, .tally = &binding->tally, .ok = outcome == RL_DONE};
+    if (!crossing.ok) {
+        crossing.result = RL_AUDIT_RETURN_FAILURE;
+        crossing.error_code = rl_code_text(vm->failure.code);
+        crossing.error_message = rl_buf_str(&vm->failure.message);
+    }
+    rl_bridge_crossing(context, &crossing);
+    return outcome;
+}

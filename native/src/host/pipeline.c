@@ -1,0 +1,187 @@
+/*
+ * From source text to a result, step by step (STYLE 1):
+ *   load        1 limits · 2 tokens and tree · 3 names, types, IR · 4 globals get room
+ *   run         5 instances: IR → bytecode · 6 modules initialise · 7 the entry runs
+ */
+#include "host/context.h"
+#include "syntax/parser.h"
+#include "types/entry.h"
+
+static uint32_t limit32(uint64_t limit) { return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit; }
+
+static void begin_diagnostics(rl_context_t* context, rl_str_t text, rl_str_t file) {
+    rl_diags_clear(&context->diagnostics);
+    rl_arena_deinit(&context->diag_arena);
+    context->diagnostics.source = text;
+    context->diagnostics.file = file;
+    context->diagnostics.module = (rl_str_t){NULL, 0};
+}
+
+reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_source_t* source) {
+    rl_allocator_t* allocator = &context->allocator;
+    rl_alloc_clear_failure(allocator);
+    begin_diagnostics(context, (rl_str_t){NULL, 0}, (rl_str_t){NULL, 0});
+    rl_str_t text = rl_arena_copy(&context->diag_arena, (rl_str_t){source->text, source->text_length});
+    rl_str_t file = rl_arena_copy(&context->diag_arena, (rl_str_t){source->file_name, source->file_name ? source->file_name_length : 0});
+    context->diagnostics.source = text;
+    context->diagnostics.file = file;
+    if (allocator->failed) goto out_of_memory;
+
+    /* 1 */
+    if (text.length > context->limits.source_bytes) {
+        rl_report(&context->diagnostics, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0}, "source has %llu bytes, the limit is %llu",
+                  (unsigned long long)text.length, (unsigned long long)context->limits.source_bytes);
+        return rl_context_fail_from_diagnostics(context);
+    }
+
+    rl_program_mark_t mark = rl_program_mark(&context->program);
+    rl_tree_t tree;
+    rl_module_id_t module = 0;
+    /* 2 */
+    rl_parser_input_t parser = {
+        .allocator = allocator,
+        .source = text,
+        .symbols = &context->program.symbols,
+        .diags = &context->diagnostics,
+        .options = {.source_bytes = limit32(context->limits.source_bytes), .nesting = limit32(context->limits.nesting),
+                    .identifier_bytes = limit32(context->limits.identifier_bytes),
+                    .strict_top_level = (context->options & REML_EMBED_OPTION_STRICT_TOP_LEVEL) != 0},
+    };
+    bool done = rl_parse(&parser, &tree);
+    /* 3 */
+    if (done) {
+        rl_check_input_t check = {
+            .tree = &tree,
+            .source = text,
+            .file = file,
+            .program = &context->program,
+            .diags = &context->diagnostics,
+            .ambient = (source->flags & REML_EMBED_SOURCE_AMBIENT) != 0,
+            .deny_non_exhaustive = (context->options & REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE) != 0,
+        };
+        done = rl_check_module(&check, &module) && context->diagnostics.errors == 0;
+    }
+    rl_tree_deinit(&tree);
+    rl_diags_sort(&context->diagnostics);
+    bool check_only = (source->flags & REML_EMBED_SOURCE_CHECK_ONLY) != 0;
+    if (done && !check_only && !allocator->failed) {
+        /* 4 */
+        uint32_t globals = context->program.first_global + context->program.globals.count;
+        uint32_t modules = context->program.modules.count;
+        if (rl_vm_reserve_globals(&context->vm, globals)) {
+            while (context->module_states.count < modules && rl_vec_push(allocator, &context->module_states, RL_MODULE_FRESH)) {
+            }
+        }
+    }
+    if (!done || check_only || allocator->failed) {
+        bool memory = allocator->failed && context->diagnostics.errors == 0;
+        rl_program_restore(&context->program, mark);
+        if (context->module_states.count > context->program.modules.count) context->module_states.count = context->program.modules.count;
+        if (memory) goto out_of_memory;
+        rl_alloc_clear_failure(allocator);
+        return done && check_only ? REML_EMBED_STATUS_OK : rl_context_fail_from_diagnostics(context);
+    }
+    rl_result_drop(context);
+    context->loaded = true;
+    return REML_EMBED_STATUS_OK;
+
+out_of_memory:
+    rl_alloc_clear_failure(allocator);
+    if (allocator->live_bytes >= allocator->limit_bytes - allocator->limit_bytes / 4) {
+        return rl_context_fail(context, REML_EMBED_STATUS_LIMIT, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: the module needs more than %llu bytes",
+                               rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY), (unsigned long long)allocator->limit_bytes);
+    }
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while loading",
+                           rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+}
+
+rl_proto_t* rl_pipeline_instance(rl_context_t* context, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
+    rl_alloc_clear_failure(&context->allocator);
+    rl_proto_t* proto = rl_compile(&context->compiler, function, arguments, count, as_value);
+    if (proto) return proto;
+    if (context->compiler.failed) {
+        const rl_function_t* culprit = rl_program_function(&context->program, context->compiler.failed_function);
+        rl_str_t name = rl_sym_text(&context->program.symbols, culprit->name);
+        rl_code_t code = context->compiler.failed_code;
+        context->compiler.failed = false;
+        rl_context_fail(context, REML_EMBED_STATUS_LIMIT, code, "%s: too many instances, or types nested too deep, at `%.*s`", rl_code_text(code),
+                        RL_STR_ARG(name));
+    } else {
+        rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while compiling",
+                        rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+    }
+    rl_alloc_clear_failure(&context->allocator);
+    return NULL;
+}
+
+reml_embed_status_t rl_pipeline_initialise(rl_context_t* context) {
+    for (uint32_t i = 0; i < context->module_states.count; i++) {
+        uint8_t state = context->module_states.data[i];
+        if (state == RL_MODULE_READY || state == RL_MODULE_RUNNING) continue; /* RUNNING: a host function called back during it */
+        rl_module_id_t id = context->program.first_module + i;
+        if (state == RL_MODULE_FAILED) {
+            rl_str_t path = rl_sym_text(&context->program.symbols, rl_program_module(&context->program, id)->path);
+            return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_INIT_FAILED, "%s: initialisation of module %.*s has failed before",
+                                   rl_code_text(RL_CODE_RUNTIME_INIT_FAILED), RL_STR_ARG(path));
+        }
+        rl_fn_id_t init = rl_program_module(&context->program, id)->init;
+        if (!init) {
+            context->module_states.data[i] = RL_MODULE_READY;
+            continue;
+        }
+        rl_proto_t* proto = rl_pipeline_instance(context, init, NULL, 0, false);
+        if (!proto) return rl_status_of_code(context->error_code);
+        context->module_states.data[i] = RL_MODULE_RUNNING;
+        rl_word_t ignored;
+        bool done = rl_vm_call(&context->vm, proto, NULL, NULL, &ignored) == RL_DONE;
+        context->module_states.data[i] = done ? RL_MODULE_READY : RL_MODULE_FAILED;
+        if (!done) return rl_context_fail_from_vm(context);
+    }
+    return REML_EMBED_STATUS_OK;
+}
+
+rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_embed_status_t* out_status) {
+    const rl_function_t* entry = rl_program_function(&context->program, function);
+    rl_str_t name = rl_sym_text(&context->program.symbols, entry->name);
+    uint32_t required = 0;
+    for (uint32_t i = 0; i < entry->param_count; i++) {
+        if (!rl_program_param(&context->program, entry->param_first + i)->default_fn) required++;
+    }
+    if (required || entry->type_params || entry->kind != RL_FN_REML) {
+        *out_status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_ARITY, "%s: `%.*s` needs %u argument%s",
+                                      rl_code_text(RL_CODE_RUNTIME_ENTRY_ARITY), RL_STR_ARG(name), required, required == 1 ? "" : "s");
+        return NULL;
+    }
+    if (entry->param_count) {
+        /* All parameters have defaults: the checker makes a parameterless caller. */
+        function = rl_check_entry_caller(&context->program, function);
+        if (!function) {
+            *out_status = rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while compiling",
+                                          rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+            return NULL;
+        }
+    }
+    rl_proto_t* proto = rl_pipeline_instance(context, function, NULL, 0, false);
+    if (!proto) *out_status = rl_status_of_code(context->error_code);
+    return proto;
+}
+
+reml_embed_status_t rl_run_begin(rl_context_t* context) {
+    rl_audit_result_t ready = rl_audit_ready(&context->audit);
+    if (RL_UNLIKELY(ready != RL_AUDIT_OK)) {
+        return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s", rl_audit_problem(&context->audit));
+    }
+    if (context->depth++ == 0) {
+        atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
+        rl_vm_begin_run(&context->vm);
+    }
+    return REML_EMBED_STATUS_OK;
+}
+
+void rl_run_end(rl_context_t* context) {
+    if (--context->depth == 0) {
+        atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
+        /* An interrupt that came too late is not one for the next run. */
+        atomic_store_explicit(&context->slot->interrupt, 0, memory_order_relaxed);
+    }
+}

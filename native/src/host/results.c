@@ -1,0 +1,200 @@
+/* What a context lends as text: results, diagnostics, explanations; its memory; its audit settings. */
+#include "host/context.h"
+
+#include "base/unicode.h"
+#include "syntax/print.h"
+
+static reml_embed_status_t lend(rl_context_t* context, reml_span_t* out) {
+    if (context->lent_text.failed) {
+        rl_alloc_clear_failure(&context->allocator);
+        return REML_EMBED_STATUS_NO_MEMORY;
+    }
+    *out = (reml_span_t){(void*)(uintptr_t)rl_buf_cstr(&context->lent_text), context->lent_text.length};
+    return REML_EMBED_STATUS_OK;
+}
+
+int32_t reml_embed_result_kind(reml_embed_context_t* id) {
+    rl_context_t* context = NULL;
+    if (rl_slot_resolve(id, &context) != REML_EMBED_STATUS_OK || !context->result_type) return REML_KIND_NONE;
+    return (int32_t)rl_kind_of(context->result_type);
+}
+
+reml_embed_status_t reml_embed_result_text(reml_embed_context_t* id, reml_span_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_span_t){NULL, 0};
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    if (!context->result_type) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "there is no result");
+    rl_buf_clear(&context->lent_text);
+    reml_embed_status_t status = rl_value_display(context, context->result_type, context->result, &context->lent_text);
+    rl_crossing_t crossing = {.symbol = RL_STR("reml_embed_result_text"), .ok = status == REML_EMBED_STATUS_OK, .ownership = RL_AUDIT_OWN_BORROWED,
+                              .result = status == REML_EMBED_STATUS_OK ? RL_AUDIT_RETURN_BORROWED : RL_AUDIT_RETURN_FAILURE};
+    if (!crossing.ok) {
+        crossing.error_code = rl_code_text(context->error_code);
+        crossing.error_message = rl_buf_str(&context->error);
+    } else {
+        context->metrics.borrowed_results++;
+    }
+    rl_bridge_crossing(context, &crossing);
+    return status == REML_EMBED_STATUS_OK ? lend(context, out) : status;
+}
+
+reml_embed_status_t reml_embed_result_type(reml_embed_context_t* id, reml_span_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_span_t){NULL, 0};
+    RL_ENTER(id, context);
+    if (!context->result_type) return REML_EMBED_STATUS_ERROR;
+    rl_buf_clear(&context->lent_text);
+    rl_type_print(&context->program, context->result_type->type, &context->lent_text);
+    return lend(context, out);
+}
+
+reml_embed_status_t reml_embed_diagnostics_json(reml_embed_context_t* id, reml_span_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_span_t){NULL, 0};
+    RL_ENTER(id, context);
+    rl_buf_clear(&context->lent_text);
+    rl_diags_json(&context->diagnostics, &context->lent_text);
+    return lend(context, out);
+}
+
+reml_embed_status_t reml_embed_diagnostics_text(reml_embed_context_t* id, int colour, reml_span_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_span_t){NULL, 0};
+    RL_ENTER(id, context);
+    rl_buf_clear(&context->lent_text);
+    rl_diags_text(&context->diagnostics, &context->lent_text, colour != 0);
+    return lend(context, out);
+}
+
+const char* reml_embed_unicode_version(void) { return rl_unicode_version; }
+
+/* --- explanations ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_listed(const rl_function_t* function) {
+    return !(function->flags & (RL_FN_LAMBDA | RL_FN_INIT | RL_FN_DEFAULT)) && !function->parent;
+}
+
+reml_embed_status_t reml_embed_functions(reml_embed_context_t* id, char** out_text, size_t* out_length) {
+    if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out_text = NULL;
+    *out_length = 0;
+    RL_ENTER(id, context);
+    rl_program_t* program = &context->program;
+    rl_buf_t text;
+    rl_buf_init(&text, &context->allocator);
+    for (rl_fn_id_t f = program->first_fn ? program->first_fn : 1; f < program->first_fn + program->functions.count; f++) {
+        rl_function_t function = *rl_program_function(program, f);
+        if (!is_listed(&function) || function.kind == RL_FN_BUILTIN || function.module < program->first_module) continue;
+        rl_buf_add(&text, rl_sym_text(&program->symbols, rl_program_module(program, function.module)->path));
+        rl_buf_add_char(&text, '.');
+        if (function.owner) {
+            rl_buf_add(&text, rl_sym_text(&program->symbols, rl_program_typedef(program, function.owner)->name));
+            rl_buf_add_char(&text, '.');
+        }
+        rl_buf_add(&text, rl_sym_text(&program->symbols, function.name));
+        rl_buf_add_cstr(&text, " (");
+        for (uint32_t i = 0; i < function.param_count; i++) {
+            if (i) rl_buf_add_cstr(&text, ", ");
+            rl_type_print(program, rl_program_param(program, function.param_first + i)->type, &text);
+        }
+        rl_buf_add_cstr(&text, ") -> ");
+        rl_type_print(program, function.result, &text);
+        rl_buf_add_char(&text, '\n');
+    }
+    return rl_hand_over(context, &text, out_text, out_length);
+}
+
+enum { EXPLAIN_IR, EXPLAIN_BYTECODE, EXPLAIN_TREE, EXPLAIN_TOKENS };
+
+static void explain_syntax(rl_context_t* context, bool tokens, rl_buf_t* out) {
+    const rl_module_t* module = rl_program_module(&context->program, context->program.first_module + context->program.modules.count - 1);
+    rl_arena_t arena;
+    rl_diags_t diagnostics;
+    rl_tree_t tree;
+    rl_arena_init(&arena, &context->allocator);
+    rl_diags_init(&diagnostics, &context->allocator, &arena);
+    diagnostics.source = module->source;
+    rl_parser_input_t parser = {.allocator = &context->allocator, .source = module->source, .symbols = &context->program.symbols, .diags = &diagnostics};
+    if (tokens) {
+        rl_tokens_print(&parser, out);
+    } else {
+        rl_parse(&parser, &tree);
+        rl_tree_print(&tree, &context->program.symbols, out);
+        rl_tree_deinit(&tree);
+    }
+    rl_diags_deinit(&diagnostics);
+    rl_arena_deinit(&arena);
+}
+
+/* Bytecode of every instance that the host's look-ups and runs have made so far, of user functions. */
+static void explain_instances(rl_context_t* context, rl_fn_id_t only, rl_buf_t* out) {
+    for (uint32_t i = 1; i < context->compiler.instances.count; i++) {
+        const rl_instance_t* instance = &context->compiler.instances.data[i];
+        if (!instance->proto || !instance->done) continue;
+        if (only ? instance->function != only : instance->function < context->program.first_fn) continue;
+        rl_disassemble(&context->program, instance->proto, out);
+    }
+}
+
+reml_embed_status_t reml_embed_explain(reml_embed_context_t* id, int what, const char* name, char** out_text, size_t* out_length) {
+    if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out_text = NULL;
+    *out_length = 0;
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    if (what < EXPLAIN_IR || what > EXPLAIN_TOKENS) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    if (!context->loaded) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
+    rl_program_t* program = &context->program;
+    rl_fn_id_t only = 0;
+    if (name && *name) {
+        only = rl_program_find_function(program, rl_str(name));
+        if (!only) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.200s", name);
+    }
+    rl_buf_t text;
+    rl_buf_init(&text, &context->allocator);
+    if (what >= EXPLAIN_TREE) {
+        explain_syntax(context, what == EXPLAIN_TOKENS, &text);
+        return rl_hand_over(context, &text, out_text, out_length);
+    }
+    rl_fn_id_t end = program->first_fn + program->functions.count;
+    for (rl_fn_id_t f = program->first_fn ? program->first_fn : 1; f < end; f++) {
+        const rl_function_t* function = rl_program_function(program, f);
+        if (only ? f != only : function->kind != RL_FN_REML) continue;
+        if (what == EXPLAIN_IR) rl_ir_print(program, f, &text);
+        else if (!function->type_params && !function->parent) rl_pipeline_instance(context, f, NULL, 0, false);
+    }
+    if (what == EXPLAIN_BYTECODE) explain_instances(context, only, &text);
+    return rl_hand_over(context, &text, out_text, out_length);
+}
+
+/* --- memory -------------------------------------------------------------------------------------------------------------------- */
+
+reml_embed_status_t reml_embed_memory(reml_embed_context_t* id, reml_embed_memory_t* out) {
+    RL_ENTER(id, context);
+    if (!out || out->struct_size < 2 * sizeof(uint32_t)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    reml_embed_memory_t memory = {
+        .struct_size = out->struct_size,
+        .live_bytes = context->allocator.live_bytes,
+        .peak_bytes = context->allocator.peak_bytes,
+        .heap_live_objects = context->vm.heap.stats.live_objects,
+        .collections = context->vm.heap.stats.collections,
+        .allocations = context->allocator.requests,
+        .live_handles = context->metrics.live,
+    };
+    memcpy(out, &memory, out->struct_size < sizeof memory ? out->struct_size : sizeof memory);
+    return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_embed_collect(reml_embed_context_t* id) {
+    RL_ENTER(id, context);
+    rl_heap_collect(&context->vm.heap);
+    return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_embed_fail_allocation(reml_embed_context_t* id, uint64_t number, uint64_t every) {
+    RL_ENTER(id, context);
+    context->allocator.fail_at = number ? context->allocator.requests + number : 0;
+    context->allocator.fail_every = number ? every : 0;
+    return REML_EMBED_STATUS_OK;
+}

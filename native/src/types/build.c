@@ -1,0 +1,221 @@
+/* Small makers and readers that every file of the checker uses: IR nodes, strings, types, reports. */
+#include "types/infer.h"
+
+rl_ir_t rl_ir_make(rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c) {
+    rl_program_t* program = c->program;
+    rl_ir_t id = program->first_node + program->nodes.count;
+    rl_ir_node_t node = {(uint16_t)op, 0, type, start, a, b, word_c};
+    if (!rl_vec_push(c->allocator, &program->nodes, node)) return c->spare_node;
+    return id;
+}
+
+rl_ir_t rl_ir_error(rl_checker_t* c, uint32_t start) { return rl_ir_make(c, RL_IR_UNIT, RL_TYPE_ERROR, start, 0, 0, 0); }
+rl_ir_t rl_ir_unit(rl_checker_t* c, uint32_t start) { return rl_ir_make(c, RL_IR_UNIT, RL_TYPE_UNIT, start, 0, 0, 0); }
+
+rl_ir_t rl_ir_int(rl_checker_t* c, rl_type_t type, uint32_t start, uint64_t value) {
+    return rl_ir_make(c, RL_IR_INT, type, start, (uint32_t)value, (uint32_t)(value >> 32), 0);
+}
+
+uint32_t rl_string_id(rl_checker_t* c, rl_str_t text) {
+    rl_program_t* program = c->program;
+    rl_str_t copy = rl_arena_copy(&program->arena, text);
+    uint32_t id = program->first_string + program->strings.count;
+    return rl_vec_push(c->allocator, &program->strings, copy) ? id : 0;
+}
+
+rl_ir_t rl_ir_string(rl_checker_t* c, uint32_t start, rl_str_t text) {
+    return rl_ir_make(c, RL_IR_STRING, RL_TYPE_STR, start, rl_string_id(c, text), 0, 0);
+}
+
+/* `words` may lie in the scratch stack, never in program.extra. */
+uint32_t rl_extra_put(rl_checker_t* c, const uint32_t* words, uint32_t count) {
+    rl_program_t* program = c->program;
+    if (count == 0 || !rl_vec_reserve(c->allocator, &program->extra, count)) return 0;
+    uint32_t offset = program->first_extra + program->extra.count;
+    if (words) memcpy(program->extra.data + program->extra.count, words, (size_t)count * sizeof *words);
+    else memset(program->extra.data + program->extra.count, 0, (size_t)count * sizeof *words);
+    program->extra.count += count;
+    return offset;
+}
+
+uint32_t rl_extra_counted(rl_checker_t* c, const uint32_t* words, uint32_t count) {
+    rl_program_t* program = c->program;
+    if (!rl_vec_reserve(c->allocator, &program->extra, count + 1)) return 0;
+    uint32_t offset = program->first_extra + program->extra.count;
+    program->extra.data[program->extra.count] = count;
+    if (count) memcpy(program->extra.data + program->extra.count + 1, words, (size_t)count * sizeof *words);
+    program->extra.count += count + 1;
+    return offset;
+}
+
+rl_ir_t rl_ir_call(rl_checker_t* c, rl_type_t type, uint32_t start, rl_fn_id_t fn, uint32_t type_args, const rl_ir_t* args,
+                   uint32_t count) {
+    return rl_ir_make(c, RL_IR_CALL, type, start, fn, type_args, rl_extra_counted(c, args, count));
+}
+
+rl_ir_t rl_ir_block(rl_checker_t* c, rl_type_t type, uint32_t start, const rl_ir_t* nodes, uint32_t count, uint16_t flags) {
+    rl_ir_t block = rl_ir_make(c, RL_IR_BLOCK, type, start, rl_extra_put(c, nodes, count), count, 0);
+    rl_node_at(c, block)->flags = flags;
+    return block;
+}
+
+rl_type_t rl_fresh(rl_checker_t* c, rl_span_t span) { return rl_solver_fresh(&c->solver, RL_VAR_FREE, RL_FROM_OTHER, span); }
+
+const char* rl_show(rl_checker_t* c, rl_type_t type) {
+    rl_buf_t* buf = &c->texts[c->next_text++ & 3];
+    rl_buf_clear(buf);
+    rl_type_print(c->program, rl_solver_zonk(&c->solver, type), buf);
+    return rl_buf_cstr(buf);
+}
+
+bool rl_is_var(rl_checker_t* c, rl_type_t type) { return rl_head_kind(c, type) == RL_TYPE_VAR; }
+
+rl_var_t* rl_var_of(rl_checker_t* c, rl_type_t type) {
+    rl_type_t head = rl_head(c, type);
+    const rl_type_node_t* node = rl_type_node(c->types, head);
+    return node->kind == RL_TYPE_VAR ? &c->solver.vars.data[node->a] : NULL;
+}
+
+rl_typedef_id_t rl_named_id(rl_checker_t* c, rl_type_t type) {
+    const rl_type_node_t* node = rl_type_node(c->types, rl_head(c, type));
+    return node->kind == RL_TYPE_NAMED ? node->a : 0;
+}
+
+bool rl_is_named(rl_checker_t* c, rl_type_t type, rl_typedef_id_t id, rl_type_t* out_first, rl_type_t* out_second) {
+    rl_type_t head = rl_head(c, type);
+    const rl_type_node_t* node = rl_type_node(c->types, head);
+    if (id == 0 || node->kind != RL_TYPE_NAMED || node->a != id) return false;
+    const uint32_t* args = rl_type_args(c->types, head);
+    if (out_first) *out_first = node->count > 0 ? args[0] : RL_TYPE_ERROR;
+    if (out_second) *out_second = node->count > 1 ? args[1] : RL_TYPE_ERROR;
+    return true;
+}
+
+rl_type_t rl_named1(rl_checker_t* c, rl_typedef_id_t id, rl_type_t a) { return rl_type_named(c->types, id, &a, 1); }
+rl_type_t rl_named2(rl_checker_t* c, rl_typedef_id_t id, rl_type_t a, rl_type_t b) {
+    rl_type_t args[2] = {a, b};
+    return rl_type_named(c->types, id, args, 2);
+}
+
+uint32_t rl_arg_count_of(rl_checker_t* c, rl_type_t function_type) { return rl_type_node(c->types, function_type)->count - 1u; }
+
+void rl_unsupported(rl_checker_t* c, rl_span_t span, const char* what) {
+    c->saw_unsupported = true;
+    rl_report(c->diags, RL_CODE_LANGUAGE_UNSUPPORTED, span, "%s not supported by this runtime yet", what);
+}
+
+void rl_report_mismatch(rl_checker_t* c, rl_code_t code, rl_span_t span, rl_type_t expected, rl_type_t found) {
+    rl_diag_t* diag = rl_report(c->diags, code, span, "expected %s, found %s", rl_show(c, expected), rl_show(c, found));
+    rl_note_plain(c->diags, diag, "expected: %s", rl_show(c, expected));
+    rl_note_plain(c->diags, diag, "found: %s", rl_show(c, found));
+}
+
+/* What a set of constraints is called in a report, the first of it. */
+static const char* constraint_name(uint32_t kinds) {
+    if (kinds & RL_CON_EQ) return "==";
+    if (kinds & RL_CON_ORD) return "<";
+    if (kinds & RL_CON_ADD) return "+";
+    if (kinds & RL_CON_SUB) return "-";
+    if (kinds & RL_CON_MUL) return "*";
+    if (kinds & RL_CON_DIV) return "/";
+    if (kinds & RL_CON_REM) return "%";
+    if (kinds & RL_CON_POW) return "^";
+    if (kinds & RL_CON_NEG) return "unary -";
+    if (kinds & RL_CON_HASH) return "hashing";
+    return "a number";
+}
+
+static void report_constraint(rl_checker_t* c, rl_span_t span, rl_type_t expected, rl_type_t found, rl_code_t why) {
+    uint32_t kinds = c->solver.failed_constraint;
+    rl_type_t type = c->solver.failed_type;
+    if (kinds & RL_CON_FIELD) {
+        rl_type_kind_t kind = rl_head_kind(c, type);
+        if (kind == RL_TYPE_ANY) {
+            rl_report(c->diags, RL_CODE_TYPE_ANY_MEMBER, span, "a value of type Any has no members");
+            return;
+        }
+        rl_str_t field = rl_text(c, c->solver.failed_field);
+        rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, span, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(field));
+    } else if (kinds & (RL_CON_INTEGER_LITERAL | RL_CON_FLOAT_LITERAL)) {
+        rl_report_mismatch(c, why, span, expected, found);
+    } else if (kinds & (RL_CON_EQ | RL_CON_HASH)) {
+        rl_report(c->diags, RL_CODE_TYPE_EQ_UNSUPPORTED, span, "values of type %s cannot be compared for equality", rl_show(c, type));
+    } else if (kinds & RL_CON_ORD) {
+        rl_report(c->diags, RL_CODE_TYPE_ORD_UNSUPPORTED, span, "values of type %s have no order", rl_show(c, type));
+    } else if (rl_head_kind(c, type) == RL_TYPE_PARAM) {
+        rl_report(c->diags, RL_CODE_TYPECLASS_CONSTRAINT_UNRESOLVED, span, "%s is not known to have operator %s", rl_show(c, type), constraint_name(kinds));
+    } else {
+        rl_report(c->diags, RL_CODE_TYPE_OPERATOR_UNSUPPORTED, span, "%s has no operator %s", rl_show(c, type), constraint_name(kinds));
+    }
+}
+
+void rl_report_unify(rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {
+    switch (result) {
+        case RL_UNIFY_OK: break;
+        case RL_UNIFY_MISMATCH: rl_report_mismatch(c, why, span, expected, found); break;
+        case RL_UNIFY_INFINITE: {
+            rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_INFINITE, span, "the type would contain itself: %s = %s", rl_show(c, expected), rl_show(c, found));
+            rl_note_plain(c->diags, diag, "expected: %s", rl_show(c, expected));
+            break;
+        }
+        case RL_UNIFY_CONSTRAINT: report_constraint(c, span, expected, found, why); break;
+    }
+}
+
+bool rl_unify_at(rl_checker_t* c, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {
+    rl_unify_result_t result = rl_unify(&c->solver, expected, found);
+    if (result == RL_UNIFY_OK) return true;
+    rl_report_unify(c, result, expected, found, span, why);
+    return false;
+}
+
+bool rl_require(rl_checker_t* c, rl_type_t type, uint32_t kinds, rl_span_t span) {
+    rl_unify_result_t result = rl_solver_require(&c->solver, type, kinds, span);
+    if (result == RL_UNIFY_OK) return true;
+    rl_report_unify(c, result, type, type, span, RL_CODE_TYPE_MISMATCH);
+    return false;
+}
+
+/* Edit distance with adjacent swaps counted as two; gives up past 2. */
+static unsigned edit_distance(rl_str_t a, rl_str_t b) {
+    enum { LIMIT = 40 };
+    if (a.length > LIMIT || b.length > LIMIT) return 3;
+    size_t gap = a.length > b.length ? a.length - b.length : b.length - a.length;
+    if (gap > 2) return 3;
+    unsigned row[LIMIT + 1];
+    for (unsigned j = 0; j <= b.length; j++) row[j] = j;
+    for (size_t i = 1; i <= a.length; i++) {
+        unsigned diagonal = row[0], best = 3;
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b.length; j++) {
+            unsigned above = row[j];
+            unsigned cost = diagonal + (a.data[i - 1] != b.data[j - 1]);
+            if (above + 1 < cost) cost = above + 1;
+            if (row[j - 1] + 1 < cost) cost = row[j - 1] + 1;
+            row[j] = cost;
+            diagonal = above;
+            if (cost < best) best = cost;
+        }
+        if (best > 2 && row[0] > 2) return 3;
+    }
+    return row[b.length];
+}
+
+void rl_nearest_offer(rl_checker_t* c, rl_nearest_t* nearest, rl_sym_t name) {
+    if (nearest->best == 0) nearest->distance = 3;
+    rl_str_t text = rl_text(c, name);
+    if (name == 0 || text.length == 0 || nearest->wrong.length == 0) return;
+    unsigned distance = edit_distance(nearest->wrong, text);
+    /* One letter names are at distance 1 of each other: a hint must share something with what was written. */
+    if (distance > 0 && distance < nearest->distance && distance < nearest->wrong.length) {
+        nearest->best = name;
+        nearest->distance = distance;
+    }
+}
+
+void rl_fix_nearest(rl_checker_t* c, rl_diag_t* diag, const rl_nearest_t* nearest, rl_span_t span) {
+    if (!nearest->best) return;
+    rl_str_t text = rl_text(c, nearest->best);
+    rl_note_plain(c->diags, diag, "did you mean `%.*s`?", RL_STR_ARG(text));
+    rl_fix(c->diags, diag, RL_FIX_REPLACE, span, "%.*s", RL_STR_ARG(text));
+}

@@ -1,0 +1,47 @@
+/*
+ * check: one parsed module in, typed IR and declarations in the program out; diagnostics of domains module, type and
+ * pattern on the way (LANGUAGE 3–5). Everything else of this folder serves it.
+ *
+ * Must not know: registers, objects, hosts. A failed check leaves half-made entries behind: the caller takes a
+ * rl_program_mark() before and restores it after.
+ */
+#ifndef RL_CHECK_H
+#define RL_CHECK_H
+
+#include "syntax/parser.h"
+#include "types/program.h"
+
+typedef struct rl_check_input {
+    rl_tree_t* tree;          /* parsed without errors, @cfg applied; grows by the expressions inside format("…{e}…") */
+    rl_str_t source, file;    /* borrowed; copied into the program's arena */
+    rl_program_t* program;    /* grows */
+    rl_diags_t* diags;        /* grows; its `source` is the same text */
+    bool ambient;             /* items are visible to later modules without `use` (LANGUAGE 3.6) */
+    bool deny_non_exhaustive;
+    bool is_prelude;          /* @builtin declarations are allowed */
+    const rl_disabled_names_t* disabled; /* names that @cfg removed, or NULL */
+} rl_check_input_t;
+
+/* False: errors were reported, or memory was short (allocator->failed). */
+bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module);
+
+/*
+ * Register a host function: path "f" or "Host.price", signature "(sku: Str, n: Int) -> Float". It becomes an ambient
+ * item that every later module sees. False: the signature was wrong (reported; spans refer to diags->source, which is set
+ * to the text that was parsed, kept in diags->arena) or memory was short.
+ */
+bool rl_check_host_function(rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_fn_id_t* out_function);
+
+/* Read a type as a host writes it: "List<Int>", "(Int, Int) -> Int". Names are those of the prelude and of ambient modules. */
+bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text, rl_type_t* out_type);
+
+/*
+ * LANGUAGE 8.11: "Module.fn", "Type.m", or a bare name in the most recently loaded module that defines it; never the
+ * prelude. 0: none.
+ */
+rl_fn_id_t rl_program_find_function(const rl_program_t* program, rl_str_t qualified_name);
+
+/* The global of that name in the most recently loaded module that has one (module initialisation makes its value). */
+bool rl_program_find_global(const rl_program_t* program, rl_str_t qualified_name, rl_global_id_t* out_global);
+
+#endif

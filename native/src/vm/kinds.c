@@ -1,0 +1,53 @@
+/* One row per kind of object: what the collector must know. */
+#include "vm/core/collections.h"
+#include "vm/core/iterate.h"
+#include "vm/heap.h"
+
+static void free_string(rl_heap_t* heap, rl_object_t* object) {
+    rl_string_t* s = (rl_string_t*)object;
+    if (s->capacity) rl_heap_buffer(heap, (void*)(uintptr_t)s->data, s->capacity, 0);
+    if (s->index) rl_heap_buffer(heap, s->index, ((size_t)s->count / 64 + 1) * sizeof(uint32_t), 0);
+}
+
+static size_t size_of_string(const rl_object_t* object) {
+    const rl_string_t* s = (const rl_string_t*)object;
+    return s->capacity + (s->index ? ((size_t)s->count / 64 + 1) * sizeof(uint32_t) : 0);
+}
+
+static void mark_vector(rl_heap_t* heap, rl_object_t* object) {
+    const rl_vector_t* v = (const rl_vector_t*)object;
+    if (v->element != RL_ELEM_REF) return;
+    rl_object_t* const* items = v->data;
+    for (uint32_t i = 0; i < v->length; i++) rl_heap_mark(heap, items[i]);
+}
+
+static size_t size_of_vector(const rl_object_t* object) {
+    const rl_vector_t* v = (const rl_vector_t*)object;
+    return (size_t)v->capacity * rl_element_size((rl_element_t)v->element);
+}
+
+static void free_vector(rl_heap_t* heap, rl_object_t* object) {
+    rl_vector_t* v = (rl_vector_t*)object;
+    if (v->data) rl_heap_buffer(heap, v->data, size_of_vector(object), 0);
+}
+
+static void free_host(rl_heap_t* heap, rl_object_t* object) {
+    if (heap->host_dropped) heap->host_dropped(heap->roots_user, object);
+}
+
+const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT] = {
+    [RL_OBJ_FREE] = {.name = "free cell"},
+    [RL_OBJ_CELLS] = {.name = "cells"},
+    [RL_OBJ_CLOSURE] = {.name = "closure"},
+    [RL_OBJ_ANY] = {.name = "Any"},
+    [RL_OBJ_STR] = {"Str", NULL, free_string, size_of_string},
+    [RL_OBJ_BYTES] = {"Bytes", NULL, free_string, size_of_string},
+    [RL_OBJ_VEC] = {"Vec", mark_vector, free_vector, size_of_vector},
+    [RL_OBJ_RANGE] = {.name = "Range"},
+    [RL_OBJ_ITER] = {.name = "Iter"},
+    [RL_OBJ_HOST] = {"host object", NULL, free_host, NULL},
+    [RL_OBJ_FIBER] = {.name = "fiber"},
+#define KIND(kind, name, mark, free, size) [RL_OBJ_##kind] = {name, mark, free, size},
+#include "vm/core/kinds.def"
+#undef KIND
+};

@@ -1,0 +1,880 @@
+/*
+ * The interpreter loop. What lives in C locals: pc, s, r (bases of the running frame), frame, proto, budget. They are
+ * written back (SAVE) before anything that may look at them, grow the banks or collect, and read again (LOAD) after
+ * anything that may have moved them. An instruction that fails leaves by `raise`, with pc behind it.
+ */
+#include "vm/arith.h"
+#include "vm/core/iterate.h"
+#include "vm/string.h"
+#include "vm/vm.h"
+
+#include <math.h>
+
+#if defined(__GNUC__) || defined(__clang__)
+#define RL_THREADED 1
+#pragma GCC diagnostic ignored "-Wpedantic" /* computed goto: chosen behind RL_THREADED */
+#else
+#define RL_THREADED 0
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+/* Keep one indirect jump per instruction, no common subexpressions across them, and pc and proto out of vector registers. */
+#pragma GCC optimize("no-gcse", "no-crossjumping", "no-tree-slp-vectorize")
+#endif
+
+/* --- slow halves of instructions; the frame has been saved ---------------------------------------------------------- */
+
+/* A new object with unset words; steps the collector when that is due. NULL: failure is set. */
+static RL_NOINLINE rl_object_t* allocate(rl_vm_t* vm, rl_shape_t shape) {
+    rl_heap_t* heap = &vm->heap;
+    if (rl_heap_wants_step(heap)) rl_heap_step(heap);
+    rl_object_t* object = rl_heap_new(heap, shape.kind, shape.tag, shape.refs, shape.words);
+    if (RL_LIKELY(object != NULL)) return object;
+    rl_heap_collect(heap);
+    rl_alloc_clear_failure(heap->allocator);
+    object = rl_heap_new(heap, shape.kind, shape.tag, shape.refs, shape.words);
+    if (!object) {
+        rl_alloc_clear_failure(heap->allocator);
+        rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    }
+    return object;
+}
+
+/* Gather the arguments of a builtin and call it. */
+static inline rl_outcome_t call_builtin(rl_vm_t* vm, const rl_builtin_site_t* site, rl_word_t* s, rl_object_t** r, rl_word_t* result) {
+    rl_word_t args[RL_BUILTIN_ARGS_MAX];
+    unsigned count = site->arg_count;
+    for (unsigned i = 0; i < count; i++) {
+        args[i] = (site->arg_reps[i] == RL_REP_R ? (const rl_word_t*)r : s)[site->args[i]];
+    }
+    return site->call(vm, args, result, site);
+}
+
+/* After RL_COLLECT: collect, try once more. */
+static RL_NOINLINE rl_outcome_t call_builtin_again(rl_vm_t* vm, const rl_builtin_site_t* site, rl_word_t* s, rl_object_t** r, rl_word_t* result) {
+    rl_heap_collect(&vm->heap);
+    rl_alloc_clear_failure(vm->allocator);
+    rl_outcome_t outcome = call_builtin(vm, site, s, r, result);
+    if (outcome != RL_COLLECT) return outcome;
+    rl_alloc_clear_failure(vm->allocator);
+    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+}
+
+static RL_NOINLINE rl_outcome_t call_host_again(rl_vm_t* vm, rl_host_site_t* site, rl_word_t* result, uint32_t a, uint32_t b) {
+    rl_heap_collect(&vm->heap);
+    rl_alloc_clear_failure(vm->allocator);
+    rl_fiber_t* fiber = vm->fiber;
+    rl_outcome_t outcome = rl_vm_call_host(vm, site, fiber->s + fiber->s_base + a, fiber->r + fiber->r_base + b, result);
+    if (outcome != RL_COLLECT) return outcome;
+    rl_alloc_clear_failure(vm->allocator);
+    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+}
+
+static rl_outcome_t iterate_begin(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* collection, rl_object_t** out_iter) {
+    if (rl_heap_wants_step(&vm->heap)) rl_heap_step(&vm->heap);
+    rl_outcome_t outcome = rl_iterate_begin(vm, type, collection, out_iter);
+    if (outcome != RL_COLLECT) return outcome;
+    rl_heap_collect(&vm->heap);
+    rl_alloc_clear_failure(vm->allocator);
+    outcome = rl_iterate_begin(vm, type, collection, out_iter);
+    if (outcome != RL_COLLECT) return outcome;
+    rl_alloc_clear_failure(vm->allocator);
+    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+}
+
+static RL_NOINLINE rl_outcome_t iterate_next_again(rl_vm_t* vm, rl_object_t* iter, rl_word_t* element, bool* ended) {
+    rl_heap_collect(&vm->heap);
+    rl_alloc_clear_failure(vm->allocator);
+    rl_outcome_t outcome = rl_iterate_next(vm, iter, element, ended);
+    if (outcome != RL_COLLECT) return outcome;
+    rl_alloc_clear_failure(vm->allocator);
+    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+}
+
+static rl_outcome_t string_relate(rl_vm_t* vm, const rl_object_t* a, const rl_object_t* b, int* order) {
+    rl_outcome_t outcome = rl_string_relate(vm, a, b, order);
+    if (RL_LIKELY(outcome != RL_COLLECT)) return outcome;
+    rl_heap_collect(&vm->heap);
+    rl_alloc_clear_failure(vm->allocator);
+    outcome = rl_string_relate(vm, a, b, order);
+    if (outcome != RL_COLLECT) return outcome;
+    rl_alloc_clear_failure(vm->allocator);
+    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+}
+
+static RL_NOINLINE void raise_overflow(rl_vm_t* vm, const char* what) {
+    rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in `%s`", what);
+}
+
+static RL_NOINLINE void raise_uninitialised(rl_vm_t* vm, uint32_t global) {
+    if (!vm->program) {
+        rl_vm_raise_standard(vm, RL_CODE_RUNTIME_INIT_UNINITIALIZED);
+        return;
+    }
+    rl_str_t name = rl_sym_text(&vm->program->symbols, rl_program_global(vm->program, global)->name);
+    rl_vm_raise(vm, RL_CODE_RUNTIME_INIT_UNINITIALIZED, "`%.*s` is used before its initialisation", RL_STR_ARG(name));
+}
+
+static RL_NOINLINE void raise_narrow(rl_vm_t* vm, unsigned kind) {
+    rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in %s arithmetic", rl_number_kind_name(kind));
+}
+
+static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* closure) {
+    rl_fiber_t* fiber = vm->fiber;
+    if (rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){closure, fiber->frame_count})) return true;
+    rl_heap_collect(&vm->heap);
+    rl_alloc_clear_failure(vm->allocator);
+    if (rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){closure, fiber->frame_count})) return true;
+    rl_alloc_clear_failure(vm->allocator);
+    rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    return false;
+}
+
+/* --- the loop ------------------------------------------------------------------------------------------------------------ */
+
+#define A (i->a)
+#define B (i->b)
+#define C (i->c)
+#define SB ((int64_t)(int16_t)i->b)
+#define SC ((int64_t)(int16_t)i->c)
+#define IMM (i->imm)
+#define INDEX (i->index)
+
+#if RL_THREADED
+#define OP_CASE(name) op_##name:
+#define NEXT               \
+    do {                   \
+        i = pc++;          \
+        goto* labels[i->op]; \
+    } while (0)
+#else
+#define OP_CASE(name) case RL_OP_##name:
+#define NEXT goto next_instruction
+#endif
+
+#define SAVE()                                                \
+    do {                                                      \
+        fiber->pc = pc;                                       \
+        fiber->proto = proto;                                 \
+        fiber->s_base = (uint32_t)(s - fiber->s);             \
+        fiber->r_base = (uint32_t)(r - fiber->r);             \
+        fiber->frame_count = (uint32_t)(frame - fiber->frames) + 1; \
+        vm->budget = budget;                                  \
+    } while (0)
+
+#define LOAD_FRAME()                                          \
+    do {                                                      \
+        pc = fiber->pc;                                       \
+        proto = fiber->proto;                                 \
+        s = fiber->s + fiber->s_base;                         \
+        r = fiber->r + fiber->r_base;                         \
+        frame = fiber->frames + fiber->frame_count - 1;       \
+        s_end = fiber->s + fiber->s_capacity;                 \
+        r_end = fiber->r + fiber->r_capacity;                 \
+        last_frame = fiber->frames + (fiber->frame_capacity < vm->limits.call_depth ? fiber->frame_capacity : vm->limits.call_depth) - 1; \
+        budget = vm->budget;                                  \
+    } while (0)
+
+/* After a backward jump. */
+#define CHARGE(distance)                                 \
+    do {                                                 \
+        budget -= (distance);                            \
+        if (RL_UNLIKELY(budget < 0)) goto poll;          \
+    } while (0)
+
+#define BINARY_CHECKED(builtin, text)                                           \
+    {                                                                           \
+        int64_t result;                                                         \
+        if (RL_UNLIKELY(builtin(s[B].i, s[C].i, &result))) {                    \
+            what = text;                                                        \
+            goto overflow;                                                      \
+        }                                                                       \
+        s[A].i = result;                                                        \
+        NEXT;                                                                   \
+    }
+#define BINARY_CHECKED_U(builtin, text)                                         \
+    {                                                                           \
+        uint64_t result;                                                        \
+        if (RL_UNLIKELY(builtin(s[B].u, s[C].u, &result))) {                    \
+            what = text;                                                        \
+            goto overflow;                                                      \
+        }                                                                       \
+        s[A].u = result;                                                        \
+        NEXT;                                                                   \
+    }
+#define COMPARE(field, operator)                   \
+    {                                              \
+        s[A].i = s[B].field operator s[C].field;   \
+        NEXT;                                      \
+    }
+#define JUMP_IF(condition)                         \
+    {                                              \
+        if (condition) pc += (int16_t)i->c;        \
+        NEXT;                                      \
+    }
+#define JUMP_BACK_IF(condition)                    \
+    {                                              \
+        if (condition) {                           \
+            pc -= C;                               \
+            CHARGE(C);                             \
+        }                                          \
+        NEXT;                                      \
+    }
+#define VECTOR_AT(vector, index)                                              \
+    const rl_vector_t* v = (const rl_vector_t*)(vector);                      \
+    uint64_t at = (index).u;                                                  \
+    if (RL_UNLIKELY(at >= v->length)) {                                       \
+        rl_vm_raise_index(vm, (int64_t)at, v->length);                        \
+        goto raise;                                                           \
+    }
+
+rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
+#if RL_THREADED
+    static const void* const labels[RL_OP_COUNT] = {
+#define OP(name, operands, meaning) &&op_##name,
+#include "code/opcode.def"
+#undef OP
+    };
+#endif
+    rl_fiber_t* const fiber = vm->fiber;
+    const rl_instr_t* pc;
+    const rl_instr_t* i;
+    const rl_proto_t* proto;
+    const rl_proto_t* callee;
+    rl_word_t* s;
+    rl_object_t** r;
+    rl_frame_t* frame;
+    rl_word_t* s_end;
+    rl_object_t** r_end;
+    rl_frame_t* last_frame;
+    int64_t budget;
+    const char* what;
+    uint32_t a, b;
+
+    LOAD_FRAME();
+#if RL_THREADED
+    NEXT;
+#else
+next_instruction:
+    i = pc++;
+    switch ((rl_op_t)i->op) {
+#endif
+
+    OP_CASE(MOVS) { s[A] = s[B]; NEXT; }
+    OP_CASE(MOVR) { r[A] = r[B]; NEXT; }
+    OP_CASE(LDI) { s[A].i = IMM; NEXT; }
+    OP_CASE(LDK) { s[A] = proto->constants[INDEX]; NEXT; }
+    OP_CASE(LDR) { r[A] = proto->ref_constants[INDEX]; NEXT; }
+    OP_CASE(LDNULLARY) { r[A] = &rl_nullary_objects[INDEX & 255]; NEXT; }
+    OP_CASE(SHARE) { rl_share(r[A]); NEXT; }
+
+    OP_CASE(ADD_I) BINARY_CHECKED(__builtin_add_overflow, "+")
+    OP_CASE(SUB_I) BINARY_CHECKED(__builtin_sub_overflow, "-")
+    OP_CASE(MUL_I) BINARY_CHECKED(__builtin_mul_overflow, "*")
+    OP_CASE(DIV_I) {
+        int64_t x = s[B].i, y = s[C].i;
+        if (RL_UNLIKELY(y == 0)) goto division_by_zero;
+        if (RL_UNLIKELY(y == -1)) {
+            if (x == INT64_MIN) {
+                what = "/";
+                goto overflow;
+            }
+            s[A].i = -x;
+            NEXT;
+        }
+        s[A].i = x / y;
+        NEXT;
+    }
+    OP_CASE(REM_I) {
+        int64_t y = s[C].i;
+        if (RL_UNLIKELY(y == 0)) goto division_by_zero;
+        s[A].i = y == -1 ? 0 : s[B].i % y;
+        NEXT;
+    }
+    OP_CASE(POW_I) {
+        int64_t result;
+        if (s[C].i < 0) {
+            rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_NEGATIVE_EXPONENT);
+            goto raise;
+        }
+        if (!rl_pow_i64(s[B].i, s[C].i, &result)) {
+            what = "^";
+            goto overflow;
+        }
+        s[A].i = result;
+        NEXT;
+    }
+    OP_CASE(ADDK_I) {
+        int64_t result;
+        if (RL_UNLIKELY(__builtin_add_overflow(s[B].i, SC, &result))) {
+            what = SC < 0 ? "-" : "+";
+            goto overflow;
+        }
+        s[A].i = result;
+        NEXT;
+    }
+    OP_CASE(MULK_I) {
+        int64_t result;
+        if (RL_UNLIKELY(__builtin_mul_overflow(s[B].i, SC, &result))) {
+            what = "*";
+            goto overflow;
+        }
+        s[A].i = result;
+        NEXT;
+    }
+    OP_CASE(DIVK_I) { s[A].i = s[B].i / SC; NEXT; }
+    OP_CASE(REMK_I) { s[A].i = s[B].i % SC; NEXT; }
+    OP_CASE(NEG_I) {
+        int64_t result;
+        if (RL_UNLIKELY(__builtin_sub_overflow((int64_t)0, s[B].i, &result))) {
+            what = "-";
+            goto overflow;
+        }
+        s[A].i = result;
+        NEXT;
+    }
+    OP_CASE(ADD_U) BINARY_CHECKED_U(__builtin_add_overflow, "+")
+    OP_CASE(SUB_U) BINARY_CHECKED_U(__builtin_sub_overflow, "-")
+    OP_CASE(MUL_U) BINARY_CHECKED_U(__builtin_mul_overflow, "*")
+    OP_CASE(DIV_U) {
+        if (RL_UNLIKELY(s[C].u == 0)) goto division_by_zero;
+        s[A].u = s[B].u / s[C].u;
+        NEXT;
+    }
+    OP_CASE(REM_U) {
+        if (RL_UNLIKELY(s[C].u == 0)) goto division_by_zero;
+        s[A].u = s[B].u % s[C].u;
+        NEXT;
+    }
+    OP_CASE(POW_U) {
+        uint64_t result;
+        if (!rl_pow_u64(s[B].u, s[C].u, &result)) {
+            what = "^";
+            goto overflow;
+        }
+        s[A].u = result;
+        NEXT;
+    }
+    OP_CASE(NARROW) {
+        if (RL_UNLIKELY(!rl_integer_fits(B, s[A].i))) {
+            raise_narrow(vm, B);
+            goto raise;
+        }
+        NEXT;
+    }
+
+    OP_CASE(ADD_F) { s[A].f = s[B].f + s[C].f; NEXT; }
+    OP_CASE(SUB_F) { s[A].f = s[B].f - s[C].f; NEXT; }
+    OP_CASE(MUL_F) { s[A].f = s[B].f * s[C].f; NEXT; }
+    OP_CASE(DIV_F) { s[A].f = s[B].f / s[C].f; NEXT; }
+    OP_CASE(REM_F) { s[A].f = fmod(s[B].f, s[C].f); NEXT; }
+    OP_CASE(POW_F) { s[A].f = pow(s[B].f, s[C].f); NEXT; }
+    OP_CASE(NEG_F) { s[A].f = -s[B].f; NEXT; }
+    OP_CASE(ROUND_F32) { s[A].f = (double)(float)s[B].f; NEXT; }
+
+    OP_CASE(EQ_I) COMPARE(i, ==)
+    OP_CASE(NE_I) COMPARE(i, !=)
+    OP_CASE(LT_I) COMPARE(i, <)
+    OP_CASE(LE_I) COMPARE(i, <=)
+    OP_CASE(LT_U) COMPARE(u, <)
+    OP_CASE(LE_U) COMPARE(u, <=)
+    OP_CASE(EQ_F) COMPARE(f, ==)
+    OP_CASE(NE_F) COMPARE(f, !=)
+    OP_CASE(LT_F) COMPARE(f, <)
+    OP_CASE(LE_F) COMPARE(f, <=)
+    OP_CASE(NOT) { s[A].i = s[B].i == 0; NEXT; }
+    OP_CASE(EQ_STR) {
+        const rl_string_t* x = (const rl_string_t*)r[B];
+        const rl_string_t* y = (const rl_string_t*)r[C];
+        int order = 1;
+        if (x == y) {
+            order = 0;
+        } else if (x->length != y->length && rl_string_is_ascii(x) && rl_string_is_ascii(y)) {
+            order = 1;
+        } else {
+            SAVE();
+            rl_outcome_t outcome = string_relate(vm, &x->header, &y->header, &order);
+            if (RL_UNLIKELY(outcome != RL_DONE)) goto raise_saved;
+            budget = vm->budget;
+        }
+        s[A].i = order == 0;
+        NEXT;
+    }
+    OP_CASE(EQ_REF) { s[A].i = r[B] == r[C]; NEXT; }
+
+    OP_CASE(JMP) { pc += IMM; NEXT; }
+    OP_CASE(LOOP) {
+        pc += IMM;
+        CHARGE(-(int64_t)IMM);
+        NEXT;
+    }
+    OP_CASE(JT) { if (s[A].i != 0) pc += IMM; NEXT; }
+    OP_CASE(JF) { if (s[A].i == 0) pc += IMM; NEXT; }
+    OP_CASE(JEQ_I) JUMP_IF(s[A].i == s[B].i)
+    OP_CASE(JNE_I) JUMP_IF(s[A].i != s[B].i)
+    OP_CASE(JLT_I) JUMP_IF(s[A].i < s[B].i)
+    OP_CASE(JLE_I) JUMP_IF(s[A].i <= s[B].i)
+    OP_CASE(JLT_U) JUMP_IF(s[A].u < s[B].u)
+    OP_CASE(JLE_U) JUMP_IF(s[A].u <= s[B].u)
+    OP_CASE(JEQK_I) JUMP_IF(s[A].i == SB)
+    OP_CASE(JNEK_I) JUMP_IF(s[A].i != SB)
+    OP_CASE(JLTK_I) JUMP_IF(s[A].i < SB)
+    OP_CASE(JLEK_I) JUMP_IF(s[A].i <= SB)
+    OP_CASE(JGTK_I) JUMP_IF(s[A].i > SB)
+    OP_CASE(JGEK_I) JUMP_IF(s[A].i >= SB)
+    OP_CASE(JEQ_F) JUMP_IF(s[A].f == s[B].f)
+    OP_CASE(JNE_F) JUMP_IF(s[A].f != s[B].f)
+    OP_CASE(JLT_F) JUMP_IF(s[A].f < s[B].f)
+    OP_CASE(JLE_F) JUMP_IF(s[A].f <= s[B].f)
+    OP_CASE(JNLT_F) JUMP_IF(!(s[A].f < s[B].f))
+    OP_CASE(JNLE_F) JUMP_IF(!(s[A].f <= s[B].f))
+    OP_CASE(JTAG) JUMP_IF(r[A]->tag == B)
+    OP_CASE(JNTAG) JUMP_IF(r[A]->tag != B)
+    OP_CASE(SWITCH_S) {
+        const uint32_t* table = proto->switches[INDEX];
+        uint64_t tag = s[A].u;
+        pc = proto->code + (tag < table[0] ? table[2 + tag] : table[1]);
+        NEXT;
+    }
+    OP_CASE(SWITCH_TAG) {
+        const uint32_t* table = proto->switches[INDEX];
+        uint32_t tag = r[A]->tag;
+        pc = proto->code + (tag < table[0] ? table[2 + tag] : table[1]);
+        NEXT;
+    }
+
+    OP_CASE(FOR_LT) {
+        int64_t counter = (int64_t)(s[A].u + 1); /* it was below the limit */
+        s[A].i = counter;
+        JUMP_BACK_IF(counter < s[B].i)
+    }
+    OP_CASE(FOR_LE) {
+        if (s[A].i < s[B].i) {
+            s[A].i++;
+            pc -= C;
+            CHARGE(C);
+        }
+        NEXT;
+    }
+    OP_CASE(FOR_STEP) {
+        int64_t left = (int64_t)(s[B].u - 1);
+        s[B].i = left;
+        if (left >= 0) {
+            s[A].u += s[A + 1].u;
+            pc -= C;
+            CHARGE(C);
+        }
+        NEXT;
+    }
+    OP_CASE(WHILE_LT_I) JUMP_BACK_IF(s[A].i < s[B].i)
+    OP_CASE(WHILE_LE_I) JUMP_BACK_IF(s[A].i <= s[B].i)
+    OP_CASE(WHILE_LTK_I) JUMP_BACK_IF(s[A].i < SB)
+    OP_CASE(WHILE_GTK_I) JUMP_BACK_IF(s[A].i > SB)
+    OP_CASE(WHILE_NE_I) JUMP_BACK_IF(s[A].i != s[B].i)
+    OP_CASE(WHILE_NEK_I) JUMP_BACK_IF(s[A].i != SB)
+    OP_CASE(WHILE_LT_F) JUMP_BACK_IF(s[A].f < s[B].f)
+    OP_CASE(WHILE_LE_F) JUMP_BACK_IF(s[A].f <= s[B].f)
+    OP_CASE(WHILE_T) JUMP_BACK_IF(s[A].i != 0)
+
+    OP_CASE(CALL) {
+        callee = proto->callees[C];
+        a = A;
+        b = B;
+    enter:
+        budget -= (int64_t)callee->entry_cost;
+        if (RL_UNLIKELY(budget < 0 || frame >= last_frame || (size_t)(s_end - s) < (size_t)a + callee->s_count ||
+                        (size_t)(r_end - r) < (size_t)b + callee->r_count)) {
+            goto enter_slowly;
+        }
+    enter_now:
+        frame++;
+        frame->return_pc = pc;
+        frame->caller = proto;
+        frame->s_delta = a;
+        frame->r_delta = b;
+        s += a;
+        r += b;
+        proto = callee;
+        pc = callee->code;
+        NEXT;
+    }
+    OP_CASE(CALLV) {
+        rl_object_t* closure = r[B];
+        callee = rl_object_words(closure)[closure->refs].p;
+        a = A;
+        b = B;
+        goto enter;
+    }
+    OP_CASE(TAILCALL) {
+        callee = proto->callees[C];
+        a = A;
+        b = B;
+    enter_tail:
+        for (unsigned n = 0; n < callee->s_params; n++) s[n] = s[a + n];
+        for (unsigned n = 0, count = callee->r_params + (unsigned)callee->has_env; n < count; n++) r[n] = r[b + n];
+        proto = callee;
+        pc = callee->code;
+        budget -= (int64_t)callee->entry_cost;
+        if (RL_UNLIKELY(budget < 0 || (size_t)(s_end - s) < callee->s_count || (size_t)(r_end - r) < callee->r_count)) {
+            SAVE();
+            if (vm->budget < 0 && !rl_vm_poll(vm)) goto raise_saved;
+            /* One frame fewer: this call needs none of its own. */
+            fiber->frame_count--;
+            bool room = rl_fiber_reserve(vm, fiber, (size_t)fiber->s_base + callee->s_count, (size_t)fiber->r_base + callee->r_count);
+            fiber->frame_count++;
+            if (!room) goto raise_saved;
+            LOAD_FRAME();
+        }
+        NEXT;
+    }
+    OP_CASE(TAILCALLV) {
+        rl_object_t* closure = r[B];
+        callee = rl_object_words(closure)[closure->refs].p;
+        a = A;
+        b = B;
+        goto enter_tail;
+    }
+    OP_CASE(CALLH) {
+        rl_host_site_t* site = &proto->hosts[C];
+        rl_word_t result;
+        a = A;
+        b = B;
+        SAVE();
+        if (rl_heap_wants_step(&vm->heap)) rl_heap_step(&vm->heap);
+        rl_outcome_t outcome = rl_vm_call_host(vm, site, s + a, r + b, &result);
+        if (RL_UNLIKELY(outcome == RL_COLLECT)) outcome = call_host_again(vm, site, &result, a, b);
+        if (RL_UNLIKELY(outcome != RL_DONE)) goto raise_saved;
+        LOAD_FRAME();
+        if (site->result && site->result->rep == RL_REP_R) r[b] = result.o;
+        else s[a] = result;
+        NEXT;
+    }
+    OP_CASE(CALLB_S) {
+        const rl_builtin_site_t* site = &proto->builtins[INDEX];
+        rl_word_t result;
+        if (rl_heap_wants_step(&vm->heap)) {
+            SAVE();
+            rl_heap_step(&vm->heap);
+        }
+        vm->budget = budget;
+        rl_outcome_t outcome = call_builtin(vm, site, s, r, &result);
+        budget = vm->budget;
+        if (RL_UNLIKELY(outcome != RL_DONE)) {
+            SAVE();
+            if (outcome == RL_COLLECT) outcome = call_builtin_again(vm, site, s, r, &result);
+            if (outcome != RL_DONE) goto raise_saved;
+            budget = vm->budget;
+        }
+        s[A] = result;
+        NEXT;
+    }
+    OP_CASE(CALLB_R) {
+        const rl_builtin_site_t* site = &proto->builtins[INDEX];
+        rl_word_t result;
+        if (rl_heap_wants_step(&vm->heap)) {
+            SAVE();
+            rl_heap_step(&vm->heap);
+        }
+        vm->budget = budget;
+        rl_outcome_t outcome = call_builtin(vm, site, s, r, &result);
+        budget = vm->budget;
+        if (RL_UNLIKELY(outcome != RL_DONE)) {
+            SAVE();
+            if (outcome == RL_COLLECT) outcome = call_builtin_again(vm, site, s, r, &result);
+            if (outcome != RL_DONE) goto raise_saved;
+            budget = vm->budget;
+        }
+        r[A] = result.o;
+        NEXT;
+    }
+    OP_CASE(RETS) {
+        s[0] = s[A];
+        goto leave;
+    }
+    OP_CASE(RETR) {
+        r[0] = r[A];
+        goto leave;
+    }
+    OP_CASE(RETU) {
+        s[0].u = 0;
+    leave:
+        pc = frame->return_pc;
+        proto = frame->caller;
+        s -= frame->s_delta;
+        r -= frame->r_delta;
+        frame--;
+        NEXT;
+    }
+
+    OP_CASE(NEW) {
+        const rl_shape_t shape = proto->shapes[C];
+        rl_object_t* object = NULL;
+        if (RL_LIKELY(shape.words < 64)) object = rl_heap_take(&vm->heap, rl_heap_classes[shape.words + 1]);
+        if (RL_UNLIKELY(!object)) {
+            SAVE();
+            object = allocate(vm, shape);
+            if (!object) goto raise_saved;
+        }
+        rl_heap_set_header(&vm->heap, object, shape.kind, shape.tag, shape.refs, shape.words);
+        rl_word_t* words = rl_object_words(object);
+        rl_object_t** from_r = r + B;
+        for (unsigned n = 0; n < shape.refs; n++) words[n].o = from_r[n];
+        const rl_word_t* from_s = s + A;
+        words += shape.refs;
+        for (unsigned n = 0, count = (unsigned)shape.words - shape.refs; n < count; n++) words[n] = from_s[n];
+        from_r[0] = object;
+        NEXT;
+    }
+    OP_CASE(CLOSURE) {
+        const rl_closure_site_t* site = &proto->closures[C];
+        rl_shape_t shape = {RL_OBJ_CLOSURE, 0, site->refs, (uint16_t)(site->refs + 1 + site->scalars)};
+        SAVE();
+        rl_object_t* object = allocate(vm, shape);
+        if (!object) goto raise_saved;
+        rl_word_t* words = rl_object_words(object);
+        for (unsigned n = 0; n < shape.refs; n++) words[n].o = r[B + n];
+        words[shape.refs].p = site->proto;
+        for (unsigned n = 0; n < site->scalars; n++) words[shape.refs + 1 + n] = s[A + n];
+        r[B] = object;
+        NEXT;
+    }
+    OP_CASE(GETS) { s[A] = rl_object_words(r[B])[C]; NEXT; }
+    OP_CASE(GETR) { r[A] = rl_object_words(r[B])[C].o; NEXT; }
+    OP_CASE(GETR_SHARE) {
+        rl_object_t* part = rl_object_words(r[B])[C].o;
+        rl_share(part);
+        r[A] = part;
+        NEXT;
+    }
+    OP_CASE(SETS) { rl_object_words(r[A])[B] = s[C]; NEXT; }
+    OP_CASE(SETR) {
+        rl_word_t* slot = &rl_object_words(r[A])[B];
+        rl_heap_barrier_old(&vm->heap, slot->o);
+        slot->o = r[C];
+        NEXT;
+    }
+    OP_CASE(COPY) {
+        rl_object_t* old = r[B];
+        if (old->flags & RL_OBJ_SHARED) {
+            SAVE();
+            rl_object_t* copy = allocate(vm, (rl_shape_t){old->kind, old->tag, old->refs, old->words});
+            if (!copy) goto raise_saved;
+            const rl_word_t* from = rl_object_words(old);
+            rl_word_t* to = rl_object_words(copy);
+            for (unsigned n = 0; n < old->words; n++) to[n] = from[n];
+            for (unsigned n = 0; n < old->refs; n++) {
+                if (to[n].o) rl_share(to[n].o);
+            }
+            old = copy;
+        }
+        r[A] = old;
+        NEXT;
+    }
+    OP_CASE(TAG) { s[A].u = r[B]->tag; NEXT; }
+    OP_CASE(ANY_S) {
+        SAVE();
+        rl_object_t* any = allocate(vm, (rl_shape_t){RL_OBJ_ANY, 0, 0, 2});
+        if (!any) goto raise_saved;
+        rl_object_words(any)[0] = s[B];
+        rl_object_words(any)[1].p = (void*)(uintptr_t)proto->types[C];
+        r[A] = any;
+        NEXT;
+    }
+    OP_CASE(ANY_R) {
+        SAVE();
+        rl_object_t* any = allocate(vm, (rl_shape_t){RL_OBJ_ANY, 0, 1, 2});
+        if (!any) goto raise_saved;
+        rl_object_words(any)[0].o = r[B];
+        rl_object_words(any)[1].p = (void*)(uintptr_t)proto->types[C];
+        r[A] = any;
+        NEXT;
+    }
+
+    OP_CASE(GLOBALS) {
+        if (RL_UNLIKELY(!vm->globals_set[INDEX])) goto uninitialised;
+        s[A] = vm->globals_s[INDEX];
+        NEXT;
+    }
+    OP_CASE(GLOBALR) {
+        if (RL_UNLIKELY(!vm->globals_set[INDEX])) goto uninitialised;
+        r[A] = vm->globals_r[INDEX];
+        NEXT;
+    }
+    OP_CASE(SETGLOBALS) {
+        vm->globals_s[INDEX] = s[A];
+        vm->globals_set[INDEX] = 1;
+        NEXT;
+    }
+    OP_CASE(SETGLOBALR) {
+        rl_heap_barrier_old(&vm->heap, vm->globals_r[INDEX]); /* globals were scanned when the cycle began */
+        vm->globals_r[INDEX] = r[A];
+        vm->globals_set[INDEX] = 1;
+        NEXT;
+    }
+
+    OP_CASE(VECLEN) { s[A].u = ((const rl_vector_t*)r[B])->length; NEXT; }
+    OP_CASE(VECGETS) {
+        VECTOR_AT(r[B], s[C])
+        s[A] = rl_element_load((rl_element_t)v->element, v->data, at);
+        NEXT;
+    }
+    OP_CASE(VECGETR) {
+        VECTOR_AT(r[B], s[C])
+        r[A] = ((rl_object_t**)v->data)[at];
+        NEXT;
+    }
+    OP_CASE(VECSETS) {
+        VECTOR_AT(r[A], s[B])
+        rl_element_store((rl_element_t)v->element, v->data, at, s[C]);
+        NEXT;
+    }
+    OP_CASE(VECSETR) {
+        VECTOR_AT(r[A], s[B])
+        rl_object_t** slot = (rl_object_t**)v->data + at;
+        rl_heap_barrier_old(&vm->heap, *slot);
+        *slot = r[C];
+        NEXT;
+    }
+    OP_CASE(VECGETI64) {
+        VECTOR_AT(r[B], s[C])
+        s[A].i = ((const int64_t*)v->data)[at];
+        NEXT;
+    }
+    OP_CASE(VECSETI64) {
+        VECTOR_AT(r[A], s[B])
+        ((int64_t*)v->data)[at] = s[C].i;
+        NEXT;
+    }
+    OP_CASE(VECGETF64) {
+        VECTOR_AT(r[B], s[C])
+        s[A].f = ((const double*)v->data)[at];
+        NEXT;
+    }
+    OP_CASE(VECSETF64) {
+        VECTOR_AT(r[A], s[B])
+        ((double*)v->data)[at] = s[C].f;
+        NEXT;
+    }
+    OP_CASE(VECGETU8) {
+        VECTOR_AT(r[B], s[C])
+        s[A].u = ((const uint8_t*)v->data)[at];
+        NEXT;
+    }
+    OP_CASE(VECSETU8) {
+        VECTOR_AT(r[A], s[B])
+        ((uint8_t*)v->data)[at] = (uint8_t)s[C].u;
+        NEXT;
+    }
+    OP_CASE(ITER) {
+        rl_object_t* iter;
+        SAVE();
+        if (RL_UNLIKELY(iterate_begin(vm, proto->types[C], r[B], &iter) != RL_DONE)) goto raise_saved;
+        budget = vm->budget;
+        r[A] = iter;
+        NEXT;
+    }
+    OP_CASE(NEXTS)
+    OP_CASE(NEXTR) {
+        rl_object_t* iter = r[B];
+        rl_word_t element;
+        bool ended = false;
+        if (rl_heap_wants_step(&vm->heap)) {
+            SAVE();
+            rl_heap_step(&vm->heap);
+        }
+        vm->budget = budget;
+        rl_outcome_t outcome = rl_iterate_next(vm, iter, &element, &ended);
+        budget = vm->budget;
+        if (RL_UNLIKELY(outcome != RL_DONE)) {
+            SAVE();
+            if (outcome == RL_COLLECT) outcome = iterate_next_again(vm, iter, &element, &ended);
+            if (outcome != RL_DONE) goto raise_saved;
+            budget = vm->budget;
+        }
+        if (ended) pc += (int16_t)i->c;
+        else if (i->op == RL_OP_NEXTS) s[A] = element;
+        else r[A] = element.o;
+        NEXT;
+    }
+
+    OP_CASE(I2F) { s[A].f = (double)s[B].i; NEXT; }
+    OP_CASE(U2F) { s[A].f = (double)s[B].u; NEXT; }
+    OP_CASE(CAST) {
+        if (RL_UNLIKELY(rl_vm_cast(vm, C >> 8, C & 255, s[B], &s[A]) != RL_DONE)) goto raise;
+        NEXT;
+    }
+
+    OP_CASE(DEFER) {
+        SAVE();
+        if (!push_deferred(vm, r[A])) goto raise_saved;
+        NEXT;
+    }
+    OP_CASE(UNDEFER) { r[A] = rl_vec_pop(&fiber->deferred).closure; NEXT; }
+    OP_CASE(RAISE) {
+        rl_vm_raise_text(vm, (rl_code_t)INDEX, rl_string_str(r[A]));
+        goto raise;
+    }
+    OP_CASE(TRAP) {
+        rl_vm_raise_standard(vm, (rl_code_t)INDEX);
+        goto raise;
+    }
+    OP_CASE(UNSAFE) {
+        if (vm->unsafe_region) {
+            uint32_t line = 0;
+            if (vm->program && proto->starts) {
+                line = rl_program_line_of(vm->program, proto->module, proto->starts[pc - proto->code - 1]).line;
+            }
+            vm->unsafe_region(vm->host, proto->name, line);
+        }
+        NEXT;
+    }
+    OP_CASE(HALT) {
+        /* The frame that was entered from outside has been left. */
+        SAVE();
+        return RL_DONE;
+    }
+    OP_CASE(UNWIND) {
+        SAVE();
+        goto unwind;
+    }
+#if !RL_THREADED
+    case RL_OP_COUNT: break;
+    }
+#endif
+
+enter_slowly:
+    SAVE();
+    if (budget < 0 && !rl_vm_poll(vm)) goto raise_saved;
+    if (!rl_fiber_reserve(vm, fiber, (size_t)fiber->s_base + a + callee->s_count, (size_t)fiber->r_base + b + callee->r_count)) {
+        goto raise_saved;
+    }
+    LOAD_FRAME();
+    goto enter_now;
+
+poll:
+    SAVE();
+    if (RL_UNLIKELY(!rl_vm_poll(vm))) {
+        fiber->pc = pc + 1; /* the instruction jumped to is the one that could not start */
+        goto raise_saved;
+    }
+    budget = vm->budget;
+    NEXT;
+
+overflow:
+    raise_overflow(vm, what);
+    goto raise;
+division_by_zero:
+    rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_DIV_ZERO);
+    goto raise;
+uninitialised:
+    raise_uninitialised(vm, INDEX);
+    goto raise;
+raise:
+    SAVE();
+raise_saved:
+unwind:
+    if (rl_vm_unwind(vm, floor)) {
+        LOAD_FRAME();
+        NEXT;
+    }
+    return RL_RAISE;
+}

@@ -1,0 +1,275 @@
+#include "vm/string.h"
+
+#include "base/normalize.h"
+#include "base/unicode.h"
+#include "base/utf8.h"
+
+enum { INDEX_STEP = 64 }; /* code points between two entries of the index */
+
+static size_t inline_room(const rl_string_t* s) { return (size_t)s->header.words * 8 + sizeof(rl_object_t) - sizeof(rl_string_t); }
+
+/* An empty string object with room for `room` bytes, inside the cell or in a side buffer. */
+static rl_string_t* new_string(rl_vm_t* vm, size_t room, unsigned kind) {
+    if (room > UINT32_MAX || room > vm->limits.string_bytes) {
+        vm->allocator->failed = true;
+        return NULL;
+    }
+    bool is_inline = room <= RL_STRING_INLINE_MOST;
+    rl_string_t* s = rl_heap_new_sized(&vm->heap, kind, 1, sizeof *s + (is_inline ? room : 0));
+    if (!s) return NULL;
+    s->count = RL_STRING_UNCOUNTED;
+    s->data = (const char*)(s + 1);
+    if (is_inline) return s;
+    char* bytes = rl_heap_buffer(&vm->heap, NULL, 0, room);
+    if (!bytes) {
+        s->data = "";
+        rl_string_finish(s); /* a valid empty string until it is collected */
+        return NULL;
+    }
+    s->data = bytes;
+    s->capacity = (uint32_t)room;
+    return s;
+}
+
+rl_string_t* rl_string_uninit(rl_vm_t* vm, size_t length, unsigned kind) {
+    rl_string_t* s = new_string(vm, length, kind);
+    if (s) s->length = (uint32_t)length;
+    return s;
+}
+
+void rl_string_finish(rl_string_t* s) {
+    if (s->header.kind != RL_OBJ_STR) return;
+    if (rl_utf8_is_ascii((rl_str_t){s->data, s->length})) {
+        s->header.tag |= RL_STR_ASCII;
+        s->count = s->length;
+    } else {
+        s->header.tag &= (uint16_t)~RL_STR_ASCII;
+        s->count = RL_STRING_UNCOUNTED;
+    }
+}
+
+rl_object_t* rl_string_new(rl_vm_t* vm, rl_str_t bytes, unsigned kind) {
+    rl_string_t* s = rl_string_uninit(vm, bytes.length, kind);
+    if (!s) return NULL;
+    if (bytes.length) memcpy((char*)(uintptr_t)s->data, bytes.data, bytes.length);
+    rl_string_finish(s);
+    return &s->header;
+}
+
+rl_outcome_t rl_string_too_long(rl_vm_t* vm) {
+    return rl_vm_raise(vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a string would be longer than %llu bytes", (unsigned long long)vm->limits.string_bytes);
+}
+
+rl_outcome_t rl_string_from_buf(rl_vm_t* vm, const rl_buf_t* buf, unsigned kind, rl_object_t** out) {
+    if (buf->failed) return vm->allocator->failed ? RL_COLLECT : rl_string_too_long(vm);
+    if (buf->length > vm->limits.string_bytes || buf->length > UINT32_MAX) return rl_string_too_long(vm);
+    *out = rl_string_new(vm, rl_buf_str(buf), kind);
+    return *out ? RL_DONE : RL_COLLECT;
+}
+
+rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, size_t length) {
+    rl_string_t* from = (rl_string_t*)source;
+    if (offset == 0 && length == from->length) {
+        rl_share(source);
+        return source;
+    }
+    rl_object_t* owner = from->owner ? from->owner : source;
+    const rl_string_t* all = (const rl_string_t*)owner;
+    bool ascii = rl_string_is_ascii(from);
+    if (length <= 64 || (owner->flags & RL_OBJ_STATIC) || length < all->length / 2 || length < all->capacity / 2) {
+        rl_string_t* copy = rl_string_uninit(vm, length, source->kind);
+        if (!copy) return NULL;
+        if (length) memcpy((char*)(uintptr_t)copy->data, from->data + offset, length);
+        if (ascii) {
+            copy->header.tag |= RL_STR_ASCII;
+            copy->count = copy->length;
+        } else {
+            rl_string_finish(copy);
+        }
+        return &copy->header;
+    }
+    rl_string_t* slice = rl_heap_new_sized(&vm->heap, source->kind, 1, sizeof *slice);
+    if (!slice) return NULL;
+    rl_share(owner);
+    slice->owner = owner;
+    slice->data = from->data + offset;
+    slice->length = (uint32_t)length;
+    slice->count = RL_STRING_UNCOUNTED;
+    if (ascii) {
+        slice->header.tag |= RL_STR_ASCII;
+        slice->count = slice->length;
+    } else {
+        rl_string_finish(slice);
+    }
+    return &slice->header;
+}
+
+/* Make sure an unshared string owns room for `total` bytes. False: memory. */
+static bool make_room(rl_vm_t* vm, rl_string_t* s, size_t total) {
+    if (s->capacity >= total || (s->capacity == 0 && inline_room(s) >= total)) return true;
+    size_t wanted = total + total / 2;
+    if (wanted > UINT32_MAX || wanted > vm->limits.string_bytes) wanted = total;
+    char* bytes = rl_heap_buffer(&vm->heap, s->capacity ? (void*)(uintptr_t)s->data : NULL, s->capacity, wanted);
+    if (!bytes) return false;
+    if (s->capacity == 0 && s->length) memcpy(bytes, s->data, s->length);
+    s->data = bytes;
+    s->capacity = (uint32_t)wanted;
+    return true;
+}
+
+rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bool right_is_ascii, rl_object_t** out) {
+    rl_string_t* s = (rl_string_t*)left;
+    if (right.length == 0) {
+        *out = left;
+        return RL_DONE;
+    }
+    size_t total = s->length + right.length;
+    if (total > vm->limits.string_bytes || total > UINT32_MAX) return rl_string_too_long(vm);
+    bool in_place = !(left->flags & (RL_OBJ_SHARED | RL_OBJ_STATIC)) && !s->owner;
+    if (!rl_vm_charge(vm, 1 + (in_place ? right.length : total) / 16)) return RL_RAISE;
+    if (in_place) {
+        /* `right` may be a view of this very string: its bytes are where they were only until the buffer grows. */
+        bool own = right.data >= s->data && right.data < s->data + s->length;
+        size_t own_offset = own ? (size_t)(right.data - s->data) : 0;
+        if (!make_room(vm, s, total)) return RL_COLLECT;
+        if (own) right.data = s->data + own_offset;
+    } else {
+        size_t room = total + total / 2 < RL_STRING_INLINE_MOST ? total + total / 2 : total;
+        rl_string_t* joined = new_string(vm, room, left->kind);
+        if (!joined) return RL_COLLECT;
+        memcpy((char*)(uintptr_t)joined->data, s->data, s->length);
+        joined->length = s->length;
+        joined->header.tag = left->tag;
+        joined->count = s->count;
+        s = joined;
+    }
+    memcpy((char*)(uintptr_t)s->data + s->length, right.data, right.length);
+    if (s->index) {
+        rl_heap_buffer(&vm->heap, s->index, ((size_t)s->count / INDEX_STEP + 1) * sizeof(uint32_t), 0);
+        s->index = NULL;
+    }
+    s->length = (uint32_t)total;
+    if (rl_string_is_ascii(s) && right_is_ascii) {
+        s->count = s->length;
+    } else {
+        s->header.tag &= (uint16_t)~RL_STR_ASCII;
+        s->count = RL_STRING_UNCOUNTED;
+    }
+    *out = &s->header;
+    return RL_DONE;
+}
+
+uint32_t rl_string_count(rl_string_t* s) {
+    if (s->header.kind == RL_OBJ_BYTES || rl_string_is_ascii(s)) return s->length;
+    if (s->count != RL_STRING_UNCOUNTED) return s->count;
+    uint32_t count = (uint32_t)rl_utf8_count((rl_str_t){s->data, s->length});
+    if (!(s->header.flags & RL_OBJ_STATIC)) s->count = count; /* constants may be shared by threads */
+    return count;
+}
+
+static void make_index(rl_vm_t* vm, rl_string_t* s) {
+    uint32_t count = rl_string_count(s);
+    bool failed = vm->allocator->failed;
+    s->index = rl_heap_buffer(&vm->heap, NULL, 0, ((size_t)count / INDEX_STEP + 1) * sizeof(uint32_t));
+    vm->allocator->failed = failed;
+    if (!s->index) return;
+    size_t offset = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (i % INDEX_STEP == 0) s->index[i / INDEX_STEP] = (uint32_t)offset;
+        rl_utf8_next_valid(s->data, &offset);
+    }
+    if (count % INDEX_STEP == 0) s->index[count / INDEX_STEP] = s->length;
+}
+
+size_t rl_string_offset(rl_vm_t* vm, rl_string_t* s, uint64_t code_point) {
+    if (rl_string_is_ascii(s)) return code_point < s->length ? (size_t)code_point : s->length;
+    uint32_t count = rl_string_count(s);
+    if (code_point >= count) return s->length;
+    if (!s->index && count > 2 * INDEX_STEP && !(s->header.flags & RL_OBJ_STATIC)) make_index(vm, s);
+    size_t offset = s->index ? s->index[code_point / INDEX_STEP] : 0;
+    uint64_t left = s->index ? code_point % INDEX_STEP : code_point;
+    while (left-- > 0) rl_utf8_next_valid(s->data, &offset);
+    return offset;
+}
+
+/* --- equality, order, hash -------------------------------------------------------------------------------------- */
+
+static int order_of(rl_str_t a, rl_str_t b) {
+    size_t common = a.length < b.length ? a.length : b.length;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+    if (order) return order < 0 ? -1 : 1;
+    return (a.length > b.length) - (a.length < b.length);
+}
+
+/* The text itself when it is in NFC, else its normal form in `buf`. */
+static rl_outcome_t normal_form(rl_vm_t* vm, const rl_object_t* object, rl_buf_t* buf, rl_str_t* out) {
+    rl_str_t text = rl_string_str(object);
+    *out = text;
+    if (object->kind != RL_OBJ_STR || (object->tag & RL_STR_ASCII) || rl_unicode_is_nfc(text)) return RL_DONE;
+    if (!rl_vm_charge(vm, text.length / 4)) return RL_RAISE;
+    if (!rl_normalize_nfc(text, buf)) return RL_COLLECT;
+    *out = rl_buf_str(buf);
+    return RL_DONE;
+}
+
+rl_outcome_t rl_string_relate(rl_vm_t* vm, const rl_object_t* a, const rl_object_t* b, int* out_order) {
+    rl_str_t x = rl_string_str(a), y = rl_string_str(b);
+    if (!rl_vm_charge(vm, 1 + (x.length < y.length ? x.length : y.length) / 16)) return RL_RAISE;
+    *out_order = a == b ? 0 : order_of(x, y);
+    if (*out_order == 0 || a->kind != RL_OBJ_STR || (a->tag & b->tag & RL_STR_ASCII)) return RL_DONE;
+    rl_buf_t first, second;
+    rl_buf_init(&first, vm->allocator);
+    rl_buf_init(&second, vm->allocator);
+    rl_outcome_t outcome = normal_form(vm, a, &first, &x);
+    if (outcome == RL_DONE) outcome = normal_form(vm, b, &second, &y);
+    if (outcome == RL_DONE) *out_order = order_of(x, y);
+    rl_buf_deinit(&first);
+    rl_buf_deinit(&second);
+    return outcome;
+}
+
+static uint64_t rotate(uint64_t x, unsigned bits) { return x << bits | x >> (64 - bits); }
+static void sip_round(uint64_t v[4]) {
+    v[0] += v[1];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[3];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] += v[3];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] += v[1];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[2] = rotate(v[2], 32);
+}
+
+static uint64_t sip_hash(const uint64_t secret[2], rl_str_t text) {
+    uint64_t v[4] = {secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du, secret[0] ^ 0x6c7967656e657261u,
+                     secret[1] ^ 0x7465646279746573u};
+    size_t whole = text.length & ~(size_t)7;
+    for (size_t i = 0; i < whole; i += 8) {
+        uint64_t m;
+        memcpy(&m, text.data + i, 8);
+        v[3] ^= m;
+        sip_round(v);
+        v[0] ^= m;
+    }
+    uint64_t last = (uint64_t)text.length << 56;
+    for (size_t i = whole; i < text.length; i++) last |= (uint64_t)(unsigned char)text.data[i] << (8 * (i - whole));
+    v[3] ^= last;
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++) sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+rl_outcome_t rl_string_hash(rl_vm_t* vm, const rl_object_t* s, uint64_t* out_hash) {
+    rl_buf_t buf;
+    rl_str_t text;
+    if (!rl_vm_charge(vm, 1 + rl_string_str(s).length / 16)) return RL_RAISE;
+    rl_buf_init(&buf, vm->allocator);
+    rl_outcome_t outcome = normal_form(vm, s, &buf, &text);
+    if (outcome == RL_DONE) *out_hash = sip_hash(vm->hash_secret, text);
+    rl_buf_deinit(&buf);
+    return outcome;
+}

@@ -1,0 +1,34 @@
+/*
+ * Str and Bytes objects. Text is valid UTF-8. Bytes of short strings follow the struct inside the cell; longer ones have a
+ * side buffer; a slice shares the bytes of its owner (then marked SHARED, so that nobody appends to it in place).
+ * NULL answers mean memory: answer RL_COLLECT.
+ */
+#ifndef RL_VM_STRING_H
+#define RL_VM_STRING_H
+
+#include "vm/vm.h"
+
+#define RL_STRING_UNCOUNTED UINT32_MAX
+enum { RL_STRING_INLINE_MOST = 512 - (int)sizeof(rl_string_t) };
+
+static inline bool rl_string_is_ascii(const rl_string_t* s) { return (s->header.tag & RL_STR_ASCII) != 0; }
+/* Call once the bytes of a new Str are filled in: notes whether it is ASCII, and counts it then. */
+void rl_string_finish(rl_string_t* s);
+/* A new object with the content of a buffer (RL_COLLECT, or RL_RAISE when the buffer hit its limit). */
+rl_outcome_t rl_string_from_buf(rl_vm_t* vm, const rl_buf_t* buf, unsigned kind, rl_object_t** out);
+/* The bytes offset … offset + length of `source`; shares them when that keeps less than twice their size alive. */
+rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, size_t length);
+/* `left` and `right` joined; into `left` itself while it is not SHARED. Charges what it copies. */
+rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bool right_is_ascii, rl_object_t** out);
+/* Code points; remembered. */
+uint32_t rl_string_count(rl_string_t* s);
+/* Byte offset of a code point, clamped to the end; amortised constant time (an index is made at the first use in longer
+   non-ASCII text; without memory for it the text is walked). */
+size_t rl_string_offset(rl_vm_t* vm, rl_string_t* s, uint64_t code_point);
+/* LANGUAGE 5.11: bytes first, else code points after NFC. */
+rl_outcome_t rl_string_relate(rl_vm_t* vm, const rl_object_t* a, const rl_object_t* b, int* out_order);
+rl_outcome_t rl_string_too_long(rl_vm_t* vm); /* raises runtime.limit.memory */
+/* SipHash-1-3 under the context's secret; equal text (after NFC) hashes equal. */
+rl_outcome_t rl_string_hash(rl_vm_t* vm, const rl_object_t* s, uint64_t* out_hash);
+
+#endif
