@@ -82,6 +82,7 @@ endef
 $(eval $(call variant,release,$(CFLAGS)))
 $(eval $(call variant,asan,$(SANITIZE)))
 $(eval $(call variant,stress-gc,$(SANITIZE) -DRL_STRESS_GC))
+$(eval $(call variant,fuzz-clang,$(SANITIZE) -fsanitize=fuzzer-no-link))
 
 # run_tests VARIANT, BINARIES: run each one, show the output of those that fail, end with a count.
 define run_tests
@@ -253,8 +254,14 @@ stress-python: build build/asan/libreml_internal.a
 	$(Q)$(VENV_PYTHON) tools/stress_python.py --archive build/asan/libreml_internal.a --cc '$(CC)' -- $(PYTEST_ARGS)
 
 .PHONY: fuzz
-fuzz: build/asan/libreml_internal.a  ## each fuzz target for FUZZ_SECONDS (needs clang; says so when it is missing)
-	$(Q)$(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS) --cppflags "$(REML_CPPFLAGS)" $(SOURCES)
+ifneq ($(shell command -v clang 2>/dev/null),)
+fuzz:  ## each fuzz target for FUZZ_SECONDS (needs clang; without it the targets only run over their seeds)
+	$(Q)$(MAKE) build/fuzz-clang/libreml_internal.a CC=clang
+	$(Q)$(PYTHON) tools/fuzz.py --clang --archive build/fuzz-clang/libreml_internal.a --seconds $(FUZZ_SECONDS)
+else
+fuzz: build/asan/libreml_internal.a
+	$(Q)$(PYTHON) tools/fuzz.py --archive $<
+endif
 
 .PHONY: golden
 golden: build lib $(patsubst tests/native/%.c,build/release/tests/%,$(NATIVE_TESTS))  ## rewrite the golden files; look at the diff before committing

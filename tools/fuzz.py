@@ -1,15 +1,14 @@
 """
-Build and run the fuzz targets of tests/fuzz: ``fuzz.py --seconds N --cppflags "…" SOURCE …``.
+Build and run the fuzz targets of tests/fuzz: ``fuzz.py --archive PATH [--clang] [--seconds N] [--only NAME]``.
 
-Each ``fuzz_NAME.c`` defines ``LLVMFuzzerTestOneInput``. With clang it runs under libFuzzer and the sanitizers for N seconds; new
-inputs stay in build/fuzz/NAME/corpus, seeds come from tests/fuzz/NAME/ and the folders of SEEDS. Without clang the target is only run over its seeds, with
-gcc's sanitizers, and that is said. Exit 1 when a target crashes.
+Each ``fuzz_NAME.c`` defines ``LLVMFuzzerTestOneInput`` and is linked with *archive*, the library under sanitizers. With ``--clang``
+it runs under libFuzzer for N seconds; new inputs stay in build/fuzz/NAME/corpus, seeds come from tests/fuzz/NAME/ and the folders
+of SEEDS. Without, the target only runs over its seeds, and that is said. Exit 1 when a target crashes.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -41,19 +40,15 @@ int main(int argc, char** argv) {
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--archive", type=Path, required=True)
+    parser.add_argument("--clang", action="store_true", help="the archive was compiled by clang for libFuzzer")
     parser.add_argument("--seconds", type=int, default=30)
-    parser.add_argument("--cppflags", default="")
-    parser.add_argument("sources", nargs="*")
+    parser.add_argument("--only", default="")
     options = parser.parse_args()
-    targets = sorted((ROOT / "tests" / "fuzz").glob("fuzz_*.c"))
-    if not targets:
-        print("no fuzz targets in tests/fuzz")
-        return 0
-    clang = shutil.which("clang")
-    if clang is None:
+    if not options.clang:
         print("missing: clang (libFuzzer); the targets run over their seeds only")
     failed = 0
-    for target in targets:
+    for target in sorted((ROOT / "tests" / "fuzz").glob(f"fuzz_{options.only}*.c")):
         name = target.stem.removeprefix("fuzz_")
         folder = ROOT / "build" / "fuzz" / name
         (folder / "corpus").mkdir(parents=True, exist_ok=True)
@@ -61,21 +56,20 @@ def main() -> int:
         folders = [ROOT / "tests" / "fuzz" / name, *(ROOT / place for place in SEEDS.get(name, []))]
         seeds = [folder for folder in folders if folder.is_dir()]
         binary = folder / "run"
-        kinds = "fuzzer,address,undefined" if clang else "address,undefined"
-        compiler = [
-            clang or "cc",
+        kinds = ["-fsanitize=fuzzer,address,undefined"] if options.clang else ["-fsanitize=address,undefined"]
+        command = [
+            "clang" if options.clang else "cc",
             "-std=c11",
+            "-D_GNU_SOURCE",
             "-g",
             "-O1",
-            f"-fsanitize={kinds}",
+            *kinds,
             "-fno-sanitize-recover=all",
-            *options.cppflags.split(),
         ]
-        files = [str(target), *options.sources, *([] if clang else [str(folder / "driver.c")])]
-        subprocess.run(
-            [*compiler, "-fno-strict-aliasing", "-pthread", *files, "-lm", "-o", str(binary)], cwd=ROOT, check=True
-        )
-        if clang:
+        files = [target, *([] if options.clang else [folder / "driver.c"]), options.archive]
+        command += ["-I", ROOT / "native" / "include", "-pthread", *files, "-lm", "-o", binary]
+        subprocess.run([str(part) for part in command], cwd=ROOT, check=True)
+        if options.clang:
             corpora = [str(folder / "corpus"), *map(str, seeds)]
             limits = [
                 f"-max_total_time={options.seconds}",
@@ -85,7 +79,7 @@ def main() -> int:
             ]
             command = [str(binary), *limits, "-print_final_stats=0", "-verbosity=0", *corpora]
         else:
-            command = [str(binary), *(str(path) for place in seeds for path in sorted(place.rglob("*.reml")))]
+            command = [str(binary), *(str(path) for place in seeds for path in sorted(place.rglob("*.*")))]
         status = subprocess.run(command, check=False).returncode
         print(f"{'ok    ' if status == 0 else 'FAILED'} {target.name}", flush=True)
         failed += status != 0

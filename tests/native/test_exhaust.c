@@ -13,21 +13,26 @@ typedef struct world {
     rl_type_t option_bool, list_bool;
 } world_t;
 
-static rl_sym_t sym(world_t* w, const char* text) {
-    return rl_sym_intern(&w->program.symbols, rl_str(text));
-}
+static rl_sym_t sym(world_t* w, const char* text) { return rl_sym_intern(&w->program.symbols, rl_str(text)); }
 
-static rl_typedef_id_t add_typedef(world_t* w, const char* name, rl_typedef_kind_t kind, rl_builtin_type_t builtin, unsigned params) {
+static rl_typedef_id_t add_typedef(
+    world_t* w, const char* name, rl_typedef_kind_t kind, rl_builtin_type_t builtin, unsigned params) {
     rl_program_t* p = &w->program;
-    rl_typedef_t def = {.name = sym(w, name), .kind = (uint8_t)kind, .builtin = (uint8_t)builtin, .type_params = (uint16_t)params,
+    rl_typedef_t def = {.name = sym(w, name),
+        .kind = (uint8_t)kind,
+        .builtin = (uint8_t)builtin,
+        .type_params = (uint16_t)params,
         .variant_first = p->variants.count};
     return rl_vec_push(p->allocator, &p->typedefs, def) ? p->typedefs.count - 1 : 0;
 }
-static void add_variant(world_t* w, const char* name, const char* const* names, const rl_type_t* types, unsigned count, uint32_t flags) {
+static void add_variant(
+    world_t* w, const char* name, const char* const* names, const rl_type_t* types, unsigned count, uint32_t flags) {
     rl_program_t* p = &w->program;
     rl_variant_t variant = {.name = sym(w, name), .flags = flags, .field_first = p->fields.count, .field_count = count};
     for (unsigned i = 0; i < count; i++) {
-        if (!rl_vec_push(p->allocator, &p->fields, (rl_field_t){.name = names ? sym(w, names[i]) : 0, .type = types[i]})) return;
+        if (!rl_vec_push(
+                p->allocator, &p->fields, (rl_field_t){.name = names ? sym(w, names[i]) : 0, .type = types[i]}))
+            return;
     }
     if (rl_vec_push(p->allocator, &p->variants, variant)) rl_vec_last(&p->typedefs).variant_count++;
 }
@@ -79,7 +84,7 @@ static void world_close(world_t* w) {
     CHECK(w->allocator.live_bytes == 0);
 }
 
-/* --- patterns: short names, types are not looked at ------------------------------------------------------------------ */
+/* --- patterns: short names, types are not looked at ------------------------------------------------------- */
 
 static rl_ir_t node(world_t* w, unsigned op, unsigned flags, rl_type_t type, uint32_t a, uint32_t b, uint32_t c) {
     rl_ir_node_t made = {.op = (uint16_t)op, .flags = (uint16_t)flags, .type = type, .a = a, .b = b, .c = c};
@@ -97,15 +102,19 @@ static rl_ir_t bound(world_t* w, rl_ir_t sub) { return node(w, RL_PAT_BIND, 0, 0
 static rl_ir_t value(world_t* w, rl_type_t type, int64_t v) {
     return node(w, RL_IR_INT, 0, type, (uint32_t)v, (uint32_t)((uint64_t)v >> 32), 0);
 }
-static rl_ir_t number(world_t* w, rl_type_t type, int64_t v) { return node(w, RL_PAT_CONST, 0, type, value(w, type, v), 0, 0); }
+static rl_ir_t number(world_t* w, rl_type_t type, int64_t v) {
+    return node(w, RL_PAT_CONST, 0, type, value(w, type, v), 0, 0);
+}
 static rl_ir_t boolean(world_t* w, bool v) { return number(w, RL_TYPE_BOOL, v); }
-static rl_ir_t range(world_t* w, rl_type_t type, bool has_low, int64_t low, bool has_high, int64_t high, bool inclusive) {
+static rl_ir_t range(
+    world_t* w, rl_type_t type, bool has_low, int64_t low, bool has_high, int64_t high, bool inclusive) {
     rl_ir_t a = has_low ? value(w, type, low) : 0, b = has_high ? value(w, type, high) : 0;
     return node(w, RL_PAT_RANGE, inclusive, type, a, b, 0);
 }
 static rl_ir_t text(world_t* w, const char* t) {
     if (!rl_vec_push(&w->allocator, &w->program.strings, rl_str(t))) return 0;
-    return node(w, RL_PAT_CONST, 0, RL_TYPE_STR, node(w, RL_IR_STRING, 0, RL_TYPE_STR, w->program.strings.count - 1, 0, 0), 0, 0);
+    return node(w, RL_PAT_CONST, 0, RL_TYPE_STR,
+        node(w, RL_IR_STRING, 0, RL_TYPE_STR, w->program.strings.count - 1, 0, 0), 0, 0);
 }
 static rl_ir_t variant(world_t* w, unsigned tag, const rl_ir_t* parts, unsigned count) {
     return node(w, RL_PAT_VARIANT, 0, 0, words(w, parts, count), count, tag);
@@ -165,13 +174,16 @@ TEST(test_exhaust__tuples_records_and_names) {
     world_t w;
     world_open(&w, 0);
     rl_type_t pair = tuple(&w, RL_TYPE_BOOL, w.option_bool);
-    check_match(&w, pair, ROWS(both(&w, boolean(&w, false), wild(&w)), both(&w, wild(&w), some(&w, wild(&w)))), "(true, None)");
-    check_match(&w, record(&w, RL_TYPE_BOOL, RL_TYPE_I64), ROWS(field(&w, "f", boolean(&w, true))), "{ f: false, g: _ }");
+    check_match(
+        &w, pair, ROWS(both(&w, boolean(&w, false), wild(&w)), both(&w, wild(&w), some(&w, wild(&w)))), "(true, None)");
+    check_match(
+        &w, record(&w, RL_TYPE_BOOL, RL_TYPE_I64), ROWS(field(&w, "f", boolean(&w, true))), "{ f: false, g: _ }");
     check_match(&w, named(&w, w.point, 0), ROWS(field(&w, "x", boolean(&w, true))), "Point { x: false, y: _ }");
     check_match(&w, named(&w, w.point, 0), ROWS(field(&w, "y", wild(&w))), "");
     check_match(&w, named(&w, w.wrapped, 0), ROWS(field(&w, "f", boolean(&w, true))), "Wrapped({ f: false, g: _ })");
     rl_ir_t inner = field(&w, "f", boolean(&w, true));
-    check_match(&w, named(&w, w.shape, 0), ROWS(variant(&w, 0, &inner, 1), variant(&w, 1, NULL, 0)), "Box { f: false, g: _ }");
+    check_match(
+        &w, named(&w, w.shape, 0), ROWS(variant(&w, 0, &inner, 1), variant(&w, 1, NULL, 0)), "Box { f: false, g: _ }");
     check_match(&w, named(&w, w.shape, 0), ROWS(variant(&w, 1, NULL, 0)), "Box { .. }");
     world_close(&w);
 }
@@ -182,16 +194,19 @@ TEST(test_exhaust__integers_by_range) {
     rl_type_t t = RL_TYPE_I64;
     check_match(&w, t, ROWS(number(&w, t, 0), range(&w, t, true, 1, true, 5, false)), "..0\n5..");
     check_match(&w, t, ROWS(range(&w, t, false, 0, true, 0, false), range(&w, t, true, 0, false, 0, false)), "");
-    check_match(&w, t, ROWS(range(&w, t, true, -2, true, 9, true), number(&w, t, 9), range(&w, t, true, 8, true, 10, true)),
+    check_match(&w, t,
+        ROWS(range(&w, t, true, -2, true, 9, true), number(&w, t, 9), range(&w, t, true, 8, true, 10, true)),
         "..-2\n11..!1");
     check_match(&w, t, ROWS(number(&w, t, 1), number(&w, t, 3)), "..1\n2\n4..");
-    check_match(&w, tuple(&w, t, RL_TYPE_BOOL), ROWS(both(&w, number(&w, t, 7), boolean(&w, true))), "(..7, _)\n(8.., _)\n(7, false)");
+    check_match(&w, tuple(&w, t, RL_TYPE_BOOL), ROWS(both(&w, number(&w, t, 7), boolean(&w, true))),
+        "(..7, _)\n(8.., _)\n(7, false)");
     check_match(&w, RL_TYPE_U8, ROWS(range(&w, RL_TYPE_U8, true, 0, true, 255, true)), "");
     check_match(&w, RL_TYPE_U8, ROWS(range(&w, RL_TYPE_U8, false, 0, true, 255, false)), "255");
     check_match(&w, RL_TYPE_I8, ROWS(range(&w, RL_TYPE_I8, true, -128, true, 126, true)), "127");
     check_match(&w, RL_TYPE_U64, ROWS(range(&w, RL_TYPE_U64, true, 1, true, -1, true)), "0");
     check_match(&w, RL_TYPE_CHAR, ROWS(range(&w, RL_TYPE_CHAR, false, 0, true, 0xD7FF, true)), "'\xEE\x80\x80'..");
-    check_match(&w, RL_TYPE_CHAR, ROWS(number(&w, RL_TYPE_CHAR, 'a'), range(&w, RL_TYPE_CHAR, true, 'c', false, 0, false)), "..'a'\n'b'");
+    check_match(&w, RL_TYPE_CHAR,
+        ROWS(number(&w, RL_TYPE_CHAR, 'a'), range(&w, RL_TYPE_CHAR, true, 'c', false, 0, false)), "..'a'\n'b'");
     world_close(&w);
 }
 
@@ -207,7 +222,8 @@ TEST(test_exhaust__lists_by_length) {
     check_match(&w, w.list_bool, ROWS(rest, one), "!1");
     rl_ir_t ends = slice(&w, ROWS(boolean(&w, true), wild(&w), boolean(&w, true)), 3, 2);
     check_match(&w, w.list_bool, ROWS(empty, one, ends), "[false, _, ..]\n[true, .., false]");
-    rl_ir_t nested = slice(&w, ROWS(wild(&w), slice(&w, ROWS(wild(&w), wild(&w)), 2, 2)), 2, 2); /* Cons(_, Cons(_, _)) */
+    rl_ir_t nested =
+        slice(&w, ROWS(wild(&w), slice(&w, ROWS(wild(&w), wild(&w)), 2, 2)), 2, 2); /* Cons(_, Cons(_, _)) */
     check_match(&w, w.list_bool, ROWS(empty, one, nested), "");
     check_match(&w, w.list_bool, ROWS(empty, slice(&w, ROWS(wild(&w), bound(&w, empty)), 2, 2)), "[_, _, ..]");
     rl_type_t flag = RL_TYPE_BOOL, array = rl_type_make(&w.program.types, RL_TYPE_ARRAY, 3, &flag, 1);
@@ -221,9 +237,11 @@ TEST(test_exhaust__strings_and_floats_need_a_wildcard) {
     world_open(&w, 0);
     check_match(&w, RL_TYPE_STR, ROWS(text(&w, "a"), text(&w, "b"), text(&w, "a")), "_!2");
     check_match(&w, RL_TYPE_STR, ROWS(text(&w, "a"), wild(&w)), "");
-    check_match(&w, tuple(&w, RL_TYPE_STR, RL_TYPE_BOOL), ROWS(both(&w, text(&w, "a"), wild(&w)), both(&w, wild(&w), boolean(&w, true))), "(_, false)");
+    check_match(&w, tuple(&w, RL_TYPE_STR, RL_TYPE_BOOL),
+        ROWS(both(&w, text(&w, "a"), wild(&w)), both(&w, wild(&w), boolean(&w, true))), "(_, false)");
     rl_ir_t zero = node(&w, RL_PAT_CONST, 0, RL_TYPE_F64, node(&w, RL_IR_FLOAT, 0, RL_TYPE_F64, 0, 0, 0), 0, 0);
-    rl_ir_t minus_zero = node(&w, RL_PAT_CONST, 0, RL_TYPE_F64, node(&w, RL_IR_FLOAT, 0, RL_TYPE_F64, 0, 0x80000000u, 0), 0, 0);
+    rl_ir_t minus_zero =
+        node(&w, RL_PAT_CONST, 0, RL_TYPE_F64, node(&w, RL_IR_FLOAT, 0, RL_TYPE_F64, 0, 0x80000000u, 0), 0, 0);
     check_match(&w, RL_TYPE_F64, ROWS(zero, minus_zero, wild(&w)), "!1");
     check_match(&w, RL_TYPE_F64, ROWS(range(&w, RL_TYPE_F64, true, 0, false, 0, false), wild(&w)), "");
     check_match(&w, RL_TYPE_ANY, ROWS(number(&w, RL_TYPE_I64, 1), text(&w, "a"), number(&w, RL_TYPE_I64, 1)), "_!2");
@@ -233,7 +251,8 @@ TEST(test_exhaust__strings_and_floats_need_a_wildcard) {
 TEST(test_exhaust__alternatives_guards_and_active_patterns) {
     world_t w;
     world_open(&w, 0);
-    check_match(&w, w.option_bool, ROWS(either(&w, none(&w), some(&w, either(&w, boolean(&w, true), boolean(&w, false))))), "");
+    check_match(
+        &w, w.option_bool, ROWS(either(&w, none(&w), some(&w, either(&w, boolean(&w, true), boolean(&w, false))))), "");
     check_match(&w, w.option_bool, ROWS(some(&w, wild(&w)), either(&w, some(&w, boolean(&w, true)), none(&w))), "");
     check_match(&w, w.option_bool, ROWS(none(&w), either(&w, none(&w), none(&w)), wild(&w)), "!1");
     rl_match_row_t rows[3] = {{wild(&w), true}, {none(&w), false}, {none(&w), true}};
@@ -320,7 +339,7 @@ TEST(test_exhaust__large_and_hostile_matches_end) {
     world_close(&w);
 }
 
-/* --- against trying every value ---------------------------------------------------------------------------------------- */
+/* --- against trying every value --------------------------------------------------------------------------- */
 
 /* A value: Bool and u8 by `number`, Option by `number` as tag, tuples and lists by parts. */
 typedef struct datum {
@@ -387,7 +406,8 @@ static bool matches(world_t* w, rl_ir_t pattern, const datum_t* v) {
     case RL_PAT_BIND: return n.b == 0 || matches(w, n.b, v);
     case RL_PAT_CONST: return (int)rl_program_node(&w->program, n.a)->a == v->number;
     case RL_PAT_RANGE: {
-        int low = n.a ? (int)rl_program_node(&w->program, n.a)->a : 0, high = n.b ? (int)rl_program_node(&w->program, n.b)->a : 256;
+        int low = n.a ? (int)rl_program_node(&w->program, n.a)->a : 0,
+            high = n.b ? (int)rl_program_node(&w->program, n.b)->a : 256;
         return v->number >= low && (v->number < high || (n.flags & 1 && v->number == high));
     }
     case RL_PAT_OR:
@@ -435,7 +455,8 @@ static rl_ir_t random_pattern(world_t* w, rl_type_t type, int depth) {
         unsigned low = dice(2) ? 0 : dice(200), high = dice(2) ? 255 : low + dice(256 - low);
         return range(w, type, dice(2) || low, low, dice(2) || high < 255, high, dice(3) || low == high);
     }
-    if (t.kind == RL_TYPE_TUPLE) return both(w, random_pattern(w, args[0], depth + 1), random_pattern(w, args[1], depth + 1));
+    if (t.kind == RL_TYPE_TUPLE)
+        return both(w, random_pattern(w, args[0], depth + 1), random_pattern(w, args[1], depth + 1));
     if (t.a == w->option) return dice(2) ? none(w) : some(w, random_pattern(w, args[0], depth + 1));
     rl_ir_t parts[4];
     unsigned count = dice(4), rest = count && dice(2) ? 1 + dice(count) : 0;
@@ -446,9 +467,11 @@ static rl_ir_t random_pattern(world_t* w, rl_type_t type, int depth) {
 TEST(test_exhaust__agrees_with_trying_every_value) {
     world_t w;
     world_open(&w, 0);
-    rl_type_t types[] = {w.option_bool, w.list_bool, RL_TYPE_U8, tuple(&w, RL_TYPE_BOOL, w.option_bool), tuple(&w, RL_TYPE_U8, RL_TYPE_BOOL),
-        named(&w, w.option, named(&w, w.option, tuple(&w, RL_TYPE_BOOL, RL_TYPE_BOOL))), tuple(&w, w.list_bool, RL_TYPE_BOOL),
-        named(&w, w.option, w.list_bool), tuple(&w, w.option_bool, tuple(&w, RL_TYPE_BOOL, w.option_bool))};
+    rl_type_t types[] = {w.option_bool, w.list_bool, RL_TYPE_U8, tuple(&w, RL_TYPE_BOOL, w.option_bool),
+        tuple(&w, RL_TYPE_U8, RL_TYPE_BOOL),
+        named(&w, w.option, named(&w, w.option, tuple(&w, RL_TYPE_BOOL, RL_TYPE_BOOL))),
+        tuple(&w, w.list_bool, RL_TYPE_BOOL), named(&w, w.option, w.list_bool),
+        tuple(&w, w.option_bool, tuple(&w, RL_TYPE_BOOL, w.option_bool))};
     static const datum_t* values[2000];
     unsigned exhaustive = 0, redundant = 0;
     for (unsigned round = 0; round < 6000; round++) {
@@ -464,7 +487,8 @@ TEST(test_exhaust__agrees_with_trying_every_value) {
             bool useful = false;
             for (int v = 0; v < count; v++) useful = useful || (!taken[v] && matches(&w, rows[i].pattern, values[v]));
             if (!useful) expected_unreachable |= (uint64_t)1 << i;
-            for (int v = 0; v < count && !rows[i].guarded; v++) taken[v] = taken[v] || matches(&w, rows[i].pattern, values[v]);
+            for (int v = 0; v < count && !rows[i].guarded; v++)
+                taken[v] = taken[v] || matches(&w, rows[i].pattern, values[v]);
         }
         bool complete = true;
         for (int v = 0; v < count; v++) complete = complete && taken[v];
@@ -487,7 +511,8 @@ static uint64_t one_of_each(uint64_t fail_at) {
     world_open(&w, fail_at);
     if (w.solver.program) {
         rl_type_t type = tuple(&w, RL_TYPE_U8, named(&w, w.option, w.list_bool));
-        rl_ir_t patterns[] = {both(&w, range(&w, RL_TYPE_U8, true, 3, true, 9, true), either(&w, none(&w), some(&w, slice(&w, ROWS(wild(&w), boolean(&w, true)), 2, 1)))),
+        rl_ir_t patterns[] = {both(&w, range(&w, RL_TYPE_U8, true, 3, true, 9, true),
+                                  either(&w, none(&w), some(&w, slice(&w, ROWS(wild(&w), boolean(&w, true)), 2, 1)))),
             both(&w, wild(&w), none(&w))};
         rl_match_row_t rows[] = {{patterns[0], false}, {patterns[1], false}};
         rl_buf_t out;

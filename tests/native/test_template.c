@@ -20,11 +20,15 @@ static void check_parts(next_fn next, const char* text, const char* expected) {
         const char* spec_start = text + part.spec_start;
         switch (part.kind) {
         case RL_PART_TEXT: used += (size_t)snprintf(got + used, sizeof got - used, "T<%.*s>", length, start); break;
-        case RL_PART_DIRECTIVE: used += (size_t)snprintf(got + used, sizeof got - used, "D<%.*s>", spec, spec_start); break;
+        case RL_PART_DIRECTIVE:
+            used += (size_t)snprintf(got + used, sizeof got - used, "D<%.*s>", spec, spec_start);
+            break;
         case RL_PART_EXPRESSION:
             used += (size_t)snprintf(got + used, sizeof got - used, "X<%.*s|%.*s>", length, start, spec, spec_start);
             break;
-        default: used += (size_t)snprintf(got + used, sizeof got - used, "E<%.*s: %s>", length, start, part.error); break;
+        default:
+            used += (size_t)snprintf(got + used, sizeof got - used, "E<%.*s: %s>", length, start, part.error);
+            break;
         }
     }
     CHECK_STR_EQ(got, expected);

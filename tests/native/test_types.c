@@ -18,12 +18,14 @@ typedef struct world {
 
 static const rl_span_t here = {1, 2};
 
-static rl_sym_t sym(rl_program_t* program, const char* text) {
-    return rl_sym_intern(&program->symbols, rl_str(text));
-}
+static rl_sym_t sym(rl_program_t* program, const char* text) { return rl_sym_intern(&program->symbols, rl_str(text)); }
 
-static rl_typedef_id_t add_typedef(rl_program_t* p, const char* name, rl_typedef_kind_t kind, rl_builtin_type_t builtin, unsigned params) {
-    rl_typedef_t def = {.name = sym(p, name), .kind = (uint8_t)kind, .builtin = (uint8_t)builtin, .type_params = (uint16_t)params,
+static rl_typedef_id_t add_typedef(
+    rl_program_t* p, const char* name, rl_typedef_kind_t kind, rl_builtin_type_t builtin, unsigned params) {
+    rl_typedef_t def = {.name = sym(p, name),
+        .kind = (uint8_t)kind,
+        .builtin = (uint8_t)builtin,
+        .type_params = (uint16_t)params,
         .variant_first = p->first_variant + p->variants.count};
     rl_typedef_id_t id = p->first_typedef + p->typedefs.count;
     return rl_vec_push(p->allocator, &p->typedefs, def) ? id : 0;
@@ -35,12 +37,14 @@ typedef struct field_spec {
     rl_type_t type;
 } field_spec_t;
 static void add_variant(rl_program_t* p, const char* name, const field_spec_t* fields, unsigned count) {
-    rl_variant_t variant = {.name = sym(p, name), .field_first = p->first_field + p->fields.count, .field_count = count};
+    rl_variant_t variant = {
+        .name = sym(p, name), .field_first = p->first_field + p->fields.count, .field_count = count};
     for (unsigned i = 0; i < count; i++) {
         rl_field_t field = {.name = fields[i].name ? sym(p, fields[i].name) : 0, .type = fields[i].type, .declared = i};
         if (!rl_vec_push(p->allocator, &p->fields, field)) return;
     }
-    if (p->typedefs.count && rl_vec_push(p->allocator, &p->variants, variant)) rl_vec_last(&p->typedefs).variant_count++;
+    if (p->typedefs.count && rl_vec_push(p->allocator, &p->variants, variant))
+        rl_vec_last(&p->typedefs).variant_count++;
 }
 
 static rl_type_t named1(rl_program_t* p, rl_typedef_id_t def, rl_type_t a) {
@@ -110,15 +114,11 @@ static void world_close(world_t* w) {
     CHECK(w->allocator.live_bytes == 0);
 }
 
-static rl_type_t fresh(world_t* w) {
-    return rl_solver_fresh(&w->solver, RL_VAR_FREE, RL_FROM_OTHER, here);
-}
+static rl_type_t fresh(world_t* w) { return rl_solver_fresh(&w->solver, RL_VAR_FREE, RL_FROM_OTHER, here); }
 static rl_type_t literal(world_t* w, rl_var_class_t klass) {
     return rl_solver_fresh(&w->solver, klass, RL_FROM_LITERAL, here);
 }
-static rl_unify_result_t same(world_t* w, rl_type_t a, rl_type_t b) {
-    return rl_unify(&w->solver, a, b);
-}
+static rl_unify_result_t same(world_t* w, rl_type_t a, rl_type_t b) { return rl_unify(&w->solver, a, b); }
 
 static void check_printed(world_t* w, rl_type_t type, const char* expected) {
     rl_buf_t out;
@@ -128,7 +128,7 @@ static void check_printed(world_t* w, rl_type_t type, const char* expected) {
     rl_buf_deinit(&out);
 }
 
-/* --- symbols and types -------------------------------------------------------------------------------------------- */
+/* --- symbols and types ------------------------------------------------------------------------------------ */
 
 TEST(test_symbols__a_name_has_one_number_in_every_layer) {
     world_t w;
@@ -218,7 +218,8 @@ TEST(test_types__print_as_a_programmer_writes_them) {
     check_printed(&w, RL_TYPE_U64, "u64");
     check_printed(&w, RL_TYPE_F64, "Float");
     check_printed(&w, RL_TYPE_UNIT, "()");
-    check_printed(&w, rl_type_function(&p->types, (rl_type_t[]){RL_TYPE_I64, RL_TYPE_STR}, 2, RL_TYPE_BOOL), "(Int, Str) -> Bool");
+    check_printed(&w, rl_type_function(&p->types, (rl_type_t[]){RL_TYPE_I64, RL_TYPE_STR}, 2, RL_TYPE_BOOL),
+        "(Int, Str) -> Bool");
     check_printed(&w, rl_type_function(&p->types, NULL, 0, RL_TYPE_UNIT), "() -> ()");
     check_printed(&w, record1(p, "x", named1(p, w.list, RL_TYPE_I64)), "{ x: List<Int> }");
     check_printed(&w, rl_type_record(&p->types, &p->symbols, NULL, 0), "{}");
@@ -240,7 +241,7 @@ TEST(test_types__print_as_a_programmer_writes_them) {
     world_close(&w);
 }
 
-/* --- programs ------------------------------------------------------------------------------------------------------ */
+/* --- programs --------------------------------------------------------------------------------------------- */
 
 static uint32_t add_item(rl_program_t* p, rl_module_id_t module, const char* name, uint32_t next) {
     rl_item_t item = {.module = module, .name = sym(p, name), .kind = RL_ITEM_FUNCTION, .id = 1, .next = next};
@@ -274,7 +275,8 @@ TEST(test_program__restore_undoes_types_items_and_methods) {
         snprintf(name, sizeof name, "h%d", i);
         uint32_t id = add_item(p, module, name, 0);
         rl_map_put(p->allocator, &p->item_map, rl_map_key2((module + 1) << 2 | 1, sym(p, name)), i % 2 ? id : old);
-        rl_map_put(p->allocator, &p->method_map, rl_map_key2(w.tree, sym(p, name)), p->first_fn + p->functions.count + 1);
+        rl_map_put(
+            p->allocator, &p->method_map, rl_map_key2(w.tree, sym(p, name)), p->first_fn + p->functions.count + 1);
         named1(p, w.list, pair_of(p, RL_TYPE_I64, i ? (rl_type_t)i % RL_TYPE_SIMPLE_COUNT : RL_TYPE_STR));
     }
     rl_typedef_id_t doomed = add_typedef(p, "Doomed", RL_DEF_SUM, RL_BUILTIN_NONE, 0);
@@ -314,7 +316,7 @@ TEST(test_program__accessors_reach_below_and_answer_none_for_bad_ids) {
     world_close(&w);
 }
 
-/* --- unification --------------------------------------------------------------------------------------------------- */
+/* --- unification ------------------------------------------------------------------------------------------ */
 
 TEST(test_unify__solves_variables_on_both_sides) {
     world_t w;
@@ -334,7 +336,8 @@ TEST(test_unify__failure_leaves_no_trace) {
     world_open(&w, 0);
     rl_program_t* p = &w.program;
     rl_type_t a = fresh(&w), b = fresh(&w);
-    CHECK(same(&w, pair_of(p, pair_of(p, a, b), RL_TYPE_I64), pair_of(p, pair_of(p, RL_TYPE_STR, a), RL_TYPE_BOOL)) == RL_UNIFY_MISMATCH);
+    CHECK(same(&w, pair_of(p, pair_of(p, a, b), RL_TYPE_I64), pair_of(p, pair_of(p, RL_TYPE_STR, a), RL_TYPE_BOOL)) ==
+          RL_UNIFY_MISMATCH);
     CHECK(rl_solver_head(&w.solver, a) == a && rl_solver_head(&w.solver, b) == b);
     CHECK(w.solver.trail.count == 0 && w.solver.trail_marks == 0);
     world_close(&w);
@@ -400,7 +403,8 @@ TEST(test_unify__the_better_origin_and_older_variable_survive) {
     rl_type_t empty = rl_solver_fresh(&w.solver, RL_VAR_FREE, RL_FROM_EMPTY_LIST, (rl_span_t){7, 9});
     CHECK(same(&w, empty, other) == RL_UNIFY_OK);
     CHECK(rl_solver_head(&w.solver, empty) == other);
-    CHECK(rl_solver_var(&w.solver, other)->origin == RL_FROM_EMPTY_LIST && rl_solver_var(&w.solver, other)->span.start == 7);
+    CHECK(rl_solver_var(&w.solver, other)->origin == RL_FROM_EMPTY_LIST &&
+          rl_solver_var(&w.solver, other)->span.start == 7);
     world_close(&w);
 }
 
@@ -415,8 +419,10 @@ TEST(test_unify__named_record_meets_anonymous_of_the_same_shape) {
     check_printed(&w, pair_of(p, a, b), "(Str, Int)");
     CHECK(same(&w, record1(p, "x", RL_TYPE_STR), named1(p, w.point, RL_TYPE_STR)) == RL_UNIFY_MISMATCH);
     rl_type_t other = rl_type_named(&p->types, w.pair, (rl_type_t[]){RL_TYPE_STR, RL_TYPE_I64}, 2);
-    CHECK(same(&w, other, anonymous) == RL_UNIFY_OK && same(&w, other, named1(p, w.point, RL_TYPE_STR)) == RL_UNIFY_MISMATCH);
-    CHECK(same(&w, rl_type_named(&p->types, w.object, NULL, 0), record1(p, "call", fn1(p, RL_TYPE_I64, RL_TYPE_I64))) == RL_UNIFY_MISMATCH);
+    CHECK(same(&w, other, anonymous) == RL_UNIFY_OK &&
+          same(&w, other, named1(p, w.point, RL_TYPE_STR)) == RL_UNIFY_MISMATCH);
+    CHECK(same(&w, rl_type_named(&p->types, w.object, NULL, 0), record1(p, "call", fn1(p, RL_TYPE_I64, RL_TYPE_I64))) ==
+          RL_UNIFY_MISMATCH);
     CHECK(same(&w, rl_type_named(&p->types, w.user_id, NULL, 0), record1(p, "id", RL_TYPE_STR)) == RL_UNIFY_MISMATCH);
     world_close(&w);
 }
@@ -482,7 +488,7 @@ TEST(test_solver__marks_nest_and_roll_back) {
     world_close(&w);
 }
 
-/* --- constraints and fields ---------------------------------------------------------------------------------------- */
+/* --- constraints and fields ------------------------------------------------------------------------------- */
 
 TEST(test_constraint__structural_facts) {
     world_t w;
@@ -530,7 +536,8 @@ TEST(test_constraint__structural_facts) {
     };
     for (unsigned i = 0; i < RL_COUNT_OF(table); i++) {
         uint32_t missing = 99;
-        CHECK(rl_type_satisfies(p, table[i].type, table[i].kinds, &missing) == table[i].holds && (missing == 0) == table[i].holds);
+        CHECK(rl_type_satisfies(p, table[i].type, table[i].kinds, &missing) == table[i].holds &&
+              (missing == 0) == table[i].holds);
         CHECK((rl_solver_require(&w.solver, table[i].type, table[i].kinds, here) == RL_UNIFY_OK) == table[i].holds);
     }
     CHECK(!p->types.too_deep);
@@ -546,7 +553,8 @@ TEST(test_constraint__waits_on_variables_and_is_checked_when_they_are_solved) {
     CHECK(rl_solver_var(&w.solver, a)->constraints == RL_CON_ORD);
     CHECK(rl_solver_require(&w.solver, named1(p, w.phantom, b), RL_CON_ORD, here) == RL_UNIFY_OK);
     CHECK(rl_solver_var(&w.solver, b)->constraints == 0);
-    CHECK(same(&w, a, fn) == RL_UNIFY_CONSTRAINT && w.solver.failed_constraint == RL_CON_ORD && w.solver.failed_type == fn);
+    CHECK(same(&w, a, fn) == RL_UNIFY_CONSTRAINT && w.solver.failed_constraint == RL_CON_ORD &&
+          w.solver.failed_type == fn);
     CHECK(rl_solver_head(&w.solver, a) == a);
     CHECK(same(&w, b, a) == RL_UNIFY_OK);
     CHECK(rl_solver_require(&w.solver, b, RL_CON_ADD, here) == RL_UNIFY_OK);
@@ -577,7 +585,8 @@ TEST(test_constraint__parameters_answer_by_callback) {
     w.solver.param_field = first_has_name;
     CHECK(rl_solver_require(&w.solver, named1(p, w.list, p1), RL_CON_ORD, here) == RL_UNIFY_OK);
     CHECK(rl_solver_require(&w.solver, named1(p, w.list, p0), RL_CON_ORD, here) == RL_UNIFY_CONSTRAINT);
-    CHECK(rl_solver_require_field(&w.solver, p0, name, a, here) == RL_UNIFY_OK && rl_solver_head(&w.solver, a) == RL_TYPE_STR);
+    CHECK(rl_solver_require_field(&w.solver, p0, name, a, here) == RL_UNIFY_OK &&
+          rl_solver_head(&w.solver, a) == RL_TYPE_STR);
     CHECK(rl_solver_require_field(&w.solver, p1, name, a, here) == RL_UNIFY_CONSTRAINT);
     world_close(&w);
 }
@@ -601,7 +610,8 @@ TEST(test_fields__needs_are_merged_and_met_by_records_structs_and_newtypes) {
     rl_type_t c = fresh(&w), d = fresh(&w);
     CHECK(rl_solver_require_field(&w.solver, rl_type_named(&p->types, w.user_id, NULL, 0), id, c, here) == RL_UNIFY_OK);
     CHECK(rl_solver_head(&w.solver, c) == RL_TYPE_STR);
-    CHECK(rl_solver_require_field(&w.solver, rl_type_named(&p->types, w.object, NULL, 0), call, d, here) == RL_UNIFY_OK);
+    CHECK(
+        rl_solver_require_field(&w.solver, rl_type_named(&p->types, w.object, NULL, 0), call, d, here) == RL_UNIFY_OK);
     check_printed(&w, d, "(Int) -> Int");
     CHECK(rl_solver_require_field(&w.solver, named1(p, w.option, RL_TYPE_I64), x, d, here) == RL_UNIFY_CONSTRAINT);
     world_close(&w);
@@ -612,9 +622,11 @@ TEST(test_instantiate__fresh_variables_carry_the_constraints) {
     world_open(&w, 0);
     rl_program_t* p = &w.program;
     rl_type_t p1 = rl_type_param(&p->types, 1), p2 = rl_type_param(&p->types, 2);
-    rl_function_t f = {.type_params = 3, .constraint_first = p->first_constraint + p->constraints.count, .constraint_count = 3};
+    rl_function_t f = {
+        .type_params = 3, .constraint_first = p->first_constraint + p->constraints.count, .constraint_count = 3};
     rl_vec_push(p->allocator, &p->constraints, (rl_constraint_t){.param = 1, .kinds = RL_CON_ORD});
-    rl_vec_push(p->allocator, &p->constraints, (rl_constraint_t){.param = 2, .kinds = RL_CON_FIELD, .field = sym(p, "x"), .type = named1(p, w.list, p1)});
+    rl_vec_push(p->allocator, &p->constraints,
+        (rl_constraint_t){.param = 2, .kinds = RL_CON_FIELD, .field = sym(p, "x"), .type = named1(p, w.list, p1)});
     rl_vec_push(p->allocator, &p->constraints, (rl_constraint_t){.param = 0, .kinds = RL_CON_ORD});
     rl_type_t arguments[3];
     rl_solver_instantiate(&w.solver, &f, 1, here, arguments);
@@ -626,9 +638,10 @@ TEST(test_instantiate__fresh_variables_carry_the_constraints) {
     world_close(&w);
 }
 
-/* --- IR ------------------------------------------------------------------------------------------------------------- */
+/* --- IR --------------------------------------------------------------------------------------------------- */
 
-static rl_ir_t add_node(rl_program_t* p, unsigned op, unsigned flags, rl_type_t type, uint32_t a, uint32_t b, uint32_t c) {
+static rl_ir_t add_node(
+    rl_program_t* p, unsigned op, unsigned flags, rl_type_t type, uint32_t a, uint32_t b, uint32_t c) {
     rl_ir_node_t node = {.op = (uint16_t)op, .flags = (uint16_t)flags, .type = type, .a = a, .b = b, .c = c};
     return rl_vec_push(p->allocator, &p->nodes, node) ? p->first_node + p->nodes.count - 1 : 0;
 }
@@ -653,14 +666,17 @@ static rl_fn_id_t make_function(world_t* w) {
     f.local_first = p->first_local + p->locals.count;
     f.local_count = 2;
     rl_vec_push(p->allocator, &p->locals, (rl_local_t){.name = sym(p, "o"), .type = option});
-    rl_vec_push(p->allocator, &p->locals, (rl_local_t){.name = sym(p, "n"), .type = RL_TYPE_I64, .flags = RL_LOCAL_MUTABLE});
+    rl_vec_push(
+        p->allocator, &p->locals, (rl_local_t){.name = sym(p, "n"), .type = RL_TYPE_I64, .flags = RL_LOCAL_MUTABLE});
     rl_vec_push(p->allocator, &p->strings, RL_STR("a\"b\n"));
     uint32_t text = p->first_string + p->strings.count - 1;
 
-    rl_ir_t one = add_node(p, RL_IR_INT, 0, RL_TYPE_I64, 1, 0, 0), minus = add_node(p, RL_IR_INT, 0, RL_TYPE_I64, 0xFFFFFFFEu, 0xFFFFFFFFu, 0);
+    rl_ir_t one = add_node(p, RL_IR_INT, 0, RL_TYPE_I64, 1, 0, 0),
+            minus = add_node(p, RL_IR_INT, 0, RL_TYPE_I64, 0xFFFFFFFEu, 0xFFFFFFFFu, 0);
     rl_ir_t n = add_node(p, RL_IR_LOCAL, 0, RL_TYPE_I64, 1, 0, 0), o = add_node(p, RL_IR_LOCAL, 0, option, 0, 0, 0);
     rl_ir_t bind = add_node(p, RL_PAT_BIND, 0, RL_TYPE_I64, 1, 0, 0);
-    rl_ir_t constant = add_node(p, RL_PAT_CONST, 0, RL_TYPE_I64, one, 0, 0), range = add_node(p, RL_PAT_RANGE, 1, RL_TYPE_I64, minus, one, 0);
+    rl_ir_t constant = add_node(p, RL_PAT_CONST, 0, RL_TYPE_I64, one, 0, 0),
+            range = add_node(p, RL_PAT_RANGE, 1, RL_TYPE_I64, minus, one, 0);
     rl_ir_t or = add_node(p, RL_PAT_OR, 0, RL_TYPE_I64, add_words(p, (uint32_t[]){constant, range}, 2), 2, 0);
     rl_ir_t some_or = add_node(p, RL_PAT_VARIANT, 0, option, add_words(p, (uint32_t[]){or}, 1), 1, 1);
     rl_ir_t some_n = add_node(p, RL_PAT_VARIANT, 0, option, add_words(p, (uint32_t[]){bind}, 1), 1, 1);
@@ -682,25 +698,24 @@ TEST(test_ir_print__one_line_for_each_node) {
     rl_buf_t out;
     rl_buf_init(&out, &w.allocator);
     rl_ir_print(&w.program, id, &out);
-    CHECK_STR_EQ(rl_buf_cstr(&out),
-        "fn sum<T>(o#0: Option<Int>) -> Int\n"
-        "  where T: Add + Ord\n"
-        "  var n#1: Int\n"
-        "  match : Int\n"
-        "    local o#0 : Option<Int>\n"
-        "    | Some(1 | -2..=1)\n"
-        "      int 1 : Int\n"
-        "    | Some(n#1)\n"
-        "      when\n"
-        "        lt : Bool\n"
-        "          local n#1 : Int\n"
-        "          int 1 : Int\n"
-        "      add : Int\n"
-        "        local n#1 : Int\n"
-        "        int 1 : Int\n"
-        "    | _\n"
-        "      panic runtime.limit.memory : Never\n"
-        "        string \"a\\\"b\\n\" : Str\n");
+    CHECK_STR_EQ(rl_buf_cstr(&out), "fn sum<T>(o#0: Option<Int>) -> Int\n"
+                                    "  where T: Add + Ord\n"
+                                    "  var n#1: Int\n"
+                                    "  match : Int\n"
+                                    "    local o#0 : Option<Int>\n"
+                                    "    | Some(1 | -2..=1)\n"
+                                    "      int 1 : Int\n"
+                                    "    | Some(n#1)\n"
+                                    "      when\n"
+                                    "        lt : Bool\n"
+                                    "          local n#1 : Int\n"
+                                    "          int 1 : Int\n"
+                                    "      add : Int\n"
+                                    "        local n#1 : Int\n"
+                                    "        int 1 : Int\n"
+                                    "    | _\n"
+                                    "      panic runtime.limit.memory : Never\n"
+                                    "        string \"a\\\"b\\n\" : Str\n");
     rl_buf_deinit(&out);
     world_close(&w);
 }
@@ -720,7 +735,7 @@ TEST(test_ir_print__a_long_operator_chain_needs_no_stack) {
     world_close(&w);
 }
 
-/* --- memory --------------------------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------------------- */
 
 static uint64_t everything_once(uint64_t fail_at) {
     world_t w;

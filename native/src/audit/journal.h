@@ -30,7 +30,7 @@ typedef struct rl_checkpoint {
 } rl_checkpoint_t;
 
 typedef struct rl_journal_header {
-    uint64_t magic; /* stored last when a journal is made */
+    _Atomic(uint64_t) magic; /* stored last when a journal is made */
     uint32_t version;
     uint32_t slot_bytes;
     uint32_t slot_count;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 
 typedef struct opening {
     rl_audit_writer_t* writer;
@@ -32,12 +33,25 @@ static rl_audit_result_t fail_log(rl_audit_writer_t* writer, const char* what) {
 
 /* --- taking hold --------------------------------------------------------------------------------------------- */
 
+/*
+ * A process that was just forked off the last holder shares its lock until it has let go of the descriptors (writer.c),
+ * or until its exec() closed them; that takes no time to speak of.
+ */
+static int lock_patiently(rl_audit_writer_t* w) {
+    for (int i = 0;; i++) {
+        int result = w->io->lock(w->io->user, w->journal_fd);
+        if (result != -EAGAIN || i == 20) return result;
+        struct timespec pause = {.tv_nsec = 5000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
 static rl_audit_result_t open_journal(opening_t* opening) {
     rl_audit_writer_t* w = opening->writer;
     const rl_io_t* io = w->io;
     w->journal_fd = io->open(io->user, w->journal_path, O_RDWR | O_CREAT | O_CLOEXEC, RL_LOG_MODE);
     if (w->journal_fd < 0) return fail_io(w, "journal cannot be opened", w->journal_fd);
-    int result = io->lock(io->user, w->journal_fd);
+    int result = lock_patiently(w);
     if (result == -EAGAIN) return fail_log(w, "is in use by another process");
     if (result < 0) return fail_io(w, "journal cannot be locked", result);
 
@@ -175,6 +189,16 @@ static rl_audit_result_t read_lines_behind(opening_t* opening, const rl_checkpoi
     return result;
 }
 
+static bool has_segment(rl_audit_writer_t* w, uint64_t sequence) {
+    size_t bytes;
+    char* segment = rl_segment_path(&w->allocator, w->path, sequence, &bytes);
+    if (!segment) return false;
+    int fd = w->io->open(w->io->user, segment, O_RDONLY | O_CLOEXEC, 0);
+    rl_free(&w->allocator, segment, bytes);
+    if (fd >= 0) w->io->close(w->io->user, fd);
+    return fd >= 0;
+}
+
 static rl_audit_result_t find_end(opening_t* opening) {
     rl_audit_writer_t* w = opening->writer;
     memset(w->chain.head, '0', RL_SHA256_HEX);
@@ -187,13 +211,12 @@ static rl_audit_result_t find_end(opening_t* opening) {
         memcpy(w->chain.head, known.head, RL_SHA256_HEX);
         return read_lines_behind(opening, &known);
     }
-    if (opening->log_bytes == 0) {
-        /* Rotated and then killed before the new file was noted, or moved away by somebody: numbers go on. */
+    if (opening->log_bytes == 0 && has_segment(w, known.sequence)) { /* rotated, and killed before that was noted */
         w->chain.sequence = known.sequence;
         memcpy(w->chain.head, known.head, RL_SHA256_HEX);
         return RL_AUDIT_OK;
     }
-    /* Shorter than it was: a power cut took unsynced lines, or somebody cut it. Go on from what is there, and say so. */
+    /* Shorter than it was, or gone: a power cut took unsynced lines, or somebody did. Go on from what is there, and say so. */
     rl_audit_result_t result = find_end_alone(opening);
     if (result == RL_AUDIT_OK && known.sequence > w->chain.sequence) {
         opening->missing = known.sequence - w->chain.sequence;
@@ -299,8 +322,7 @@ static void begin_journal(rl_audit_writer_t* w, uint64_t position) {
     atomic_store(&header->head, position);
     describe_process(w);
     rl_writer_checkpoint(w, position);
-    atomic_thread_fence(memory_order_release);
-    header->magic = RL_JOURNAL_MAGIC;
+    atomic_store_explicit(&header->magic, RL_JOURNAL_MAGIC, memory_order_release);
 }
 
 /* Position of the first event that is not in the log. */

@@ -113,7 +113,7 @@ static bool count_pending(verification_t* v) {
     return whole;
 }
 
-/* The file before this one, where it is still beside it, must end where this one begins. */
+/* A file that does not begin with number 1 continues another, which must be beside it and end where this one begins. */
 static const char* check_link(verification_t* v, const rl_line_facts_t* first) {
     static char zeros[RL_SHA256_HEX + 1] = "0000000000000000000000000000000000000000000000000000000000000000";
     if (first->sequence == 0) return "audit.sequence is 0";
@@ -126,17 +126,23 @@ static const char* check_link(verification_t* v, const rl_line_facts_t* first) {
     char* base = rl_alloc(&v->allocator, length + 1);
     if (!base) return NULL;
     memcpy(base, v->path, length + 1);
-    const char* problem = NULL;
-    for (int attempt = 0; attempt < 2 && !problem; attempt++) {
+    const char* problem = "the file before it is missing";
+    bool found = false;
+    for (int attempt = 0; attempt < 2 && !found; attempt++) {
         if (attempt == 1) {
             if (digits == 0 || digits + 1 >= length || base[length - digits - 1] != '.') break;
             base[length - digits - 1] = '\0';
         }
         char* segment = rl_segment_path(&v->allocator, base, first->sequence - 1, &bytes);
-        if (!segment) break;
+        if (!segment) {
+            problem = NULL;
+            break;
+        }
         int fd = open_to_read(v->io, segment);
         rl_free(&v->allocator, segment, bytes);
         if (fd < 0) continue;
+        found = true;
+        problem = "it does not continue the file before it";
         uint64_t start, end;
         int64_t size = v->io->size(v->io->user, fd);
         if (size >= 0 && rl_log_find_last_line(v->io, fd, (uint64_t)size, &start, &end) == 0 && end > 0) {
@@ -144,10 +150,10 @@ static const char* check_link(verification_t* v, const rl_line_facts_t* first) {
             rl_str_t line;
             rl_line_facts_t facts;
             rl_log_reader_init(&reader, &v->allocator, v->io, fd, start);
-            if (rl_log_reader_next(&reader, &line) == RL_LOG_LINE &&
-                (rl_line_read(line.data, line.length, &facts) || facts.sequence != first->sequence - 1 ||
-                 memcmp(facts.hash, first->previous, RL_SHA256_HEX) != 0)) {
-                problem = "it does not continue the file before it";
+            if (rl_log_reader_next(&reader, &line) == RL_LOG_LINE && !rl_line_read(line.data, line.length, &facts) &&
+                facts.sequence == first->sequence - 1 &&
+                memcmp(facts.hash, first->previous, RL_SHA256_HEX) == 0) {
+                problem = NULL;
             }
             rl_log_reader_deinit(&reader);
         }
@@ -183,6 +189,16 @@ static const char* check_line(verification_t* v, rl_str_t line) {
     return NULL;
 }
 
+/* Between the renaming of a full file and the first note of the new one. */
+static bool was_just_rotated(verification_t* v) {
+    size_t bytes;
+    char* segment = rl_segment_path(&v->allocator, v->path, v->known.sequence, &bytes);
+    int fd = segment ? open_to_read(v->io, segment) : -1;
+    rl_free(&v->allocator, segment, bytes);
+    if (fd >= 0) v->io->close(v->io->user, fd);
+    return fd >= 0;
+}
+
 static void compare_heads(verification_t* v) {
     rl_audit_verification_t* out = v->out;
     unsigned long long records = out->records;
@@ -196,7 +212,8 @@ static void compare_heads(verification_t* v) {
     } else if (v->known_differs) {
         conclude(v, REML_AUDIT_VERDICT_HEAD_MISMATCH, "record number %llu is not the one its journal remembers",
                  (unsigned long long)v->known.sequence);
-    } else if (v->has_journal && v->known.log_bytes > 0 && out->last_sequence < v->known.sequence) {
+    } else if (v->has_journal && v->known.log_bytes > 0 && out->last_sequence < v->known.sequence &&
+               !(out->records == 0 && was_just_rotated(v))) {
         conclude(v, REML_AUDIT_VERDICT_HEAD_MISMATCH, "the log ends at number %llu, its journal remembers number %llu",
                  (unsigned long long)out->last_sequence, (unsigned long long)v->known.sequence);
     }

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define FLUSH_SLOTS 512u /* pending slots at which an append also writes out: a pause of about a millisecond */
+#define ROOM_WAIT_NS 10000000000u /* a log that takes lines gives room within that, or something is badly wrong */
 #define RETRY_PARTS 20u  /* a failing log is tried again by appends each 1/20 of a second */
 
 /*
@@ -344,6 +345,16 @@ static bool make_room(rl_audit_writer_t* w) {
     return done;
 }
 
+/* Room that was made may be taken by other threads, or held up by one that the system does not let run. */
+static bool wait_for_room(rl_audit_writer_t* w, uint32_t slots, uint64_t* out_position) {
+    uint64_t start = rl_os_monotonic_ns();
+    do {
+        if (!make_room(w)) return false;
+        if (rl_writer_reserve(w, slots, out_position)) return true;
+    } while (rl_os_monotonic_ns() - start < ROOM_WAIT_NS);
+    return false;
+}
+
 /* After an append: a large or old backlog, or a policy of syncing each record, is written out by whoever is here. */
 static void keep_up(rl_audit_writer_t* w, uint64_t ticks) {
     if (w->fsync == RL_AUDIT_FSYNC_EVERY) {
@@ -370,12 +381,10 @@ bool rl_writer_append(rl_audit_writer_t* w, rl_audit_event_t* event, rl_event_te
         slots = rl_event_slots(texts);
         if (pending_slots(w) + slots > w->capacity / 4 * 3) return false;
     }
-    if (RL_UNLIKELY(!rl_writer_reserve(w, slots, &position))) {
-        if (!make_room(w) || !rl_writer_reserve(w, slots, &position)) {
-            rl_event_texts_shorten(texts);
-            slots = rl_event_slots(texts);
-            if (!rl_writer_reserve(w, slots, &position)) return false;
-        }
+    if (RL_UNLIKELY(!rl_writer_reserve(w, slots, &position)) && !wait_for_room(w, slots, &position)) {
+        rl_event_texts_shorten(texts);
+        slots = rl_event_slots(texts);
+        if (!rl_writer_reserve(w, slots, &position)) return false;
     }
     event->slots = (uint16_t)slots;
     rl_ring_store(w->slots, w->capacity, position, event, texts);
@@ -386,9 +395,7 @@ bool rl_writer_append(rl_audit_writer_t* w, rl_audit_event_t* event, rl_event_te
 bool rl_writer_append_flat(rl_audit_writer_t* w, const unsigned char* flat, uint32_t slots) {
     if (atomic_load_explicit(&w->detached, memory_order_relaxed)) return false;
     uint64_t position;
-    if (!rl_writer_reserve(w, slots, &position) && (!make_room(w) || !rl_writer_reserve(w, slots, &position))) {
-        return false;
-    }
+    if (!rl_writer_reserve(w, slots, &position) && !wait_for_room(w, slots, &position)) return false;
     rl_ring_store_flat(w->slots, w->capacity, position, flat, slots);
     keep_up(w, 0);
     return true;
@@ -408,20 +415,6 @@ bool rl_audit_writer_troubled(const rl_audit_writer_t* writer) {
 }
 
 /* --- one writer per path ------------------------------------------------------------------------------------- */
-
-static void before_fork(void) { pthread_mutex_lock(&registry.lock); }
-static void after_fork_in_parent(void) { pthread_mutex_unlock(&registry.lock); }
-/* The child gives up its parent's files: a descriptor that it kept would keep the lock beyond the parent's end. */
-static void after_fork_in_child(void) {
-    for (rl_audit_writer_t* w = registry.first; w; w = w->next) {
-        if (atomic_exchange(&w->detached, true)) continue;
-        if (w->log_fd >= 0) w->io->close(w->io->user, w->log_fd);
-        if (w->journal_fd >= 0) w->io->close(w->io->user, w->journal_fd);
-        w->log_fd = w->journal_fd = -1;
-    }
-    pthread_mutex_unlock(&registry.lock);
-}
-static void watch_forks(void) { (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
 /* PATH with its directory resolved, so that a later chdir() does not matter. Owned by the writer. */
 static char* absolute_path(rl_allocator_t* allocator, const char* path, const char* suffix) {
@@ -470,6 +463,17 @@ void rl_writer_close_files(rl_audit_writer_t* w) {
     w->header = NULL;
     w->log_fd = w->journal_fd = -1;
 }
+
+static void before_fork(void) { pthread_mutex_lock(&registry.lock); }
+static void after_fork_in_parent(void) { pthread_mutex_unlock(&registry.lock); }
+/* The child gives up its parent's files: a descriptor or a mapping that it kept would keep the lock beyond the parent's end. */
+static void after_fork_in_child(void) {
+    for (rl_audit_writer_t* w = registry.first; w; w = w->next) {
+        if (!atomic_exchange(&w->detached, true)) rl_writer_close_files(w);
+    }
+    pthread_mutex_unlock(&registry.lock);
+}
+static void watch_forks(void) { (void)pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
 
 static void destroy(rl_audit_writer_t* w) {
     rl_writer_close_files(w);

@@ -74,7 +74,7 @@ typedef struct rl_proto {
     uint32_t code_count;
     uint16_t s_count, r_count;     /* registers of each bank, out areas of its own calls included */
     uint16_t s_params, r_params;   /* parameters arrive in s[0…], r[0…] in order per bank; with has_env r[0] is the closure,
-                                      which r_params counts */
+                                      which r_params does not count */
     uint8_t result_rep;
     bool has_env;
     bool leaf_scalar;              /* all parameters and the result are scalars: direct entry from the host */

@@ -179,12 +179,11 @@ uint32_t rl_table_shape(rl_emitter_t* e, rl_shape_t shape) {
     return e->shapes.count ? e->shapes.count - 1 : 0;
 }
 
-static rl_object_t* string_object(rl_emitter_t* e, uint32_t string, bool bytes) {
+static rl_object_t* string_object(rl_emitter_t* e, rl_str_t text, uint32_t string, bool bytes) {
     rl_compiler_t* compiler = e->compiler;
     uint32_t known;
     uint64_t key = (uint64_t)string << 1 | (bytes ? 1 : 0);
     if (rl_map_get(&compiler->string_map, key, &known)) return compiler->strings.data[known];
-    rl_str_t text = rl_program_string(e->program, string);
     rl_string_t* s = text.length <= UINT32_MAX ? rl_arena_alloc(&compiler->arena, sizeof *s) : NULL;
     if (!s) return NULL;
     uint32_t continuation = 0;
@@ -209,23 +208,15 @@ static rl_object_t* string_object(rl_emitter_t* e, uint32_t string, bool bytes) 
 }
 
 void rl_emit_string(rl_emitter_t* e, uint32_t reg, uint32_t string, bool bytes) {
-    rl_object_t* object = string_object(e, string, bytes);
+    rl_object_t* object = string_object(e, rl_program_string(e->program, string), string, bytes);
     if (object) rl_emit_load_ref(e, reg, object);
     else e->failed = true;
 }
 
-/* --- parameters --------------------------------------------------------------------------------------------------------- */
-static uint32_t new_box(rl_emitter_t* e, rl_rep_t rep, uint32_t from) {
-    bool is_ref = rep == RL_REP_R;
-    uint32_t shape = rl_table_shape(e, (rl_shape_t){RL_OBJ_CELLS, 0, is_ref, 1});
-    uint32_t box = rl_temp(e, RL_REP_R);
-    if (is_ref) rl_emit_move(e, RL_REP_R, box, from);
-    rl_emit_abc(e, RL_OP_NEW, is_ref ? e->s_top : from, box, shape);
-    rl_note_out(e, e->s_top + 1, e->r_top);
-    return box;
-}
+rl_object_t* rl_empty_string(rl_emitter_t* e) { return string_object(e, (rl_str_t){"", 0}, RL_NONE, false); }
 
-static bool is_boxed(rl_emitter_t* e, uint32_t local) {
+/* --- parameters --------------------------------------------------------------------------------------------------------- */
+bool rl_is_boxed(rl_emitter_t* e, rl_local_id_t local) {
     return (rl_program_local(e->program, e->fn.local_first + local)->flags & RL_LOCAL_BOXED) != 0;
 }
 
@@ -241,7 +232,7 @@ static void place_captures(rl_emitter_t* e) {
             home->rep = (uint8_t)rl_rep_of(e->compiler, home->type);
             uint32_t outer = rl_program_capture(e->program, e->fn.capture_first + i);
             const rl_function_t* parent = rl_program_function(e->program, e->fn.parent);
-            bool boxed = is_boxed(e, local) || (rl_program_local(e->program, parent->local_first + outer)->flags & RL_LOCAL_BOXED);
+            bool boxed = rl_is_boxed(e, local) || (rl_program_local(e->program, parent->local_first + outer)->flags & RL_LOCAL_BOXED);
             home->home = boxed ? RL_HOME_ENV_BOX : RL_HOME_ENV;
             if (boxed || home->rep == RL_REP_R) {
                 if (pass == 0) home->reg = (uint16_t)refs++;
@@ -277,8 +268,8 @@ static void place_params(rl_emitter_t* e) {
     }
     if (e->fn.kind != RL_FN_REML) return;
     for (uint32_t i = 0; i < e->fn.param_count; i++) {
-        if (!is_boxed(e, i)) continue;
-        e->locals[i].reg = (uint16_t)new_box(e, (rl_rep_t)e->locals[i].rep, e->locals[i].reg);
+        if (!rl_is_boxed(e, i)) continue;
+        e->locals[i].reg = (uint16_t)rl_emit_box(e, (rl_rep_t)e->locals[i].rep, e->locals[i].reg);
         e->locals[i].home = RL_HOME_BOX;
     }
 }
@@ -388,7 +379,10 @@ static bool link_jumps(rl_emitter_t* e) {
         for (uint32_t i = 0; i < e->jumps.count; i++) {
             rl_jump_t* j = &e->jumps.data[i];
             int64_t distance = (int64_t)moved[j->target] - moved[j->at] - 1;
-            if (!is_long[j->at] && !fits(e->code.data[j->at].op, distance)) changed = is_long[j->at] = 1;
+            if (!is_long[j->at] && !fits(e->code.data[j->at].op, distance)) {
+                is_long[j->at] = 1;
+                changed = true;
+            }
         }
     }
     RL_VEC(rl_instr_t) code = {0};
@@ -499,7 +493,6 @@ static bool finish(rl_emitter_t* e, rl_type_t result) {
         if (is_ref) p->leaf_scalar = false;
         if (!params[i]) return false;
     }
-    p->r_params = (uint16_t)(p->r_params + e->has_env);
     p->param_types = params;
     return params && p->result_type && !e->failed && !e->allocator->failed;
 }

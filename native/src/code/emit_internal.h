@@ -125,6 +125,7 @@ typedef struct rl_emitter {
     RL_VEC(uint32_t) starts;
     RL_VEC(rl_jump_t) jumps;
     uint32_t start;             /* position of the node being compiled */
+    bool fixing;                /* inside an or-pattern: the registers of its names are chosen */
     bool dead;                  /* what is emitted now cannot be reached: dropped */
     uint32_t loop_depth, entry_cost;
     /* registers in use, and the most ever */
@@ -162,6 +163,7 @@ void rl_emit_move(rl_emitter_t* e, rl_rep_t rep, uint32_t to, uint32_t from);
 void rl_emit_load_i64(rl_emitter_t* e, uint32_t reg, int64_t value);
 void rl_emit_load_ref(rl_emitter_t* e, uint32_t reg, rl_object_t* object);
 void rl_emit_string(rl_emitter_t* e, uint32_t reg, uint32_t string, bool bytes);
+rl_object_t* rl_empty_string(rl_emitter_t* e); /* STATIC; NULL: memory */
 void rl_emit_trap(rl_emitter_t* e, rl_code_t code);
 void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit);
 static inline uint32_t rl_here(const rl_emitter_t* e) { return e->code.count; }
@@ -207,6 +209,10 @@ void rl_emit_statement(rl_emitter_t* e, rl_ir_t id);
 void rl_emit_condition(rl_emitter_t* e, rl_ir_t id, bool sense, rl_jumps_t* list);
 bool rl_const_int(rl_emitter_t* e, rl_ir_t id, int64_t* out); /* integer-like constant */
 bool rl_const_i16(rl_emitter_t* e, rl_ir_t id, int64_t* out);
+void rl_emit_unit(rl_emitter_t* e, rl_dest_t dest);
+bool rl_is_last_read(rl_emitter_t* e, rl_ir_t local_node);
+bool rl_is_assigned(rl_emitter_t* e, rl_local_id_t local);
+bool rl_is_boxed(rl_emitter_t* e, rl_local_id_t local);
 void rl_emit_constant(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 
 /* emit_op.c */
@@ -216,6 +222,10 @@ void rl_emit_compare(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_cast(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_format(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 bool rl_is_arithmetic(unsigned op);
+/* Comparison of scalars or Str: jump to `list` when it is `sense`. False: not such a comparison, nothing emitted. */
+bool rl_emit_compare_jump(rl_emitter_t* e, rl_ir_t id, bool sense, rl_jumps_t* list);
+/* Fused backward jump to `target` when the condition holds; false: there is none for it. */
+bool rl_emit_compare_loop(rl_emitter_t* e, rl_ir_t id, uint32_t target);
 
 /* emit_data.c */
 void rl_emit_object(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);     /* TUPLE RECORD VARIANT */
@@ -224,12 +234,14 @@ void rl_emit_access(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);     /* FIELD T
 void rl_emit_update(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);     /* UPDATE SET_FIELD SET_INDEX WITH_INDEX */
 void rl_emit_load_word(rl_emitter_t* e, rl_rep_t rep, uint32_t to, uint32_t object, uint32_t slot, bool share);
 void rl_emit_vec_get(rl_emitter_t* e, rl_type_t element, uint32_t to, uint32_t vec, uint32_t index);
+void rl_emit_vec_set(rl_emitter_t* e, rl_type_t element, uint32_t vec, uint32_t index, uint32_t value);
 void rl_emit_to_any(rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t to, uint32_t from);
 
 /* emit_call.c */
 void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest); /* CALL CALL_VALUE */
 void rl_emit_closure(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id);
+uint32_t rl_emit_box(rl_emitter_t* e, rl_rep_t rep, uint32_t from); /* R register of a new cell with that value */
 /* Call a builtin with operands that lie in registers. regs and types: one per argument; type_args: site->types. */
 void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs, const rl_type_t* types,
                      uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count);
@@ -246,11 +258,17 @@ void rl_emit_wrapper_body(rl_emitter_t* e); /* body of an instance of a builtin 
 /* emit_match.c */
 void rl_emit_match(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_let(rl_emitter_t* e, rl_ir_t id);
-/* Test and bind. `owned`: the value has no other owner (a fresh temporary). `lasting`: the register keeps its value. */
+/* Who else has the matched value. */
+typedef enum rl_origin {
+    RL_ORIGIN_OWNED,  /* nobody */
+    RL_ORIGIN_LOADED, /* a container, or someone else who marks before changing it: mark at a consuming use */
+    RL_ORIGIN_ALIAS   /* a local that may yet be consumed: mark when it gets a second name */
+} rl_origin_t;
 typedef struct rl_matched {
     uint32_t reg;
     rl_type_t type;
-    bool owned, lasting;
+    rl_origin_t origin;
+    bool lasting; /* nothing is written to the register while the new names are in use */
 } rl_matched_t;
 void rl_emit_pattern(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t value, rl_jumps_t* fail);
 void rl_bind_local(rl_emitter_t* e, rl_local_id_t local, rl_matched_t value);

@@ -66,8 +66,14 @@ typedef struct rl_function_entry {
     bool scalar;             /* the direct path is possible */
 } rl_function_entry_t;
 
+/* A host function that takes the machine's words as they are (native/python): `s` and `r` are the arguments per bank, in order.
+   Failing, it has raised in the vm itself (rl_vm_raise…). */
+typedef rl_outcome_t (*rl_host_words_fn)(rl_context_t* context, const rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r,
+                                         rl_word_t* result, void* user);
+
 typedef struct rl_binding {
     rl_sym_t symbol;
+    rl_host_words_fn call_words; /* instead of the next two */
     reml_host_fn call;
     reml_host_scalar_fn call_scalars;
     void* user;
@@ -110,6 +116,7 @@ struct rl_context {
     reml_ffi_bridge_metrics_t metrics;
 
     uint32_t depth;             /* runs in progress, nested ones included */
+    uint32_t frozen;            /* words are being made or read without roots: nothing may run, collect or be freed meanwhile */
     bool loaded;
     rl_buf_t error;             /* reml_last_error */
     bool has_error;
@@ -151,6 +158,9 @@ rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_e
 /* Before and after each outermost or nested run. */
 reml_embed_status_t rl_run_begin(rl_context_t* context);
 void rl_run_end(rl_context_t* context);
+/* Around conversions that may run foreign code (native/python): runs, collections, loads and disposal answer BUSY meanwhile. */
+void rl_context_freeze(rl_context_t* context);
+void rl_context_thaw(rl_context_t* context);
 
 /* --- values ---------------------------------------------------------------------------------------------------------- */
 reml_kind_t rl_kind_of(const rl_rtype_t* type);
@@ -184,6 +194,9 @@ void rl_functions_deinit(rl_context_t* context);
 /* The VM's way to host functions (host_functions.c). */
 rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
 void rl_bindings_deinit(rl_context_t* context);
+/* reml_host_define for a function of words. */
+reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null, rl_host_words_fn call, void* user,
+                                         void (*destroy)(void* user));
 void rl_host_object_dropped(void* user, rl_object_t* object);
 
 /* Count a crossing and leave its record (bridge.c). */

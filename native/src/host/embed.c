@@ -348,7 +348,9 @@ static reml_embed_status_t load(rl_context_t* context, const reml_embed_source_t
     if (!source.text || source.text_length == 0) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "source is empty");
     }
-    if (context->depth) return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
+    if (context->depth || context->frozen) {
+        return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
+    }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
     if (ready != RL_AUDIT_OK) {
         return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s", rl_audit_problem(&context->audit));
@@ -432,7 +434,7 @@ reml_embed_status_t reml_dispose_context(reml_embed_context_t* id) {
         uint64_t generation;
         context = rl_slot_find(id, &generation)->context; /* a child may free what it inherited; its log is the parent's */
     }
-    if (context && context->depth && !forked) {
+    if (context && (context->depth || context->frozen) && !forked) {
         rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
         rl_lifecycle_record(context, RL_AUDIT_DISPOSE_CONTEXT, REML_EMBED_STATUS_BUSY, NULL, (rl_str_t){NULL, 0}, 0);
         return REML_EMBED_STATUS_BUSY;

@@ -161,7 +161,7 @@ reml_embed_status_t reml_function_from_value(reml_embed_context_t* id, reml_valu
 reml_embed_status_t reml_function_release(reml_embed_context_t* id, reml_function_t function) {
     RL_ENTER(id, context);
     RL_FIND_FUNCTION(context, function, entry);
-    if (context->depth) return REML_EMBED_STATUS_BUSY; /* it may be the one that runs */
+    if (context->depth || context->frozen) return REML_EMBED_STATUS_BUSY; /* it may be the one that runs */
     rl_audit_tally_detach(&context->audit, &entry->tally);
     entry->proto = NULL;
     entry->closure = NULL;

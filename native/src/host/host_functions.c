@@ -33,7 +33,7 @@ static rl_binding_t* make_binding(rl_context_t* context, rl_sym_t symbol, rl_str
     return binding;
 }
 
-static reml_embed_status_t define(rl_context_t* context, const reml_host_function_t* given) {
+static reml_embed_status_t define(rl_context_t* context, const reml_host_function_t* given, rl_host_words_fn call_words) {
     rl_str_t name = rl_str(given->name);
     rl_allocator_t* allocator = &context->allocator;
     rl_alloc_clear_failure(allocator);
@@ -66,6 +66,7 @@ static reml_embed_status_t define(rl_context_t* context, const reml_host_functio
         memcpy(binding->signature, given->signature, length);
     }
     if (binding->destroy) binding->destroy(binding->user);
+    binding->call_words = call_words;
     binding->call = given->call;
     binding->call_scalars = given->call_scalars;
     binding->user = given->user;
@@ -88,7 +89,17 @@ reml_embed_status_t reml_host_define(reml_embed_context_t* id, const reml_host_f
     if (!valid) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID, "invalid argument: host function");
     }
-    return define(context, &given);
+    return define(context, &given, NULL);
+}
+
+reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null, rl_host_words_fn call, void* user,
+                                         void (*destroy)(void* user)) {
+    reml_host_function_t given = REML_HOST_FUNCTION_INIT;
+    given.name = name;
+    given.signature = signature_or_null;
+    given.user = user;
+    given.destroy = destroy;
+    return define(context, &given, call);
 }
 
 void rl_bindings_deinit(rl_context_t* context) {
@@ -198,7 +209,10 @@ rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const r
     }
     context->has_host_failure = false;
     binding->running++;
-    rl_outcome_t outcome = scalar ? call_scalars(context, binding, site, s, result) : call_values(context, binding, site, s, r, result);
+    rl_outcome_t outcome;
+    if (binding->call_words) outcome = binding->call_words(context, site, s, r, result, binding->user);
+    else if (scalar) outcome = call_scalars(context, binding, site, s, result);
+    else outcome = call_values(context, binding, site, s, r, result);
     binding->running--;
     rl_crossing_t crossing = {.symbol = binding->tally.symbol, .tally = &binding->tally, .ok = outcome == RL_DONE};
     if (!crossing.ok) {

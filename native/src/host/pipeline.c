@@ -166,7 +166,19 @@ rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_e
     return proto;
 }
 
+void rl_context_freeze(rl_context_t* context) {
+    /* `running` keeps other threads from adopting the context. */
+    if (context->frozen++ == 0 && context->depth == 0) atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
+}
+
+void rl_context_thaw(rl_context_t* context) {
+    if (--context->frozen == 0 && context->depth == 0) atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
+}
+
 reml_embed_status_t rl_run_begin(rl_context_t* context) {
+    if (RL_UNLIKELY(context->frozen)) {
+        return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "a value of this context is being converted");
+    }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
     if (RL_UNLIKELY(ready != RL_AUDIT_OK)) {
         return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s", rl_audit_problem(&context->audit));

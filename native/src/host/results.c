@@ -188,6 +188,7 @@ reml_embed_status_t reml_embed_memory(reml_embed_context_t* id, reml_embed_memor
 
 reml_embed_status_t reml_embed_collect(reml_embed_context_t* id) {
     RL_ENTER(id, context);
+    if (context->frozen) return REML_EMBED_STATUS_BUSY;
     rl_heap_collect(&context->vm.heap);
     return REML_EMBED_STATUS_OK;
 }

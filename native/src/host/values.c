@@ -272,7 +272,7 @@ static reml_embed_status_t no_memory(rl_context_t* context) {
 }
 
 bool rl_values_retry(rl_context_t* context, reml_embed_status_t status, unsigned attempt) {
-    if (status != REML_EMBED_STATUS_NO_MEMORY || attempt > 0) return false;
+    if (status != REML_EMBED_STATUS_NO_MEMORY || attempt > 0 || context->frozen) return false;
     rl_alloc_clear_failure(&context->allocator);
     rl_heap_collect(&context->vm.heap);
     return true;
@@ -299,7 +299,7 @@ static reml_embed_status_t make_text(reml_embed_context_t* id, const char* data,
     }
     const rl_rtype_t* type = rl_rtype_of(&context->compiler, bytes ? RL_TYPE_BYTES : RL_TYPE_STR);
     rl_word_t word = {.o = type ? rl_string_new(&context->vm, text, bytes ? RL_OBJ_BYTES : RL_OBJ_STR) : NULL};
-    if (type && !word.o) {
+    if (type && !word.o && !context->frozen) {
         rl_heap_collect(&context->vm.heap);
         word.o = rl_string_new(&context->vm, text, bytes ? RL_OBJ_BYTES : RL_OBJ_STR);
     }

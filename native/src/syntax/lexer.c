@@ -1,5 +1,6 @@
 #include "syntax/lexer.h"
 
+#include "base/normalize.h"
 #include "base/number.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
@@ -227,6 +228,17 @@ static void skip_block_comment(lexer_t* l) {
 
 /* --- identifiers --------------------------------------------------------------------------------------------------- */
 
+static void report_not_nfc(lexer_t* l, rl_str_t name, uint32_t start, uint32_t end) {
+    rl_diag_t* diag = report(l, RL_CODE_E6002, start, end, "identifier is not in Unicode normalisation form C");
+    if (!diag) return;
+    rl_buf_t normal;
+    rl_buf_init(&normal, l->input->allocator);
+    if (rl_normalize_nfc(name, &normal))
+        rl_fix(l->input->diags, diag, RL_FIX_REPLACE, (rl_span_t){place(l, start), place(l, end)}, "%.*s",
+               RL_STR_ARG(rl_buf_str(&normal)));
+    rl_buf_deinit(&normal);
+}
+
 static void lex_identifier(lexer_t* l) {
     uint32_t start = l->at, end = start;
     const char* text = l->text;
@@ -268,8 +280,7 @@ static void lex_identifier(lexer_t* l) {
         report(l, RL_CODE_PARSER_LIMIT_EXCEEDED, start, end, "identifier of %u bytes: the limit is %u", (unsigned)length,
                (unsigned)l->input->identifier_bytes);
     } else {
-        if (!ascii && !rl_unicode_is_nfc(name))
-            report(l, RL_CODE_E6002, start, end, "identifier is not in Unicode normalisation form C");
+        if (!ascii && !rl_unicode_is_nfc(name)) report_not_nfc(l, name, start, end);
         if (token) token->value = rl_sym_intern(l->input->symbols, name);
     }
     l->at = end;

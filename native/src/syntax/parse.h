@@ -24,6 +24,8 @@ enum {
     RL_WANT_COUNT = RL_WANT_WORD + RL_WORD_COUNT
 };
 
+enum { RL_MAX_SYNTAX_ERRORS = 20 };
+
 enum { /* p->mode */
     RL_MODE_NEWLINES = 1,         /* newlines end statements: not inside ( ) or [ ] */
     RL_MODE_NS = 2,               /* ExprNS: a `{` after an operand ends the expression */

@@ -1,8 +1,6 @@
 /* The module and its items (section 2 from Module to Conductor), attributes, recovery. */
 #include "syntax/parse.h"
 
-enum { MAX_SYNTAX_ERRORS = 20 };
-
 /* --- attributes ---------------------------------------------------------------------------------------------------- */
 
 static rl_node_t cfg_predicate(rl_parser_t* p);
@@ -161,7 +159,8 @@ static rl_node_t let_fn(rl_parser_t* p, rl_list_t attrs, unsigned flags, uint32_
     fn.path = rl_parser_list(p, mark);
     fn.generics = rl_parser_generics(p);
     fn.params = rl_parser_params(p);
-    if (rl_parser_accept(p, RL_TOK_ARROW)) fn.result = rl_parser_type(p);
+    if (rl_parser_accept(p, RL_TOK_ARROW)) fn.result = rl_parser_type_arrow(p);
+    if (p->kind == RL_TOK_BANG) fn.effects = rl_parser_effects(p, 0); /* as behind the result of a `fn` */
     fn.header_end = p->prev_end;
     if (rl_parser_expect(p, RL_TOK_EQ)) fn.body = rl_parser_body(p, first);
     uint32_t record = RL_PARSER_RECORD(p, fn);
@@ -379,8 +378,10 @@ static rl_node_t type_declaration(rl_parser_t* p, rl_list_t attrs, unsigned flag
 
 typedef rl_node_t (*member_rule_t)(rl_parser_t* p, rl_list_t attrs, unsigned flags, uint32_t first);
 
+enum { PLAIN = 0, ATTRIBUTES = 1, PUB = 2 }; /* what may stand before a member */
+
 /* "{" { {Attr} ["pub"] member SEP } "}" */
-static rl_list_t members(rl_parser_t* p, member_rule_t rule, bool pub_allowed) {
+static rl_list_t members(rl_parser_t* p, member_rule_t rule, unsigned allowed) {
     uint32_t mark = p->scratch.count;
     if (p->kind != RL_TOK_LBRACE) {
         rl_parser_want(p, RL_TOK_LBRACE);
@@ -394,9 +395,9 @@ static rl_list_t members(rl_parser_t* p, member_rule_t rule, bool pub_allowed) {
         do {
             rl_parser_want(p, RL_TOK_RBRACE);
             uint32_t first = p->pos;
-            rl_list_t attrs = rl_parser_attributes(p);
+            rl_list_t attrs = allowed & ATTRIBUTES ? rl_parser_attributes(p) : 0;
             unsigned flags = 0;
-            if (pub_allowed && p->kind == RL_TOK_PUB) {
+            if ((allowed & PUB) && p->kind == RL_TOK_PUB) {
                 flags = RL_PUB;
                 rl_parser_advance(p);
             }
@@ -445,7 +446,7 @@ static rl_node_t trait_declaration(rl_parser_t* p, rl_list_t attrs, unsigned fla
     decl.name = rl_parser_upper_name(p);
     decl.generics = rl_parser_generics(p);
     if (p->kind == RL_TOK_WHERE) decl.where_ = rl_parser_where(p);
-    decl.items = members(p, trait_member, false);
+    decl.items = members(p, trait_member, ATTRIBUTES);
     uint32_t record = RL_PARSER_RECORD(p, decl);
     return rl_parser_node(p, RL_NODE_TRAIT, flags, start, record, 0, 0);
 }
@@ -465,7 +466,7 @@ static rl_node_t impl_declaration(rl_parser_t* p, rl_list_t attrs, unsigned flag
     }
     if (p->kind == RL_TOK_WHERE) decl.where_ = rl_parser_where(p);
     decl.header_end = p->prev_end;
-    decl.items = members(p, impl_member, true);
+    decl.items = members(p, impl_member, ATTRIBUTES | PUB);
     uint32_t record = RL_PARSER_RECORD(p, decl);
     return rl_parser_node(p, RL_NODE_IMPL, flags, start, record, 0, 0);
 }
@@ -514,7 +515,7 @@ static rl_node_t extern_declaration(rl_parser_t* p, rl_list_t attrs, unsigned fl
     rl_list_t items;
     if (p->kind == RL_TOK_LBRACE) {
         flags |= RL_BRACES;
-        items = members(p, extern_member, true);
+        items = members(p, extern_member, ATTRIBUTES | PUB);
     } else {
         rl_parser_want(p, RL_TOK_LBRACE);
         rl_parser_push(p, extern_member(p, 0, flags & RL_PUB, first));
@@ -558,7 +559,7 @@ static rl_node_t effect_declaration(rl_parser_t* p, rl_list_t attrs, unsigned fl
         rl_node_t tag = rl_parser_effect_path(p);
         decl.tag = rl_parser_node(p, RL_NODE_PATH, 0, rl_tree_node(p->tree, tag)->start, rl_tree_node(p->tree, tag)->a, 0, 0);
     }
-    decl.operations = members(p, operation, false);
+    decl.operations = members(p, operation, ATTRIBUTES);
     uint32_t record = RL_PARSER_RECORD(p, decl);
     return rl_parser_node(p, RL_NODE_EFFECT, flags, start, record, 0, 0);
 }
@@ -693,14 +694,14 @@ static rl_node_t conductor_section(rl_parser_t* p, rl_list_t attrs, unsigned fla
     const rl_token_t* next = rl_parser_peek(p, 1);
     if (rl_parser_word(p, RL_WORD_CHANNELS) && next->kind == RL_TOK_LBRACE) {
         rl_parser_advance(p);
-        rl_list_t channels = members(p, channel, false);
+        rl_list_t channels = members(p, channel, PLAIN);
         return rl_parser_node(p, RL_NODE_CONDUCTOR_CHANNELS, 0, start, channels, 0, 0);
     }
     if (rl_parser_word(p, RL_WORD_EXECUTION) && next->kind == RL_TOK_LBRACE) {
         rl_parser_advance(p);
         rl_token_kind_t inner = (rl_token_kind_t)rl_parser_peek(p, 1)->kind;
         if (rl_parser_is_name(inner) && rl_parser_peek(p, 2)->kind == RL_TOK_COLON) {
-            rl_list_t fields = members(p, plan_field, false);
+            rl_list_t fields = members(p, plan_field, PLAIN);
             return rl_parser_node(p, RL_NODE_CONDUCTOR_EXECUTION, 0, start, 0, fields, 0);
         }
         rl_node_t block = rl_parser_block(p, 0);
@@ -739,7 +740,7 @@ static rl_node_t conductor_declaration(rl_parser_t* p, rl_list_t attrs, unsigned
     rl_conductor_decl_t decl = {.attrs = attrs};
     rl_parser_advance(p);
     decl.name = rl_parser_name(p);
-    decl.sections = members(p, conductor_section, false);
+    decl.sections = members(p, conductor_section, PLAIN);
     uint32_t record = RL_PARSER_RECORD(p, decl);
     return rl_parser_node(p, RL_NODE_CONDUCTOR, flags, start, record, 0, 0);
 }
@@ -889,9 +890,9 @@ static void items(rl_parser_t* p) {
         if (!p->panic) rl_parser_separator(p, RL_TOK_EOF, &semicolon);
         if (p->panic) {
             p->scratch.count = mark;
-            if (p->errors >= MAX_SYNTAX_ERRORS || p->allocator->failed) return;
+            if (p->errors >= RL_MAX_SYNTAX_ERRORS || p->allocator->failed) return;
             recover(p, start);
-        } else if (p->errors >= MAX_SYNTAX_ERRORS) {
+        } else if (p->errors >= RL_MAX_SYNTAX_ERRORS) {
             return;
         }
         rl_parser_push(p, node);
@@ -919,7 +920,7 @@ rl_node_t rl_parser_module(rl_parser_t* p) {
     rl_node_t path = header(p);
     uint32_t mark = p->scratch.count;
     items(p);
-    if (p->kind != RL_TOK_EOF && p->wants_big_stack && p->errors < MAX_SYNTAX_ERRORS && !p->allocator->failed)
+    if (p->kind != RL_TOK_EOF && p->wants_big_stack && p->errors < RL_MAX_SYNTAX_ERRORS && !p->allocator->failed)
         rl_parser_on_big_stack(p, items_rule, 0);
     rl_list_t list = rl_parser_list(p, mark);
     uint32_t end = rl_vec_last(&p->tokens).end;

@@ -90,6 +90,7 @@ bool rl_parser_closing_gt(rl_parser_t* p) {
         token->start++;
         token->column++;
         token->nl_before = false;
+        p->wanted_at = UINT32_MAX;
         rl_parser_load(p);
         return true;
     }

@@ -1,7 +1,8 @@
 /*
  * What the words of each kind of node are, as data, for passes that treat all kinds alike (print, @cfg).
- * Three letters for a, b, c: `n` node, `l` list of nodes, `s` symbol, `i` number, `t` list of triples of IF,
- * `R` record (its words follow as further letters), `M` rl_field_more_t, `.` nothing of interest.
+ *
+ * A shape is a row of `letter:name` for a, b, c, parted by blanks: `n` node, `l` list of nodes, `s` symbol, `i` number,
+ * `t` list of triples of IF, `M` rl_field_more_t. `R` says that a is a record, whose words follow. `.`: nothing.
  */
 #ifndef RL_SHAPE_H
 #define RL_SHAPE_H

@@ -1,31 +1,31 @@
 #include "types/exhaust.h"
 
 /*
- * One question answers both checks: is there a row of values that the *query* (a row of patterns) matches and no row of the
- * *matrix* does? For redundancy the query is the arm and the matrix the arms before it; for exhaustiveness the query
- * is `_` and the values found are written down as witnesses. (Maranget, "Warnings for pattern matching", 2007.)
+ * One question answers both checks: is there a row of values that the *query* (a row of patterns) matches and no row
+ * of the *matrix* does? For redundancy the query is the arm and the matrix the arms before it; for exhaustiveness the
+ * query is `_` and the values found are written down as witnesses. (Maranget, "Warnings for pattern matching", 2007.)
  *
  * search() takes one column apart: for each constructor that the column's type has, the rows that may match it are
- * kept with the constructor's parts as new columns. Constructors that no row names all behave alike: they are tried at
- * once with the rows that have `_` there, and when these rows cover everything, so does the whole matrix.
+ * kept with the constructor's parts as new columns. Constructors that no row names all behave alike: they are tried
+ * at once with the rows that have `_` there, and when these rows cover everything, so does the whole matrix.
  *
- * All matrices live on one stack of words (`cells`), addressed by offset because it moves. A cell is a pattern node without
- * names around it (simple()), 0 for `_`.
+ * All matrices live on one stack of words (`cells`), addressed by offset because it moves. A cell is a pattern node
+ * without names around it (simple()), 0 for `_`.
  */
-#define WORK_BUDGET 8000000u /* words looked at in each of the two checks */
-#define DEPTH_LIMIT 500u
-#define WIDTH_LIMIT 8192u
+#define WORK_BUDGET    8000000u /* words looked at in each of the two checks */
+#define DEPTH_LIMIT    500u
+#define WIDTH_LIMIT    8192u
 #define MOST_WITNESSES 5u
 
 typedef enum witness_kind { WITNESS_ANY, WITNESS_PARTS, WITNESS_RANGE, WITNESS_LIST } witness_kind_t;
 typedef struct witness {
-    uint32_t kind;        /* witness_kind_t */
+    uint32_t kind; /* witness_kind_t */
     rl_type_t type;
-    uint32_t tag;         /* PARTS */
+    uint32_t tag;          /* PARTS */
     uint32_t first, count; /* PARTS, LIST: in checker.witness_parts */
-    uint32_t suffix;      /* LIST: so many of the parts stand behind the rest */
-    bool open;            /* LIST: has a rest */
-    uint64_t low, high;   /* RANGE */
+    uint32_t suffix;       /* LIST: so many of the parts stand behind the rest */
+    bool open;             /* LIST: has a rest */
+    uint64_t low, high;    /* RANGE */
 } witness_t;
 
 typedef struct segment {
@@ -42,13 +42,13 @@ typedef struct checker {
     rl_program_t* program;
     rl_allocator_t* allocator;
     RL_VEC(uint32_t) cells;
-    RL_VEC(uint32_t) pending;       /* alternatives still to be taken apart */
+    RL_VEC(uint32_t) pending;        /* alternatives still to be taken apart */
     RL_VEC(uint32_t) prefix, suffix; /* of the slice looked at last; suffix in reverse */
     RL_VEC(event_t) events;
     RL_VEC(segment_t) segments;
-    RL_VEC(witness_t) witnesses;    /* [0] is `_` */
+    RL_VEC(witness_t) witnesses; /* [0] is `_` */
     RL_VEC(uint32_t) witness_parts;
-    RL_VEC(uint32_t) results;       /* rows of witnesses */
+    RL_VEC(uint32_t) results; /* rows of witnesses */
     uint64_t work;
     bool want;    /* write witnesses down */
     bool gave_up; /* the current question has no answer */
@@ -78,15 +78,13 @@ typedef struct shape {
 } shape_t;
 
 typedef struct constructor {
-    uint32_t tag;   /* FINITE; LIST: length, where the last stands for all longer ones too */
+    uint32_t tag; /* FINITE; LIST: length, where the last stands for all longer ones too */
     uint32_t arity;
     uint64_t low, high;
     rl_ir_t constant;
 } constructor_t;
 
-static void give_up(checker_t* c) {
-    c->gave_up = true;
-}
+static void give_up(checker_t* c) { c->gave_up = true; }
 static void spend(checker_t* c, uint64_t words) {
     c->work += words;
     if (c->work > WORK_BUDGET) give_up(c);
@@ -103,9 +101,7 @@ static uint32_t new_cells(checker_t* c, uint32_t count) {
     return offset;
 }
 
-static const rl_ir_node_t* node_of(const checker_t* c, rl_ir_t id) {
-    return rl_program_node(c->program, id);
-}
+static const rl_ir_node_t* node_of(const checker_t* c, rl_ir_t id) { return rl_program_node(c->program, id); }
 
 /* Without names around it; `_` is 0. */
 static rl_ir_t simple(const checker_t* c, rl_ir_t id) {
@@ -118,14 +114,12 @@ static rl_ir_t simple(const checker_t* c, rl_ir_t id) {
     return id;
 }
 
-/* --- types ---------------------------------------------------------------------------------------------------------- */
+/* --- types ------------------------------------------------------------------------------------------------ */
 
 static uint64_t ordered(bool is_signed, uint64_t value) { /* so that unsigned comparison gives the type's order */
     return is_signed ? value ^ ((uint64_t)1 << 63) : value;
 }
-static bool has_sign(rl_type_t type) {
-    return rl_type_is_signed(type) || type == RL_TYPE_DURATION;
-}
+static bool has_sign(rl_type_t type) { return rl_type_is_signed(type) || type == RL_TYPE_DURATION; }
 
 static shape_t shape_of(checker_t* c, rl_type_t type) {
     type = rl_solver_head(c->solver, type);
@@ -138,7 +132,10 @@ static shape_t shape_of(checker_t* c, rl_type_t type) {
         shape.kind = SHAPE_FINITE;
         shape.count = 0;
         break;
-    case RL_TYPE_BOOL: shape.count = 2; shape.kind = SHAPE_FINITE; break;
+    case RL_TYPE_BOOL:
+        shape.count = 2;
+        shape.kind = SHAPE_FINITE;
+        break;
     case RL_TYPE_UNIT:
     case RL_TYPE_TUPLE:
     case RL_TYPE_RECORD:
@@ -219,7 +216,7 @@ static bool inhabited(checker_t* c, const shape_t* shape, uint32_t tag) {
     return true;
 }
 
-/* --- patterns ------------------------------------------------------------------------------------------------------- */
+/* --- patterns --------------------------------------------------------------------------------------------- */
 
 static bool constant_value(const checker_t* c, rl_ir_t constant, bool is_signed, uint64_t* out_value) {
     const rl_ir_node_t* node = node_of(c, constant);
@@ -264,7 +261,8 @@ static slice_t read_slice(checker_t* c, rl_ir_t pattern) {
         const uint32_t* parts = rl_program_extra(c->program, node.a);
         uint32_t before = node.c ? node.c - 1 : node.b;
         spend(c, node.b + 1);
-        if (!rl_vec_reserve(c->allocator, &c->prefix, node.b) || !rl_vec_reserve(c->allocator, &c->suffix, node.b)) give_up(c);
+        if (!rl_vec_reserve(c->allocator, &c->prefix, node.b) || !rl_vec_reserve(c->allocator, &c->suffix, node.b))
+            give_up(c);
         if (c->gave_up) return slice;
         for (uint32_t i = 0; i < before; i++) (void)rl_vec_push(c->allocator, &c->prefix, parts[i]);
         if (node.c == 0) return slice;
@@ -284,7 +282,9 @@ static bool slice_fits(checker_t* c, rl_ir_t pattern, uint32_t length, uint32_t 
     if (c->gave_up || slice.unclear || length < fixed || (length > fixed && !slice.rest)) return false;
     for (uint32_t i = 0; i < length; i++) {
         uint32_t from_end = length - 1 - i;
-        rl_ir_t part = i < c->prefix.count ? c->prefix.data[i] : from_end < c->suffix.count ? c->suffix.data[from_end] : 0;
+        rl_ir_t part = i < c->prefix.count          ? c->prefix.data[i]
+                       : from_end < c->suffix.count ? c->suffix.data[from_end]
+                                                    : 0;
         c->cells.data[out + i] = simple(c, part);
     }
     return true;
@@ -294,7 +294,9 @@ static uint32_t field_index(const checker_t* c, const shape_t* shape, uint32_t a
     for (uint32_t i = 0; i < arity; i++) {
         rl_sym_t field = shape->type_kind == RL_TYPE_RECORD
                              ? rl_type_args(&c->program->types, shape->type)[2 * i]
-                             : rl_program_field(c->program, rl_program_variant(c->program, shape->def->variant_first)->field_first + i)->name;
+                             : rl_program_field(c->program,
+                                   rl_program_variant(c->program, shape->def->variant_first)->field_first + i)
+                                   ->name;
         if (field == name) return i;
     }
     return arity;
@@ -354,7 +356,8 @@ static bool fits(checker_t* c, const shape_t* shape, const constructor_t* k, rl_
     case RL_PAT_VARIANT:
     case RL_PAT_TUPLE:
         if (node.b != k->arity) break;
-        for (uint32_t i = 0; i < k->arity; i++) c->cells.data[out + i] = simple(c, rl_program_extra(c->program, node.a)[i]);
+        for (uint32_t i = 0; i < k->arity; i++)
+            c->cells.data[out + i] = simple(c, rl_program_extra(c->program, node.a)[i]);
         return true;
     case RL_PAT_RECORD:
         if (shape->def && shape->def->kind == RL_DEF_NEWTYPE && k->arity == 1) { /* fields of what it wraps */
@@ -378,11 +381,11 @@ static bool fits(checker_t* c, const shape_t* shape, const constructor_t* k, rl_
     return false;
 }
 
-/* --- matrices -------------------------------------------------------------------------------------------------------- */
+/* --- matrices --------------------------------------------------------------------------------------------- */
 
 /* Write row `from` with its cell at `column` replaced by the constructor's parts to `to`; false: it cannot match. */
-static bool take_apart(checker_t* c, const level_t* l, uint32_t from, uint32_t column, const shape_t* shape, const constructor_t* k,
-    uint32_t to) {
+static bool take_apart(checker_t* c, const level_t* l, uint32_t from, uint32_t column, const shape_t* shape,
+    const constructor_t* k, uint32_t to) {
     uint32_t* cells = c->cells.data;
     uint32_t behind = l->width - column - 1;
     if (column) memcpy(cells + to, cells + from, (size_t)column * sizeof(uint32_t));
@@ -391,8 +394,8 @@ static bool take_apart(checker_t* c, const level_t* l, uint32_t from, uint32_t c
 }
 
 /* The matrix for one constructor of a column. With `only_wild` just the rows (and no parts) that have `_` there. */
-static bool narrow(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape, const constructor_t* k, bool only_wild,
-    level_t* out) {
+static bool narrow(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape, const constructor_t* k,
+    bool only_wild, level_t* out) {
     if (k->arity > WIDTH_LIMIT || l->width + k->arity > WIDTH_LIMIT) give_up(c);
     if (c->gave_up) return false;
     uint32_t width = l->width - 1 + k->arity;
@@ -402,7 +405,8 @@ static bool narrow(checker_t* c, const level_t* l, uint32_t column, const shape_
     if (c->gave_up) return false;
     if (column) memcpy(c->cells.data + out->types, c->cells.data + l->types, (size_t)column * sizeof(uint32_t));
     for (uint32_t i = 0; i < k->arity; i++) c->cells.data[out->types + column + i] = part_type(c, shape, k->tag, i);
-    for (uint32_t i = column + 1; i < l->width; i++) c->cells.data[out->types + i - 1 + k->arity] = c->cells.data[l->types + i];
+    for (uint32_t i = column + 1; i < l->width; i++)
+        c->cells.data[out->types + i - 1 + k->arity] = c->cells.data[l->types + i];
     rl_ir_t asked = c->cells.data[l->query + column];
     if (only_wild) c->cells.data[l->query + column] = 0; /* whatever it demands there, these rows do not care */
     bool possible = take_apart(c, l, l->query, column, shape, k, out->query);
@@ -456,7 +460,7 @@ static void split_alternatives(checker_t* c, level_t* l, uint32_t column) {
     l->count = count;
 }
 
-/* --- witnesses ------------------------------------------------------------------------------------------------------- */
+/* --- witnesses -------------------------------------------------------------------------------------------- */
 
 static uint32_t add_witness(checker_t* c, witness_t witness) {
     if (!rl_vec_push(c->allocator, &c->witnesses, witness)) {
@@ -467,8 +471,10 @@ static uint32_t add_witness(checker_t* c, witness_t witness) {
 }
 
 /* A constructor with these parts; NULL: all `_`. Lists are told apart as `list` says (search_list). */
-static uint32_t add_parts(checker_t* c, const shape_t* shape, const constructor_t* k, const level_t* list, const uint32_t* parts) {
-    witness_t witness = {.kind = WITNESS_PARTS, .type = shape->type, .tag = k->tag, .first = c->witness_parts.count, .count = k->arity};
+static uint32_t add_parts(
+    checker_t* c, const shape_t* shape, const constructor_t* k, const level_t* list, const uint32_t* parts) {
+    witness_t witness = {
+        .kind = WITNESS_PARTS, .type = shape->type, .tag = k->tag, .first = c->witness_parts.count, .count = k->arity};
     if (shape->kind == SHAPE_INTEGER) {
         witness.kind = WITNESS_RANGE;
         witness.low = k->low;
@@ -504,7 +510,7 @@ static void replace_results(checker_t* c, uint32_t start, uint32_t old_words) {
     c->results.count = start + fresh;
 }
 
-/* --- the search ------------------------------------------------------------------------------------------------------ */
+/* --- the search ------------------------------------------------------------------------------------------- */
 
 static uint32_t search(checker_t* c, level_t l, unsigned depth);
 
@@ -522,8 +528,8 @@ static uint32_t all_missing(checker_t* c, const level_t* l) {
 }
 
 /* Values of one constructor. */
-static uint32_t search_constructor(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape, const constructor_t* k,
-    const level_t* list, unsigned depth) {
+static uint32_t search_constructor(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape,
+    const constructor_t* k, const level_t* list, unsigned depth) {
     uint32_t cells = c->cells.count, start = c->results.count, found = 0;
     level_t next;
     if (narrow(c, l, column, shape, k, false, &next)) found = search(c, next, depth + 1);
@@ -540,11 +546,11 @@ static uint32_t search_constructor(checker_t* c, const level_t* l, uint32_t colu
 }
 
 /*
- * Values of all constructors that no row names, found with the rows that have `_`. `named` lists the constructors for the
- * witnesses; NULL: the witness is `_`. None found: these rows cover everything, so the whole matrix does.
+ * Values of all constructors that no row names, found with the rows that have `_`. `named` lists the constructors for
+ * the witnesses; NULL: the witness is `_`. None found: these rows cover everything, so the whole matrix does.
  */
-static uint32_t search_missing(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape, const constructor_t* named,
-    uint32_t named_count, const level_t* list, unsigned depth) {
+static uint32_t search_missing(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape,
+    const constructor_t* named, uint32_t named_count, const level_t* list, unsigned depth) {
     uint32_t cells = c->cells.count, start = c->results.count, found = 0;
     constructor_t none = {.arity = 0};
     level_t next;
@@ -566,8 +572,8 @@ static uint32_t search_missing(checker_t* c, const level_t* l, uint32_t column, 
  * Constructors 0 … count-1, of which those with a nonzero word at cells[present] are named by rows. The query allows
  * those with a nonzero word at cells[allowed].
  */
-static uint32_t search_set(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape, uint32_t count, uint32_t present,
-    uint32_t allowed, const level_t* list, unsigned depth) {
+static uint32_t search_set(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape, uint32_t count,
+    uint32_t present, uint32_t allowed, const level_t* list, unsigned depth) {
     constructor_t named[MOST_WITNESSES];
     uint32_t named_count = 0, found = 0;
     bool any_present = false, any_missing = false;
@@ -576,7 +582,8 @@ static uint32_t search_set(checker_t* c, const level_t* l, uint32_t column, cons
         if (c->cells.data[present + tag]) any_present = true;
         else if (c->cells.data[allowed + tag] && inhabited(c, shape, tag)) {
             any_missing = true;
-            if (named_count < MOST_WITNESSES) named[named_count++] = (constructor_t){.tag = tag, .arity = arity_of(c, shape, tag)};
+            if (named_count < MOST_WITNESSES)
+                named[named_count++] = (constructor_t){.tag = tag, .arity = arity_of(c, shape, tag)};
         }
     }
     if (any_missing) {
@@ -681,7 +688,8 @@ static void add_range(checker_t* c, uint64_t low, uint64_t high, uint64_t last, 
 static void cut(checker_t* c, const level_t* l, uint32_t column, const shape_t* shape, uint64_t low, uint64_t high) {
     uint32_t bottom = c->events.count;
     add_range(c, low, high, high, 0);
-    if (shape->type_kind == RL_TYPE_CHAR && low <= 0xDFFF && high >= 0xD800) add_range(c, low > 0xD800 ? low : 0xD800, high < 0xDFFF ? high : 0xDFFF, high, 0);
+    if (shape->type_kind == RL_TYPE_CHAR && low <= 0xDFFF && high >= 0xD800)
+        add_range(c, low > 0xD800 ? low : 0xD800, high < 0xDFFF ? high : 0xDFFF, high, 0);
     for (uint32_t i = 0; i < l->count && !c->gave_up; i++) {
         rl_ir_t cell = c->cells.data[l->rows + i * l->width + column];
         uint64_t from, to;
@@ -733,10 +741,12 @@ static uint32_t search_integer(checker_t* c, const level_t* l, uint32_t column, 
         if (segment.present) any_present = true;
         else {
             any_missing = true;
-            if (named_count < MOST_WITNESSES) named[named_count++] = (constructor_t){.low = segment.low, .high = segment.high};
+            if (named_count < MOST_WITNESSES)
+                named[named_count++] = (constructor_t){.low = segment.low, .high = segment.high};
         }
     }
-    if (any_missing && !c->gave_up) found = search_missing(c, l, column, shape, any_present ? named : NULL, named_count, NULL, depth);
+    if (any_missing && !c->gave_up)
+        found = search_missing(c, l, column, shape, any_present ? named : NULL, named_count, NULL, depth);
     if (!any_missing || found > 0) {
         for (uint32_t i = bottom; i < c->segments.count && found < l->limit && !c->gave_up; i++) {
             if (!c->segments.data[i].present) continue;
@@ -760,7 +770,10 @@ static uint32_t search_open(checker_t* c, const level_t* l, uint32_t column, con
     return search_missing(c, l, column, shape, NULL, 0, NULL, depth);
 }
 
-/* How many rows of values (at most l.limit, at least one when there is any) the query matches and no row of the matrix does. */
+/*
+ * How many rows of values (at most l.limit, at least one when there is any) the query matches and no row of the
+ * matrix does.
+ */
 static uint32_t search(checker_t* c, level_t l, unsigned depth) {
     if (depth > DEPTH_LIMIT) give_up(c);
     spend(c, 1);
@@ -802,7 +815,7 @@ static uint32_t search(checker_t* c, level_t l, unsigned depth) {
     return c->gave_up ? 0 : found;
 }
 
-/* --- witnesses as text ------------------------------------------------------------------------------------------------ */
+/* --- witnesses as text ------------------------------------------------------------------------------------ */
 
 static void print_value(rl_buf_t* out, rl_type_t type, uint64_t value) {
     value = ordered(has_sign(type), value);
@@ -861,7 +874,9 @@ static void print_fields(checker_t* c, const witness_t* w, const shape_t* shape,
         }
         rl_sym_t name = shape->type_kind == RL_TYPE_RECORD
                             ? rl_type_args(&c->program->types, shape->type)[2 * i]
-                            : rl_program_field(c->program, rl_program_variant(c->program, shape->def->variant_first)->field_first + i)->name;
+                            : rl_program_field(c->program,
+                                  rl_program_variant(c->program, shape->def->variant_first)->field_first + i)
+                                  ->name;
         rl_buf_add_cstr(out, more ? ", " : " ");
         rl_buf_add(out, rl_sym_text(&c->program->symbols, name));
         rl_buf_add(out, RL_STR(": "));
@@ -936,7 +951,7 @@ static void print_witness(checker_t* c, uint32_t index, rl_buf_t* out) {
     }
 }
 
-/* --- entry ------------------------------------------------------------------------------------------------------------ */
+/* --- entry ------------------------------------------------------------------------------------------------ */
 
 static bool open_checker(checker_t* c, rl_solver_t* solver) {
     *c = (checker_t){.solver = solver, .program = solver->program, .allocator = solver->program->allocator};
@@ -964,7 +979,8 @@ static level_t first_level(checker_t* c, rl_type_t scrutinee, uint32_t rows) {
     return level;
 }
 
-bool rl_check_match(rl_solver_t* solver, rl_type_t scrutinee, const rl_match_row_t* rows, uint32_t count, rl_match_report_t* report) {
+bool rl_check_match(
+    rl_solver_t* solver, rl_type_t scrutinee, const rl_match_row_t* rows, uint32_t count, rl_match_report_t* report) {
     checker_t c;
     bool fine = open_checker(&c, solver);
     level_t level = fine ? first_level(&c, scrutinee, count) : (level_t){0};
@@ -1017,7 +1033,8 @@ bool rl_pattern_irrefutable(rl_solver_t* solver, rl_type_t type, rl_ir_t pattern
             c.cells.data[level.query] = 0;
             c.cells.data[level.rows] = simple(&c, pattern);
             level.count = 1;
-            covered = search(&c, level, 0) == 0 && !c.gave_up; /* no answer: not irrefutable, so that it is tested at run time */
+            covered = search(&c, level, 0) == 0 &&
+                      !c.gave_up; /* no answer: not irrefutable, so that it is tested at run time */
         }
     }
     close_checker(&c);

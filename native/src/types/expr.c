@@ -186,7 +186,7 @@ rl_type_t rl_settled_type(rl_checker_t* c, rl_ir_t ir) {
 /* --- if ---------------------------------------------------------------------------------------------------------------------- */
 
 
-rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped) {
+rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_span_t span = rl_span_of(c, node);
     uint32_t count = rl_tree_list_count(c->tree, data.a) / 3, mark = c->scratch.count;
@@ -198,7 +198,6 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
         (void)rl_vec_push(c->allocator, &c->scratch, condition);
         rl_node_t body = rl_tree_list_at(c->tree, data.a, 3 * i + 2);
         c->tail = tail && data.b;
-        c->dropped = dropped && data.b;
         rl_ir_t value;
         if (known) {
             value = rl_check_expr(c, body, expected, RL_CODE_TYPE_MISMATCH);
@@ -217,7 +216,6 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
     rl_ir_t last = 0;
     if (data.b && !rl_failed(c)) {
         c->tail = tail;
-        c->dropped = dropped;
         last = known ? rl_check_expr(c, data.b, expected, RL_CODE_TYPE_MISMATCH) : rl_infer_expr(c, data.b, 0);
     }
     if (rl_failed(c)) {
@@ -290,7 +288,7 @@ static rl_ir_t check_arm_head(rl_checker_t* c, rl_node_t arm, rl_type_t type, rl
     return pattern;
 }
 
-rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped) {
+rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_ir_t scrutinee = rl_infer_expr(c, data.a, 0);
     rl_type_t type = rl_type_at(c, scrutinee);
@@ -306,7 +304,6 @@ rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool
         rl_ir_t pattern = check_arm_head(c, arm, type, &guard);
         rl_node_t body_node = rl_tree_node(c->tree, arm)->c;
         c->tail = tail;
-        c->dropped = dropped;
         rl_ir_t body;
         if (known) {
             body = rl_check_expr(c, body_node, expected, RL_CODE_TYPE_MISMATCH);
@@ -505,8 +502,8 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
     case RL_NODE_MAP: return rl_infer_map(c, node, expected);
     case RL_NODE_BLOCK: return rl_infer_block(c, node, expected, tail, dropped);
     case RL_NODE_LAMBDA: return rl_check_lambda(c, node, expected);
-    case RL_NODE_IF: return rl_infer_if(c, node, expected, tail, dropped);
-    case RL_NODE_MATCH: return rl_infer_match(c, node, expected, tail, dropped);
+    case RL_NODE_IF: return rl_infer_if(c, node, expected, tail);
+    case RL_NODE_MATCH: return rl_infer_match(c, node, expected, tail);
     case RL_NODE_WHILE:
     case RL_NODE_FOR:
     case RL_NODE_LOOP: return rl_infer_loop(c, node, expected);
@@ -543,10 +540,7 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
     case RL_NODE_HOLE: rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, span, "`_` has a meaning only as an argument or a pattern"); break;
     case RL_NODE_DEFER:
     case RL_NODE_VALUE:
-    case RL_NODE_FN: {
-        uint32_t item = node;
-        return rl_check_statements(c, &item, 1, true, node, 0, false, true);
-    }
+    case RL_NODE_FN: return rl_check_statements(c, 0, node, true, span.start, 0, false, true);
     default: break;
     }
     return rl_ir_error(c, span.start);

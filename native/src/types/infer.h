@@ -94,6 +94,7 @@ typedef struct rl_local_ref {
     uint32_t local_fn, frame;
     uint32_t args;     /* extra offset of its own type arguments; 0: the same as inside (recursion) */
     bool is_call;
+    rl_fn_id_t default_fn; /* a call of one of its default functions instead */
 } rl_local_ref_t;
 
 /* A use of a function of the component being inferred: its type arguments are known when the component is generalised. */
@@ -187,11 +188,8 @@ typedef struct rl_checker {
     bool on_big_stack;
     bool tail;              /* set by the caller just before rl_check_expr: the node is in tail position */
     bool dropped;           /* likewise: the value is not used */
-    bool raw_try;           /* internal to the spine */
 
     RL_VEC(uint32_t) scratch;      /* children being collected; used like a stack */
-    RL_VEC(rl_arg_t) args;         /* likewise */
-    RL_VEC(rl_node_t) spine;       /* likewise */
     RL_VEC(rl_check_local_t) locals;
     RL_VEC(rl_binding_t) bindings;
     RL_VEC(uint32_t) innermost;    /* by symbol: binding + 1 */
@@ -383,18 +381,19 @@ rl_ir_t rl_infer_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected); /* e
 rl_ir_t rl_check_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected, rl_code_t why); /* converted to it */
 rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t span, rl_code_t why); /* implicit conversions of 4.4 */
 rl_ir_t rl_check_condition(rl_checker_t* c, rl_node_t node);
-rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped);
-rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped);
+rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);
+rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);
 rl_ir_t rl_infer_loop(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_jump(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_infer_block(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped);
-rl_ir_t rl_check_statements(rl_checker_t* c, const uint32_t* items, uint32_t count, bool discard, rl_node_t node, rl_type_t expected, bool tail, bool dropped);
+/* The statements of `list`, or the one statement `single`. */
+rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, bool discard, uint32_t start, rl_type_t expected, bool tail, bool dropped);
 rl_ir_t rl_check_assign(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node);
 void rl_check_dropped(rl_checker_t* c, rl_node_t node, rl_ir_t ir);
 rl_ir_t rl_infer_spine(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);
 rl_ir_t rl_infer_name(rl_checker_t* c, rl_node_t node, rl_type_t expected);
-rl_ir_t rl_function_value(rl_checker_t* c, rl_fn_id_t fn, rl_node_t node);
+rl_ir_t rl_function_value(rl_checker_t* c, rl_fn_id_t fn, rl_span_t span);
 rl_ir_t rl_use_item(rl_checker_t* c, uint32_t item, rl_node_t node, rl_span_t span, rl_type_t expected); /* as a value */
 rl_ir_t rl_infer_list(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_tuple(rl_checker_t* c, rl_node_t node, rl_type_t expected);
@@ -409,19 +408,26 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
 rl_ir_t rl_infer_power(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_infer_unary(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_index(rl_checker_t* c, rl_ir_t left, rl_node_t node);
+/* Index expression for a container of this type; its element type. Reports; false then. */
+bool rl_check_index(rl_checker_t* c, rl_type_t container, rl_span_t container_span, rl_node_t index, rl_ir_t* out_index, rl_type_t* out_element);
+rl_type_t rl_tuple_element(rl_checker_t* c, rl_type_t tuple, rl_node_t node, uint32_t index);
 rl_ir_t rl_infer_range(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_literal(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool negative);
 void rl_settle_literal(rl_checker_t* c, rl_type_t type); /* an open literal's type becomes Int or Float now */
 rl_type_t rl_settled_type(rl_checker_t* c, rl_ir_t ir);  /* polls waiting calls; head of its type after that and rl_settle_literal */
 
 /* --- calls (call.c, special.c, method.c) ---------------------------------------------------------------------------------------------- */
-/* Arguments of a CALL node pushed on c->args; false when it has holes that make it a lambda (count in out_holes). */
-uint32_t rl_push_args(rl_checker_t* c, rl_list_t list, uint32_t* out_holes);
+typedef RL_VEC(rl_arg_t) rl_args_t;
+/* Arguments of a CALL. Holes become `holes[i]` in order (several holes, one value in a pipe: hole_count 1). */
+void rl_collect_args(rl_checker_t* c, rl_list_t list, const rl_ir_t* holes, uint32_t hole_count, rl_args_t* out);
 rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
+rl_ir_t rl_call_loose(rl_checker_t* c, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_call_item(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, bool called, rl_node_t node, rl_span_t span, rl_type_t expected);
+/* Record payload of a constructor from a record literal, defaults filled in. */
+rl_ir_t rl_payload_record(rl_checker_t* c, rl_type_t type, uint32_t variant_id, rl_node_t literal, rl_span_t span);
 rl_ir_t rl_make_variant(rl_checker_t* c, rl_type_t type, uint32_t tag, const rl_ir_t* payload, uint32_t count, uint32_t start);
 /* Choose among constructors of one name; 0: reported. */
 uint32_t rl_choose_variant(rl_checker_t* c, uint32_t item, rl_type_t expected, int arity, const rl_sym_t* fields, uint32_t field_count, rl_span_t span);
@@ -432,9 +438,17 @@ void rl_poll_pendings(rl_checker_t* c);
 void rl_finish_pendings(rl_checker_t* c);
 bool rl_pendings_wait(rl_checker_t* c, uint32_t from);
 void rl_infer_args(rl_checker_t* c, rl_arg_t* args, uint32_t count); /* without expected types */
-/* print, panic, format, … : true when the item is one of them and *out_ir is the result. */
-bool rl_call_special(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected, rl_ir_t* out_ir);
-bool rl_special_value(rl_checker_t* c, rl_fn_id_t fn, rl_node_t node, rl_ir_t* out_ir); /* `todo` without call */
+rl_ir_t rl_hold(rl_checker_t* c, rl_ir_t ir, uint32_t start); /* evaluate once: hidden local bound by a BIND pushed on scratch */
+rl_ir_t rl_wrap_binds(rl_checker_t* c, uint32_t mark, rl_ir_t value, uint32_t start); /* the BINDs on scratch from mark on, then value */
+/* Functions that are part of the language: no type of the language says what they do. Found after everything else. */
+typedef enum rl_special {
+    RL_SPECIAL_NONE, RL_SPECIAL_PRINT, RL_SPECIAL_PRINTLN, RL_SPECIAL_EPRINTLN, RL_SPECIAL_TO_STRING, RL_SPECIAL_DEBUG, RL_SPECIAL_FORMAT, RL_SPECIAL_PANIC,
+    RL_SPECIAL_TODO, RL_SPECIAL_UNREACHABLE, RL_SPECIAL_ASSERT, RL_SPECIAL_ASSERT_EQ, RL_SPECIAL_ENSURE, RL_SPECIAL_ENSURE_NOT_NULL, RL_SPECIAL_NOT,
+    RL_SPECIAL_CONS, RL_SPECIAL_NIL, RL_SPECIAL_STR_CONCAT, RL_SPECIAL_BOX
+} rl_special_t;
+rl_special_t rl_find_special(rl_checker_t* c, rl_sym_t qualifier, rl_sym_t name); /* qualifier 0: a plain name */
+rl_ir_t rl_call_special(rl_checker_t* c, rl_special_t special, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
+rl_ir_t rl_special_value(rl_checker_t* c, rl_special_t special, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_to_string(rl_checker_t* c, rl_ir_t value, bool debug, uint32_t start);
 rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span);
 void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later);

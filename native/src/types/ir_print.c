@@ -1,16 +1,17 @@
 #include "types/program.h"
 
 /*
- * One line for each node, its operands below it, two blanks deeper. Expressions nest as deep as a source's operator chains
- * are long, so they are walked with an explicit stack; patterns nest no deeper than the parser's limit and stop at PATTERN_DEPTH.
+ * One line for each node, its operands below it, two blanks deeper. Expressions nest as deep as a source's operator
+ * chains are long, so they are walked with an explicit stack; patterns nest no deeper than the parser's limit and
+ * stop at PATTERN_DEPTH.
  */
-#define INDENT_MOST 64u /* deeper lines are not moved further right */
+#define INDENT_MOST   64u /* deeper lines are not moved further right */
 #define PATTERN_DEPTH 200u
 
 enum { STEP_NODE, STEP_LABEL, STEP_ARM, STEP_FIELD, STEP_SPEC };
 typedef struct step {
     uint32_t kind, indent;
-    uint32_t id;       /* node, pattern, symbol or string */
+    uint32_t id; /* node, pattern, symbol or string */
     const char* label;
 } step_t;
 
@@ -26,7 +27,8 @@ static void add_name(printer_t* p, rl_sym_t name) {
 }
 
 static void add_local(printer_t* p, uint32_t local) {
-    add_name(p, local < p->function->local_count ? rl_program_local(p->program, p->function->local_first + local)->name : 0);
+    add_name(
+        p, local < p->function->local_count ? rl_program_local(p->program, p->function->local_first + local)->name : 0);
     rl_buf_printf(p->out, "#%u", (unsigned)local);
 }
 
@@ -157,7 +159,8 @@ static void add_pattern(printer_t* p, rl_ir_t id, unsigned depth) {
             if (i) rl_buf_add(p->out, RL_STR(", "));
             if (node.c == i + 1) rl_buf_add(p->out, RL_STR(".."));
             rl_ir_t part = rl_program_extra(p->program, node.a)[i];
-            if (node.c != i + 1 || rl_program_node(p->program, part)->op != RL_PAT_WILDCARD) add_pattern(p, part, depth + 1);
+            if (node.c != i + 1 || rl_program_node(p->program, part)->op != RL_PAT_WILDCARD)
+                add_pattern(p, part, depth + 1);
         }
         rl_buf_add_char(p->out, ']');
         break;
@@ -247,17 +250,24 @@ static void add_operands(printer_t* p, const rl_ir_node_t* node) {
     case RL_IR_PANIC: rl_buf_add_cstr(out, node->b < RL_CODE_COUNT ? rl_code_text((rl_code_t)node->b) : "?"); break;
     case RL_IR_LET: add_pattern(p, node->a, 0); break;
     case RL_IR_FOR: add_pattern(p, node->b, 0); break;
-    case RL_IR_RANGE: if (node->flags & 1) rl_buf_add(out, RL_STR(" inclusive")); break;
-    case RL_IR_TO_STRING: if (node->flags & 1) rl_buf_add(out, RL_STR(" debug")); break;
+    case RL_IR_RANGE:
+        if (node->flags & 1) rl_buf_add(out, RL_STR(" inclusive"));
+        break;
+    case RL_IR_TO_STRING:
+        if (node->flags & 1) rl_buf_add(out, RL_STR(" debug"));
+        break;
     case RL_IR_BLOCK:
         if (node->flags & RL_IR_BLOCK_VALUE) rl_buf_add(out, RL_STR(" value"));
         if (node->flags & RL_IR_BLOCK_DEFERS) rl_buf_add(out, RL_STR(" defers"));
         break;
     case RL_IR_BREAK:
-    case RL_IR_CONTINUE: if (node->b) rl_buf_printf(out, " out %u", (unsigned)node->b); break;
+    case RL_IR_CONTINUE:
+        if (node->b) rl_buf_printf(out, " out %u", (unsigned)node->b);
+        break;
     default: break;
     }
-    if ((node->op == RL_IR_CALL || node->op == RL_IR_CALL_VALUE) && node->flags & RL_IR_TAIL) rl_buf_add(out, RL_STR(" tail"));
+    if ((node->op == RL_IR_CALL || node->op == RL_IR_CALL_VALUE) && node->flags & RL_IR_TAIL)
+        rl_buf_add(out, RL_STR(" tail"));
 }
 
 /* What stands below it, in order. */
@@ -283,7 +293,8 @@ static void push_operands(printer_t* p, const rl_ir_node_t* node, uint32_t inden
         const rl_variant_t* variant = rl_program_variant(program, def->variant_count ? def->variant_first : 0);
         for (uint32_t i = 0; i < node->b; i++) {
             rl_sym_t name = 0;
-            if (type->kind == RL_TYPE_RECORD && i < type->count) name = rl_type_args(&program->types, node->type)[2 * i];
+            if (type->kind == RL_TYPE_RECORD && i < type->count)
+                name = rl_type_args(&program->types, node->type)[2 * i];
             else if (i < variant->field_count) name = rl_program_field(program, variant->field_first + i)->name;
             push(p, STEP_FIELD, indent, name, NULL);
             push_node(p, indent + 1, rl_program_extra(program, node->a)[i]);
@@ -411,9 +422,9 @@ static void print_constraint(printer_t* p, const rl_constraint_t* constraint) {
     static const struct {
         uint32_t kind;
         const char* name;
-    } names[] = {{RL_CON_ADD, "Add"}, {RL_CON_SUB, "Sub"}, {RL_CON_MUL, "Mul"}, {RL_CON_DIV, "Div"}, {RL_CON_REM, "Rem"},
-        {RL_CON_POW, "Pow"}, {RL_CON_NEG, "Neg"}, {RL_CON_EQ, "Eq"}, {RL_CON_ORD, "Ord"}, {RL_CON_HASH, "Hash"},
-        {RL_CON_INTEGER_LITERAL, "number"}, {RL_CON_FLOAT_LITERAL, "float"}};
+    } names[] = {{RL_CON_ADD, "Add"}, {RL_CON_SUB, "Sub"}, {RL_CON_MUL, "Mul"}, {RL_CON_DIV, "Div"},
+        {RL_CON_REM, "Rem"}, {RL_CON_POW, "Pow"}, {RL_CON_NEG, "Neg"}, {RL_CON_EQ, "Eq"}, {RL_CON_ORD, "Ord"},
+        {RL_CON_HASH, "Hash"}, {RL_CON_INTEGER_LITERAL, "number"}, {RL_CON_FLOAT_LITERAL, "float"}};
     rl_buf_add(p->out, RL_STR("  where "));
     rl_type_param_print(constraint->param, p->out);
     rl_buf_add(p->out, RL_STR(": "));
@@ -437,12 +448,15 @@ static void print_constraint(printer_t* p, const rl_constraint_t* constraint) {
 
 static void print_local(printer_t* p, uint32_t local) {
     const rl_local_t* entry = rl_program_local(p->program, p->function->local_first + local);
-    rl_buf_add_cstr(p->out, entry->flags & RL_LOCAL_CAPTURE ? "  capture " : entry->flags & RL_LOCAL_MUTABLE ? "  var " : "  let ");
+    rl_buf_add_cstr(p->out, entry->flags & RL_LOCAL_CAPTURE   ? "  capture "
+                            : entry->flags & RL_LOCAL_MUTABLE ? "  var "
+                                                              : "  let ");
     if (entry->flags & RL_LOCAL_BOXED) rl_buf_add(p->out, RL_STR("boxed "));
     add_local(p, local);
     uint32_t capture = local - p->function->param_count;
     if (local >= p->function->param_count && capture < p->function->capture_count) {
-        rl_buf_printf(p->out, " = outer #%u", (unsigned)rl_program_capture(p->program, p->function->capture_first + capture));
+        rl_buf_printf(
+            p->out, " = outer #%u", (unsigned)rl_program_capture(p->program, p->function->capture_first + capture));
     }
     rl_buf_add(p->out, RL_STR(": "));
     rl_type_print(p->program, entry->type, p->out);
@@ -453,7 +467,8 @@ static void print_header(printer_t* p, rl_fn_id_t id) {
     static const struct {
         uint32_t flag;
         const char* name;
-    } flags[] = {{RL_FN_PUBLIC, "pub "}, {RL_FN_METHOD, "method "}, {RL_FN_THUNK, "thunk "}, {RL_FN_INIT, "init "}, {RL_FN_DEFAULT, "default "}};
+    } flags[] = {{RL_FN_PUBLIC, "pub "}, {RL_FN_METHOD, "method "}, {RL_FN_THUNK, "thunk "}, {RL_FN_INIT, "init "},
+        {RL_FN_DEFAULT, "default "}};
     const rl_function_t* f = p->function;
     for (size_t i = 0; i < RL_COUNT_OF(flags); i++) {
         if (f->flags & flags[i].flag) rl_buf_add_cstr(p->out, flags[i].name);
@@ -481,7 +496,8 @@ static void print_header(printer_t* p, rl_fn_id_t id) {
         add_name(p, f->symbol);
     }
     rl_buf_add_char(p->out, '\n');
-    for (uint32_t i = 0; i < f->constraint_count; i++) print_constraint(p, rl_program_constraint(p->program, f->constraint_first + i));
+    for (uint32_t i = 0; i < f->constraint_count; i++)
+        print_constraint(p, rl_program_constraint(p->program, f->constraint_first + i));
     for (uint32_t i = f->param_count; i < f->local_count; i++) print_local(p, i);
 }
 
@@ -494,14 +510,14 @@ void rl_ir_print(const rl_program_t* program, rl_fn_id_t function, rl_buf_t* out
 }
 
 const char* rl_ir_op_name(unsigned op) {
-    static const char* const names[RL_IR_OP_COUNT] = {"none", "unit", "int", "float", "string", "bytes", "local", "set_local",
-        "global", "set_global", "bind", "let", "call", "call_value", "closure", "closure_group", "tuple", "record", "variant",
-        "list", "map", "range", "field", "tuple_get", "payload", "update", "set_field", "index", "set_index", "with_index",
-        "add", "sub", "mul", "div", "rem", "pow", "concat", "neg", "not", "eq", "ne", "lt", "le", "gt", "ge", "and", "or",
-        "cast", "to_any", "convert", "to_string", "format", "block", "if", "match", "while", "loop", "for", "break",
-        "continue", "return", "defer", "panic", "sequence", "unsafe"};
-    static const char* const patterns[] = {"wildcard", "bind", "const", "variant", "tuple", "record", "or", "range", "slice",
-        "active"};
+    static const char* const names[RL_IR_OP_COUNT] = {"none", "unit", "int", "float", "string", "bytes", "local",
+        "set_local", "global", "set_global", "bind", "let", "call", "call_value", "closure", "closure_group", "tuple",
+        "record", "variant", "list", "map", "range", "field", "tuple_get", "payload", "update", "set_field", "index",
+        "set_index", "with_index", "add", "sub", "mul", "div", "rem", "pow", "concat", "neg", "not", "eq", "ne", "lt",
+        "le", "gt", "ge", "and", "or", "cast", "to_any", "convert", "to_string", "format", "block", "if", "match",
+        "while", "loop", "for", "break", "continue", "return", "defer", "panic", "sequence", "unsafe"};
+    static const char* const patterns[] = {
+        "wildcard", "bind", "const", "variant", "tuple", "record", "or", "range", "slice", "active"};
     if (op < RL_IR_OP_COUNT) return names[op];
     if (op >= RL_PAT_WILDCARD && op - RL_PAT_WILDCARD < RL_COUNT_OF(patterns)) return patterns[op - RL_PAT_WILDCARD];
     return "?";

@@ -4,30 +4,33 @@
  * Every table of a program: field in rl_program_t, its first id, type of an entry. The order is that of
  * rl_program_mark_t.counts; the type table's nodes and words follow.
  */
-#define TABLES(TABLE)                                        \
-    TABLE(typedefs, first_typedef, rl_typedef_t)             \
-    TABLE(variants, first_variant, rl_variant_t)             \
-    TABLE(fields, first_field, rl_field_t)                   \
-    TABLE(functions, first_fn, rl_function_t)                \
-    TABLE(params, first_param, rl_param_t)                   \
-    TABLE(locals, first_local, rl_local_t)                   \
-    TABLE(constraints, first_constraint, rl_constraint_t)    \
-    TABLE(captures, first_capture, uint32_t)                 \
-    TABLE(globals, first_global, rl_global_t)                \
-    TABLE(modules, first_module, rl_module_t)                \
-    TABLE(items, first_item, rl_item_t)                      \
-    TABLE(nodes, first_node, rl_ir_node_t)                   \
-    TABLE(extra, first_extra, uint32_t)                      \
-    TABLE(lines, first_line, uint32_t)                       \
+#define TABLES(TABLE)                                                                                                  \
+    TABLE(typedefs, first_typedef, rl_typedef_t)                                                                       \
+    TABLE(variants, first_variant, rl_variant_t)                                                                       \
+    TABLE(fields, first_field, rl_field_t)                                                                             \
+    TABLE(functions, first_fn, rl_function_t)                                                                          \
+    TABLE(params, first_param, rl_param_t)                                                                             \
+    TABLE(locals, first_local, rl_local_t)                                                                             \
+    TABLE(constraints, first_constraint, rl_constraint_t)                                                              \
+    TABLE(captures, first_capture, uint32_t)                                                                           \
+    TABLE(globals, first_global, rl_global_t)                                                                          \
+    TABLE(modules, first_module, rl_module_t)                                                                          \
+    TABLE(items, first_item, rl_item_t)                                                                                \
+    TABLE(nodes, first_node, rl_ir_node_t)                                                                             \
+    TABLE(extra, first_extra, uint32_t)                                                                                \
+    TABLE(lines, first_line, uint32_t)                                                                                 \
     TABLE(strings, first_string, rl_str_t)
 
 enum {
 #define TABLE(table, first, entry) MARK_##table,
     TABLES(TABLE)
 #undef TABLE
-    MARK_TYPE_NODES, MARK_TYPE_EXTRA, MARK_COUNT
+        MARK_TYPE_NODES,
+    MARK_TYPE_EXTRA,
+    MARK_COUNT
 };
-_Static_assert(MARK_COUNT <= sizeof(((rl_program_mark_t*)0)->counts) / sizeof(uint32_t), "rl_program_mark_t is too small");
+_Static_assert(
+    MARK_COUNT <= sizeof(((rl_program_mark_t*)0)->counts) / sizeof(uint32_t), "rl_program_mark_t is too small");
 
 /* Entry 0 of each table of the lowest program, and what a look-up with an id that does not exist gives. */
 #define TABLE(table, first, entry) static const entry none_##table = {0};
@@ -110,20 +113,22 @@ static void restore_methods(rl_program_t* program, uint32_t typedef_limit, uint3
 }
 
 void rl_program_restore(rl_program_t* program, rl_program_mark_t mark) {
-    restore_items(program, program->first_item + mark.counts[MARK_items], program->first_module + mark.counts[MARK_modules]);
-    restore_methods(program, program->first_typedef + mark.counts[MARK_typedefs], program->first_fn + mark.counts[MARK_functions]);
-#define TABLE(table, first, entry) \
+    restore_items(
+        program, program->first_item + mark.counts[MARK_items], program->first_module + mark.counts[MARK_modules]);
+    restore_methods(
+        program, program->first_typedef + mark.counts[MARK_typedefs], program->first_fn + mark.counts[MARK_functions]);
+#define TABLE(table, first, entry)                                                                                     \
     if (program->table.count > mark.counts[MARK_##table]) program->table.count = mark.counts[MARK_##table];
     TABLES(TABLE)
 #undef TABLE
     rl_types_truncate(&program->types, mark.counts[MARK_TYPE_NODES], mark.counts[MARK_TYPE_EXTRA]);
 }
 
-#define ACCESSOR(name, entry, table, first)                                              \
-    const entry* rl_program_##name(const rl_program_t* program, uint32_t id) {           \
-        while (id < program->first && program->below) program = program->below;         \
-        uint32_t index = id - program->first;                                            \
-        return RL_LIKELY(index < program->table.count) ? &program->table.data[index] : &none_##table; \
+#define ACCESSOR(name, entry, table, first)                                                                            \
+    const entry* rl_program_##name(const rl_program_t* program, uint32_t id) {                                         \
+        while (id < program->first && program->below) program = program->below;                                        \
+        uint32_t index = id - program->first;                                                                          \
+        return RL_LIKELY(index < program->table.count) ? &program->table.data[index] : &none_##table;                  \
     }
 ACCESSOR(typedef, rl_typedef_t, typedefs, first_typedef)
 ACCESSOR(variant, rl_variant_t, variants, first_variant)
@@ -137,11 +142,10 @@ ACCESSOR(module, rl_module_t, modules, first_module)
 ACCESSOR(item, rl_item_t, items, first_item)
 ACCESSOR(node, rl_ir_node_t, nodes, first_node)
 ACCESSOR(extra, uint32_t, extra, first_extra)
-static ACCESSOR(capture_entry, uint32_t, captures, first_capture)
-static ACCESSOR(string_entry, rl_str_t, strings, first_string)
-static ACCESSOR(line_entry, uint32_t, lines, first_line)
+static ACCESSOR(capture_entry, uint32_t, captures, first_capture) static ACCESSOR(
+    string_entry, rl_str_t, strings, first_string) static ACCESSOR(line_entry, uint32_t, lines, first_line)
 
-uint32_t rl_program_capture(const rl_program_t* program, uint32_t id) {
+    uint32_t rl_program_capture(const rl_program_t* program, uint32_t id) {
     return *rl_program_capture_entry(program, id);
 }
 

@@ -5,17 +5,17 @@
  * - A bound variable never changes again, except through undo and path shortening (which keeps its meaning).
  * - Every other change of a variable goes through touch(), so that it is undone by rollback.
  * - Entries of `needs` are never changed; merging two lists pushes new entries.
- * - Types with variables are graphs that may be exponentially large as trees: each walk remembers what it has seen once it
- *   has taken SHARED_AFTER steps.
+ * - Types with variables are graphs that may be exponentially large as trees: each walk remembers what it has seen
+ *   once it has taken SHARED_AFTER steps.
  */
 #define SHARED_AFTER 64u
 #define INLINE_PARTS 16u
-#define FROM_NEED 0x80000000u /* in work lists: type of a field need, in which the owner may occur */
-#define NO_VAR 0xFFFFFFFFu
+#define FROM_NEED    0x80000000u /* in work lists: type of a field need, in which the owner may occur */
+#define NO_VAR       0xFFFFFFFFu
 
 #define ARITHMETIC (RL_CON_ADD | RL_CON_SUB | RL_CON_MUL | RL_CON_DIV | RL_CON_REM | RL_CON_POW | RL_CON_NEG)
 #define STRUCTURAL (RL_CON_EQ | RL_CON_ORD | RL_CON_HASH)
-#define LITERALS (RL_CON_INTEGER_LITERAL | RL_CON_FLOAT_LITERAL)
+#define LITERALS   (RL_CON_INTEGER_LITERAL | RL_CON_FLOAT_LITERAL)
 
 void rl_solver_init(rl_solver_t* solver, rl_program_t* program) {
     memset(solver, 0, sizeof *solver);
@@ -30,9 +30,7 @@ void rl_solver_deinit(rl_solver_t* solver) {
     rl_vec_deinit(allocator, &solver->scratch);
 }
 
-static rl_allocator_t* memory_of(const rl_solver_t* solver) {
-    return solver->program->allocator;
-}
+static rl_allocator_t* memory_of(const rl_solver_t* solver) { return solver->program->allocator; }
 static const rl_type_node_t* node_of(const rl_solver_t* solver, rl_type_t type) {
     return rl_type_node(&solver->program->types, type);
 }
@@ -41,13 +39,14 @@ static uint32_t part_of(const rl_solver_t* solver, rl_type_t type, uint32_t inde
     return rl_type_args(&solver->program->types, type)[index];
 }
 
-/* --- variables -------------------------------------------------------------------------------------------------- */
+/* --- variables -------------------------------------------------------------------------------------------- */
 
 rl_type_t rl_solver_fresh(rl_solver_t* solver, rl_var_class_t klass, rl_var_origin_t origin, rl_span_t span) {
     uint32_t index = solver->vars.count;
     rl_type_t type = rl_type_make(&solver->program->types, RL_TYPE_VAR, index, NULL, 0);
     if (type == RL_TYPE_ERROR) return type;
-    rl_var_t var = {.bound = RL_VAR_OPEN, .level = solver->level, .klass = (uint8_t)klass, .origin = (uint8_t)origin, .span = span};
+    rl_var_t var = {
+        .bound = RL_VAR_OPEN, .level = solver->level, .klass = (uint8_t)klass, .origin = (uint8_t)origin, .span = span};
     return rl_vec_push(memory_of(solver), &solver->vars, var) ? type : RL_TYPE_ERROR;
 }
 
@@ -109,14 +108,17 @@ void rl_solver_commit(rl_solver_t* solver, uint32_t mark) {
     if (--solver->trail_marks == 0) solver->trail.count = 0;
 }
 
-/* --- walks ------------------------------------------------------------------------------------------------------- */
+/* --- walks ------------------------------------------------------------------------------------------------ */
 
 typedef struct seen {
     rl_map_t map;
     uint32_t steps;
 } seen_t;
 
-/* Was `key` met before in this walk? (Not noticed during the first steps; a walk may do things twice, never miss them.) */
+/*
+ * Was `key` met before in this walk? (Not noticed during the first steps; a walk may do things twice, never miss
+ * them.)
+ */
 static bool seen_before(rl_solver_t* solver, seen_t* seen, uint64_t key) {
     uint32_t unused;
     if (++seen->steps <= SHARED_AFTER) return false;
@@ -149,8 +151,8 @@ static bool push_needs(rl_solver_t* solver, uint32_t need, uint32_t mark_bit) {
 }
 
 /*
- * Bring all open variables in `type` (and in their field needs) to `level` or below, and look for `var` (occurs check; not
- * within needs: a struct may hold itself).
+ * Bring all open variables in `type` (and in their field needs) to `level` or below, and look for `var` (occurs
+ * check; not within needs: a struct may hold itself).
  */
 static rl_unify_result_t adjust(rl_solver_t* solver, rl_type_t type, uint32_t var, uint16_t level, bool from_need) {
     if (!(node_of(solver, type)->flags & RL_TYPE_HAS_VAR)) return RL_UNIFY_OK;
@@ -247,7 +249,7 @@ rl_type_t rl_solver_zonk(rl_solver_t* solver, rl_type_t type) {
     return made;
 }
 
-/* --- parts of named types ---------------------------------------------------------------------------------------- */
+/* --- parts of named types --------------------------------------------------------------------------------- */
 
 static rl_type_t put_arguments_in(rl_program_t* program, rl_type_t named, rl_type_t type) {
     uint32_t count = rl_type_node(&program->types, named)->count;
@@ -295,7 +297,7 @@ bool rl_type_find_field(rl_program_t* program, rl_type_t type, rl_sym_t field, r
     return false;
 }
 
-/* --- what holds of a type ---------------------------------------------------------------------------------------- */
+/* --- what holds of a type --------------------------------------------------------------------------------- */
 
 /* Kinds that hold for a type without parts. */
 static uint32_t facts_of(rl_type_t simple) {
@@ -317,11 +319,11 @@ static uint32_t facts_of(rl_type_t simple) {
 }
 
 /*
- * EQ, ORD, HASH of composed types hold when they hold of all parts. "All" is a conjunction over everything reachable, so
- * no instance of a recursive type is ever made: of each typedef we ask once what its own body needs ("assumed while in
- * progress" comes for free) and which of its parameters appear in it; only these arguments are looked at, wherever the
- * typedef is used. That ends for polymorphic recursion too. A context is the typedef in whose body a type stands (0: the
- * type that was asked for).
+ * EQ, ORD, HASH of composed types hold when they hold of all parts. "All" is a conjunction over everything reachable,
+ * so no instance of a recursive type is ever made: of each typedef we ask once what its own body needs ("assumed
+ * while in progress" comes for free) and which of its parameters appear in it; only these arguments are looked at,
+ * wherever the typedef is used. That ends for polymorphic recursion too. A context is the typedef in whose body a
+ * type stands (0: the type that was asked for).
  */
 typedef struct use { /* NAMED type `type` was met in `context` */
     rl_type_t type;
@@ -351,9 +353,7 @@ typedef struct structure {
 
 static bool add_constraints(rl_solver_t* solver, uint32_t index, uint32_t kinds);
 
-static uint32_t parameter_bit(uint32_t index) {
-    return index < 63 ? index : 63;
-}
+static uint32_t parameter_bit(uint32_t index) { return index < 63 ? index : 63; }
 
 static bool add_part(structure_t* s, rl_type_t type, rl_typedef_id_t context) {
     return rl_vec_push(s->program->allocator, &s->parts, (part_t){type, context});
@@ -397,7 +397,8 @@ static bool use_typedef(structure_t* s, rl_type_t type, rl_typedef_id_t context)
     uint32_t state;
     if (!rl_map_get(&s->defs, id, &state)) {
         state = s->states.count;
-        if (!rl_vec_push(allocator, &s->states, (def_state_t){0, 0}) || !rl_map_put(allocator, &s->defs, id, state)) return false;
+        if (!rl_vec_push(allocator, &s->states, (def_state_t){0, 0}) || !rl_map_put(allocator, &s->defs, id, state))
+            return false;
         const rl_typedef_t* def = rl_program_typedef(s->program, id);
         for (uint32_t tag = def->variant_count; tag-- > 0;) {
             const rl_variant_t* variant = rl_program_variant(s->program, def->variant_first + tag);
@@ -451,7 +452,8 @@ static bool check_part(structure_t* s, part_t part) {
         break;
     case RL_TYPE_PARAM:
         if (part.context) return use_parameter(s, part.context, node->a);
-        if (s->solver && s->solver->param_satisfies && s->solver->param_satisfies(s->solver->user, node->a, s->kinds)) return true;
+        if (s->solver && s->solver->param_satisfies && s->solver->param_satisfies(s->solver->user, node->a, s->kinds))
+            return true;
         break;
     case RL_TYPE_TUPLE:
     case RL_TYPE_RECORD:
@@ -506,7 +508,7 @@ bool rl_type_satisfies(const rl_program_t* program, rl_type_t type, uint32_t kin
     return missing == 0;
 }
 
-/* --- demands ------------------------------------------------------------------------------------------------------ */
+/* --- demands ---------------------------------------------------------------------------------------------- */
 
 static rl_unify_result_t fail_constraint(rl_solver_t* solver, uint32_t missing, rl_type_t type, rl_sym_t field) {
     solver->failed_constraint = missing;
@@ -517,9 +519,9 @@ static rl_unify_result_t fail_constraint(rl_solver_t* solver, uint32_t missing, 
 
 static bool add_constraints(rl_solver_t* solver, uint32_t index, uint32_t kinds) {
     rl_var_t* var = &solver->vars.data[index];
-    uint8_t klass = kinds & RL_CON_FLOAT_LITERAL                                       ? RL_VAR_FLOAT
-                    : kinds & RL_CON_INTEGER_LITERAL && var->klass == RL_VAR_FREE      ? RL_VAR_INTEGER
-                                                                                        : var->klass;
+    uint8_t klass = kinds & RL_CON_FLOAT_LITERAL                                  ? RL_VAR_FLOAT
+                    : kinds & RL_CON_INTEGER_LITERAL && var->klass == RL_VAR_FREE ? RL_VAR_INTEGER
+                                                                                  : var->klass;
     kinds = (kinds & (ARITHMETIC | STRUCTURAL)) | var->constraints;
     if (kinds == var->constraints && klass == var->klass) return true;
     if (!touch(solver, index)) return false;
@@ -569,9 +571,11 @@ static rl_unify_result_t require_field(unification_t* u, rl_type_t type, const r
     if (type == RL_TYPE_ERROR || type == RL_TYPE_NEVER) return RL_UNIFY_OK;
     if (node->kind == RL_TYPE_VAR) {
         uint32_t index = node->a;
-        if (solver->vars.data[index].klass != RL_VAR_FREE) return fail_constraint(solver, RL_CON_FIELD, type, need->name);
+        if (solver->vars.data[index].klass != RL_VAR_FREE)
+            return fail_constraint(solver, RL_CON_FIELD, type, need->name);
         for (uint32_t i = solver->vars.data[index].needs; i; i = solver->needs.data[i - 1].next) {
-            if (solver->needs.data[i - 1].name == need->name) return unify(u, solver->needs.data[i - 1].type, need->type, depth);
+            if (solver->needs.data[i - 1].name == need->name)
+                return unify(u, solver->needs.data[i - 1].type, need->type, depth);
         }
         rl_unify_result_t result = adjust(solver, need->type, NO_VAR, solver->vars.data[index].level, true);
         if (result != RL_UNIFY_OK) return result;
@@ -588,9 +592,11 @@ static rl_unify_result_t require_field(unification_t* u, rl_type_t type, const r
     } else {
         /* The payload of a newtype may be a variable that is solved by now. */
         for (unsigned hops = 0; hops <= RL_TYPE_DEPTH_LIMIT; hops++) {
-            if (rl_type_find_field(solver->program, type, need->name, &found)) return unify(u, found, need->type, depth);
+            if (rl_type_find_field(solver->program, type, need->name, &found))
+                return unify(u, found, need->type, depth);
             const rl_type_node_t* named = node_of(solver, type);
-            if (named->kind != RL_TYPE_NAMED || rl_program_typedef(solver->program, named->a)->kind != RL_DEF_NEWTYPE) break;
+            if (named->kind != RL_TYPE_NAMED || rl_program_typedef(solver->program, named->a)->kind != RL_DEF_NEWTYPE)
+                break;
             rl_type_t payload = rl_type_payload(solver->program, type, 0, 0);
             rl_type_t head = rl_solver_head(solver, payload);
             if (node_of(solver, head)->kind == RL_TYPE_VAR) break;
@@ -600,7 +606,7 @@ static rl_unify_result_t require_field(unification_t* u, rl_type_t type, const r
     return fail_constraint(solver, RL_CON_FIELD, type, need->name);
 }
 
-/* --- unification -------------------------------------------------------------------------------------------------- */
+/* --- unification ------------------------------------------------------------------------------------------ */
 
 /* Of two variables that become one, which origin is the better one to report. */
 static unsigned origin_rank(const rl_var_t* var) {
@@ -689,7 +695,8 @@ static rl_unify_result_t unify_named_record(unification_t* u, rl_type_t named, r
     const rl_variant_t variant = *rl_program_variant(solver->program, def->variant_first);
     if (variant.field_count != node_of(solver, record)->count) return RL_UNIFY_MISMATCH;
     for (uint32_t i = 0; i < variant.field_count; i++) { /* both are in stored order */
-        if (rl_program_field(solver->program, variant.field_first + i)->name != part_of(solver, record, 2 * i)) return RL_UNIFY_MISMATCH;
+        if (rl_program_field(solver->program, variant.field_first + i)->name != part_of(solver, record, 2 * i))
+            return RL_UNIFY_MISMATCH;
     }
     for (uint32_t i = 0; i < variant.field_count; i++) {
         rl_type_t field = rl_type_payload(solver->program, named, 0, i);
@@ -764,14 +771,16 @@ rl_unify_result_t rl_solver_require(rl_solver_t* solver, rl_type_t type, uint32_
     return finish(solver, NULL, mark, require(solver, type, kinds));
 }
 
-rl_unify_result_t rl_solver_require_field(rl_solver_t* solver, rl_type_t type, rl_sym_t field, rl_type_t field_type, rl_span_t span) {
+rl_unify_result_t rl_solver_require_field(
+    rl_solver_t* solver, rl_type_t type, rl_sym_t field, rl_type_t field_type, rl_span_t span) {
     unification_t u = {.solver = solver};
     rl_field_need_t need = {.name = field, .type = field_type, .span = span};
     uint32_t mark = rl_solver_mark(solver);
     return finish(solver, &u, mark, require_field(&u, type, &need, 1));
 }
 
-void rl_solver_instantiate(rl_solver_t* solver, const rl_function_t* function, uint32_t first, rl_span_t span, rl_type_t* out_arguments) {
+void rl_solver_instantiate(
+    rl_solver_t* solver, const rl_function_t* function, uint32_t first, rl_span_t span, rl_type_t* out_arguments) {
     const rl_function_t f = *function;
     for (uint32_t i = 0; i < f.type_params; i++) {
         out_arguments[i] = i < first ? rl_type_param(&solver->program->types, i)
@@ -782,7 +791,8 @@ void rl_solver_instantiate(rl_solver_t* solver, const rl_function_t* function, u
         if (constraint.param < first || constraint.param >= f.type_params) continue;
         rl_type_t type = out_arguments[constraint.param];
         if (constraint.kinds & RL_CON_FIELD) {
-            rl_type_t field = rl_type_substitute(&solver->program->types, constraint.type, out_arguments, f.type_params);
+            rl_type_t field =
+                rl_type_substitute(&solver->program->types, constraint.type, out_arguments, f.type_params);
             (void)rl_solver_require_field(solver, type, constraint.field, field, span);
         } else {
             (void)rl_solver_require(solver, type, constraint.kinds, span);

@@ -4,9 +4,7 @@
 
 #define MOST_COLUMNS 4096u
 
-static bool at(rl_str_t text, size_t offset, char c) {
-    return offset < text.length && text.data[offset] == c;
-}
+static bool at(rl_str_t text, size_t offset, char c) { return offset < text.length && text.data[offset] == c; }
 static bool is_digit(rl_str_t text, size_t offset) {
     return offset < text.length && text.data[offset] >= '0' && text.data[offset] <= '9';
 }
@@ -51,7 +49,8 @@ bool rl_format_spec_parse(rl_str_t text, rl_format_spec_t* out_spec) {
 }
 
 static rl_template_part_t error_at(size_t start, size_t end, const char* error) {
-    return (rl_template_part_t){.kind = RL_PART_ERROR, .start = start, .end = end, .spec_start = start, .spec_end = end, .error = error};
+    return (rl_template_part_t){
+        .kind = RL_PART_ERROR, .start = start, .end = end, .spec_start = start, .spec_end = end, .error = error};
 }
 static rl_template_part_t text_part(size_t start, size_t end) {
     return (rl_template_part_t){.kind = RL_PART_TEXT, .start = start, .end = end, .spec_start = end, .spec_end = end};
@@ -80,7 +79,7 @@ rl_template_part_t rl_template_next_printf(rl_str_t text, size_t* offset) {
     return error ? error_at(start, i, error) : part;
 }
 
-/* --- interpolation ------------------------------------------------------------------------------------------------ */
+/* --- interpolation ---------------------------------------------------------------------------------------- */
 
 /* Behind the string that starts with the quote at `i`; the text's end when it is not closed. */
 static size_t skip_string(rl_str_t text, size_t i, bool raw, size_t hashes) {
@@ -131,7 +130,8 @@ static size_t skip_comment(rl_str_t text, size_t i) {
 }
 
 static bool is_name_byte(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (unsigned char)c >= 0x80;
 }
 
 /* From `i`, the first byte of an expression, to the `}` or `:` that ends it, or the text's end. */
@@ -147,7 +147,8 @@ static size_t skip_expression(rl_str_t text, size_t i) {
         case 'r': {
             size_t hashes = 0;
             while (at(text, i + 1 + hashes, '#')) hashes++;
-            if (!is_name_byte(before) && at(text, i + 1 + hashes, '"')) next = skip_string(text, i + 1 + hashes, true, hashes);
+            if (!is_name_byte(before) && at(text, i + 1 + hashes, '"'))
+                next = skip_string(text, i + 1 + hashes, true, hashes);
             break;
         }
         case '/':

@@ -1,12 +1,12 @@
 #include "types/type.h"
 
 /*
- * Nodes are found by content through `slots` (ids, linear probing, at most half full; the simple kinds are not in it).
- * Depth is bounded when a node is made, so recursion over one type needs no check of its own. But a type is a graph with
- * shared parts, which as a tree may be exponentially large: walks that could meet a part again and again remember
- * what they did once they have taken SHARED_AFTER steps.
+ * Nodes are found by content through `slots` (ids, linear probing, at most half full; the simple kinds are not in
+ * it). Depth is bounded when a node is made, so recursion over one type needs no check of its own. But a type is a
+ * graph with shared parts, which as a tree may be exponentially large: walks that could meet a part again and again
+ * remember what they did once they have taken SHARED_AFTER steps.
  */
-#define FIRST_SLOTS 256u
+#define FIRST_SLOTS  256u
 #define SHARED_AFTER 64u
 #define INLINE_PARTS 16u
 
@@ -20,7 +20,8 @@ void rl_types_init(rl_types_t* types, const rl_types_t* below, rl_allocator_t* a
     }
     for (unsigned kind = 0; kind < RL_TYPE_SIMPLE_COUNT; kind++) {
         uint8_t flags = kind == RL_TYPE_ERROR ? RL_TYPE_HAS_ERROR : 0;
-        if (!rl_vec_push(allocator, &types->nodes, (rl_type_node_t){.kind = (uint8_t)kind, .flags = flags, .depth = 1})) return;
+        if (!rl_vec_push(allocator, &types->nodes, (rl_type_node_t){.kind = (uint8_t)kind, .flags = flags, .depth = 1}))
+            return;
     }
 }
 
@@ -51,19 +52,24 @@ const uint32_t* rl_type_args(const rl_types_t* types, rl_type_t type) {
 }
 
 /* As with symbols: the lowest table hashes without a secret. */
-static uint64_t hash_of(const rl_types_t* types, rl_type_kind_t kind, uint32_t a, const uint32_t* parts, uint32_t part_words) {
+static uint64_t hash_of(
+    const rl_types_t* types, rl_type_kind_t kind, uint32_t a, const uint32_t* parts, uint32_t part_words) {
     uint64_t seed = types->below ? (uint64_t)(uintptr_t)types->allocator : 0;
-    return rl_hash_bytes(parts, (size_t)part_words * sizeof(uint32_t), rl_hash_mix(((uint64_t)a << 8) | kind, seed + part_words));
+    return rl_hash_bytes(
+        parts, (size_t)part_words * sizeof(uint32_t), rl_hash_mix(((uint64_t)a << 8) | kind, seed + part_words));
 }
 
 /* Slot that holds such a node, or the free one where it belongs. */
-static uint32_t slot_of(const rl_types_t* types, rl_type_kind_t kind, uint32_t a, const uint32_t* parts, uint32_t part_words) {
+static uint32_t slot_of(
+    const rl_types_t* types, rl_type_kind_t kind, uint32_t a, const uint32_t* parts, uint32_t part_words) {
     uint32_t mask = types->slot_count - 1;
     uint32_t slot = (uint32_t)hash_of(types, kind, a, parts, part_words) & mask;
     for (; types->slots[slot]; slot = (slot + 1) & mask) {
         const rl_type_node_t* node = &types->nodes.data[types->slots[slot] - types->first];
         if (node->kind != kind || node->a != a || rl_type_part_words(node) != part_words) continue;
-        if (part_words == 0 || memcmp(types->extra.data + node->args, parts, (size_t)part_words * sizeof(uint32_t)) == 0) break;
+        if (part_words == 0 ||
+            memcmp(types->extra.data + node->args, parts, (size_t)part_words * sizeof(uint32_t)) == 0)
+            break;
     }
     return slot;
 }
@@ -73,13 +79,15 @@ static void fill_slots(rl_types_t* types) {
         const rl_type_node_t* node = &types->nodes.data[i];
         if (node->kind < RL_TYPE_SIMPLE_COUNT) continue;
         const uint32_t* parts = types->extra.data ? types->extra.data + node->args : NULL;
-        types->slots[slot_of(types, (rl_type_kind_t)node->kind, node->a, parts, rl_type_part_words(node))] = types->first + i;
+        types->slots[slot_of(types, (rl_type_kind_t)node->kind, node->a, parts, rl_type_part_words(node))] =
+            types->first + i;
     }
 }
 
 static bool grow_slots(rl_types_t* types) {
     uint32_t count = types->slot_count ? types->slot_count * 2 : FIRST_SLOTS;
-    uint32_t* slots = count > types->slot_count ? rl_alloc_zero(types->allocator, (size_t)count * sizeof(uint32_t)) : NULL;
+    uint32_t* slots =
+        count > types->slot_count ? rl_alloc_zero(types->allocator, (size_t)count * sizeof(uint32_t)) : NULL;
     if (!slots) return false;
     rl_free(types->allocator, types->slots, (size_t)types->slot_count * sizeof(uint32_t));
     types->slots = slots;
@@ -137,8 +145,12 @@ rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const
     if (part_words) memcpy(types->extra.data + args, parts, (size_t)part_words * sizeof(uint32_t));
     types->extra.count += part_words;
     rl_type_t made = types->first + types->nodes.count;
-    types->nodes.data[types->nodes.count++] = (rl_type_node_t){.kind = (uint8_t)kind, .flags = (uint8_t)flags,
-        .count = (uint16_t)count, .a = a, .args = args, .depth = (uint16_t)(depth + 1)};
+    types->nodes.data[types->nodes.count++] = (rl_type_node_t){.kind = (uint8_t)kind,
+        .flags = (uint8_t)flags,
+        .count = (uint16_t)count,
+        .a = a,
+        .args = args,
+        .depth = (uint16_t)(depth + 1)};
     types->slots[slot] = made;
     return made;
 }

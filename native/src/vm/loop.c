@@ -131,26 +131,28 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* closure) {
 
 /* --- the loop ------------------------------------------------------------------------------------------------------------ */
 
-#define A (i->a)
-#define B (i->b)
-#define C (i->c)
-#define SB ((int64_t)(int16_t)i->b)
-#define SC ((int64_t)(int16_t)i->c)
-#define IMM (i->imm)
-#define INDEX (i->index)
+/* Operands of the running instruction: pc stands behind it. */
+#define A (pc[-1].a)
+#define B (pc[-1].b)
+#define C (pc[-1].c)
+#define SB ((int64_t)(int16_t)pc[-1].b)
+#define SC ((int64_t)(int16_t)pc[-1].c)
+#define IMM (pc[-1].imm)
+#define INDEX (pc[-1].index)
 
 #if RL_THREADED
 #define OP_CASE(name) op_##name:
-#define NEXT               \
-    do {                   \
-        i = pc++;          \
-        goto* labels[i->op]; \
+#define NEXT                      \
+    do {                          \
+        pc++;                     \
+        goto* labels[pc[-1].op];  \
     } while (0)
 #else
 #define OP_CASE(name) case RL_OP_##name:
 #define NEXT goto next_instruction
 #endif
 
+#define fiber (vm->fiber) /* not a local: registers are for what every instruction needs */
 #define SAVE()                                                \
     do {                                                      \
         fiber->pc = pc;                                       \
@@ -208,17 +210,47 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* closure) {
     }
 #define JUMP_IF(condition)                         \
     {                                              \
-        if (condition) pc += (int16_t)i->c;        \
+        if (condition) pc += (int16_t)C;           \
         NEXT;                                      \
     }
 #define JUMP_BACK_IF(condition)                    \
     {                                              \
         if (condition) {                           \
-            pc -= C;                               \
-            CHARGE(C);                             \
+            unsigned distance = C;                 \
+            pc -= distance;                        \
+            CHARGE(distance);                      \
         }                                          \
         NEXT;                                      \
     }
+/* Into `callee`, whose registers begin at s[A], r[B]. */
+#define ENTER                                                                              \
+    do {                                                                                   \
+        rl_word_t* callee_s = s + A;                                                       \
+        rl_object_t** callee_r = r + B;                                                    \
+        budget -= (int64_t)callee->entry_cost;                                             \
+        if (RL_UNLIKELY(budget < 0 || frame >= last_frame)) goto enter_slowly;             \
+        if (RL_UNLIKELY(callee_s + callee->s_count > s_end)) goto enter_slowly;            \
+        if (RL_UNLIKELY(callee_r + callee->r_count > r_end)) goto enter_slowly;            \
+        frame++;                                                                           \
+        frame->return_pc = pc;                                                             \
+        frame->caller = proto;                                                             \
+        frame->s_delta = A;                                                                \
+        frame->r_delta = B;                                                                \
+        s = callee_s;                                                                      \
+        r = callee_r;                                                                      \
+        proto = callee;                                                                    \
+        pc = callee->code;                                                                 \
+        NEXT;                                                                              \
+    } while (0)
+#define LEAVE                    \
+    do {                         \
+        pc = frame->return_pc;   \
+        proto = frame->caller;   \
+        s -= frame->s_delta;     \
+        r -= frame->r_delta;     \
+        frame--;                 \
+        NEXT;                    \
+    } while (0)
 #define VECTOR_AT(vector, index)                                              \
     const rl_vector_t* v = (const rl_vector_t*)(vector);                      \
     uint64_t at = (index).u;                                                  \
@@ -235,11 +267,9 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
 #undef OP
     };
 #endif
-    rl_fiber_t* const fiber = vm->fiber;
     const rl_instr_t* pc;
-    const rl_instr_t* i;
     const rl_proto_t* proto;
-    const rl_proto_t* callee;
+    const rl_proto_t* tail;
     rl_word_t* s;
     rl_object_t** r;
     rl_frame_t* frame;
@@ -248,15 +278,14 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
     rl_frame_t* last_frame;
     int64_t budget;
     const char* what;
-    uint32_t a, b;
 
     LOAD_FRAME();
 #if RL_THREADED
     NEXT;
 #else
 next_instruction:
-    i = pc++;
-    switch ((rl_op_t)i->op) {
+    pc++;
+    switch ((rl_op_t)pc[-1].op) {
 #endif
 
     OP_CASE(MOVS) { s[A] = s[B]; NEXT; }
@@ -403,8 +432,9 @@ next_instruction:
 
     OP_CASE(JMP) { pc += IMM; NEXT; }
     OP_CASE(LOOP) {
-        pc += IMM;
-        CHARGE(-(int64_t)IMM);
+        int64_t distance = -(int64_t)IMM;
+        pc -= distance;
+        CHARGE(distance);
         NEXT;
     }
     OP_CASE(JT) { if (s[A].i != 0) pc += IMM; NEXT; }
@@ -449,9 +479,10 @@ next_instruction:
     }
     OP_CASE(FOR_LE) {
         if (s[A].i < s[B].i) {
+            unsigned distance = C;
             s[A].i++;
-            pc -= C;
-            CHARGE(C);
+            pc -= distance;
+            CHARGE(distance);
         }
         NEXT;
     }
@@ -459,9 +490,10 @@ next_instruction:
         int64_t left = (int64_t)(s[B].u - 1);
         s[B].i = left;
         if (left >= 0) {
+            unsigned distance = C;
             s[A].u += s[A + 1].u;
-            pc -= C;
-            CHARGE(C);
+            pc -= distance;
+            CHARGE(distance);
         }
         NEXT;
     }
@@ -476,39 +508,19 @@ next_instruction:
     OP_CASE(WHILE_T) JUMP_BACK_IF(s[A].i != 0)
 
     OP_CASE(CALL) {
-        callee = proto->callees[C];
-        a = A;
-        b = B;
-    enter:
-        budget -= (int64_t)callee->entry_cost;
-        if (RL_UNLIKELY(budget < 0 || frame >= last_frame || (size_t)(s_end - s) < (size_t)a + callee->s_count ||
-                        (size_t)(r_end - r) < (size_t)b + callee->r_count)) {
-            goto enter_slowly;
-        }
-    enter_now:
-        frame++;
-        frame->return_pc = pc;
-        frame->caller = proto;
-        frame->s_delta = a;
-        frame->r_delta = b;
-        s += a;
-        r += b;
-        proto = callee;
-        pc = callee->code;
-        NEXT;
+        const rl_proto_t* callee = proto->callees[C];
+        ENTER;
     }
     OP_CASE(CALLV) {
         rl_object_t* closure = r[B];
-        callee = rl_object_words(closure)[closure->refs].p;
-        a = A;
-        b = B;
-        goto enter;
+        const rl_proto_t* callee = rl_object_words(closure)[closure->refs].p;
+        ENTER;
     }
     OP_CASE(TAILCALL) {
-        callee = proto->callees[C];
-        a = A;
-        b = B;
-    enter_tail:
+        tail = proto->callees[C];
+    enter_tail: {
+        const rl_proto_t* callee = tail;
+        uint32_t a = A, b = B;
         for (unsigned n = 0; n < callee->s_params; n++) s[n] = s[a + n];
         for (unsigned n = 0, count = callee->r_params + (unsigned)callee->has_env; n < count; n++) r[n] = r[b + n];
         proto = callee;
@@ -526,18 +538,16 @@ next_instruction:
         }
         NEXT;
     }
+    }
     OP_CASE(TAILCALLV) {
         rl_object_t* closure = r[B];
-        callee = rl_object_words(closure)[closure->refs].p;
-        a = A;
-        b = B;
+        tail = rl_object_words(closure)[closure->refs].p;
         goto enter_tail;
     }
     OP_CASE(CALLH) {
         rl_host_site_t* site = &proto->hosts[C];
         rl_word_t result;
-        a = A;
-        b = B;
+        uint32_t a = A, b = B;
         SAVE();
         if (rl_heap_wants_step(&vm->heap)) rl_heap_step(&vm->heap);
         rl_outcome_t outcome = rl_vm_call_host(vm, site, s + a, r + b, &result);
@@ -586,24 +596,9 @@ next_instruction:
         r[A] = result.o;
         NEXT;
     }
-    OP_CASE(RETS) {
-        s[0] = s[A];
-        goto leave;
-    }
-    OP_CASE(RETR) {
-        r[0] = r[A];
-        goto leave;
-    }
-    OP_CASE(RETU) {
-        s[0].u = 0;
-    leave:
-        pc = frame->return_pc;
-        proto = frame->caller;
-        s -= frame->s_delta;
-        r -= frame->r_delta;
-        frame--;
-        NEXT;
-    }
+    OP_CASE(RETS) { s[0] = s[A]; LEAVE; }
+    OP_CASE(RETR) { r[0] = r[A]; LEAVE; }
+    OP_CASE(RETU) { s[0].u = 0; LEAVE; }
 
     OP_CASE(NEW) {
         const rl_shape_t shape = proto->shapes[C];
@@ -790,8 +785,8 @@ next_instruction:
             if (outcome != RL_DONE) goto raise_saved;
             budget = vm->budget;
         }
-        if (ended) pc += (int16_t)i->c;
-        else if (i->op == RL_OP_NEXTS) s[A] = element;
+        if (ended) pc += (int16_t)C;
+        else if (pc[-1].op == RL_OP_NEXTS) s[A] = element;
         else r[A] = element.o;
         NEXT;
     }
@@ -828,8 +823,8 @@ next_instruction:
         NEXT;
     }
     OP_CASE(HALT) {
-        /* The frame that was entered from outside has been left. */
-        SAVE();
+        /* The frame that was entered from outside has been left; whoever entered puts the fiber back as it was. */
+        vm->budget = budget;
         return RL_DONE;
     }
     OP_CASE(UNWIND) {
@@ -841,14 +836,23 @@ next_instruction:
     }
 #endif
 
-enter_slowly:
+enter_slowly: {
+    uint32_t a = A, b = B;
+    const rl_proto_t* callee = pc[-1].op == RL_OP_CALL ? proto->callees[C] : rl_object_words(r[b])[r[b]->refs].p;
     SAVE();
     if (budget < 0 && !rl_vm_poll(vm)) goto raise_saved;
     if (!rl_fiber_reserve(vm, fiber, (size_t)fiber->s_base + a + callee->s_count, (size_t)fiber->r_base + b + callee->r_count)) {
         goto raise_saved;
     }
     LOAD_FRAME();
-    goto enter_now;
+    frame++;
+    *frame = (rl_frame_t){pc, proto, a, b};
+    s += a;
+    r += b;
+    proto = callee;
+    pc = callee->code;
+    NEXT;
+}
 
 poll:
     SAVE();

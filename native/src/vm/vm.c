@@ -303,17 +303,23 @@ rl_outcome_t rl_vm_call(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s
         if (!rl_fiber_reserve(vm, fiber, s_base + proto->s_count, r_base + proto->r_count)) return RL_RAISE;
     }
     for (unsigned i = 0; i < proto->s_params; i++) fiber->s[s_base + i] = s_args[i];
-    for (unsigned i = 0; i < proto->r_params; i++) fiber->r[r_base + i] = r_args[i];
+    for (unsigned i = 0, count = proto->r_params + (unsigned)proto->has_env; i < count; i++) fiber->r[r_base + i] = r_args[i];
     fiber->frames[fiber->frame_count++] = (rl_frame_t){rl_vm_halt, fiber->proto, s_delta, r_delta};
     const rl_instr_t* outer_pc = fiber->pc;
-    fiber->s_base = (uint32_t)s_base;
-    fiber->r_base = (uint32_t)r_base;
+    const rl_proto_t* outer_proto = fiber->proto;
     fiber->proto = proto;
     fiber->pc = proto->code;
+    uint32_t outer_s = fiber->s_base, outer_r = fiber->r_base;
+    fiber->s_base = (uint32_t)s_base;
+    fiber->r_base = (uint32_t)r_base;
     vm->native_depth++;
     rl_outcome_t outcome = rl_vm_run(vm, floor);
     vm->native_depth--;
+    fiber->frame_count = floor;
     fiber->pc = outer_pc;
+    fiber->proto = outer_proto;
+    fiber->s_base = outer_s;
+    fiber->r_base = outer_r;
     if (outcome == RL_DONE) {
         if (proto->result_rep == RL_REP_R) out_result->o = fiber->r[r_base];
         else *out_result = fiber->s[s_base];

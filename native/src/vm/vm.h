@@ -115,7 +115,8 @@ extern const rl_instr_t rl_vm_halt[1]; /* where the frame that was entered from 
 static inline rl_outcome_t rl_vm_call_scalar(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* args, unsigned count,
                                              rl_word_t* out_result);
 
-/* The interpreter loop itself (loop.c): runs vm->fiber until the frame count falls to `floor`. */
+/* The interpreter loop itself (loop.c): runs vm->fiber until the frame above `floor`, which returns to rl_vm_halt, has been
+   left. RL_DONE: the caller resets frame_count, bases, proto and pc of the fiber; RL_RAISE: the frames have been unwound. */
 rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor);
 
 /* For builtins. */
@@ -193,6 +194,9 @@ static inline rl_outcome_t rl_vm_call_scalar(rl_vm_t* vm, const rl_proto_t* prot
     vm->native_depth++;
     rl_outcome_t outcome = rl_vm_run(vm, 0);
     vm->native_depth--;
+    fiber->frame_count = 0;
+    fiber->s_base = fiber->r_base = 0;
+    fiber->proto = NULL;
     *out_result = fiber->s[0];
     return outcome;
 }

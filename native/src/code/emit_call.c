@@ -1,0 +1,471 @@
+#include "code/emit_internal.h"
+
+#include "vm/builtin.h"
+
+/* Calls, closures, builtins. */
+
+enum { ARGS_INLINE = 16 };
+
+/* --- builtins ------------------------------------------------------------------------------------------------------ */
+uint32_t rl_emit_builtin_id(rl_emitter_t* e, enum rl_emit_builtin which) {
+    static const char* const names[] = {
+#define X(ID, name, uses, text) [RL_EB_##ID] = name,
+        RL_EMIT_BUILTINS(X)
+#undef X
+    };
+    uint32_t id = rl_builtin_find(rl_str(names[which]));
+    RL_ASSERT(id != UINT32_MAX, names[which]);
+    if (id == UINT32_MAX) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+    return id;
+}
+
+void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs, const rl_type_t* types,
+                     uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count) {
+    if (e->dead || e->failed) return;
+    if (count > RL_BUILTIN_ARGS_MAX || builtin >= RL_BUILTIN_ID_COUNT) {
+        rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        return;
+    }
+    rl_rep_t rep = rl_rep_of(e->compiler, result);
+    rl_builtin_site_t site = {.call = rl_builtin_rows[builtin].function, .id = (uint16_t)builtin, .arg_count = (uint8_t)count,
+                              .result_rep = (uint8_t)rep, .result_type = rl_rtype_of(e->compiler, result)};
+    for (uint32_t i = 0; i < count; i++) {
+        site.args[i] = (uint16_t)regs[i];
+        site.arg_reps[i] = (uint8_t)rl_rep_of(e->compiler, types[i]);
+        site.arg_types[i] = rl_rtype_of(e->compiler, types[i]);
+        if (!site.arg_types[i]) e->failed = true;
+    }
+    if (type_arg_count) {
+        const rl_rtype_t** args = rl_arena_alloc(&e->compiler->arena, sizeof(*args) * type_arg_count);
+        for (uint32_t i = 0; args && i < type_arg_count; i++) {
+            if (!(args[i] = rl_rtype_of(e->compiler, type_args[i]))) e->failed = true;
+        }
+        if (!args) e->failed = true;
+        site.types = args;
+    }
+    if (!site.result_type || !rl_vec_push(e->allocator, &e->builtins, site)) e->failed = true;
+    if (!e->failed) rl_emit_wide(e, rep == RL_REP_R ? RL_OP_CALLB_R : RL_OP_CALLB_S, to, e->builtins.count - 1);
+}
+
+/* What a call consists of, types ground. */
+typedef struct call {
+    rl_fn_id_t id;
+    rl_function_t fn;
+    rl_type_t type_args[ARGS_INLINE];
+    const rl_type_t* args;     /* type_args, or in the arena */
+    uint32_t first, count;     /* argument nodes in extra */
+    rl_type_t result;
+    uint32_t start;
+} call_t;
+
+static rl_type_t in_callee(rl_emitter_t* e, const call_t* c, rl_type_t type) {
+    return rl_type_substitute(&e->compiler->program->types, type, c->args, c->fn.type_params);
+}
+
+static bool read_type_args(rl_emitter_t* e, call_t* c, uint32_t offset) {
+    rl_type_t* args = c->type_args;
+    uint32_t count = c->fn.type_params;
+    if (count > ARGS_INLINE && !(args = rl_arena_alloc(&e->compiler->arena, sizeof(rl_type_t) * count))) return false;
+    for (uint32_t i = 0; i < count; i++) args[i] = rl_emit_ground(e, *rl_program_extra(e->program, offset + i));
+    c->args = args;
+    return true;
+}
+
+static rl_ir_t argument(rl_emitter_t* e, const call_t* c, uint32_t index) { return *rl_program_extra(e->program, c->first + index); }
+
+static rl_type_t param_type(rl_emitter_t* e, const call_t* c, uint32_t index) {
+    if (index < c->fn.param_count) return in_callee(e, c, rl_program_param(e->program, c->fn.param_first + index)->type);
+    return rl_emit_type(e, argument(e, c, index));
+}
+
+/* After a call that cannot come back. */
+static void after_call(rl_emitter_t* e, rl_type_t result) {
+    if (result == RL_TYPE_NEVER) rl_emit_trap(e, RL_CODE_RUNTIME_PANIC);
+}
+
+/* Builtins that have an instruction of their own. */
+static bool emit_intrinsic(rl_emitter_t* e, const call_t* c, const uint32_t* regs, uint32_t to) {
+    const char* name = rl_builtin_rows[c->fn.builtin].name;
+    if (strncmp(name, "vec.", 4) == 0) {
+        rl_type_t element = c->fn.type_params ? c->args[0] : RL_TYPE_UNIT;
+        if (strcmp(name, "vec.len") == 0 && c->count == 1) {
+            rl_emit_abc(e, RL_OP_VECLEN, to, regs[0], 0);
+            return true;
+        }
+        if (strcmp(name, "vec.index") == 0 && c->count == 2) {
+            rl_emit_vec_get(e, element, to, regs[0], regs[1]);
+            return true;
+        }
+        if (strcmp(name, "vec.set") == 0 && c->count == 3) {
+            rl_emit_vec_set(e, element, regs[0], regs[1], regs[2]);
+            return true;
+        }
+    }
+    if (strcmp(name, "int.to_float") == 0 && c->count == 1 && param_type(e, c, 0) == RL_TYPE_I64) {
+        rl_emit_abc(e, RL_OP_I2F, to, regs[0], 0);
+        return true;
+    }
+    return false;
+}
+
+static void emit_builtin_call(rl_emitter_t* e, const call_t* c, rl_dest_t dest) {
+    uint32_t regs[RL_BUILTIN_ARGS_MAX];
+    rl_type_t types[RL_BUILTIN_ARGS_MAX];
+    rl_ir_t nodes[RL_BUILTIN_ARGS_MAX];
+    if (c->count > RL_BUILTIN_ARGS_MAX || c->fn.builtin >= RL_BUILTIN_ID_COUNT) {
+        rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        return;
+    }
+    for (uint32_t i = 0; i < c->count; i++) nodes[i] = argument(e, c, i);
+    for (uint32_t i = 0; i < c->count; i++) {
+        types[i] = param_type(e, c, i);
+        regs[i] = rl_emit_operand(e, nodes[i], rl_builtin_consumes(c->fn.builtin, i), nodes + i + 1, c->count - i - 1);
+    }
+    rl_rep_t rep = rl_rep_of(e->compiler, c->result);
+    uint32_t to = rl_dest_reg(e, rep, dest);
+    e->start = c->start;
+    if (!emit_intrinsic(e, c, regs, to)) {
+        rl_emit_builtin(e, c->fn.builtin, to, c->result, regs, types, c->count, c->args, c->fn.type_params);
+    } else if (dest.own) {
+        rl_emit_share(e, c->result, to);
+    }
+    after_call(e, c->result);
+    rl_finish(e, rep, c->result, to, dest);
+}
+
+/* --- calls in windows ---------------------------------------------------------------------------------------------------- */
+/* Registers of a call that is being put together: arguments from s[a] and r[b] on. */
+typedef struct window {
+    uint32_t a, b;
+    bool s_taken, r_taken; /* the first register of that bank is the destination's, in use already */
+} window_t;
+
+static window_t open_window(rl_emitter_t* e, rl_rep_t result, rl_dest_t dest) {
+    window_t w = {e->s_top, e->r_top, false, false};
+    if (dest.want != RL_WANT_REGISTER || !dest.scratch) return w;
+    if (result == RL_REP_R && dest.reg + 1 == e->r_top) {
+        w.b = dest.reg;
+        w.r_taken = true;
+    } else if (result != RL_REP_R && dest.reg + 1 == e->s_top) {
+        w.a = dest.reg;
+        w.s_taken = true;
+    }
+    return w;
+}
+
+static uint32_t window_next(rl_emitter_t* e, window_t* w, rl_rep_t rep) {
+    bool* taken = rep == RL_REP_R ? &w->r_taken : &w->s_taken;
+    if (!*taken) return rl_temp(e, rep);
+    *taken = false;
+    return rep == RL_REP_R ? w->b : w->a;
+}
+
+static void close_window(rl_emitter_t* e, window_t w, rl_op_t op, uint32_t callee, rl_type_t result, rl_dest_t dest) {
+    rl_rep_t rep = rl_rep_of(e->compiler, result);
+    bool is_tail = op == RL_OP_TAILCALL || op == RL_OP_TAILCALLV;
+    rl_note_out(e, w.a + 1 > e->s_top ? w.a + 1 : e->s_top, w.b + 1 > e->r_top ? w.b + 1 : e->r_top);
+    rl_emit_abc(e, op, w.a, w.b, callee);
+    if (is_tail) {
+        e->dead = true;
+        return;
+    }
+    after_call(e, result);
+    rl_deliver(e, rep, result, rep == RL_REP_R ? w.b : w.a, dest);
+}
+
+/* --- closures -------------------------------------------------------------------------------------------------------------- */
+/* Local of the parent that holds the closure of a local function, as its CLOSURE_GROUP says; RL_NONE. */
+static uint32_t holder_in_parent(rl_emitter_t* e, rl_fn_id_t fn, rl_fn_id_t parent) {
+    rl_compiler_t* compiler = e->compiler;
+    uint32_t known;
+    uint64_t seen = rl_map_key2(1, parent);
+    if (!rl_map_get(&compiler->holder_map, seen, &known)) {
+        rl_ir_list_t stack = {0};
+        rl_ir_t body = rl_program_function(e->program, parent)->body;
+        bool ok = rl_map_put(e->allocator, &compiler->holder_map, seen, 1) && (!body || rl_vec_push(e->allocator, &stack, body));
+        while (ok && stack.count) {
+            rl_ir_t id = rl_vec_pop(&stack);
+            rl_ir_node_t n = *rl_node(e, id);
+            for (uint32_t i = 0; n.op == RL_IR_CLOSURE_GROUP && i < n.b; i++) {
+                uint32_t local = *rl_program_extra(e->program, n.a + 2 * i), held = *rl_program_extra(e->program, n.a + 2 * i + 1);
+                ok = rl_map_put(e->allocator, &compiler->holder_map, held, local + 1);
+            }
+            const rl_ir_node_t* value = n.op == RL_IR_BIND ? rl_node(e, n.b) : NULL;
+            if (value && value->op == RL_IR_CLOSURE) ok = ok && rl_map_put(e->allocator, &compiler->holder_map, value->a, n.a + 1);
+            ok = ok && rl_ir_children(e->program, e->allocator, id, &stack);
+        }
+        rl_vec_deinit(e->allocator, &stack);
+    }
+    return rl_map_get(&compiler->holder_map, fn, &known) ? known - 1 : RL_NONE;
+}
+
+/* The word of a local as it is captured (a boxed one: its cell) into a register of the right bank. */
+static void load_captured(rl_emitter_t* e, const rl_local_home_t* home, uint32_t to) {
+    rl_rep_t rep = (rl_rep_t)home->rep;
+    switch ((rl_home_t)home->home) {
+    case RL_HOME_REGISTER:
+        if (rl_is_updatable(e->compiler, home->type)) rl_emit_abc(e, RL_OP_SHARE, home->reg, 0, 0);
+        rl_emit_move(e, rep, to, home->reg);
+        break;
+    case RL_HOME_BOX:
+        rl_emit_move(e, RL_REP_R, to, home->reg);
+        break;
+    case RL_HOME_ENV:
+        rl_emit_load_word(e, rep, to, 0, home->reg, rl_is_updatable(e->compiler, home->type));
+        break;
+    case RL_HOME_ENV_BOX:
+        rl_emit_abc(e, RL_OP_GETR, to, 0, home->reg);
+        break;
+    case RL_HOME_NONE:
+        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        break;
+    }
+}
+
+static bool captured_as_ref(const rl_local_home_t* home) {
+    return home->home == RL_HOME_BOX || home->home == RL_HOME_ENV_BOX || home->rep == RL_REP_R;
+}
+
+/* Home of what capture i of `fn` is called here; NULL: not to be had. */
+static const rl_local_home_t* capture_home(rl_emitter_t* e, rl_fn_id_t id, const rl_function_t* fn, uint32_t index) {
+    if (id == e->fn_id) return &e->locals[fn->param_count + index];
+    uint32_t local = rl_resolve_local(e->program, e->fn_id, fn->parent, rl_program_capture(e->program, fn->capture_first + index));
+    return local < e->fn.local_count ? &e->locals[local] : NULL;
+}
+
+static rl_object_t* static_closure(rl_emitter_t* e, rl_proto_t* proto) {
+    rl_object_t* object = proto ? rl_arena_alloc(&e->compiler->arena, sizeof(rl_object_t) + sizeof(rl_word_t)) : NULL;
+    if (!object) {
+        e->failed = true;
+        return NULL;
+    }
+    *object = (rl_object_t){.kind = RL_OBJ_CLOSURE, .flags = RL_OBJ_STATIC | RL_OBJ_SHARED, .words = 1};
+    rl_object_words(object)[0].p = proto;
+    return object;
+}
+
+/* Group being made: locals whose closures do not exist yet. */
+typedef struct patch { uint32_t closure, slot, target; } patch_t;
+typedef struct group {
+    uint32_t offset, count, made; /* pairs in extra; those before `made` exist */
+    RL_VEC(patch_t) patches;
+} group_t;
+
+static bool not_made(rl_emitter_t* e, const group_t* g, const rl_local_home_t* home) {
+    for (uint32_t i = g ? g->made : 0; g && i < g->count; i++) {
+        if (home == &e->locals[*rl_program_extra(e->program, g->offset + 2 * i)]) return true;
+    }
+    return false;
+}
+
+/* Make a closure at r[b…], s[a…] of a window; it comes to r[b]. */
+static void make_closure(rl_emitter_t* e, rl_fn_id_t id, const rl_type_t* args, window_t w, group_t* group, uint32_t group_reg) {
+    rl_function_t fn = *rl_program_function(e->program, id);
+    rl_proto_t* proto = rl_instance_of(e->compiler, id, args, fn.type_params, true, e->instance);
+    if (!proto) {
+        e->failed = true;
+        return;
+    }
+    rl_mark_t mark = rl_mark(e);
+    if (fn.capture_count == 0) {
+        uint32_t reg = window_next(e, &w, RL_REP_R);
+        rl_object_t* object = static_closure(e, proto);
+        if (object) rl_emit_load_ref(e, reg, object);
+        rl_release(e, mark);
+        return;
+    }
+    uint32_t refs = 0, scalars = 0;
+    for (uint32_t i = 0; i < fn.capture_count && !e->failed; i++) {
+        const rl_local_home_t* home = capture_home(e, id, &fn, i);
+        if (!home) {
+            rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+            return;
+        }
+        bool is_ref = captured_as_ref(home);
+        uint32_t reg = window_next(e, &w, is_ref ? RL_REP_R : RL_REP_S);
+        if (not_made(e, group, home)) {
+            rl_emit_wide(e, RL_OP_LDNULLARY, reg, 0);
+            if (!rl_vec_push(e->allocator, &group->patches, (patch_t){group_reg, refs, home->reg})) e->failed = true;
+        } else {
+            load_captured(e, home, reg);
+        }
+        if (is_ref) refs++;
+        else scalars++;
+    }
+    rl_closure_site_t site = {.proto = proto, .refs = (uint16_t)refs, .scalars = (uint16_t)scalars};
+    if (!rl_vec_push(e->allocator, &e->closures, site)) e->failed = true;
+    rl_note_out(e, e->s_top, w.b + 1 > e->r_top ? w.b + 1 : e->r_top);
+    if (!e->failed) rl_emit_abc(e, RL_OP_CLOSURE, w.a, w.b, e->closures.count - 1);
+    rl_release(e, mark);
+}
+
+/* The closure of `c->id` into the next R register of the window: found in a local, or made. */
+static void load_closure(rl_emitter_t* e, const call_t* c, window_t* w) {
+    if (c->id == e->fn_id && e->has_env) {
+        rl_emit_move(e, RL_REP_R, window_next(e, w, RL_REP_R), 0);
+        return;
+    }
+    uint32_t holder = c->fn.capture_count ? holder_in_parent(e, c->id, c->fn.parent) : RL_NONE;
+    uint32_t local = holder == RL_NONE ? RL_NONE : rl_resolve_local(e->program, e->fn_id, c->fn.parent, holder);
+    const rl_local_home_t* home = local < e->fn.local_count ? &e->locals[local] : NULL;
+    if (home && home->home != RL_HOME_NONE) {
+        load_captured(e, home, window_next(e, w, RL_REP_R));
+        return;
+    }
+    uint32_t reg = window_next(e, w, RL_REP_R);
+    window_t spot = {e->s_top, reg, false, true};
+    make_closure(e, c->id, c->args, spot, NULL, 0);
+}
+
+void rl_emit_closure(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    if (dest.want == RL_WANT_NOTHING) return;
+    call_t c = {.id = n.a, .fn = *rl_program_function(e->program, n.a)};
+    if (!read_type_args(e, &c, n.b)) {
+        e->failed = true;
+        return;
+    }
+    rl_type_t type = rl_emit_type(e, id);
+    window_t w = open_window(e, RL_REP_R, dest);
+    /* The function itself, as a value, inside its own body. */
+    if (c.id == e->fn_id && e->has_env) {
+        rl_deliver(e, RL_REP_R, type, 0, dest);
+        return;
+    }
+    if (!w.r_taken) w.b = rl_temp(e, RL_REP_R);
+    w.r_taken = true;
+    make_closure(e, c.id, c.args, w, NULL, 0);
+    rl_deliver(e, RL_REP_R, type, w.b, dest);
+}
+
+void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id) {
+    rl_ir_node_t n = *rl_node(e, id);
+    group_t g = {.offset = n.a, .count = n.b};
+    for (uint32_t i = 0; i < n.b && !e->failed; i++) {
+        rl_local_id_t local = *rl_program_extra(e->program, n.a + 2 * i);
+        rl_fn_id_t fn = *rl_program_extra(e->program, n.a + 2 * i + 1);
+        rl_local_home_t* home = &e->locals[local];
+        if (rl_program_function(e->program, fn)->type_params > e->arg_count) continue; /* made where it is used */
+        *home = (rl_local_home_t){.home = RL_HOME_REGISTER, .rep = RL_REP_R, .reg = (uint16_t)rl_temp(e, RL_REP_R),
+                                  .type = rl_emit_ground(e, rl_program_local(e->program, e->fn.local_first + local)->type), .closure_of = fn};
+    }
+    for (; g.made < n.b && !e->failed; g.made++) {
+        rl_local_home_t* home = &e->locals[*rl_program_extra(e->program, n.a + 2 * g.made)];
+        rl_fn_id_t fn = *rl_program_extra(e->program, n.a + 2 * g.made + 1);
+        if (home->home == RL_HOME_NONE) continue;
+        bool on_top = home->reg + 1u == e->r_top;
+        rl_mark_t mark = rl_mark(e);
+        uint32_t reg = on_top ? home->reg : rl_temp(e, RL_REP_R);
+        make_closure(e, fn, e->args, (window_t){e->s_top, reg, false, true}, &g, home->reg);
+        rl_emit_move(e, RL_REP_R, home->reg, reg);
+        rl_release(e, mark);
+    }
+    for (uint32_t i = 0; i < g.patches.count && !e->failed; i++) {
+        patch_t p = g.patches.data[i];
+        rl_emit_abc(e, RL_OP_SETR, p.closure, p.slot, p.target);
+    }
+    rl_vec_deinit(e->allocator, &g.patches);
+}
+
+/* --- calls ------------------------------------------------------------------------------------------------------------------ */
+static void emit_arguments(rl_emitter_t* e, const call_t* c, window_t* w, uint64_t looked_at) {
+    for (uint32_t i = 0; i < c->count && !e->failed; i++) {
+        uint32_t reg = window_next(e, w, rl_rep_of(e->compiler, param_type(e, c, i)));
+        rl_emit_to(e, argument(e, c, i), reg, i >= 64 || !(looked_at >> i & 1));
+    }
+}
+
+static uint32_t host_site(rl_emitter_t* e, const call_t* c) {
+    for (uint32_t i = 0; i < e->hosts.count; i++) {
+        if (e->hosts.data[i].function == c->id) return i;
+    }
+    rl_host_site_t site = {.function = c->id, .binding = UINT32_MAX, .param_count = (uint8_t)c->fn.param_count,
+                           .name = rl_sym_text(&e->program->symbols, c->fn.symbol ? c->fn.symbol : c->fn.name)};
+    if (c->fn.param_count > UINT8_MAX) rl_emit_fail(e, RL_CODE_PARSER_LIMIT_EXCEEDED);
+    const rl_rtype_t** params = rl_arena_alloc(&e->compiler->arena, sizeof(*params) * c->fn.param_count + 1);
+    for (uint32_t i = 0; params && i < c->fn.param_count; i++) {
+        if (!(params[i] = rl_rtype_of(e->compiler, param_type(e, c, i)))) e->failed = true;
+    }
+    site.params = params;
+    site.result = rl_rtype_of(e->compiler, in_callee(e, c, c->fn.result));
+    if (!params || !site.result || !rl_vec_push(e->allocator, &e->hosts, site)) e->failed = true;
+    return e->hosts.count ? e->hosts.count - 1 : 0;
+}
+
+static void emit_direct(rl_emitter_t* e, const call_t* c, rl_dest_t dest, bool tail) {
+    rl_rep_t rep = rl_rep_of(e->compiler, c->result);
+    window_t w = open_window(e, rep, tail ? RL_DROP : dest), at = w;
+    bool has_env = c->fn.capture_count != 0;
+    if (has_env) load_closure(e, c, &at);
+    emit_arguments(e, c, &at, c->fn.kind == RL_FN_REML ? rl_borrowed_params(e->compiler, c->id) : 0);
+    e->start = c->start;
+    if (c->fn.kind == RL_FN_HOST) {
+        close_window(e, w, RL_OP_CALLH, host_site(e, c), c->result, dest);
+        return;
+    }
+    rl_proto_t* proto = rl_instance_of(e->compiler, c->id, c->args, c->fn.type_params, has_env, e->instance);
+    close_window(e, w, tail ? RL_OP_TAILCALL : RL_OP_CALL, rl_table_callee(e, proto), c->result, dest);
+}
+
+static void emit_call_value(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest, bool tail) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t result = rl_emit_type(e, id), function = rl_emit_type(e, n.a);
+    /* What comes back lies where the callee's own type says. */
+    const rl_type_node_t* f = rl_type_node(&e->program->types, rl_unwrap_newtype(e->compiler, function));
+    if (f->kind == RL_TYPE_FUNCTION && f->count) result = rl_type_arg(e->compiler, rl_unwrap_newtype(e->compiler, function), f->count - 1u);
+    window_t w = open_window(e, rl_rep_of(e->compiler, result), tail ? RL_DROP : dest), at = w;
+    rl_emit_to(e, n.a, window_next(e, &at, RL_REP_R), true);
+    uint32_t count = *rl_program_extra(e->program, n.c);
+    for (uint32_t i = 0; i < count && !e->failed; i++) {
+        rl_ir_t arg = *rl_program_extra(e->program, n.c + 1 + i);
+        rl_type_t type = rl_type_arg(e->compiler, rl_unwrap_newtype(e->compiler, function), i);
+        rl_emit_to(e, arg, window_next(e, &at, rl_rep_of(e->compiler, type)), true);
+    }
+    e->start = n.start;
+    close_window(e, w, tail ? RL_OP_TAILCALLV : RL_OP_CALLV, 0, result, dest);
+}
+
+void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    bool tail = (n.flags & RL_IR_TAIL) && dest.want == RL_WANT_RETURN && e->defers == 0;
+    if (n.op == RL_IR_CALL_VALUE) {
+        emit_call_value(e, id, dest, tail);
+        return;
+    }
+    call_t c = {.id = n.a, .fn = *rl_program_function(e->program, n.a), .first = n.c + 1, .count = *rl_program_extra(e->program, n.c),
+                .start = n.start};
+    if (!read_type_args(e, &c, n.b)) {
+        e->failed = true;
+        return;
+    }
+    c.result = in_callee(e, &c, c.fn.result);
+    if (c.fn.kind == RL_FN_BUILTIN) emit_builtin_call(e, &c, dest);
+    else emit_direct(e, &c, dest, tail && c.fn.kind == RL_FN_REML);
+}
+
+/* An instance of a builtin or host function (as a value, or asked for by the host): parameters lie in the first registers. */
+void rl_emit_wrapper_body(rl_emitter_t* e) {
+    call_t c = {.id = e->fn_id, .fn = e->fn, .args = e->args, .count = e->fn.param_count};
+    c.result = rl_emit_ground(e, e->fn.result);
+    rl_rep_t rep = rl_rep_of(e->compiler, c.result);
+    rl_dest_t dest = {RL_WANT_RETURN, true, true, 0};
+    if (e->fn.kind == RL_FN_HOST) {
+        window_t w = {0, e->has_env ? 1 : 0, false, false};
+        close_window(e, w, RL_OP_CALLH, host_site(e, &c), c.result, dest);
+        return;
+    }
+    uint32_t regs[RL_BUILTIN_ARGS_MAX];
+    rl_type_t types[RL_BUILTIN_ARGS_MAX];
+    if (c.count > RL_BUILTIN_ARGS_MAX) {
+        rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        return;
+    }
+    for (uint32_t i = 0; i < c.count; i++) {
+        regs[i] = e->locals[i].reg;
+        types[i] = e->locals[i].type;
+    }
+    uint32_t to = rl_temp(e, rep);
+    rl_emit_builtin(e, e->fn.builtin, to, c.result, regs, types, c.count, c.args, c.fn.type_params);
+    after_call(e, c.result);
+    rl_finish(e, rep, c.result, to, dest);
+}

@@ -1,0 +1,457 @@
+#include "code/emit_internal.h"
+
+/* Operators: arithmetic, comparison, casts, text. */
+
+bool rl_is_arithmetic(unsigned op) { return op >= RL_IR_ADD && op <= RL_IR_CONCAT; }
+
+/* Type whose instructions a value uses: newtypes are what they wrap. */
+static rl_type_t operand_type(rl_emitter_t* e, rl_ir_t id) { return rl_unwrap_newtype(e->compiler, rl_emit_type(e, id)); }
+
+/* --- arithmetic ---------------------------------------------------------------------------------------------------- */
+typedef struct op_row { uint16_t i, u, f, k; } op_row_t; /* signed, u64, float, with immediate; 0: none */
+static const op_row_t op_rows[] = {
+    [RL_IR_ADD - RL_IR_ADD] = {RL_OP_ADD_I, RL_OP_ADD_U, RL_OP_ADD_F, RL_OP_ADDK_I},
+    [RL_IR_SUB - RL_IR_ADD] = {RL_OP_SUB_I, RL_OP_SUB_U, RL_OP_SUB_F, RL_OP_ADDK_I},
+    [RL_IR_MUL - RL_IR_ADD] = {RL_OP_MUL_I, RL_OP_MUL_U, RL_OP_MUL_F, RL_OP_MULK_I},
+    [RL_IR_DIV - RL_IR_ADD] = {RL_OP_DIV_I, RL_OP_DIV_U, RL_OP_DIV_F, RL_OP_DIVK_I},
+    [RL_IR_REM - RL_IR_ADD] = {RL_OP_REM_I, RL_OP_REM_U, RL_OP_REM_F, RL_OP_REMK_I},
+    [RL_IR_POW - RL_IR_ADD] = {RL_OP_POW_I, RL_OP_POW_U, RL_OP_POW_F, 0},
+};
+
+static bool is_narrow(rl_type_t t) { return rl_type_is_integer(t) && t != RL_TYPE_I64 && t != RL_TYPE_U64; }
+
+/* Immediate for op with constant right operand; false: use a register. */
+static bool immediate_of(unsigned op, rl_type_t type, int64_t constant, int64_t* out) {
+    if (type == RL_TYPE_U64) return false;
+    *out = op == RL_IR_SUB ? -constant : constant;
+    if (*out < INT16_MIN || *out > INT16_MAX) return false;
+    if (op == RL_IR_DIV || op == RL_IR_REM) return constant != 0 && constant != -1;
+    return op != RL_IR_POW;
+}
+
+static void emit_numeric(rl_emitter_t* e, unsigned op, rl_type_t type, uint32_t to, uint32_t left, rl_ir_t right) {
+    op_row_t row = op_rows[op - RL_IR_ADD];
+    int64_t constant, imm;
+    if (rl_type_is_float(type)) {
+        rl_emit_abc(e, (rl_op_t)row.f, to, left, rl_emit_any(e, right, false));
+        if (type == RL_TYPE_F32) rl_emit_abc(e, RL_OP_ROUND_F32, to, to, 0);
+        return;
+    }
+    if (rl_const_i16(e, right, &constant) && immediate_of(op, type, constant, &imm)) {
+        rl_emit_abc(e, (rl_op_t)row.k, to, left, (uint16_t)(int16_t)imm);
+    } else {
+        rl_emit_abc(e, (rl_op_t)(type == RL_TYPE_U64 ? row.u : row.i), to, left, rl_emit_any(e, right, false));
+    }
+    if (is_narrow(type)) rl_emit_abc(e, RL_OP_NARROW, to, type, 0);
+}
+
+/* One operator whose left operand lies in a register. */
+static void emit_operator(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t left) {
+    rl_mark_t mark = rl_mark(e);
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t type = operand_type(e, n.a), full = rl_emit_type(e, n.a);
+    uint32_t start = e->start;
+    e->start = n.start;
+    if (type == RL_TYPE_STR || rl_builtin_of(e->compiler, type) == RL_BUILTIN_LIST) {
+        bool is_list = type != RL_TYPE_STR;
+        uint32_t regs[2] = {left, rl_emit_any(e, n.b, false)};
+        rl_type_t types[2] = {full, rl_emit_type(e, n.b)}, element = is_list ? rl_type_arg(e->compiler, type, 0) : 0;
+        uint32_t builtin = rl_emit_builtin_id(e, is_list ? RL_EB_LIST_CONCAT : RL_EB_STR_CONCAT);
+        rl_emit_builtin(e, builtin, to, rl_emit_type(e, id), regs, types, 2, &element, is_list);
+    } else if (rl_rep_of(e->compiler, type) != RL_REP_R && n.op != RL_IR_CONCAT) {
+        emit_numeric(e, n.op, type, to, left, n.b);
+    } else if (!e->dead) {
+        rl_emit_fail(e, RL_CODE_TYPE_OPERATOR_UNSUPPORTED);
+    }
+    e->start = start;
+    rl_release(e, mark);
+}
+
+/* Left-nested chains (a + b + c …) may be as long as the source: the spine is walked down, then up. */
+void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    uint32_t base = e->spine.count;
+    rl_rep_t rep = rl_emit_rep(e, id);
+    rl_ir_t at = id;
+    for (;;) {
+        if (!rl_vec_push(e->allocator, &e->spine, at)) {
+            e->failed = true;
+            return;
+        }
+        rl_ir_t next = rl_node(e, at)->a;
+        if (!rl_is_arithmetic(rl_node(e, next)->op) || (rl_emit_rep(e, next) == RL_REP_R) != (rep == RL_REP_R)) break;
+        at = next;
+    }
+    rl_ir_node_t inner = *rl_node(e, at);
+    rl_ir_t first = inner.a, second = inner.b;
+    int64_t constant;
+    /* 1 + x is x + 1: a constant needs no register. */
+    if ((inner.op == RL_IR_ADD || inner.op == RL_IR_MUL) && rep == RL_REP_S && rl_const_i16(e, first, &constant) &&
+        !rl_const_int(e, second, &constant)) {
+        (void)rl_const_i16(e, first, &constant);
+        rl_type_t type = operand_type(e, first);
+        if (type != RL_TYPE_U64) {
+            uint32_t left = rl_emit_any(e, second, false);
+            uint32_t to = e->spine.count - 1 == base ? rl_dest_reg(e, rep, dest) : dest.want == RL_WANT_REGISTER && dest.scratch ? dest.reg : rl_temp(e, rep);
+            rl_emit_abc(e, inner.op == RL_IR_ADD ? RL_OP_ADDK_I : RL_OP_MULK_I, to, left, (uint16_t)(int16_t)constant);
+            if (is_narrow(type)) rl_emit_abc(e, RL_OP_NARROW, to, type, 0);
+            e->spine.count--;
+            while (e->spine.count > base && !e->failed) {
+                rl_ir_t node = rl_vec_pop(&e->spine);
+                uint32_t next = e->spine.count == base ? rl_dest_reg(e, rep, dest) : to;
+                emit_operator(e, node, next, to);
+                to = next;
+            }
+            rl_finish(e, rep, rl_emit_type(e, id), to, dest);
+            return;
+        }
+    }
+    bool scratch = dest.want == RL_WANT_REGISTER && dest.scratch;
+    rl_local_home_t* home;
+    uint32_t accumulator = RL_NONE, left;
+    if (rl_plain_local(e, first, &home)) {
+        left = rl_emit_operand(e, first, rep == RL_REP_R, &second, 1);
+    } else if (rep == RL_REP_F && rl_node(e, first)->op == RL_IR_FLOAT) {
+        left = rl_emit_any(e, first, false);
+    } else {
+        left = accumulator = scratch ? dest.reg : rl_temp(e, rep);
+        rl_emit_to(e, first, left, rep == RL_REP_R);
+    }
+    while (e->spine.count > base && !e->failed) {
+        rl_ir_t node = rl_vec_pop(&e->spine);
+        bool is_last = e->spine.count == base;
+        if (!is_last && accumulator == RL_NONE) accumulator = scratch ? dest.reg : rl_temp(e, rep);
+        uint32_t to = !is_last ? accumulator : dest.want == RL_WANT_REGISTER ? dest.reg : accumulator != RL_NONE ? accumulator : rl_temp(e, rep);
+        emit_operator(e, node, to, left);
+        left = to;
+    }
+    e->spine.count = base;
+    rl_finish(e, rep, rl_emit_type(e, id), left, dest);
+}
+
+void rl_emit_unary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t type = operand_type(e, n.a), full = rl_emit_type(e, id);
+    rl_rep_t rep = rl_rep_of(e->compiler, full);
+    uint32_t from = rl_emit_any(e, n.a, false);
+    uint32_t to = rl_dest_reg(e, rep, dest);
+    if (n.op == RL_IR_NOT) {
+        rl_emit_abc(e, RL_OP_NOT, to, from, 0);
+    } else if (rep == RL_REP_F) {
+        rl_emit_abc(e, RL_OP_NEG_F, to, from, 0);
+    } else if (rep == RL_REP_R) {
+        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_OPERATOR_UNSUPPORTED);
+    } else if (type == RL_TYPE_U64) {
+        uint32_t zero = rl_temp(e, RL_REP_S);
+        rl_emit_wide(e, RL_OP_LDI, zero, 0);
+        rl_emit_abc(e, RL_OP_SUB_U, to, zero, from);
+    } else {
+        rl_emit_abc(e, RL_OP_NEG_I, to, from, 0);
+        if (is_narrow(type)) rl_emit_abc(e, RL_OP_NARROW, to, type, 0);
+    }
+    rl_finish(e, rep, full, to, dest);
+}
+
+/* --- comparison ------------------------------------------------------------------------------------------------------ */
+static unsigned mirrored(unsigned op) { /* a op b is b mirrored(op) a */
+    switch (op) {
+    case RL_IR_LT: return RL_IR_GT;
+    case RL_IR_LE: return RL_IR_GE;
+    case RL_IR_GT: return RL_IR_LT;
+    case RL_IR_GE: return RL_IR_LE;
+    default: return op;
+    }
+}
+
+static unsigned negated(unsigned op) { /* not of floats */
+    switch (op) {
+    case RL_IR_EQ: return RL_IR_NE;
+    case RL_IR_NE: return RL_IR_EQ;
+    case RL_IR_LT: return RL_IR_GE;
+    case RL_IR_LE: return RL_IR_GT;
+    case RL_IR_GT: return RL_IR_LE;
+    default: return RL_IR_LT;
+    }
+}
+
+/* A comparison of scalars, operands evaluated. */
+typedef struct comparison {
+    unsigned op;
+    rl_type_t type;
+    bool is_float, is_u64;
+    bool has_constant; /* right operand is `constant` (i16), else register `right` */
+    int64_t constant;
+    uint32_t left, right;
+} comparison_t;
+
+static bool scalar_operands(rl_emitter_t* e, rl_ir_t id, comparison_t* out) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t type = operand_type(e, n.a);
+    rl_rep_t rep = rl_rep_of(e->compiler, type);
+    if (rep == RL_REP_R || type == RL_TYPE_UNIT) return false;
+    *out = (comparison_t){.op = n.op, .type = type, .is_float = rep == RL_REP_F, .is_u64 = type == RL_TYPE_U64};
+    bool ordered = n.op != RL_IR_EQ && n.op != RL_IR_NE;
+    rl_ir_t left = n.a, right = n.b;
+    int64_t constant;
+    if (!rl_const_i16(e, right, &constant) && rl_const_i16(e, left, &constant)) {
+        left = n.b;
+        right = n.a;
+        out->op = mirrored(n.op);
+    }
+    out->has_constant = rl_const_i16(e, right, &out->constant) && !(out->is_u64 && ordered);
+    if (out->has_constant) {
+        out->left = rl_emit_any(e, left, false);
+    } else if (left == n.a) {
+        out->left = rl_emit_operand(e, left, false, &right, 1);
+        out->right = rl_emit_any(e, right, false);
+    } else {
+        out->right = rl_emit_operand(e, right, false, &left, 1);
+        out->left = rl_emit_any(e, left, false);
+    }
+    return true;
+}
+
+static uint32_t emit_scalar_jump(rl_emitter_t* e, comparison_t c, bool sense) {
+    if (c.is_float) {
+        static const uint16_t ops[2][6] = {{RL_OP_JNE_F, RL_OP_JEQ_F, RL_OP_JNLT_F, RL_OP_JNLE_F, RL_OP_JNLT_F, RL_OP_JNLE_F},
+                                           {RL_OP_JEQ_F, RL_OP_JNE_F, RL_OP_JLT_F, RL_OP_JLE_F, RL_OP_JLT_F, RL_OP_JLE_F}};
+        bool swap = c.op == RL_IR_GT || c.op == RL_IR_GE;
+        return rl_emit_abc(e, (rl_op_t)ops[sense][c.op - RL_IR_EQ], swap ? c.right : c.left, swap ? c.left : c.right, 0);
+    }
+    unsigned op = sense ? c.op : negated(c.op);
+    if (c.has_constant) {
+        static const uint16_t ops[] = {RL_OP_JEQK_I, RL_OP_JNEK_I, RL_OP_JLTK_I, RL_OP_JLEK_I, RL_OP_JGTK_I, RL_OP_JGEK_I};
+        return rl_emit_abc(e, (rl_op_t)ops[op - RL_IR_EQ], c.left, (uint16_t)(int16_t)c.constant, 0);
+    }
+    static const uint16_t ops[2][6] = {{RL_OP_JEQ_I, RL_OP_JNE_I, RL_OP_JLT_I, RL_OP_JLE_I, RL_OP_JLT_I, RL_OP_JLE_I},
+                                       {RL_OP_JEQ_I, RL_OP_JNE_I, RL_OP_JLT_U, RL_OP_JLE_U, RL_OP_JLT_U, RL_OP_JLE_U}};
+    bool swap = op == RL_IR_GT || op == RL_IR_GE;
+    return rl_emit_abc(e, (rl_op_t)ops[c.is_u64][op - RL_IR_EQ], swap ? c.right : c.left, swap ? c.left : c.right, 0);
+}
+
+/* Is `b` a variant without payload of a sum with payloads? Then == is a look at the tag. */
+static bool nullary_operand(rl_emitter_t* e, rl_ir_t id, uint32_t* out_tag) {
+    const rl_ir_node_t* n = rl_node(e, id);
+    if (n->op != RL_IR_VARIANT || n->b != 0) return false;
+    *out_tag = n->c;
+    return true;
+}
+
+bool rl_emit_compare_jump(rl_emitter_t* e, rl_ir_t id, bool sense, rl_jumps_t* list) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t type = operand_type(e, n.a);
+    comparison_t c;
+    uint32_t tag;
+    if (scalar_operands(e, id, &c)) {
+        e->start = n.start;
+        rl_jump_add(e, list, emit_scalar_jump(e, c, sense));
+        return true;
+    }
+    if (rl_rep_of(e->compiler, type) != RL_REP_R) return false;
+    if (n.op == RL_IR_EQ || n.op == RL_IR_NE) {
+        if (!nullary_operand(e, n.b, &tag)) return false;
+        uint32_t reg = rl_emit_any(e, n.a, false);
+        rl_jump_add(e, list, rl_emit_abc(e, (n.op == RL_IR_EQ) == sense ? RL_OP_JTAG : RL_OP_JNTAG, reg, tag, 0));
+        return true;
+    }
+    uint32_t regs[2], order = rl_temp(e, RL_REP_S);
+    rl_type_t full = rl_emit_type(e, n.a), types[2] = {full, full};
+    regs[0] = rl_emit_operand(e, n.a, false, &n.b, 1);
+    regs[1] = rl_emit_any(e, n.b, false);
+    rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_COMPARE), order, RL_TYPE_I64, regs, types, 2, types, 1);
+    c = (comparison_t){.op = n.op, .type = RL_TYPE_I64, .has_constant = true, .left = order};
+    rl_jump_add(e, list, emit_scalar_jump(e, c, sense));
+    return true;
+}
+
+bool rl_emit_compare_loop(rl_emitter_t* e, rl_ir_t id, uint32_t target) {
+    unsigned op = rl_node(e, id)->op;
+    rl_local_home_t* home;
+    if (rl_plain_local(e, id, &home)) {
+        rl_jump_to(e, rl_emit_abc(e, RL_OP_WHILE_T, home->reg, 0, 0), target);
+        return true;
+    }
+    if (op < RL_IR_EQ || op > RL_IR_GE) return false;
+    rl_type_t type = operand_type(e, rl_node(e, id)->a);
+    rl_rep_t rep = rl_rep_of(e->compiler, type);
+    if (rep == RL_REP_R || type == RL_TYPE_UNIT || op == RL_IR_EQ) return false;
+    if (rep == RL_REP_F && op == RL_IR_NE) return false;
+    if (type == RL_TYPE_U64 && op != RL_IR_NE) return false;
+    comparison_t c;
+    if (!scalar_operands(e, id, &c)) return false;
+    rl_op_t fused;
+    uint32_t a = c.left, b = c.right;
+    if (c.has_constant) {
+        int64_t k = c.constant + (c.op == RL_IR_LE) - (c.op == RL_IR_GE);
+        if (k < INT16_MIN || k > INT16_MAX) {
+            /* x <= 32767: test forward, loop unconditionally */
+            rl_jumps_t out = 0;
+            rl_jump_add(e, &out, emit_scalar_jump(e, c, false));
+            rl_jump_to(e, rl_emit_wide(e, RL_OP_LOOP, 0, 0), target);
+            rl_jump_bind(e, out);
+            return true;
+        }
+        fused = c.op == RL_IR_NE ? RL_OP_WHILE_NEK_I : c.op == RL_IR_LT || c.op == RL_IR_LE ? RL_OP_WHILE_LTK_I : RL_OP_WHILE_GTK_I;
+        b = (uint16_t)(int16_t)k;
+    } else {
+        if (c.op == RL_IR_GT || c.op == RL_IR_GE) {
+            a = c.right;
+            b = c.left;
+        }
+        bool less = c.op == RL_IR_LT || c.op == RL_IR_GT;
+        if (c.op == RL_IR_NE) fused = RL_OP_WHILE_NE_I;
+        else if (c.is_float) fused = less ? RL_OP_WHILE_LT_F : RL_OP_WHILE_LE_F;
+        else fused = less ? RL_OP_WHILE_LT_I : RL_OP_WHILE_LE_I;
+    }
+    rl_jump_to(e, rl_emit_abc(e, fused, a, b, 0), target);
+    return true;
+}
+
+static void emit_scalar_compare(rl_emitter_t* e, rl_ir_t id, uint32_t to) {
+    rl_ir_node_t n = *rl_node(e, id);
+    uint32_t left = rl_emit_operand(e, n.a, false, &n.b, 1), right = rl_emit_any(e, n.b, false);
+    rl_type_t type = operand_type(e, n.a);
+    unsigned kind = rl_rep_of(e->compiler, type) == RL_REP_F ? 2u : type == RL_TYPE_U64 ? 1u : 0u;
+    static const uint16_t ops[3][4] = {{RL_OP_EQ_I, RL_OP_NE_I, RL_OP_LT_I, RL_OP_LE_I},
+                                       {RL_OP_EQ_I, RL_OP_NE_I, RL_OP_LT_U, RL_OP_LE_U},
+                                       {RL_OP_EQ_F, RL_OP_NE_F, RL_OP_LT_F, RL_OP_LE_F}};
+    bool swap = n.op == RL_IR_GT || n.op == RL_IR_GE;
+    unsigned column = (swap ? mirrored(n.op) : n.op) - RL_IR_EQ;
+    rl_emit_abc(e, (rl_op_t)ops[kind][column], to, swap ? right : left, swap ? left : right);
+}
+
+void rl_emit_compare(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t type = operand_type(e, n.a), full = rl_emit_type(e, n.a);
+    if (rl_rep_of(e->compiler, type) != RL_REP_R && type != RL_TYPE_UNIT) {
+        uint32_t scalar = rl_dest_reg(e, RL_REP_S, dest);
+        emit_scalar_compare(e, id, scalar);
+        rl_finish(e, RL_REP_S, RL_TYPE_BOOL, scalar, dest);
+        return;
+    }
+    uint32_t regs[2] = {rl_emit_operand(e, n.a, false, &n.b, 1), 0};
+    uint32_t to = rl_dest_reg(e, RL_REP_S, dest), tag;
+    rl_type_t types[2] = {full, full};
+    bool negate = n.op == RL_IR_NE;
+    if (n.op != RL_IR_EQ && n.op != RL_IR_NE && type != RL_TYPE_UNIT) {
+        regs[1] = rl_emit_any(e, n.b, false);
+        uint32_t order = rl_temp(e, RL_REP_S), zero = rl_temp(e, RL_REP_S);
+        rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_COMPARE), order, RL_TYPE_I64, regs, types, 2, types, 1);
+        rl_emit_wide(e, RL_OP_LDI, zero, 0);
+        bool swap = n.op == RL_IR_GT || n.op == RL_IR_GE, strict = n.op == RL_IR_LT || n.op == RL_IR_GT;
+        rl_emit_abc(e, strict ? RL_OP_LT_I : RL_OP_LE_I, to, swap ? zero : order, swap ? order : zero);
+        negate = false;
+    } else if (type == RL_TYPE_UNIT) { /* () equals itself */
+        (void)rl_emit_any(e, n.b, false);
+        rl_emit_wide(e, RL_OP_LDI, to, n.op == RL_IR_EQ || n.op == RL_IR_LE || n.op == RL_IR_GE);
+        negate = false;
+    } else if (nullary_operand(e, n.b, &tag)) {
+        uint32_t wanted = rl_temp(e, RL_REP_S), found = rl_temp(e, RL_REP_S);
+        rl_emit_abc(e, RL_OP_TAG, found, regs[0], 0);
+        rl_emit_wide(e, RL_OP_LDI, wanted, tag);
+        rl_emit_abc(e, negate ? RL_OP_NE_I : RL_OP_EQ_I, to, found, wanted);
+        negate = false;
+    } else {
+        regs[1] = rl_emit_any(e, n.b, false);
+        e->start = n.start;
+        if (type == RL_TYPE_STR) rl_emit_abc(e, RL_OP_EQ_STR, to, regs[0], regs[1]);
+        else if (rl_has_identity(e->compiler, type)) rl_emit_abc(e, RL_OP_EQ_REF, to, regs[0], regs[1]);
+        else rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_EQ), to, RL_TYPE_BOOL, regs, types, 2, types, 1);
+    }
+    if (negate) rl_emit_abc(e, RL_OP_NOT, to, to, 0);
+    rl_finish(e, RL_REP_S, RL_TYPE_BOOL, to, dest);
+}
+
+/* --- casts --------------------------------------------------------------------------------------------------------------- */
+static bool is_unsigned(rl_type_t t) { return (t >= RL_TYPE_U8 && t <= RL_TYPE_U64) || t == RL_TYPE_BOOL || t == RL_TYPE_CHAR; }
+
+static unsigned width_of(rl_type_t t) {
+    switch (t) {
+    case RL_TYPE_BOOL: return 1;
+    case RL_TYPE_CHAR: return 21;
+    case RL_TYPE_I8: case RL_TYPE_U8: return 8;
+    case RL_TYPE_I16: case RL_TYPE_U16: return 16;
+    case RL_TYPE_I32: case RL_TYPE_U32: return 32;
+    default: return 64;
+    }
+}
+
+/* Every value of `from` is one of `to`, with the same word. */
+static bool always_fits(rl_type_t from, rl_type_t to) {
+    if (from == to || (from == RL_TYPE_F32 && to == RL_TYPE_F64)) return true;
+    bool from_ok = rl_type_is_integer(from) || from == RL_TYPE_BOOL || from == RL_TYPE_CHAR;
+    if (!from_ok || !rl_type_is_integer(to)) return false;
+    if (is_unsigned(from)) return width_of(from) < width_of(to) || (is_unsigned(to) && width_of(from) == width_of(to));
+    return !is_unsigned(to) && width_of(from) <= width_of(to);
+}
+
+void rl_emit_cast(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t from = rl_emit_type(e, n.a), to = rl_emit_type(e, id);
+    if (to == RL_TYPE_ANY && from != RL_TYPE_ANY) {
+        uint32_t value = rl_emit_any(e, n.a, true), any = rl_dest_reg(e, RL_REP_R, dest);
+        rl_emit_to_any(e, rl_rep_of(e->compiler, from), from, any, value);
+        rl_finish(e, RL_REP_R, to, any, dest);
+        return;
+    }
+    if (always_fits(from, to) || from >= RL_TYPE_SIMPLE_COUNT || to >= RL_TYPE_SIMPLE_COUNT || rl_rep_of(e->compiler, from) == RL_REP_R) {
+        rl_emit(e, n.a, dest);
+        return;
+    }
+    rl_rep_t rep = rl_rep_of(e->compiler, to);
+    uint32_t value = rl_emit_any(e, n.a, false), reg = rl_dest_reg(e, rep, dest);
+    if (to == RL_TYPE_F64) rl_emit_abc(e, from == RL_TYPE_U64 ? RL_OP_U2F : RL_OP_I2F, reg, value, 0);
+    else if (from == RL_TYPE_F64 && to == RL_TYPE_F32) rl_emit_abc(e, RL_OP_ROUND_F32, reg, value, 0);
+    else rl_emit_abc(e, RL_OP_CAST, reg, value, from << 8 | to);
+    rl_finish(e, rep, to, reg, dest);
+}
+
+/* --- text ------------------------------------------------------------------------------------------------------------------- */
+/* Text of one piece into a register; `own`: it may be changed in place afterwards. */
+static uint32_t emit_piece(rl_emitter_t* e, uint32_t spec, rl_ir_t node, bool debug, bool own, uint32_t hint) {
+    rl_type_t type = rl_emit_type(e, node);
+    bool plain_text = type == RL_TYPE_STR && !debug && (spec == RL_NONE || rl_program_string(e->program, spec).length == 0);
+    if (plain_text && hint == RL_NONE) return rl_emit_any(e, node, own);
+    uint32_t to = hint == RL_NONE ? rl_temp(e, RL_REP_R) : hint;
+    if (plain_text) {
+        rl_emit_to(e, node, to, own);
+        return to;
+    }
+    uint32_t regs[2];
+    if (spec != RL_NONE && rl_program_string(e->program, spec).length) {
+        rl_type_t types[2] = {RL_TYPE_STR, type};
+        regs[0] = rl_temp(e, RL_REP_R);
+        rl_emit_string(e, regs[0], spec, false);
+        regs[1] = rl_emit_any(e, node, false);
+        rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_FORMAT_VALUE), to, RL_TYPE_STR, regs, types, 2, &type, 1);
+    } else {
+        regs[0] = rl_emit_any(e, node, false);
+        rl_emit_builtin(e, rl_emit_builtin_id(e, debug ? RL_EB_DEBUG : RL_EB_TO_STRING), to, RL_TYPE_STR, regs, &type, 1, &type, 1);
+    }
+    return to;
+}
+
+void rl_emit_format(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    bool is_format = n.op == RL_IR_FORMAT;
+    uint32_t count = is_format ? n.b : 1;
+    uint32_t to = dest.want == RL_WANT_REGISTER && dest.scratch ? dest.reg : rl_temp(e, RL_REP_R);
+    if (count == 0) {
+        rl_object_t* nothing = rl_empty_string(e);
+        if (nothing) rl_emit_load_ref(e, to, nothing);
+    }
+    for (uint32_t i = 0; i < count && !e->failed; i++) {
+        uint32_t spec = is_format ? *rl_program_extra(e->program, n.a + 2 * i) : RL_NONE;
+        rl_ir_t node = is_format ? *rl_program_extra(e->program, n.a + 2 * i + 1) : n.a;
+        rl_mark_t mark = rl_mark(e);
+        bool debug = !is_format && (n.flags & 1);
+        if (i == 0) {
+            (void)emit_piece(e, spec, node, debug, dest.own || count > 1, to);
+        } else {
+            uint32_t regs[2] = {to, emit_piece(e, spec, node, debug, false, RL_NONE)};
+            rl_type_t types[2] = {RL_TYPE_STR, RL_TYPE_STR};
+            rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_STR_CONCAT), to, RL_TYPE_STR, regs, types, 2, NULL, 0);
+        }
+        rl_release(e, mark);
+    }
+    rl_deliver(e, RL_REP_R, RL_TYPE_STR, to, dest);
+}

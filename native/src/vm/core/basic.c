@@ -1,0 +1,236 @@
+/* Generic operations, output and failure as the prelude and emitted code call them. */
+#include "vm/core/basic.h"
+
+#include "vm/core/iterate.h"
+#include "vm/format.h"
+#include "vm/string.h"
+
+#define ARGS rl_vm_t *vm, const rl_word_t *args, rl_word_t *result, const rl_builtin_site_t *site
+#define UNUSED_SITE (void)site
+#define UNUSED_VM (void)vm
+
+/* --- variants ------------------------------------------------------------------------------------------------------ */
+
+const rl_rshape_t* rl_shape_named(const rl_rtype_t* sum, rl_str_t name) {
+    for (unsigned i = 0; i < sum->shape_count; i++) {
+        if (rl_str_equal(sum->shapes[i].name, name)) return &sum->shapes[i];
+    }
+    return NULL;
+}
+
+rl_outcome_t rl_make_variant(rl_vm_t* vm, const rl_rshape_t* shape, rl_word_t payload, rl_word_t* out) {
+    rl_object_t* object = rl_heap_new(&vm->heap, RL_OBJ_CELLS, shape->tag, shape->refs, shape->words);
+    if (!object) return RL_COLLECT;
+    rl_object_words(object)[shape->fields[0].slot] = payload;
+    out->o = object;
+    return RL_DONE;
+}
+
+rl_outcome_t rl_make_some(rl_vm_t* vm, const rl_rtype_t* option, rl_word_t payload, rl_word_t* out) {
+    const rl_rshape_t* shape = rl_shape_named(option, RL_STR("Some"));
+    return rl_make_variant(vm, shape ? shape : &option->shapes[option->shape_count - 1], payload, out);
+}
+
+void rl_make_none(const rl_rtype_t* option, rl_word_t* out) {
+    const rl_rshape_t* shape = rl_shape_named(option, RL_STR("None"));
+    out->o = &rl_nullary_objects[(shape ? shape->tag : 0) & 255];
+}
+
+/* --- equality, order, text ------------------------------------------------------------------------------------------- */
+
+rl_outcome_t rl_core_eq(ARGS) {
+    bool equal = false;
+    rl_outcome_t outcome = rl_value_equal(vm, site->arg_types[0], args[0], args[1], &equal);
+    result->i = equal;
+    return outcome;
+}
+
+rl_outcome_t rl_core_compare(ARGS) {
+    int order = 0;
+    rl_outcome_t outcome = rl_value_compare(vm, site->arg_types[0], args[0], args[1], &order);
+    result->i = order;
+    return outcome;
+}
+
+rl_outcome_t rl_core_hash(ARGS) { return rl_value_hash(vm, site->arg_types[0], args[0], &result->u); }
+
+static rl_outcome_t text_of(ARGS, bool debug) {
+    const rl_rtype_t* type = site->arg_types[0];
+    if (type->kind == RL_TYPE_STR && !debug) {
+        rl_share(args[0].o);
+        *result = args[0];
+        return RL_DONE;
+    }
+    rl_buf_t buf;
+    rl_buf_init(&buf, vm->allocator);
+    rl_outcome_t outcome = rl_value_print(vm, type, args[0], debug, &buf);
+    if (outcome == RL_DONE) outcome = rl_string_from_buf(vm, &buf, RL_OBJ_STR, &result->o);
+    rl_buf_deinit(&buf);
+    return outcome;
+}
+rl_outcome_t rl_core_to_string(ARGS) { return text_of(vm, args, result, site, false); }
+rl_outcome_t rl_core_debug(ARGS) { return text_of(vm, args, result, site, true); }
+
+rl_outcome_t rl_core_format_value(ARGS) {
+    rl_format_spec_t spec = {0};
+    rl_str_t text = rl_string_str(args[0].o);
+    if (!rl_format_spec_parse(text, &spec)) {
+        return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, "`%.*s` is no format specification", text.length > 40 ? 40 : (int)text.length, text.data);
+    }
+    rl_buf_t buf;
+    rl_buf_init(&buf, vm->allocator);
+    rl_outcome_t outcome = rl_value_format(vm, site->arg_types[1], args[1], &spec, &buf);
+    if (outcome == RL_DONE) outcome = rl_string_from_buf(vm, &buf, RL_OBJ_STR, &result->o);
+    rl_buf_deinit(&buf);
+    return outcome;
+}
+
+rl_outcome_t rl_core_format_any(ARGS) {
+    UNUSED_SITE;
+    rl_buf_t buf;
+    rl_buf_init(&buf, vm->allocator);
+    buf.limit = (size_t)vm->limits.string_bytes;
+    rl_outcome_t outcome = rl_format_template(vm, rl_string_str(args[0].o), args[1].o, &buf);
+    if (outcome == RL_DONE) outcome = rl_string_from_buf(vm, &buf, RL_OBJ_STR, &result->o);
+    rl_buf_deinit(&buf);
+    return outcome;
+}
+
+rl_outcome_t rl_core_convert(ARGS) { return rl_value_convert(vm, site->arg_types[0], site->result_type, args[0], result); }
+
+rl_outcome_t rl_core_clone(ARGS) {
+    UNUSED_VM;
+    if (site->arg_reps[0] == RL_REP_R) rl_share(args[0].o);
+    *result = args[0];
+    return RL_DONE;
+}
+
+rl_outcome_t rl_core_same(ARGS) {
+    UNUSED_VM;
+    UNUSED_SITE;
+    result->i = args[0].u == args[1].u;
+    return RL_DONE;
+}
+
+/* --- output --------------------------------------------------------------------------------------------------------------- */
+
+rl_outcome_t rl_core_print_str(ARGS) {
+    UNUSED_SITE;
+    result->u = 0;
+    return rl_vm_output(vm, rl_string_str(args[0].o), false);
+}
+
+/* One call of the host for a short line, so that lines of several contexts do not mix. */
+static rl_outcome_t print_line(rl_vm_t* vm, rl_str_t text, bool is_error) {
+    char line[512];
+    if (text.length < sizeof line) {
+        if (text.length) memcpy(line, text.data, text.length);
+        line[text.length] = '\n';
+        return rl_vm_output(vm, (rl_str_t){line, text.length + 1}, is_error);
+    }
+    rl_outcome_t outcome = rl_vm_output(vm, text, is_error);
+    return outcome == RL_DONE ? rl_vm_output(vm, RL_STR("\n"), is_error) : outcome;
+}
+
+rl_outcome_t rl_core_println_str(ARGS) {
+    UNUSED_SITE;
+    result->u = 0;
+    return print_line(vm, rl_string_str(args[0].o), false);
+}
+
+rl_outcome_t rl_core_eprintln_str(ARGS) {
+    UNUSED_SITE;
+    result->u = 0;
+    return print_line(vm, rl_string_str(args[0].o), true);
+}
+
+/* --- failure ---------------------------------------------------------------------------------------------------------------- */
+
+static rl_outcome_t fail_with(ARGS, rl_code_t code) {
+    UNUSED_SITE;
+    result->u = 0;
+    return rl_vm_raise_text(vm, code, rl_string_str(args[0].o));
+}
+rl_outcome_t rl_core_panic(ARGS) { return fail_with(vm, args, result, site, RL_CODE_RUNTIME_PANIC); }
+rl_outcome_t rl_core_assert_failed(ARGS) { return fail_with(vm, args, result, site, RL_CODE_RUNTIME_ASSERT); }
+rl_outcome_t rl_core_unwrap_failed(ARGS) { return fail_with(vm, args, result, site, RL_CODE_RUNTIME_UNWRAP); }
+rl_outcome_t rl_core_todo_failed(ARGS) { return fail_with(vm, args, result, site, RL_CODE_RUNTIME_TODO); }
+
+/* --- ranges: from, to, inclusive, step ---------------------------------------------------------------------------------------- */
+
+static rl_outcome_t check_step(rl_vm_t* vm, int64_t step) {
+    if (step > 0) return RL_DONE;
+    return rl_vm_raise(vm, RL_CODE_RUNTIME_RANGE_STEP, "step must be positive, not %lld", (long long)step);
+}
+
+rl_outcome_t rl_core_range_step_check(ARGS) {
+    UNUSED_SITE;
+    result->u = 0;
+    return check_step(vm, args[0].i);
+}
+
+static rl_outcome_t new_range(rl_vm_t* vm, rl_word_t from, rl_word_t to, bool inclusive, int64_t step, rl_word_t* result) {
+    rl_object_t* range = rl_heap_new(&vm->heap, RL_OBJ_RANGE, 0, 0, 4);
+    if (!range) return RL_COLLECT;
+    rl_word_t* words = rl_object_words(range);
+    words[0] = from;
+    words[1] = to;
+    words[2].i = inclusive;
+    words[3].i = step;
+    result->o = range;
+    return RL_DONE;
+}
+
+rl_outcome_t rl_core_range_step_by(ARGS) {
+    const rl_word_t* words = rl_object_words(args[0].o);
+    if (check_step(vm, args[1].i) != RL_DONE) return RL_RAISE;
+    int64_t step;
+    if (__builtin_mul_overflow(words[3].i, args[1].i, &step)) {
+        /* Longer than any range: only the first element, if there is one. */
+        step = rl_range_count(site->arg_types[0]->args[0], args[0].o) ? (words[3].i < 0 ? INT64_MIN : INT64_MAX) : words[3].i;
+    }
+    return new_range(vm, words[0], words[1], words[2].i != 0, step, result);
+}
+
+rl_outcome_t rl_core_range_reverse(ARGS) {
+    const rl_word_t* words = rl_object_words(args[0].o);
+    uint64_t count = rl_range_count(site->arg_types[0]->args[0], args[0].o);
+    if (count == 0) return new_range(vm, words[0], words[0], false, 1, result);
+    rl_word_t last = {.u = words[0].u + (count - 1) * words[3].u};
+    int64_t step = words[3].i == INT64_MIN ? INT64_MAX : -words[3].i; /* a step of that size has one element */
+    return new_range(vm, last, words[0], true, step, result);
+}
+
+rl_outcome_t rl_core_range_contains(ARGS) {
+    UNUSED_VM;
+    const rl_word_t* words = rl_object_words(args[0].o);
+    const rl_rtype_t* element = site->arg_types[0]->args[0];
+    uint64_t count = rl_range_count(element, args[0].o);
+    uint64_t step = words[3].i < 0 ? 0 - words[3].u : words[3].u;
+    uint64_t distance = words[3].i < 0 ? words[0].u - args[1].u : args[1].u - words[0].u;
+    bool beyond = element->kind == RL_TYPE_U64 ? (words[3].i < 0 ? args[1].u > words[0].u : args[1].u < words[0].u)
+                                               : (words[3].i < 0 ? args[1].i > words[0].i : args[1].i < words[0].i);
+    result->i = count != 0 && !beyond && distance % step == 0 && distance / step < count;
+    return RL_DONE;
+}
+
+rl_outcome_t rl_core_range_start(ARGS) {
+    UNUSED_VM;
+    UNUSED_SITE;
+    *result = rl_object_words(args[0].o)[0];
+    return RL_DONE;
+}
+
+rl_outcome_t rl_core_range_end(ARGS) {
+    UNUSED_VM;
+    UNUSED_SITE;
+    *result = rl_object_words(args[0].o)[1];
+    return RL_DONE;
+}
+
+rl_outcome_t rl_core_range_count(ARGS) {
+    uint64_t count = rl_range_count(site->arg_types[0]->args[0], args[0].o);
+    if (count > INT64_MAX) return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "range has more elements than an Int can count");
+    result->u = count;
+    return RL_DONE;
+}

@@ -1,0 +1,227 @@
+/*
+ * The language tests: every .reml file below tests/language is one rule. What must happen stands in the file, on the line it
+ * concerns:
+ *
+ *   // error: type.mismatch        this line has exactly this diagnostic (also warning:, hint:); loading fails for errors
+ *   // expect: [1, 2]              Display text of the result of main (once per file)
+ *   // prints: hello               a line that main prints, in order
+ *   // panic: runtime.assert       running main fails with this code, at this line
+ *
+ * Diagnostics that no comment announces fail the test, warnings too. Run from the root of the checkout; arguments pick files
+ * whose path contains one of them.
+ */
+#include "check.h"
+
+#include "host/context.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+typedef struct text {
+    char data[1 << 16];
+    size_t length;
+} text_t;
+
+typedef struct expectation {
+    char kind[16];
+    char value[512];
+    uint32_t line;
+    bool met;
+} expectation_t;
+
+static unsigned files_passed, files_failed;
+static const char* root = "tests/language";
+
+static reml_embed_status_t collect_output(const char* data, size_t length, void* user) {
+    text_t* text = user;
+    if (text->length + length < sizeof text->data) {
+        memcpy(text->data + text->length, data, length);
+        text->length += length;
+    }
+    return REML_EMBED_STATUS_OK;
+}
+
+/* Expectations in order; answers their number. */
+static size_t read_expectations(const char* source, expectation_t* out, size_t capacity) {
+    static const char* const kinds[] = {"error", "warning", "hint", "expect", "prints", "panic"};
+    size_t count = 0;
+    uint32_t line = 1;
+    for (const char* at = source; *at; line++) {
+        const char* end = strchr(at, '\n');
+        if (!end) end = at + strlen(at);
+        for (const char* mark = at; (mark = strstr(mark, "// ")) != NULL && mark < end; mark += 3) {
+            for (size_t k = 0; k < RL_COUNT_OF(kinds); k++) {
+                size_t length = strlen(kinds[k]);
+                if (strncmp(mark + 3, kinds[k], length) != 0 || mark[3 + length] != ':') continue;
+                const char* value = mark + 3 + length + 1;
+                if (*value == ' ') value++;
+                const char* stop = strstr(value, " // ");
+                if (!stop || stop > end) stop = end;
+                if (count == capacity) return count;
+                expectation_t* e = &out[count++];
+                snprintf(e->kind, sizeof e->kind, "%s", kinds[k]);
+                snprintf(e->value, sizeof e->value, "%.*s", (int)(stop - value), value);
+                e->line = line;
+                e->met = false;
+            }
+        }
+        at = *end ? end + 1 : end;
+    }
+    return count;
+}
+
+static void complain(const char* path, uint32_t line, const char* what, const char* detail) {
+    check_failures++;
+    printf("%s:%u: %s %s\n", path, line, what, detail);
+}
+
+static const char* severity_name(rl_severity_t severity) {
+    static const char* const names[] = {"error", "warning", "info", "hint"};
+    return names[severity];
+}
+
+static bool expects(const expectation_t* e, size_t count, const char* kind) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(e[i].kind, kind) == 0) return true;
+    }
+    return false;
+}
+
+static void compare_diagnostics(const char* path, const rl_diags_t* diags, expectation_t* e, size_t count) {
+    for (uint32_t i = 0; i < diags->items.count; i++) {
+        const rl_diag_t* diag = &diags->items.data[i];
+        uint32_t line = rl_position_of(diags->source, diag->span.start).line;
+        bool found = false;
+        for (size_t k = 0; k < count && !found; k++) {
+            if (e[k].met || e[k].line != line || strcmp(e[k].kind, severity_name(diag->severity)) != 0) continue;
+            if (strcmp(e[k].value, rl_code_text(diag->code)) != 0) continue;
+            e[k].met = found = true;
+        }
+        if (found) continue;
+        char text[768];
+        snprintf(text, sizeof text, "%s %s: %.*s", severity_name(diag->severity), rl_code_text(diag->code), RL_STR_ARG(diag->message));
+        complain(path, line, "unexpected", text);
+    }
+}
+
+static void compare_run(const char* path, rl_context_t* context, const text_t* output, expectation_t* e, size_t count) {
+    reml_span_t shown = {NULL, 0};
+    reml_embed_status_t status = reml_run(context->id, "main");
+    const char* error = reml_last_error(context->id);
+    if (expects(e, count, "panic")) {
+        if (status == REML_EMBED_STATUS_OK) complain(path, 0, "did not panic", "");
+        const rl_failure_t* failure = &context->vm.failure;
+        uint32_t line = failure->module ? rl_program_line_of(&context->program, failure->module, failure->start).line : 0;
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(e[i].kind, "panic") != 0) continue;
+            e[i].met = true;
+            if (status == REML_EMBED_STATUS_OK) continue;
+            if (strcmp(e[i].value, rl_code_text(failure->code)) != 0) complain(path, e[i].line, "panicked otherwise:", error ? error : "?");
+            else if (line != e[i].line) complain(path, line, "panicked at another line than", e[i].value);
+        }
+    } else if (status != REML_EMBED_STATUS_OK) {
+        complain(path, 0, "run failed:", error ? error : "?");
+    }
+    if (status == REML_EMBED_STATUS_OK && expects(e, count, "expect")) reml_embed_result_text(context->id, &shown);
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(e[i].kind, "expect") == 0) {
+            e[i].met = true;
+            if (status != REML_EMBED_STATUS_OK) continue;
+            if (shown.length != strlen(e[i].value) || memcmp(shown.data, e[i].value, shown.length) != 0) {
+                char text[1200];
+                snprintf(text, sizeof text, "%.*s, expected %s", (int)shown.length, (const char*)shown.data, e[i].value);
+                complain(path, e[i].line, "main is", text);
+            }
+        } else if (strcmp(e[i].kind, "prints") == 0) {
+            const char* end = memchr(output->data + at, '\n', output->length - at);
+            size_t length = end ? (size_t)(end - output->data) - at : output->length - at;
+            e[i].met = true;
+            if (length != strlen(e[i].value) || memcmp(output->data + at, e[i].value, length) != 0) {
+                char text[1200];
+                snprintf(text, sizeof text, "\"%.*s\", expected \"%s\"", (int)length, output->data + at, e[i].value);
+                complain(path, e[i].line, "printed", text);
+            }
+            at = end ? (size_t)(end - output->data) + 1 : output->length;
+        }
+    }
+    if (expects(e, count, "prints") && at < output->length) complain(path, 0, "printed more:", output->data + at);
+}
+
+static void test_file(const char* path) {
+    static char source[1 << 20];
+    static text_t output;
+    static expectation_t e[512];
+    FILE* file = fopen(path, "rb");
+    size_t length = file ? fread(source, 1, sizeof source - 1, file) : 0;
+    if (file) fclose(file);
+    source[length] = '\0';
+    output.length = 0;
+    size_t count = read_expectations(source, e, RL_COUNT_OF(e));
+    unsigned before = check_failures;
+    if (count == 0) complain(path, 1, "says nothing about what must happen", "");
+
+    reml_embed_options_t options = REML_EMBED_OPTIONS_INIT;
+    reml_embed_limits_t limits;
+    reml_embed_limits_default(&limits);
+    limits.deadline_ms = 60000;
+    limits.heap_bytes = 512u << 20;
+    options.limits = &limits;
+    if (getenv("REML_STRESS_GC")) options.flags |= REML_EMBED_OPTION_STRESS_GC;
+    reml_embed_context_t* id = NULL;
+    if (reml_embed_create("0.1.0", &options, &id) != REML_EMBED_STATUS_OK) {
+        complain(path, 0, "no context:", reml_embed_last_create_error());
+        return;
+    }
+    reml_embed_set_output(id, collect_output, &output);
+    rl_context_t* context = NULL;
+    rl_slot_resolve(id, &context);
+    reml_embed_source_t given = REML_EMBED_SOURCE_INIT;
+    given.text = source;
+    given.text_length = length;
+    given.file_name = path;
+    given.file_name_length = strlen(path);
+    reml_embed_status_t status = reml_embed_load(id, &given);
+    compare_diagnostics(path, &context->diagnostics, e, count);
+    bool loads = !expects(e, count, "error");
+    if ((status == REML_EMBED_STATUS_OK) != loads) complain(path, 0, loads ? "does not load:" : "loads", loads ? reml_last_error(id) : "");
+    if (status == REML_EMBED_STATUS_OK) compare_run(path, context, &output, e, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!e[i].met) complain(path, e[i].line, "did not happen:", e[i].value);
+    }
+    reml_dispose_context(id);
+    if (check_failures == before) files_passed++;
+    else files_failed++;
+}
+
+static int by_name(const void* a, const void* b) { return strcmp(*(char* const*)a, *(char* const*)b); }
+
+static void walk(const char* folder, int argc, char** argv) {
+    DIR* dir = opendir(folder);
+    char* names[4096];
+    size_t count = 0;
+    struct dirent* entry;
+    while (dir && (entry = readdir(dir)) && count < RL_COUNT_OF(names)) {
+        if (entry->d_name[0] == '.') continue;
+        char path[1024];
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        names[count++] = strdup(path);
+    }
+    if (dir) closedir(dir);
+    qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 0; i < count; i++) {
+        struct stat info;
+        size_t length = strlen(names[i]);
+        if (stat(names[i], &info) == 0 && S_ISDIR(info.st_mode)) walk(names[i], argc, argv);
+        else if (length > 5 && strcmp(names[i] + length - 5, ".reml") == 0 && check_is_wanted(names[i], argc, argv)) test_file(names[i]);
+        free(names[i]);
+    }
+}
+
+int main(int argc, char** argv) {
+    if (getenv("REML_LANGUAGE_TESTS")) root = getenv("REML_LANGUAGE_TESTS");
+    walk(root, argc, argv);
+    printf("%u passed, %u failed\n", files_passed, files_failed);
+    return files_failed || !files_passed;
+}
