@@ -4,13 +4,17 @@
 #include "vm/core/border.h"
 #include "vm/core/collections.h"
 
+#include <stdlib.h>
+
 /* --- where we are in a nested value, for error messages ------------------------------------------------------------ */
+
+enum { DEEPEST = 1000 }; /* nested values; conversion recurses */
 
 typedef struct place {
     const struct place* outer;
     const char* field;   /* ".name", or NULL: "[index]" */
     size_t field_length;
-    Py_ssize_t index;
+    Py_ssize_t index;    /* -1: nothing to show */
 } place_t;
 
 typedef struct conversion {
@@ -19,9 +23,10 @@ typedef struct conversion {
     const char* root; /* "args", "result" */
 } conversion_t;
 
-static void print_place(const conversion_t* conversion, const place_t* place, rl_buf_t* out) {
-    if (place->outer) print_place(conversion, place->outer, out);
-    else rl_buf_add_cstr(out, conversion->root);
+static void print_place(const conversion_t* conversion, const place_t* place, unsigned levels, rl_buf_t* out) {
+    if (!place->outer) rl_buf_add_cstr(out, conversion->root);
+    else if (levels == 0) rl_buf_add_cstr(out, "…");
+    else print_place(conversion, place->outer, levels - 1, out);
     if (place->field) {
         rl_buf_add_char(out, '.');
         rl_buf_add(out, (rl_str_t){place->field, place->field_length});
@@ -36,10 +41,13 @@ static bool fail(const conversion_t* conversion, const place_t* place, PyObject*
     rl_buf_t where, expected;
     rl_buf_init(&where, &conversion->context->allocator);
     rl_buf_init(&expected, &conversion->context->allocator);
-    print_place(conversion, place, &where);
+    print_place(conversion, place, 16, &where);
     rl_type_print(&conversion->context->program, type->type, &expected);
+    PyErr_Clear();
     PyObject* kind = PyType_GetName(Py_TYPE(object));
-    PyErr_Format(exception, "expected %s, got %S%s%s at %s", rl_buf_cstr(&expected), kind, why ? ": " : "", why ? why : "", rl_buf_cstr(&where));
+    const char* separator = why ? ": " : "";
+    if (!why) why = "";
+    if (kind) PyErr_Format(exception, "expected %s, got %U%s%s at %s", rl_buf_cstr(&expected), kind, separator, why, rl_buf_cstr(&where));
     Py_XDECREF(kind);
     rl_buf_deinit(&where);
     rl_buf_deinit(&expected);
@@ -48,7 +56,8 @@ static bool fail(const conversion_t* conversion, const place_t* place, PyObject*
 
 static bool no_memory(const conversion_t* conversion) {
     rl_alloc_clear_failure(&conversion->context->allocator);
-    PyErr_NoMemory();
+    conversion->border->short_of_memory = true;
+    PyErr_SetString(PyExc_MemoryError, "runtime.limit.memory: no room in the context for a converted value");
     return false;
 }
 
@@ -56,35 +65,48 @@ static bool no_memory(const conversion_t* conversion) {
 
 static bool convert(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out);
 
+/* The int that an object is: ints themselves, and what has __index__ (NumPy's integers). New reference. */
+static PyObject* as_integer(PyObject* object) {
+    if (PyLong_CheckExact(object)) return Py_NewRef(object);
+    if (PyBool_Check(object)) return NULL;
+    if (PyLong_Check(object) || PyIndex_Check(object)) {
+        PyObject* number = PyNumber_Index(object);
+        if (!number && PyErr_ExceptionMatches(PyExc_TypeError)) PyErr_Clear();
+        return number;
+    }
+    return NULL;
+}
+
 static bool convert_integer(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    if (!PyLong_Check(object) || PyBool_Check(object)) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
-    if (type->kind == RL_TYPE_U64) {
-        out->u = PyLong_AsUnsignedLongLong(object);
-    } else {
-        out->i = PyLong_AsLongLong(object);
-    }
-    if (PyErr_Occurred()) {
-        PyErr_Clear();
-        return fail(conversion, place, PyExc_OverflowError, type, object, "out of range");
-    }
-    if (!rl_scalar_fits(type, (reml_scalar_t){.i = out->i})) return fail(conversion, place, PyExc_OverflowError, type, object, "out of range");
-    return true;
+    PyObject* number = as_integer(object);
+    if (!number) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
+    if (type->kind == RL_TYPE_U64) out->u = PyLong_AsUnsignedLongLong(number);
+    else out->i = PyLong_AsLongLong(number);
+    bool fits = !PyErr_Occurred() && rl_scalar_fits(type, (reml_scalar_t){.i = out->i});
+    if (!fits) fail(conversion, place, PyExc_OverflowError, type, number, "out of range");
+    Py_DECREF(number);
+    return fits;
 }
 
 static bool convert_float(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     if (PyFloat_Check(object)) {
         out->f = PyFloat_AsDouble(object);
-    } else if (PyLong_Check(object) && !PyBool_Check(object)) {
-        /* An int goes in when it is exactly a double. */
-        long long number = PyLong_AsLongLong(object);
-        bool exact = !PyErr_Occurred() && number >= -(1LL << 53) && number <= (1LL << 53);
-        PyErr_Clear();
-        if (!exact) return fail(conversion, place, PyExc_OverflowError, type, object, "not exactly a float");
-        out->f = (double)number;
     } else {
-        return fail(conversion, place, PyExc_TypeError, type, object, NULL);
+        /* An int goes in when it is exactly a double. */
+        PyObject* number = as_integer(object);
+        if (!number) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
+        long long integer = PyLong_AsLongLong(number);
+        bool exact = !PyErr_Occurred() && integer >= -(1LL << 53) && integer <= (1LL << 53);
+        if (!exact) fail(conversion, place, PyExc_OverflowError, type, number, "not exactly a float");
+        Py_DECREF(number);
+        if (!exact) return false;
+        out->f = (double)integer;
     }
-    if (type->kind == RL_TYPE_F32) out->f = (double)(float)out->f;
+    if (type->kind == RL_TYPE_F32) {
+        double rounded = (double)(float)out->f;
+        if (rounded != out->f && out->f == out->f) return fail(conversion, place, PyExc_OverflowError, type, object, "not exactly an f32");
+        out->f = rounded;
+    }
     return true;
 }
 
@@ -106,13 +128,14 @@ static bool convert_text(const conversion_t* conversion, const rl_rtype_t* type,
         }
         data = bytes;
     }
-    if ((uint64_t)length > conversion->context->limits.string_bytes) return fail(conversion, place, PyExc_ValueError, type, object, "longer than limit string_bytes");
+    if ((uint64_t)length > conversion->context->limits.string_bytes || length > UINT32_MAX) return fail(conversion, place, PyExc_ValueError, type, object, "longer than limit string_bytes");
     out->o = rl_string_new(&conversion->context->vm, (rl_str_t){data, (size_t)length}, type->kind == RL_TYPE_STR ? RL_OBJ_STR : RL_OBJ_BYTES);
     return out->o || no_memory(conversion);
 }
 
 static bool convert_char(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    if (!PyUnicode_Check(object) || PyUnicode_GetLength(object) != 1) return fail(conversion, place, PyExc_TypeError, type, object, "one character is needed");
+    if (!PyUnicode_Check(object)) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
+    if (PyUnicode_GetLength(object) != 1) return fail(conversion, place, PyExc_ValueError, type, object, "not one character");
     Py_UCS4 scalar = PyUnicode_ReadChar(object, 0);
     out->u = scalar;
     if (scalar >= 0xD800 && scalar < 0xE000) return fail(conversion, place, PyExc_ValueError, type, object, "lone surrogate");
@@ -123,13 +146,12 @@ static bool convert_char(const conversion_t* conversion, const rl_rtype_t* type,
 static bool convert_time(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     PyObject* number = PyObject_CallMethod(conversion->border->support, type->kind == RL_TYPE_DURATION ? "duration_in" : "timestamp_in", "O", object);
     if (!number) {
-        PyErr_Clear();
+        if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError)) return false;
         return fail(conversion, place, PyExc_TypeError, type, object, NULL);
     }
     out->i = PyLong_AsLongLong(number);
     Py_DECREF(number);
     if (!PyErr_Occurred()) return true;
-    PyErr_Clear();
     return fail(conversion, place, PyExc_OverflowError, type, object, "out of range");
 }
 
@@ -176,34 +198,33 @@ static bool convert_tuple(const conversion_t* conversion, const rl_rtype_t* type
     return done;
 }
 
-/* A field of a dict or of an object's attributes; new reference, NULL with or without exception. */
-static PyObject* get_field(PyObject* object, rl_str_t name) {
-    PyObject* key = PyUnicode_FromStringAndSize(name.data, (Py_ssize_t)name.length);
-    if (!key) return NULL;
-    PyObject* item = NULL;
-    if (PyDict_Check(object)) {
-        item = PyDict_GetItemWithError(object, key);
-        Py_XINCREF(item);
-    } else {
-        item = PyObject_GetAttr(object, key);
-        if (!item && PyErr_ExceptionMatches(PyExc_AttributeError)) PyErr_Clear();
-    }
-    Py_DECREF(key);
-    return item;
-}
-
-static bool convert_fields(const conversion_t* conversion, const rl_rtype_t* type, const rl_rshape_t* shape, PyObject* object, const place_t* place, rl_word_t* out) {
-    if (PyDict_Check(object) && PyDict_Size(object) != shape->field_count) {
-        return fail(conversion, place, PyExc_TypeError, type, object, "its keys are not the fields");
-    }
+/*
+ * Fields of a product from a dict (names as Reml writes them), an object of the class made for it, or any object that has
+ * attributes of these names. `shape_row` is (class, attribute names, names in Reml), both in stored order.
+ */
+static bool convert_fields(const conversion_t* conversion, const rl_rtype_t* type, const rl_rshape_t* shape, PyObject* shape_row, PyObject* object,
+                           const place_t* place, rl_word_t* out) {
+    bool is_dict = PyDict_Check(object);
+    if (is_dict && PyDict_Size(object) != shape->field_count) return fail(conversion, place, PyExc_TypeError, type, object, "its keys are not the fields");
+    bool own = (PyObject*)Py_TYPE(object) == PyTuple_GetItem(shape_row, 0);
+    PyObject* names = PyTuple_GetItem(shape_row, own ? 1 : 2);
     word_list_t list;
     bool done = word_list_init(conversion, &list, shape->field_count);
     for (uint16_t i = 0; done && i < shape->field_count; i++) {
         const rl_rfield_t* field = &shape->fields[i];
-        place_t inner = {place, field->name.data, field->name.length, 0};
-        PyObject* item = get_field(object, field->name);
+        PyObject* name = PyTuple_GetItem(names, i);
+        PyObject* item;
+        if (is_dict) {
+            item = PyDict_GetItemWithError(object, name);
+            Py_XINCREF(item);
+        } else {
+            item = PyObject_GetAttr(object, name);
+        }
+        place_t inner = {place, field->name.data, field->name.length, -1};
+        if (!field->name.length) inner = (place_t){place, NULL, 0, i};
         if (item) done = convert(conversion, field->type, item, &inner, &list.words[i]);
-        else done = PyErr_Occurred() ? false : fail(conversion, &inner, PyExc_TypeError, field->type, Py_None, "missing field");
+        else if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_AttributeError)) done = fail(conversion, &inner, PyExc_TypeError, type, object, "missing field");
+        else done = false;
         Py_XDECREF(item);
     }
     done = done && make_object(conversion, shape, list.words, out);
@@ -211,10 +232,15 @@ static bool convert_fields(const conversion_t* conversion, const rl_rtype_t* typ
     return done;
 }
 
-/* A list of what the object yields; sequences are taken as they are. New reference. */
-static PyObject* as_list(PyObject* object) {
-    if (PyList_Check(object) || PyTuple_Check(object)) return PySequence_List(object); /* a copy: converting may run Python code */
+static bool convert_record(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    PyObject* shapes = border_shapes(conversion->border, conversion->context, type);
+    return shapes && convert_fields(conversion, type, &type->shapes[0], PyTuple_GetItem(shapes, 0), object, place, out);
+}
+
+/* A list of what the object yields; a copy, since converting may run Python code. New reference; NULL with or without exception. */
+static PyObject* as_list(const conversion_t* conversion, PyObject* object) {
     if (PyUnicode_Check(object) || PyBytes_Check(object) || PyDict_Check(object)) return NULL;
+    if (!PyList_Check(object) && !PyTuple_Check(object) && !PyAnySet_Check(object) && !PySequence_Check(object)) conversion->border->consumed = true;
     PyObject* list = PySequence_List(object);
     if (!list && PyErr_ExceptionMatches(PyExc_TypeError)) PyErr_Clear();
     return list;
@@ -224,12 +250,12 @@ static bool build(const conversion_t* conversion, const rl_rtype_t* type, word_l
     rl_outcome_t outcome = rl_border_build(&conversion->context->vm, type, list->words, list->count, out);
     if (outcome == RL_DONE) return true;
     if (outcome != RL_RAISE) return no_memory(conversion);
-    border_finish(conversion->border, rl_context_fail_from_vm(conversion->context));
+    border_raise(conversion->border, rl_context_fail_from_vm(conversion->context));
     return false;
 }
 
 static bool convert_items(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    PyObject* items = as_list(object);
+    PyObject* items = as_list(conversion, object);
     if (!items) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
     word_list_t list;
     Py_ssize_t count = PyList_Size(items);
@@ -245,18 +271,17 @@ static bool convert_items(const conversion_t* conversion, const rl_rtype_t* type
 }
 
 static bool convert_mapping(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    PyObject* entries = PyDict_Check(object) || PyMapping_Check(object) ? PyMapping_Items(object) : NULL;
-    if (!entries) {
-        PyErr_Clear();
-        return fail(conversion, place, PyExc_TypeError, type, object, NULL);
-    }
+    bool mapping = PyDict_Check(object) || (PyMapping_Check(object) && PyObject_HasAttrString(object, "items"));
+    PyObject* entries = mapping ? PyMapping_Items(object) : NULL;
+    if (!entries) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
     word_list_t list;
     Py_ssize_t count = PyList_Size(entries);
     bool done = word_list_init(conversion, &list, (size_t)count * 2);
     for (Py_ssize_t i = 0; done && i < count; i++) {
         PyObject* entry = PyList_GetItem(entries, i);
         place_t inner = {place, NULL, 0, i};
-        done = convert(conversion, type->args[0], PyTuple_GetItem(entry, 0), &inner, &list.words[2 * i]) &&
+        if (!PyTuple_Check(entry) || PyTuple_Size(entry) != 2) done = fail(conversion, &inner, PyExc_TypeError, type, entry, "not a pair");
+        done = done && convert(conversion, type->args[0], PyTuple_GetItem(entry, 0), &inner, &list.words[2 * i]) &&
                convert(conversion, type->args[1], PyTuple_GetItem(entry, 1), &inner, &list.words[2 * i + 1]);
     }
     done = done && build(conversion, type, &list, out);
@@ -283,36 +308,45 @@ static bool convert_option(const conversion_t* conversion, const rl_rtype_t* typ
     return convert(conversion, some->fields[0].type, object, place, &payload) && make_object(conversion, some, &payload, out);
 }
 
-/* Which variant is this object of? Its class is one of the type's classes (Ok and Err for Result). */
-static int variant_of(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object) {
-    PyObject* classes = PyObject_CallMethod(conversion->border->support, "classes_of", "I", type->type);
-    if (!classes) return -1;
-    int found = -1;
-    for (int i = 0; i < type->shape_count && found < 0; i++) {
-        if (PyObject_IsInstance(object, PyTuple_GetItem(classes, i)) == 1) found = i;
+/* The value behind a proxy of this context; false without exception: not a proxy, or released. */
+static bool read_proxy(const conversion_t* conversion, PyObject* object, rl_handle_t* out) {
+    int is_proxy = PyObject_IsInstance(object, conversion->border->class_proxy);
+    if (is_proxy <= 0) return false;
+    PyObject* handle = PyObject_GetAttrString(object, "_handle");
+    if (!handle) return false;
+    reml_value_t value = {0};
+    if (PyTuple_Check(handle) && PyTuple_Size(handle) == 3) {
+        value.kind = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(handle, 0));
+        value.context = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(handle, 1));
+        value.bits = PyLong_AsUnsignedLongLong(PyTuple_GetItem(handle, 2));
     }
-    Py_DECREF(classes);
-    return found;
+    Py_DECREF(handle);
+    rl_handle_t* row;
+    if (PyErr_Occurred() || rl_handle_find(conversion->context, value, &row) != REML_EMBED_STATUS_OK) return false;
+    *out = *row;
+    return true;
 }
 
-static bool convert_variant(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    int tag = variant_of(conversion, type, object);
-    if (tag < 0) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
-    const rl_rshape_t* shape = &type->shapes[tag];
-    if (type->is_enum) {
-        out->u = (uint64_t)tag;
-        return true;
+/* Which variant is this object of? Its class is one of the type's classes, or it is the class of a variant without payload. */
+static int variant_of(const rl_rtype_t* type, PyObject* shapes, PyObject* object) {
+    for (int i = 0; i < type->shape_count; i++) {
+        PyObject* cls = PyTuple_GetItem(PyTuple_GetItem(shapes, i), 0);
+        if ((PyObject*)Py_TYPE(object) == cls) return i;
+        if (object == cls && type->shapes[i].field_count == 0) return i;
     }
-    /* Payloads are the attributes named in __match_args__. */
-    PyObject* names = PyObject_GetAttrString((PyObject*)Py_TYPE(object), "__match_args__");
+    for (int i = 0; i < type->shape_count; i++) {
+        int is_one = PyObject_IsInstance(object, PyTuple_GetItem(PyTuple_GetItem(shapes, i), 0));
+        if (is_one != 0) return is_one > 0 ? i : -1;
+    }
+    return -1;
+}
+
+static bool convert_payload(const conversion_t* conversion, const rl_rtype_t* type, const rl_rshape_t* shape, PyObject* names, PyObject* object,
+                            const place_t* place, rl_word_t* out) {
     word_list_t list;
-    bool done = names && PyTuple_Check(names) && word_list_init(conversion, &list, shape->field_count);
-    if (!done) {
-        Py_XDECREF(names);
-        return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
-    }
+    bool done = word_list_init(conversion, &list, shape->field_count);
     for (uint16_t i = 0; done && i < shape->field_count; i++) {
-        PyObject* item = PyObject_GetAttr(object, PyTuple_GetItem(names, shape->record_payload ? 0 : i));
+        PyObject* item = PyObject_GetAttr(object, PyTuple_GetItem(names, i));
         place_t inner = {place, NULL, 0, i};
         const rl_rtype_t* part = type->payload ? type->payload : shape->fields[i].type;
         done = item && convert(conversion, part, item, &inner, &list.words[i]);
@@ -321,39 +355,80 @@ static bool convert_variant(const conversion_t* conversion, const rl_rtype_t* ty
     if (done && type->payload) *out = list.words[0];
     else done = done && make_object(conversion, shape, list.words, out);
     word_list_deinit(conversion, &list);
-    Py_DECREF(names);
     return done;
 }
 
-/* Objects that live in the context come back as the same value: proxies, functions, opaque ones carry a handle. */
+static bool convert_variant(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    PyObject* shapes = border_shapes(conversion->border, conversion->context, type);
+    if (!shapes) return false;
+    int tag = variant_of(type, shapes, object);
+    if (tag < 0) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
+    const rl_rshape_t* shape = &type->shapes[tag];
+    if (type->is_enum) {
+        out->u = (uint64_t)tag;
+        return true;
+    }
+    if (shape->field_count == 0) return make_object(conversion, shape, NULL, out);
+    PyObject* row = PyTuple_GetItem(shapes, tag);
+    if (!shape->record_payload) return convert_payload(conversion, type, shape, PyTuple_GetItem(row, 1), object, place, out);
+    /* `C { f: X }`: the class has the record's fields itself. */
+    rl_word_t record;
+    const rl_rtype_t* inner = shape->fields[0].type;
+    PyObject* inner_row = PyTuple_New(3);
+    if (!inner_row) return false;
+    for (Py_ssize_t i = 0; i < 3; i++) PyTuple_SetItem(inner_row, i, Py_NewRef(PyTuple_GetItem(row, i)));
+    bool done = convert_fields(conversion, inner, &inner->shapes[0], inner_row, object, place, &record) && make_object(conversion, shape, &record, out);
+    Py_DECREF(inner_row);
+    return done;
+}
+
+/* --- what lives in the context ------------------------------------------------------------------------------------------- */
+
+/* A function given back: closures as they are; for a top-level function a closure of it is made. */
+static bool convert_function(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    rl_context_t* context = conversion->context;
+    rl_function_entry_t* entry;
+    function_t* function = (function_t*)object;
+    if (Py_TYPE(object) != conversion->border->function_type) return fail(conversion, place, PyExc_TypeError, type, object, "not a function of this context");
+    if (rl_function_find_entry(context, function->function, &entry) != REML_EMBED_STATUS_OK) {
+        return fail(conversion, place, PyExc_TypeError, type, object, "not a function of this context");
+    }
+    const rl_proto_t* proto = entry->proto;
+    bool fits = type->arg_count == proto->param_count + 1 && type->args[proto->param_count] == proto->result_type;
+    for (uint16_t i = 0; fits && i < proto->param_count; i++) fits = type->args[i] == proto->param_types[i];
+    if (!fits) return fail(conversion, place, PyExc_TypeError, type, object, "it has another signature");
+    if (entry->closure) {
+        entry->closure->flags |= RL_OBJ_SHARED;
+        out->o = entry->closure;
+        return true;
+    }
+    if (rl_program_function(&context->program, proto->function)->type_params) {
+        return fail(conversion, place, PyExc_TypeError, type, object, "a generic function cannot be handed over");
+    }
+    rl_proto_t* as_value = rl_pipeline_instance(context, proto->function, NULL, 0, true);
+    rl_object_t* closure = as_value ? rl_heap_new(&context->vm.heap, RL_OBJ_CLOSURE, 0, 0, 1) : NULL;
+    if (!closure) return no_memory(conversion);
+    rl_object_words(closure)[0].p = as_value;
+    out->o = closure;
+    return true;
+}
+
+/* Proxies come back as the value that they stand for. */
 static bool convert_handle(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    PyObject* handle = PyObject_CallMethod(conversion->border->support, "handle_of", "O", object);
-    if (!handle) {
-        PyErr_Clear();
+    if (type->kind == RL_TYPE_FUNCTION) return convert_function(conversion, type, object, place, out);
+    rl_handle_t row;
+    if (!read_proxy(conversion, object, &row)) {
+        if (PyErr_Occurred()) return false;
         return fail(conversion, place, PyExc_TypeError, type, object, NULL);
     }
-    reml_value_t value = {0};
-    bool read = PyTuple_Check(handle) && PyTuple_Size(handle) == 3;
-    if (read) {
-        value.kind = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(handle, 0));
-        value.context = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(handle, 1));
-        value.bits = PyLong_AsUnsignedLongLong(PyTuple_GetItem(handle, 2));
-    }
-    Py_DECREF(handle);
-    rl_handle_t* row;
-    if (!read || PyErr_Occurred() || rl_handle_find(conversion->context, value, &row) != REML_EMBED_STATUS_OK || row->type != type) {
-        PyErr_Clear();
-        return fail(conversion, place, PyExc_TypeError, type, object, NULL);
-    }
-    *out = row->word;
+    if (row.type != type) return fail(conversion, place, PyExc_TypeError, type, object, "a value of another type");
+    *out = row.word;
     return true;
 }
 
 static void drop_python_object(void* data, void* user) {
-    (void)user;
-    PyGILState_STATE state = PyGILState_Ensure(); /* the collector may run while the GIL is let go */
-    Py_DECREF((PyObject*)data);
-    PyGILState_Release(state);
+    /* The collector may run while the GIL is let go, and is no place for a finaliser. */
+    border_drop_later(user, data);
 }
 
 /* An opaque host object holds the Python object itself. */
@@ -364,32 +439,46 @@ static bool convert_host(const conversion_t* conversion, PyObject* object, rl_wo
     Py_INCREF(object);
     rl_object_words(made)[0].p = object;
     memcpy(&rl_object_words(made)[1], &destroy, sizeof destroy);
+    rl_object_words(made)[2].p = conversion->border;
     out->o = made;
     return true;
 }
 
-static bool convert_any(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    /* The type that the object has by itself; collections of Any. */
-    rl_type_t inner_type;
+/* The type that an object has by itself: for Any. RL_TYPE_ERROR: none. */
+static rl_type_t own_type(const conversion_t* conversion, PyObject* object) {
     rl_program_t* program = &conversion->context->program;
     rl_type_t any = RL_TYPE_ANY;
-    if (PyBool_Check(object)) inner_type = RL_TYPE_BOOL;
-    else if (PyLong_Check(object)) inner_type = RL_TYPE_I64;
-    else if (PyFloat_Check(object)) inner_type = RL_TYPE_F64;
-    else if (PyUnicode_Check(object)) inner_type = RL_TYPE_STR;
-    else if (PyBytes_Check(object)) inner_type = RL_TYPE_BYTES;
-    else if (object == Py_None) inner_type = RL_TYPE_UNIT;
-    else if (PyList_Check(object) || PyTuple_Check(object)) inner_type = rl_type_named(&program->types, program->known.list, &any, 1);
-    else if (PyDict_Check(object)) inner_type = rl_type_named(&program->types, program->known.map, (rl_type_t[]){RL_TYPE_STR, any}, 2);
-    else {
-        PyObject* known = PyObject_CallMethod(conversion->border->support, "type_of", "O", object);
-        if (!known) {
-            PyErr_Clear();
-            return fail(conversion, place, PyExc_TypeError, type, object, NULL);
-        }
-        inner_type = (rl_type_t)PyLong_AsUnsignedLong(known);
-        Py_DECREF(known);
+    rl_handle_t row;
+    if (PyBool_Check(object)) return RL_TYPE_BOOL;
+    if (PyLong_Check(object)) return RL_TYPE_I64;
+    if (PyFloat_Check(object)) return RL_TYPE_F64;
+    if (PyUnicode_Check(object)) return RL_TYPE_STR;
+    if (PyBytes_Check(object)) return RL_TYPE_BYTES;
+    if (object == Py_None) return RL_TYPE_UNIT;
+    if (PyTuple_Check(object) && PyTuple_Size(object) >= 2 && PyTuple_Size(object) <= 16) {
+        rl_type_t elements[16];
+        for (Py_ssize_t i = 0; i < PyTuple_Size(object); i++) elements[i] = RL_TYPE_ANY;
+        return rl_type_tuple(&program->types, elements, (uint32_t)PyTuple_Size(object));
     }
+    if (PyList_Check(object) || PyTuple_Check(object)) return rl_type_named(&program->types, program->known.list, &any, 1);
+    if (PyDict_Check(object)) return rl_type_named(&program->types, program->known.map, (rl_type_t[]){RL_TYPE_STR, any}, 2);
+    if (read_proxy(conversion, object, &row)) return row.type->type;
+    if (Py_TYPE(object) == conversion->border->function_type) {
+        rl_function_entry_t* entry;
+        rl_type_t parameters[64];
+        function_t* function = (function_t*)object;
+        if (rl_function_find_entry(conversion->context, function->function, &entry) != REML_EMBED_STATUS_OK) return RL_TYPE_ERROR;
+        if (entry->proto->param_count > 64) return RL_TYPE_ERROR;
+        for (uint16_t i = 0; i < entry->proto->param_count; i++) parameters[i] = entry->proto->param_types[i]->type;
+        return rl_type_function(&program->types, parameters, entry->proto->param_count, entry->proto->result_type->type);
+    }
+    return border_type_of_class(conversion->border, Py_TYPE(object));
+}
+
+static bool convert_any(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    rl_type_t inner_type = own_type(conversion, object);
+    if (PyErr_Occurred()) return false;
+    if (inner_type == RL_TYPE_ERROR) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
     const rl_rtype_t* inner = rl_rtype_of(&conversion->context->compiler, inner_type);
     rl_word_t word;
     if (!inner) return no_memory(conversion);
@@ -414,9 +503,9 @@ static bool convert_named(const conversion_t* conversion, const rl_rtype_t* type
         return convert_handle(conversion, type, object, place, out);
     case REML_KIND_ADT:
         return is_option(conversion, type) ? convert_option(conversion, type, object, place, out) : convert_variant(conversion, type, object, place, out);
-    case REML_KIND_RECORD: return convert_fields(conversion, type, &type->shapes[0], object, place, out);
+    case REML_KIND_RECORD: return convert_record(conversion, type, object, place, out);
     case REML_KIND_STRUCT:
-        if (PyDict_Check(object)) return convert_fields(conversion, type, &type->shapes[0], object, place, out);
+        if (PyDict_Check(object)) return convert_record(conversion, type, object, place, out);
         return convert_handle(conversion, type, object, place, out);
     case REML_KIND_HOST: return convert_host(conversion, object, out);
     default: return convert_handle(conversion, type, object, place, out);
@@ -438,17 +527,18 @@ static bool convert(const conversion_t* conversion, const rl_rtype_t* type, PyOb
     case RL_TYPE_DURATION: case RL_TYPE_TIMESTAMP: return convert_time(conversion, type, object, place, out);
     default: break;
     }
-    if (Py_EnterRecursiveCall(" while converting a value for Reml")) return false;
+    if (conversion->border->nesting >= DEEPEST) return fail(conversion, place, PyExc_RecursionError, type, object, "nested too deep");
+    conversion->border->nesting++;
     bool done;
     switch ((rl_type_kind_t)type->kind) {
     case RL_TYPE_ANY: done = convert_any(conversion, type, object, place, out); break;
     case RL_TYPE_TUPLE: done = convert_tuple(conversion, type, object, place, out); break;
-    case RL_TYPE_RECORD: done = convert_fields(conversion, type, &type->shapes[0], object, place, out); break;
+    case RL_TYPE_RECORD: done = convert_record(conversion, type, object, place, out); break;
     case RL_TYPE_ARRAY: done = convert_items(conversion, type, object, place, out); break;
     case RL_TYPE_NAMED: done = convert_named(conversion, type, object, place, out); break;
     default: done = convert_handle(conversion, type, object, place, out); break;
     }
-    Py_LeaveRecursiveCall();
+    conversion->border->nesting--;
     return done;
 }
 
@@ -470,8 +560,7 @@ static PyObject* show_text(rl_word_t word, bool bytes) {
     return bytes ? PyBytes_FromStringAndSize(text.data, (Py_ssize_t)text.length) : PyUnicode_FromStringAndSize(text.data, (Py_ssize_t)text.length);
 }
 
-/* Fields in stored order as a tuple. */
-static PyObject* show_fields(border_t* border, rl_context_t* context, const rl_rshape_t* shape, rl_word_t word) {
+static PyObject* show_tuple(border_t* border, rl_context_t* context, const rl_rshape_t* shape, rl_word_t word) {
     PyObject* tuple = PyTuple_New(shape->field_count);
     for (uint16_t i = 0; tuple && i < shape->field_count; i++) {
         PyObject* item = show(border, context, shape->fields[i].type, rl_object_words(word.o)[shape->fields[i].slot]);
@@ -480,29 +569,30 @@ static PyObject* show_fields(border_t* border, rl_context_t* context, const rl_r
     return tuple;
 }
 
-/* The class, or tuple of classes, that the package made for a type; borrowed from the cache. */
-static PyObject* classes_of(border_t* border, const rl_rtype_t* type) {
-    PyObject* key = PyLong_FromUnsignedLong(type->type);
-    if (!key) return NULL;
-    PyObject* found = PyDict_GetItemWithError(border->classes, key);
-    if (!found && !PyErr_Occurred()) {
-        PyObject* made = PyObject_CallMethod(border->support, "classes_of", "O", key);
-        if (made && PyDict_SetItem(border->classes, key, made) == 0) found = made;
-        Py_XDECREF(made); /* the dict keeps it */
+/*
+ * An object of a class made for a product, its fields set past the class's own __init__ and frozen __setattr__: they are
+ * ours, and run no Python code.
+ */
+static PyObject* show_object(border_t* border, rl_context_t* context, const rl_rshape_t* shape, PyObject* row, rl_word_t word) {
+    PyTypeObject* cls = (PyTypeObject*)PyTuple_GetItem(row, 0);
+    PyObject* names = PyTuple_GetItem(row, 1);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(cls, Py_tp_alloc);
+    PyObject* made = allocate(cls, 0);
+    for (uint16_t i = 0; made && i < shape->field_count; i++) {
+        PyObject* item = show(border, context, shape->fields[i].type, rl_object_words(word.o)[shape->fields[i].slot]);
+        if (!item || PyObject_GenericSetAttr(made, PyTuple_GetItem(names, i), item) < 0) Py_CLEAR(made);
+        Py_XDECREF(item);
     }
-    Py_DECREF(key);
-    return found;
+    return made;
 }
 
-static PyObject* show_product(border_t* border, rl_context_t* context, const rl_rtype_t* type, int shape_index, rl_word_t word) {
-    PyObject* classes = classes_of(border, type);
-    PyObject* cls = classes ? PyTuple_GetItem(classes, shape_index) : NULL;
-    if (!cls) return NULL;
-    PyObject* fields = type->is_enum ? PyTuple_New(0) : show_fields(border, context, &type->shapes[shape_index], word);
-    if (!fields) return NULL;
-    PyObject* made = PyObject_CallObject(cls, fields);
-    Py_DECREF(fields);
-    return made;
+static PyObject* show_record(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
+    PyObject* shapes = border_shapes(border, context, type);
+    return shapes ? show_object(border, context, &type->shapes[0], PyTuple_GetItem(shapes, 0), word) : NULL;
+}
+
+static bool is_option_type(const rl_context_t* context, const rl_rtype_t* type) {
+    return type->kind == RL_TYPE_NAMED && rl_type_node(&context->program.types, type->type)->a == context->program.known.option;
 }
 
 static PyObject* show_option(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
@@ -510,47 +600,75 @@ static PyObject* show_option(border_t* border, rl_context_t* context, const rl_r
     if (shape->field_count == 0) return Py_NewRef(Py_None);
     const rl_rtype_t* inner = shape->fields[0].type;
     PyObject* value = show(border, context, inner, rl_object_words(word.o)[shape->fields[0].slot]);
-    if (!value || value != Py_None) {
-        bool nested = value && inner->kind == RL_TYPE_NAMED && inner->def_kind == RL_DEF_SUM &&
-                      rl_type_node(&context->program.types, inner->type)->a == context->program.known.option;
-        if (!nested) return value;
-    }
-    /* None inside Some must stay told apart from None. */
+    /* What shows as None inside Some must stay told apart from None; nested options always say Some. */
+    if (!value || (value != Py_None && !is_option_type(context, inner))) return value;
     PyObject* some = PyObject_CallFunctionObjArgs(border->class_some, value, NULL);
     Py_DECREF(value);
     return some;
 }
 
-static PyObject* show_newtype(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
-    PyObject* classes = classes_of(border, type);
-    PyObject* value = classes ? show(border, context, type->payload, word) : NULL;
-    PyObject* made = value ? PyObject_CallFunctionObjArgs(PyTuple_GetItem(classes, 0), value, NULL) : NULL;
+static PyObject* show_newtype(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* row, rl_word_t word) {
+    PyObject* value = show(border, context, type->payload, word);
+    PyObject* made = value ? PyObject_CallFunctionObjArgs(PyTuple_GetItem(row, 0), value, NULL) : NULL;
     Py_XDECREF(value);
     return made;
 }
 
 static PyObject* show_variant(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
-    rl_typedef_id_t def = rl_type_node(&context->program.types, type->type)->a;
-    if (type->payload) return show_newtype(border, context, type, word);
-    if (def == context->program.known.option) return show_option(border, context, type, word);
+    if (is_option_type(context, type)) return show_option(border, context, type, word);
+    PyObject* shapes = border_shapes(border, context, type);
+    if (!shapes) return NULL;
+    if (type->payload) return show_newtype(border, context, type, PyTuple_GetItem(shapes, 0), word);
     int tag = type->is_enum ? (int)word.u : (int)word.o->tag;
-    if (def == context->program.known.result) {
-        const rl_rshape_t* shape = &type->shapes[tag];
-        PyObject* value = show(border, context, shape->fields[0].type, rl_object_words(word.o)[shape->fields[0].slot]);
-        PyObject* made = value ? PyObject_CallFunctionObjArgs(tag == 0 ? border->class_ok : border->class_err, value, NULL) : NULL;
-        Py_XDECREF(value);
-        return made;
+    PyObject* row = PyTuple_GetItem(shapes, tag);
+    const rl_rshape_t* shape = &type->shapes[tag];
+    if (!row) return NULL;
+    if (type->is_enum) return PyObject_CallObject(PyTuple_GetItem(row, 0), NULL);
+    if (!shape->record_payload) return show_object(border, context, shape, row, word);
+    const rl_rtype_t* inner = shape->fields[0].type;
+    return show_object(border, context, &inner->shapes[0], row, rl_object_words(word.o)[shape->fields[0].slot]);
+}
+
+/* [T; N] */
+static PyObject* show_array(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
+    size_t length = rl_border_length(type, word);
+    PyObject* list = PyList_New((Py_ssize_t)length);
+    for (size_t i = 0; list && i < length; i++) {
+        rl_word_t item;
+        PyObject* shown = rl_border_item(type, word, i, NULL, &item) ? show(border, context, type->args[0], item) : NULL;
+        if (!shown) Py_CLEAR(list);
+        else PyList_SetItem(list, (Py_ssize_t)i, shown);
     }
-    return show_product(border, context, type, tag, word);
+    return list;
+}
+
+/* As a key or member: a list becomes a tuple, a dict a tuple of pairs. Takes the reference over. */
+static PyObject* hashable(PyObject* value) {
+    PyObject* fixed = value;
+    if (PyList_Check(value) || PyDict_Check(value)) {
+        PyObject* items = PyDict_Check(value) ? PyDict_Items(value) : Py_NewRef(value);
+        Py_ssize_t count = items ? PyList_Size(items) : 0;
+        fixed = items ? PyTuple_New(count) : NULL;
+        for (Py_ssize_t i = 0; fixed && i < count; i++) {
+            PyObject* item = hashable(Py_NewRef(PyList_GetItem(items, i)));
+            if (!item) Py_CLEAR(fixed);
+            else PyTuple_SetItem(fixed, i, item);
+        }
+        Py_XDECREF(items);
+        Py_DECREF(value);
+    }
+    return fixed;
 }
 
 static PyObject* show_items(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word, bool set) {
+    if (type->kind == RL_TYPE_ARRAY) return show_array(border, context, type, word);
     PyObject* list = PyList_New(0);
     rl_cursor_t cursor;
     rl_word_t item, unused;
     rl_cursor_begin(&cursor, word.o);
     while (list && rl_cursor_next(&cursor, &item, &unused)) {
         PyObject* shown = show(border, context, type->args[0], item);
+        if (shown && set) shown = hashable(shown);
         if (!shown || PyList_Append(list, shown) < 0) Py_CLEAR(list);
         Py_XDECREF(shown);
     }
@@ -567,6 +685,7 @@ static PyObject* show_map(border_t* border, rl_context_t* context, const rl_rtyp
     rl_cursor_begin(&cursor, word.o);
     while (dict && rl_cursor_next(&cursor, &key_word, &item)) {
         PyObject* key = show(border, context, type->args[0], key_word);
+        if (key) key = hashable(key);
         PyObject* value = key ? show(border, context, type->args[1], item) : NULL;
         if (!value || PyDict_SetItem(dict, key, value) < 0) Py_CLEAR(dict);
         Py_XDECREF(key);
@@ -578,12 +697,37 @@ static PyObject* show_map(border_t* border, rl_context_t* context, const rl_rtyp
 /* A live proxy over a handle with one owner, which the proxy releases. */
 static PyObject* show_proxy(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
     reml_value_t handle = rl_handle_new(context, type, word, false);
-    if (handle.kind == REML_KIND_NONE) return PyErr_NoMemory();
-    return PyObject_CallMethod(border->support, "proxy", "IIKI", handle.kind, handle.context, (unsigned long long)handle.bits, type->type);
+    if (handle.kind == REML_KIND_NONE) {
+        rl_alloc_clear_failure(&context->allocator);
+        return PyErr_NoMemory();
+    }
+    PyObject* proxy = PyObject_CallMethod(border->support, "proxy", "IIKI", handle.kind, handle.context, (unsigned long long)handle.bits, type->type);
+    if (!proxy) reml_value_release(border->id, handle);
+    return proxy;
+}
+
+static PyObject* show_function(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
+    reml_function_t function;
+    reml_value_t handle = rl_handle_new(context, type, word, false);
+    if (handle.kind == REML_KIND_NONE) {
+        rl_alloc_clear_failure(&context->allocator);
+        return PyErr_NoMemory();
+    }
+    reml_embed_status_t status = reml_function_from_value(border->id, handle, &function);
+    reml_value_release(border->id, handle);
+    return status == REML_EMBED_STATUS_OK ? border_function_object(border, function) : border_raise(border, status);
 }
 
 static PyObject* show_time(border_t* border, rl_type_kind_t kind, int64_t nanoseconds) {
     return PyObject_CallMethod(border->support, kind == RL_TYPE_DURATION ? "duration_out" : "timestamp_out", "L", (long long)nanoseconds);
+}
+
+/* The Python object itself; what a C host made stays a proxy. */
+static PyObject* show_host(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
+    void (*destroy)(void*, void*) = drop_python_object;
+    const rl_word_t* words = rl_object_words(word.o);
+    if (memcmp(&words[1], &destroy, sizeof destroy) != 0) return show_proxy(border, context, type, word);
+    return Py_NewRef((PyObject*)words[0].p);
 }
 
 static PyObject* show_named(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
@@ -592,8 +736,20 @@ static PyObject* show_named(border_t* border, rl_context_t* context, const rl_rt
     case REML_KIND_SET: return show_items(border, context, type, word, true);
     case REML_KIND_MAP: return show_map(border, context, type, word);
     case REML_KIND_ADT: return show_variant(border, context, type, word);
-    case REML_KIND_RECORD: return show_product(border, context, type, 0, word);
-    case REML_KIND_HOST: return Py_NewRef((PyObject*)rl_object_words(word.o)[0].p);
+    case REML_KIND_RECORD: return show_record(border, context, type, word);
+    case REML_KIND_HOST: return show_host(border, context, type, word);
+    default: return show_proxy(border, context, type, word);
+    }
+}
+
+static PyObject* show_nested(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
+    switch ((rl_type_kind_t)type->kind) {
+    case RL_TYPE_ANY: return show(border, context, rl_object_words(word.o)[1].p, rl_object_words(word.o)[0]);
+    case RL_TYPE_TUPLE: return show_tuple(border, context, &type->shapes[0], word);
+    case RL_TYPE_ARRAY: return show_items(border, context, type, word, false);
+    case RL_TYPE_RECORD: return show_record(border, context, type, word);
+    case RL_TYPE_NAMED: return show_named(border, context, type, word);
+    case RL_TYPE_FUNCTION: return show_function(border, context, type, word);
     default: return show_proxy(border, context, type, word);
     }
 }
@@ -614,16 +770,12 @@ PyObject* border_to_python(border_t* border, rl_context_t* context, const rl_rty
     case RL_TYPE_DURATION: case RL_TYPE_TIMESTAMP: return show_time(border, (rl_type_kind_t)type->kind, word.i);
     default: break;
     }
-    if (Py_EnterRecursiveCall(" while converting a value from Reml")) return NULL;
-    PyObject* shown;
-    switch ((rl_type_kind_t)type->kind) {
-    case RL_TYPE_ANY: shown = show(border, context, rl_object_words(word.o)[1].p, rl_object_words(word.o)[0]); break;
-    case RL_TYPE_TUPLE: shown = show_fields(border, context, &type->shapes[0], word); break;
-    case RL_TYPE_ARRAY: shown = show_items(border, context, type, word, false); break;
-    case RL_TYPE_RECORD: shown = show_product(border, context, type, 0, word); break;
-    case RL_TYPE_NAMED: shown = show_named(border, context, type, word); break;
-    default: shown = show_proxy(border, context, type, word); break;
+    if (border->nesting >= DEEPEST) {
+        PyErr_SetString(PyExc_RecursionError, "the value of Reml is nested too deep for Python: hold it as a result_take() and read it part by part");
+        return NULL;
     }
-    Py_LeaveRecursiveCall();
+    border->nesting++;
+    PyObject* shown = show_nested(border, context, type, word);
+    border->nesting--;
     return shown;
 }

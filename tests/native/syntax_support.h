@@ -79,12 +79,13 @@ static inline const char* compact(world_t* w, rl_node_t node) {
         const char* shown = rest;
         if (is_bare) {
             for (size_t i = 0; i < sizeof drop / sizeof *drop; i++)
-                if (strncmp(shown, drop[i], strlen(drop[i])) == 0 && shown + strlen(drop[i]) < end) shown += strlen(drop[i]);
-            length += (size_t)snprintf(out + length, sizeof out - length, "%s%.*s", length ? " " : "",
-                                       (int)(end - shown - 1), shown + 1);
+                if (strncmp(shown, drop[i], strlen(drop[i])) == 0 && shown + strlen(drop[i]) < end)
+                    shown += strlen(drop[i]);
+            length += (size_t)snprintf(
+                out + length, sizeof out - length, "%s%.*s", length ? " " : "", (int)(end - shown - 1), shown + 1);
         } else {
             length += (size_t)snprintf(out + length, sizeof out - length, "%s(%.*s%.*s", length ? " " : "",
-                                       (int)(span - head), head, (int)(end - rest), rest);
+                (int)(span - head), head, (int)(end - rest), rest);
             depth++;
         }
         line = end + 1;

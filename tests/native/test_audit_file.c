@@ -547,7 +547,7 @@ static void kill_at_random(unsigned rounds, rl_audit_file_settings_t settings) {
                 _exit(3);
             }
             atomic_store(&shared->ready, true);
-            append_acknowledged(&log, UINT32_MAX);
+            append_acknowledged(&log, 1500);
             pause();
             _exit(0);
         }
@@ -815,7 +815,7 @@ TEST(test_io__context_without_memory_still_writes_its_file) {
         if (rl_audit_init(&log, &poor, NULL)) {
             CHECK(run_numbered(&log, 1));
             bool moved = open_file(&log) == RL_AUDIT_OK; /* moving the queue takes memory */
-            (void)rl_audit_set_sink(&log, hear, &heard);
+            if (moved) (void)rl_audit_set_sink(&log, hear, &heard);
             for (unsigned i = 2; i <= 100; i++) CHECK(run_numbered(&log, i));
             CHECK(!poor.failed);
             rl_audit_deinit(&log);

@@ -27,7 +27,7 @@ static const char* texts(const char* source, size_t length) {
     for (uint32_t i = 0; i + 1 < tokens.count; i++) {
         const rl_token_t* token = &tokens.data[i];
         at += (size_t)snprintf(out + at, sizeof out - at, "%s%s%.*s", i ? " " : "", token->nl_before && i ? "/" : "",
-                               (int)(token->end - token->start), source + token->start);
+            (int)(token->end - token->start), source + token->start);
     }
     out[at] = 0;
     done(&w);
@@ -61,26 +61,33 @@ static rl_token_kind_t first_kind(const char* source) {
 
 /* --- 1.1, 1.2, 1.3 -------------------------------------------------------------------------------------------------- */
 
-TEST(test_lexer__every_line_end_counts_once) {
-    CHECK_TEXTS("a\nb\r\nc\rd\n\n\re", "a /b /c /d /e");
-}
+TEST(test_lexer__every_line_end_counts_once) { CHECK_TEXTS("a\nb\r\nc\rd\n\n\re", "a /b /c /d /e"); }
 
 TEST(test_lexer__byte_order_mark_is_skipped) {
-    CHECK_TEXTS("\xEF\xBB\xBF" "a b", "a b");
+    CHECK_TEXTS("\xEF\xBB\xBF"
+                "a b",
+        "a b");
     world_t w;
-    lex_bytes(&w, "\xEF\xBB\xBF" "a", 4);
+    lex_bytes(&w,
+        "\xEF\xBB\xBF"
+        "a",
+        4);
     CHECK_INT_EQ(tokens.data[0].column, 1);
     done(&w);
     check_error("a \xEF\xBB\xBF", "parser.lexer.unknown_token", 2, 5);
 }
 
 TEST(test_lexer__white_space_separates_tokens) {
-    CHECK_TEXTS("a\tb\xE3\x80\x80" "c\v\fd\xC2\x85" "e", "a b c d e");
+    CHECK_TEXTS("a\tb\xE3\x80\x80"
+                "c\v\fd\xC2\x85"
+                "e",
+        "a b c d e");
 }
 
 TEST(test_lexer__columns_count_grapheme_clusters) {
     world_t w;
-    const char* source = "\xE3\x80\x80" "a \"e\xCC\x81\xE6\x97\xA5\" b\n  c /* \xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9 */ d";
+    const char* source = "\xE3\x80\x80"
+                         "a \"e\xCC\x81\xE6\x97\xA5\" b\n  c /* \xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9 */ d";
     lex_bytes(&w, source, strlen(source));
     static const uint32_t columns[] = {2, 4, 9, 3, 13};
     for (uint32_t i = 0; i < 5; i++) CHECK_INT_EQ(tokens.data[i].column, columns[i]);
@@ -105,10 +112,12 @@ TEST(test_lexer__comments_nest_and_keep_newlines) {
 
 TEST(test_lexer__invalid_utf8_is_reported_at_its_byte_and_skipped) {
     check_error("a \xFF b", "parser.lexer.invalid_utf8", 2, 3);
-    check_error("a \xED\xA0\x80 b", "parser.lexer.invalid_utf8", 2, 3);  /* a surrogate */
-    check_error("// \xC0\xAF", "parser.lexer.invalid_utf8", 3, 4);       /* overlong, in a comment */
-    check_error("\"\xE3\x81\"", "parser.lexer.invalid_utf8", 1, 2);      /* cut short, in a string */
-    CHECK_TEXTS("a\xFF" "b \x80\x80 c", "a b c");
+    check_error("a \xED\xA0\x80 b", "parser.lexer.invalid_utf8", 2, 3); /* a surrogate */
+    check_error("// \xC0\xAF", "parser.lexer.invalid_utf8", 3, 4);      /* overlong, in a comment */
+    check_error("\"\xE3\x81\"", "parser.lexer.invalid_utf8", 1, 2);     /* cut short, in a string */
+    CHECK_TEXTS("a\xFF"
+                "b \x80\x80 c",
+        "a b c");
 }
 
 TEST(test_lexer__nul_is_a_bad_character_outside_literals_only) {
@@ -127,8 +136,10 @@ TEST(test_lexer__nul_is_a_bad_character_outside_literals_only) {
 /* --- 1.4, 1.5 ------------------------------------------------------------------------------------------------------- */
 
 TEST(test_lexer__identifiers_take_unicode_primes_and_emoji) {
-    CHECK_TEXTS("state' x'' _a1 \xE6\x97\xA5\xE6\x9C\xAC a\xF0\x9F\x9A\x80 a\xE2\x80\x8D" "b", /* keep */
-                "state' x'' _a1 \xE6\x97\xA5\xE6\x9C\xAC a\xF0\x9F\x9A\x80 a\xE2\x80\x8D" "b");
+    CHECK_TEXTS("state' x'' _a1 \xE6\x97\xA5\xE6\x9C\xAC a\xF0\x9F\x9A\x80 a\xE2\x80\x8D"
+                "b", /* keep */
+        "state' x'' _a1 \xE6\x97\xA5\xE6\x9C\xAC a\xF0\x9F\x9A\x80 a\xE2\x80\x8D"
+        "b");
     CHECK_INT_EQ(first_kind("abc"), RL_TOK_IDENT);
     CHECK_INT_EQ(first_kind("Abc"), RL_TOK_UIDENT);
     CHECK_INT_EQ(first_kind("\xC3\x89t\xC3\xA9"), RL_TOK_UIDENT); /* É: Lu */
@@ -202,8 +213,7 @@ TEST(test_lexer__identifier_length_is_limited) {
 /* --- 1.6 ------------------------------------------------------------------------------------------------------------ */
 
 TEST(test_lexer__operators_match_the_longest_text_first) {
-    CHECK_TEXTS("...|>~>->=>:=::==!=<=>=&&||+++=-=*=/=..",
-                "... |> ~> -> => := :: == != <= >= && || ++ += -= *= /= ..");
+    CHECK_TEXTS("...|>~>->=>:=::==!=<=>=&&||+++=-=*=/=..", "... |> ~> -> => := :: == != <= >= && || ++ += -= *= /= ..");
     CHECK_TEXTS("()[]{}<>+-*/%^=!?.,;:@|&_", "( ) [ ] { } < > + - * / % ^ = ! ? . , ; : @ | & _");
     CHECK_TEXTS("a>>=b a..=b (|N|_|)", "a > >= b a .. = b ( | N | _ | )");
 }
@@ -272,7 +282,8 @@ TEST(test_lexer__a_dot_without_digits_on_both_sides_is_no_float) {
 }
 
 TEST(test_lexer__malformed_numbers) {
-    static const char* const bad[] = {"0x", "0b", "0b12", "0b102", "1__0", "1_", "12abc", "1e", "1e+", "1.5_", "1.5x", "0X1F", "1_.5"};
+    static const char* const bad[] = {
+        "0x", "0b", "0b12", "0b102", "1__0", "1_", "12abc", "1e", "1e+", "1.5_", "1.5x", "0X1F", "1_.5"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         world_t w;
         lex_bytes(&w, bad[i], strlen(bad[i]));
@@ -312,8 +323,8 @@ TEST(test_lexer__strings_and_their_escapes) {
 }
 
 TEST(test_lexer__bad_escapes_and_open_strings) {
-    static const char* const bad[] = {"\\q", "\\x80", "\\x4g", "\\xg1", "\\u{}", "\\u{1234567}", "\\u{110000}", "\\u{D800}",
-                                      "\\uD800", "\\u12", "\\u{12", "\\\xE6\x97\xA5"};
+    static const char* const bad[] = {"\\q", "\\x80", "\\x4g", "\\xg1", "\\u{}", "\\u{1234567}", "\\u{110000}",
+        "\\u{D800}", "\\uD800", "\\u12", "\\u{12", "\\\xE6\x97\xA5"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char source[40];
         world_t w;
@@ -372,7 +383,8 @@ TEST(test_lexer__literal_map_finds_source_bytes) {
 }
 
 TEST(test_lexer__every_byte_value_in_every_place_is_survived) {
-    static const char* const frames[] = {"%c", "a%c", "a%cb", "\"%c\"", "'%c'", "1%c", "/*%c*/", "r#%c", "\\%c", "\"\\%c\"", ".%c"};
+    static const char* const frames[] = {
+        "%c", "a%c", "a%cb", "\"%c\"", "'%c'", "1%c", "/*%c*/", "r#%c", "\\%c", "\"\\%c\"", ".%c"};
     for (size_t frame = 0; frame < sizeof frames / sizeof *frames; frame++) {
         for (int byte = 0; byte < 256; byte++) {
             const char* hole = strchr(frames[frame], '%');
@@ -386,7 +398,8 @@ TEST(test_lexer__every_byte_value_in_every_place_is_survived) {
             world_t w;
             lex_bytes(&w, exact, length);
             CHECK_INT_EQ(tokens.data[tokens.count - 1].kind, RL_TOK_EOF);
-            for (uint32_t i = 0; i < tokens.count; i++) CHECK(tokens.data[i].start <= tokens.data[i].end && tokens.data[i].end <= length);
+            for (uint32_t i = 0; i < tokens.count; i++)
+                CHECK(tokens.data[i].start <= tokens.data[i].end && tokens.data[i].end <= length);
             done(&w);
             free(exact);
         }

@@ -32,7 +32,7 @@ static void check_errors(const error_row_t* rows, size_t count) {
     }
 }
 
-#define EXPECTED "parser.syntax.expected_tokens"
+#define EXPECTED    "parser.syntax.expected_tokens"
 #define UNSUPPORTED "language.unsupported"
 
 TEST(test_parser__errors_name_the_farthest_token_and_what_was_expected) {
@@ -193,10 +193,10 @@ TEST(test_parser__intrinsic_wants_a_body_and_one_string) {
 
 TEST(test_parser__implicit_block_needs_its_columns) {
     static const error_row_t rows[] = {
-        {"let a =\nlet b = 2", EXPECTED, 8, 11, NULL},          /* not deeper than its declaration: initialiser missing */
-        {"fn f() = let a = 1", EXPECTED, 9, 12, NULL},           /* not first on its line */
+        {"let a =\nlet b = 2", EXPECTED, 8, 11, NULL}, /* not deeper than its declaration: initialiser missing */
+        {"fn f() = let a = 1", EXPECTED, 9, 12, NULL}, /* not first on its line */
         {"fn f() {\n  let g = |x|\n    let y = x\n      y + 1\n  g(1)\n}", EXPECTED, 43, 44, NULL},
-        {"fn f() =\n  let a =\n 5", EXPECTED, 20, 21, NULL},     /* left of the block */
+        {"fn f() =\n  let a =\n 5", EXPECTED, 20, 21, NULL}, /* left of the block */
     };
     check_errors(rows, RL_COUNT_OF(rows));
 }
@@ -237,8 +237,23 @@ TEST(test_parser__lexical_errors_fail_the_module_but_not_the_tree) {
     world_parse(&w, "let a = \"\\q\"\nlet b = 1 $ + 2");
     CHECK(!w.ok);
     CHECK_INT_EQ(w.diags.items.count, 2);
-    CHECK_STR_EQ(compact(&w, w.tree.root), "(MODULE (VALUE (PAT_NAME a) \"\") (VALUE (PAT_NAME b) (CHAIN 1 (BINARY + 2))))");
+    CHECK_STR_EQ(
+        compact(&w, w.tree.root), "(MODULE (VALUE (PAT_NAME a) \"\") (VALUE (PAT_NAME b) (CHAIN 1 (BINARY + 2))))");
     world_close(&w);
+}
+
+TEST(test_parser__a_lexical_error_suppresses_the_syntax_error_behind_it) {
+    static const char* const sources[] = {
+        "let x = 1 $ 2", "let x = f(\"abc\nlet y = 2", "let x = f(1 /* a", "let x = f('a", "let x = (1 ~)"};
+    for (size_t i = 0; i < RL_COUNT_OF(sources); i++) {
+        world_t w;
+        world_parse(&w, sources[i]);
+        CHECK(!w.ok);
+        CHECK_INT_EQ(w.diags.items.count, 1);
+        CHECK(strncmp(code_of(&w, 0), "parser.lexer.", 13) == 0);
+        if (check_failures) printf("  in: %s\n", sources[i]);
+        world_close(&w);
+    }
 }
 
 TEST(test_parser__strict_top_level_refuses_expression_statements) {
@@ -399,10 +414,12 @@ TEST(test_parser__limits_come_from_the_options) {
 static const char* const sample =
     "module A.B\nuse C.{d, e as f}\n@cfg(not(a = \"b\")) pub type T<A> = | A(Int, x: Str) | B { f: A = 1 }\n"
     "fn g(a: Int = 1, {b, ..}: R) -> fn(Int) -> Int ! {io} where T: Eq =\n  let x = a |> f(_, w = 2)?.await\n"
-    "  match x with\n  | A(1..=2, _) | [h, ..t] when not b as y -> { x.y = |z| z ^ -2; return }\n  | (|E|_|) r -> \"s\\n\"\n"
+    "  match x with\n  | A(1..=2, _) | [h, ..t] when not b as y -> { x.y = |z| z ^ -2; return }\n  | (|E|_|) r -> "
+    "\"s\\n\"\n"
     "let h = handle do E.op(1) with handler E { operation op(v, resume) { resume(v) } return {} { 'c' } }\n"
     "conductor c { n: a |> b\n channels { a.b ~> c.d : T }\n monitoring { x (y) } }\n"
-    "impl Show for T { fn s(self) = if a then b else if c { d } else { e } + 1 }\nwhile x < 3 { x += { a: 1, \"b\" } }\n";
+    "impl Show for T { fn s(self) = if a then b else if c { d } else { e } + 1 }\nwhile x < 3 { x += { a: 1, \"b\" } "
+    "}\n";
 
 /* An own allocation of the exact size, so that the sanitizer sees a read behind it. */
 static void survive(const char* source, size_t length) {
@@ -429,8 +446,8 @@ TEST(test_parser__every_truncation_is_survived) {
 TEST(test_parser__every_byte_value_in_the_place_of_any_is_survived) {
     char changed[2048];
     size_t length = strlen(sample);
-    static const unsigned char values[] = {0, ' ', '\n', '\r', '"', '\'', '\\', '(', ')', '{', '}', '[', ']', '|', ';', ',', '.',
-                                           '=', '<', '>', '@', '#', '1', 'a', 'A', '_', 0x80, 0xC3, 0xF0, 0xFF};
+    static const unsigned char values[] = {0, ' ', '\n', '\r', '"', '\'', '\\', '(', ')', '{', '}', '[', ']', '|', ';',
+        ',', '.', '=', '<', '>', '@', '#', '1', 'a', 'A', '_', 0x80, 0xC3, 0xF0, 0xFF};
     for (size_t at = 0; at < length; at++) {
         memcpy(changed, sample, length);
         for (size_t i = 0; i < RL_COUNT_OF(values); i++) {
@@ -446,7 +463,7 @@ TEST(test_parser__every_byte_value_in_the_place_of_any_is_survived) {
 
 TEST(test_parser__any_two_tokens_in_a_row_are_survived) {
     static const char* const pieces[] = {
-#define TOKEN(name, text) text,
+#define TOKEN(name, text)   text,
 #define KEYWORD(name, text) text,
 #define CONTEXT(name, text) text,
 #include "syntax/token.def"
@@ -454,7 +471,8 @@ TEST(test_parser__any_two_tokens_in_a_row_are_survived) {
     char source[128];
     for (size_t a = 0; a < RL_COUNT_OF(pieces); a++) {
         for (size_t b = 0; b < RL_COUNT_OF(pieces); b++) {
-            int length = snprintf(source, sizeof source, "fn f() { x %s %s y }\n%s %s", pieces[a], pieces[b], pieces[a], pieces[b]);
+            int length = snprintf(
+                source, sizeof source, "fn f() { x %s %s y }\n%s %s", pieces[a], pieces[b], pieces[a], pieces[b]);
             for (char* c = source; *c; c++)
                 if (*c == '`') *c = ' ';
             survive(source, (size_t)length);
@@ -509,7 +527,8 @@ static void check_span(const world_t* w, rl_span_t span, const char* expected) {
 
 TEST(test_parser__spans_cover_what_was_written) {
     world_t w;
-    world_parse(&w, "@x pub fn f(mut a: Int) = a . b (1) + 2 // c\ntype T = | Abc(x: Int)\nlet y = match z { | q as r => [..] }\n");
+    world_parse(&w,
+        "@x pub fn f(mut a: Int) = a . b (1) + 2 // c\ntype T = | Abc(x: Int)\nlet y = match z { | q as r => [..] }\n");
     CHECK_INT_EQ(w.diags.items.count, 1); /* `[..]` is no expression */
     check_span(&w, rl_tree_span(&w.tree, find(&w, RL_NODE_FN, 0)), "fn f(mut a: Int) = a . b (1) + 2");
     check_span(&w, rl_tree_span(&w.tree, find(&w, RL_NODE_PARAM, 0)), "mut a: Int");
@@ -538,8 +557,8 @@ TEST(test_parser__value_names_of_constants_are_upper) {
     world_parse(&w, "let MB_OK: u32 = 0\nvar X = 1\nlet Some(y) = z");
     CHECK(w.ok);
     CHECK_STR_EQ(compact(&w, w.tree.root),
-                 "(MODULE (VALUE (PAT_NAME upper MB_OK) (TYPE_PATH u32) 0) (VALUE mut var (PAT_NAME mut upper X) 1) "
-                 "(VALUE (PAT_CTOR parens (PATH Some) (PAT_NAME y)) z))");
+        "(MODULE (VALUE (PAT_NAME upper MB_OK) (TYPE_PATH u32) 0) (VALUE mut var (PAT_NAME mut upper X) 1) "
+        "(VALUE (PAT_CTOR parens (PATH Some) (PAT_NAME y)) z))");
     world_close(&w);
 }
 
@@ -586,7 +605,8 @@ TEST(test_parser__types_and_signatures_of_hosts) {
     world_open(&w, "fn(Int, Str) -> Str\n ! {io}", 27);
     w.input.source.length = strlen(w.input.source.data);
     CHECK(rl_parse_type(&w.input, &w.tree));
-    CHECK_STR_EQ(compact(&w, w.tree.root), "(TYPE_FN fn (TYPE_PARAM (TYPE_PATH Int)) (TYPE_PARAM (TYPE_PATH Str)) (TYPE_PATH Str) (EFFECTS (TYPE_PATH io)))");
+    CHECK_STR_EQ(compact(&w, w.tree.root), "(TYPE_FN fn (TYPE_PARAM (TYPE_PATH Int)) (TYPE_PARAM (TYPE_PATH Str)) "
+                                           "(TYPE_PATH Str) (EFFECTS (TYPE_PATH io)))");
     world_close(&w);
     world_open(&w, "Int Int", 7);
     CHECK(!rl_parse_type(&w.input, &w.tree));
@@ -594,7 +614,8 @@ TEST(test_parser__types_and_signatures_of_hosts) {
     const char* signature = "Type.method(self, b: Str = \"x\") -> Int ! {}";
     world_open(&w, signature, strlen(signature));
     CHECK(rl_parse_signature(&w.input, &w.tree));
-    CHECK_STR_EQ(compact(&w, w.tree.root), "(FN extern Type method (PARAM self (PAT_NAME keyword self)) (PARAM (PAT_NAME b) (TYPE_PATH Str) \"x\") (TYPE_PATH Int) (EFFECTS))");
+    CHECK_STR_EQ(compact(&w, w.tree.root), "(FN extern Type method (PARAM self (PAT_NAME keyword self)) (PARAM "
+                                           "(PAT_NAME b) (TYPE_PATH Str) \"x\") (TYPE_PATH Int) (EFFECTS))");
     world_close(&w);
     world_open(&w, "fn f()", 6);
     CHECK(rl_parse_signature(&w.input, &w.tree));
@@ -625,11 +646,13 @@ TEST(test_parser__false_cfg_removes_what_it_stands_on) {
     int calls = 0;
     rl_disabled_names_t names = {0};
     const char* text = apply(&w,
-                             "@cfg(on = \"\") let a = 1\n@cfg(off = \"\") let b = 2\n@cfg(not(off = \"\")) @x type C = { @cfg(off = \"\") f: Int, g: Int }\n"
-                             "@cfg(off = \"\") enum D = E | F\nfn h() { @cfg(off = \"\") { 1 }; @cfg(any(off = \"\", extra.b = \"1\")) unsafe { 2 } }\n"
-                             "@cfg(all(on = \"\", off = \"\")) i()\nimpl T { @cfg(off = \"\") fn j() = 1; fn k() = 2 }\n"
-                             "@cfg(off = \"\") extern \"host\" { @cfg(bad = \"\") fn l() }\n",
-                             &calls, &names);
+        "@cfg(on = \"\") let a = 1\n@cfg(off = \"\") let b = 2\n@cfg(not(off = \"\")) @x type C = { @cfg(off = \"\") "
+        "f: Int, g: Int }\n"
+        "@cfg(off = \"\") enum D = E | F\nfn h() { @cfg(off = \"\") { 1 }; @cfg(any(off = \"\", extra.b = \"1\")) "
+        "unsafe { 2 } }\n"
+        "@cfg(all(on = \"\", off = \"\")) i()\nimpl T { @cfg(off = \"\") fn j() = 1; fn k() = 2 }\n"
+        "@cfg(off = \"\") extern \"host\" { @cfg(bad = \"\") fn l() }\n",
+        &calls, &names);
     CHECK(w.ok); /* nothing inside what was removed is looked at */
     CHECK(strstr(text, "(PAT_NAME a)") && !strstr(text, "(PAT_NAME b)"));
     CHECK(strstr(text, "(TYPE_RECORD (TYPE_FIELD g (TYPE_PATH Int)))") != NULL);
@@ -639,7 +662,8 @@ TEST(test_parser__false_cfg_removes_what_it_stands_on) {
     CHECK(!strstr(text, "EXTERN"));
     static const char* const gone[] = {"b", "D", "E", "F", "l", "j"}; /* outer lists come first */
     if (CHECK_INT_EQ(names.names.count, RL_COUNT_OF(gone)))
-        for (uint32_t i = 0; i < names.names.count; i++) CHECK_TEXT_EQ(rl_sym_text(&w.symbols, names.names.data[i]), gone[i]);
+        for (uint32_t i = 0; i < names.names.count; i++)
+            CHECK_TEXT_EQ(rl_sym_text(&w.symbols, names.names.data[i]), gone[i]);
     rl_vec_deinit(&w.allocator, &names.names);
     world_close(&w);
 }
@@ -668,6 +692,7 @@ int main(int argc, char** argv) {
         RUN(test_parser__recovers_at_the_next_item_at_column_one),
         RUN(test_parser__stops_after_twenty_syntax_errors),
         RUN(test_parser__lexical_errors_fail_the_module_but_not_the_tree),
+        RUN(test_parser__a_lexical_error_suppresses_the_syntax_error_behind_it),
         RUN(test_parser__strict_top_level_refuses_expression_statements),
         RUN(test_parser__nesting_is_limited_to_the_same_depth_everywhere),
         RUN(test_parser__a_million_openers_are_refused),

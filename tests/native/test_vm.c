@@ -12,6 +12,12 @@
 #define I1(name, x, k) {.op = RL_OP_##name, .a = (uint16_t)(x), .imm = (int32_t)(k)}
 #define CODE_OF(array) .code = (array), .code_count = sizeof(array) / sizeof *(array)
 
+#ifdef RL_STRESS_GC
+enum { MANY = 300, VERY_MANY = 5000 }; /* each safe point collects everything */
+#else
+enum { MANY = 100000, VERY_MANY = 1000000 };
+#endif
+
 static const rl_rtype_t unit_type = {.kind = RL_TYPE_UNIT, .type = RL_TYPE_UNIT, .name = {"()", 2}};
 static const rl_rtype_t int_type = {.kind = RL_TYPE_I64, .element = RL_ELEM_I64, .type = RL_TYPE_I64, .name = {"Int", 3}};
 static const rl_rtype_t str_type = {.kind = RL_TYPE_STR, .rep = RL_REP_R, .element = RL_ELEM_REF, .type = RL_TYPE_STR, .name = {"Str", 3}};
@@ -351,8 +357,8 @@ TEST(test_vm__objects_hold_references_before_scalars) {
         I3(RETS, 1, 0, 0)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 3, .r_count = 1, .s_params = 1, .entry_cost = 12, .shapes = shapes, .shape_count = 1};
     rl_word_t result;
-    CHECK_INT_EQ(call(&f, &proto, 100000, 0, &result), RL_DONE);
-    CHECK_INT_EQ(result.i, 4999950000);
+    CHECK_INT_EQ(call(&f, &proto, MANY, 0, &result), RL_DONE);
+    CHECK_INT_EQ(result.i, (int64_t)MANY * (MANY - 1) / 2);
     CHECK(f.vm.heap.stats.collections > 0 || f.vm.heap.phase != RL_PHASE_IDLE);
     rl_heap_collect(&f.vm.heap);
     CHECK_INT_EQ(f.vm.heap.stats.live_objects, 0);
@@ -403,6 +409,7 @@ TEST(test_vm__closures_capture_and_are_called) {
     rl_proto_t make = {CODE_OF(make_code), .s_count = 2, .r_count = 1, .s_params = 1, .entry_cost = 3, .closures = closures, .closure_count = 1, .result_rep = RL_REP_R};
     rl_word_t closure, argument = {.i = 5};
     CHECK_INT_EQ(call(&f, &make, 10, 0, &closure), RL_DONE);
+    f.vm.fiber->r[0] = NULL;
     CHECK_INT_EQ(rl_vm_call_closure(&f.vm, closure.o, &argument, NULL, &result), RL_DONE);
     CHECK_INT_EQ(result.i, 15);
     end(&f);
@@ -622,11 +629,11 @@ TEST(test_vm__heap_limit_ends_the_run_after_collecting) {
     rl_instr_t drop_code[] = {I1(LDNULLARY, 0, 0), I3(MOVR, 1, 0, 0), I3(NEW, 0, 1, 0), I3(FOR_LT, 0, 1, 3), I3(RETS, 0, 0, 0)};
     rl_proto_t drop = {CODE_OF(drop_code), .s_count = 2, .r_count = 2, .s_params = 2, .entry_cost = 5, .shapes = shapes};
     rl_word_t result;
-    f.allocator.limit_bytes = f.allocator.live_bytes + 1000000;
+    f.allocator.limit_bytes = f.allocator.live_bytes + 20000 + 10 * (size_t)MANY;
     CHECK_INT_EQ(call(&f, &keep, 0, 0, &result), RL_RAISE);
     CHECK_INT_EQ(f.vm.failure.code, RL_CODE_RUNTIME_LIMIT_MEMORY);
     CHECK(!f.allocator.failed);
-    CHECK_INT_EQ(call(&f, &drop, 0, 1000000, &result), RL_DONE); /* garbage never reaches the limit */
+    CHECK_INT_EQ(call(&f, &drop, 0, VERY_MANY, &result), RL_DONE); /* garbage never reaches the limit */
     end(&f);
 }
 
@@ -799,7 +806,7 @@ TEST(test_vm__defers_that_panic_in_a_chain_need_no_native_stack) {
     rl_instr_t chain_code[] = {I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I1(TRAP, 0, RL_CODE_RUNTIME_PANIC)};
     chain = (rl_proto_t){CODE_OF(chain_code), .s_count = 1, .r_count = 1, .s_params = 1, .entry_cost = 3, .closures = closures, .name = {"chain", 5}};
     rl_word_t result;
-    CHECK_INT_EQ(call(&f, &chain, 50000, 0, &result), RL_RAISE);
+    CHECK_INT_EQ(call(&f, &chain, MANY / 2, 0, &result), RL_RAISE);
     CHECK_INT_EQ(f.vm.failure.code, RL_CODE_RUNTIME_PANIC);
     CHECK_INT_EQ(f.vm.failure.notes.count, 64);
     CHECK_INT_EQ(f.vm.fiber->frame_count, 0);
@@ -903,7 +910,7 @@ TEST(test_vm__every_failed_allocation_is_survived) {
     rl_proto_t* callees[] = {(rl_proto_t*)(uintptr_t)deep()};
     rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .s_params = 2, .entry_cost = 11, .shapes = shapes, .closures = trace_closures, .callees = callees};
     unsigned failures = 0;
-    for (uint64_t n = 1; n < 200; n++) {
+    for (uint64_t n = 1; n < 3000; n++) {
         f = (fixture_t){0};
         rl_allocator_init(&f.allocator, NULL, NULL);
         f.allocator.fail_at = n;
@@ -912,7 +919,7 @@ TEST(test_vm__every_failed_allocation_is_survived) {
             f.vm.host = &f;
             f.vm.call_host = host_function;
             rl_word_t result;
-            rl_outcome_t outcome = call(&f, &proto, 0, 2000, &result);
+            rl_outcome_t outcome = call(&f, &proto, 0, MANY < 2000 ? MANY : 2000, &result);
             if (outcome == RL_DONE) {
                 rl_vm_deinit(&f.vm);
                 CHECK_INT_EQ(f.allocator.live_bytes, 0);

@@ -138,8 +138,10 @@ static bool memory_room(rl_audit_t* audit, uint32_t slots) {
     }
     while (ring->capacity - (ring->head - ring->tail) < slots) {
         if (ring_grow(audit)) continue;
-        if (audit->sink && !audit->delivering && !audit->attention && ring->records > 0 && deliver(audit) == RL_AUDIT_OK) {
-            continue;
+        if (audit->sink && !audit->delivering && !audit->attention && ring->records > 0) {
+            uint64_t tail = ring->tail;
+            deliver(audit);
+            if (ring->tail != tail) continue;
         }
         if (!keeps_latest(audit) || ring->records == 0 || slots > ring->capacity) return false;
         ring_pop(audit);

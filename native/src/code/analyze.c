@@ -382,6 +382,7 @@ static void each_bound(analyzer_t* a, rl_ir_t pattern, void (*fn)(analyzer_t* a,
 static void read_event(analyzer_t* a, rl_local_id_t local) {
     rl_local_use_t* use = &a->out->locals[local];
     use->reads += a->loop_depth ? 8 : 1;
+    use->read_count++;
     if (use->tracked != RL_NONE) (void)rl_vec_push(a->allocator, &a->events, use->tracked);
 }
 

@@ -216,6 +216,9 @@ static void load_captured(rl_emitter_t* e, const rl_local_home_t* home, uint32_t
     case RL_HOME_ENV_BOX:
         rl_emit_abc(e, RL_OP_GETR, to, 0, home->reg);
         break;
+    case RL_HOME_FIELD:
+        rl_emit_load_word(e, rep, to, home->reg, home->slot, rl_is_updatable(e->compiler, home->type));
+        break;
     case RL_HOME_NONE:
         if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
         break;

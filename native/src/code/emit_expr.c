@@ -162,7 +162,8 @@ static void emit_local(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         return;
     }
     uint32_t reg = rl_dest_reg(e, rep, dest);
-    uint32_t object = home.home == RL_HOME_BOX ? home.reg : 0, slot = home.home == RL_HOME_ENV ? home.reg : 0;
+    bool in_object = home.home == RL_HOME_BOX || home.home == RL_HOME_FIELD;
+    uint32_t object = in_object ? home.reg : 0, slot = home.home == RL_HOME_ENV ? home.reg : home.home == RL_HOME_FIELD ? home.slot : 0;
     if (home.home == RL_HOME_ENV_BOX) {
         object = rep == RL_REP_R ? reg : rl_temp(e, RL_REP_R);
         rl_emit_abc(e, RL_OP_GETR, object, 0, home.reg);

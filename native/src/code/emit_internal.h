@@ -59,6 +59,7 @@ bool rl_pattern_children(const rl_program_t* program, rl_allocator_t* allocator,
 
 typedef struct rl_local_use {
     uint32_t reads;      /* weighted: 8 per loop around it */
+    uint32_t read_count; /* places */
     bool assigned;       /* by SET_LOCAL */
     uint32_t tracked;    /* index among the locals followed by liveness, RL_NONE */
 } rl_local_use_t;
@@ -76,14 +77,15 @@ bool rl_analyze(struct rl_emitter* e, rl_analysis_t* out);
 void rl_analysis_deinit(rl_allocator_t* allocator, rl_analysis_t* analysis);
 
 /* --- the emitter of one instance ---------------------------------------------------------------------------- */
-typedef enum rl_home { RL_HOME_NONE, RL_HOME_REGISTER, RL_HOME_BOX, RL_HOME_ENV, RL_HOME_ENV_BOX } rl_home_t;
+typedef enum rl_home { RL_HOME_NONE, RL_HOME_REGISTER, RL_HOME_BOX, RL_HOME_ENV, RL_HOME_ENV_BOX, RL_HOME_FIELD } rl_home_t;
 
 typedef struct rl_local_home {
-    uint8_t home;       /* rl_home_t; ENV: a word of the closure in r[0] */
+    uint8_t home;       /* rl_home_t; ENV: a word of the closure in r[0]; FIELD: a word of an object that never changes */
     uint8_t rep;
     bool borrowed;      /* came out of a container: every consuming read marks */
     bool fixed;         /* its register is chosen (alternatives of an or-pattern bind the same one) */
-    uint16_t reg;       /* REGISTER: of its bank; BOX: R register of the cell; ENV: word of the closure */
+    uint16_t reg;       /* REGISTER: of its bank; BOX: R register of the cell; ENV: word of the closure; FIELD: the object */
+    uint16_t slot;      /* FIELD */
     rl_type_t type;     /* ground */
     rl_fn_id_t closure_of; /* this local holds the closure of that function; 0: not known */
 } rl_local_home_t;
@@ -268,6 +270,7 @@ typedef struct rl_matched {
     uint32_t reg;
     rl_type_t type;
     rl_origin_t origin;
+    uint64_t excluded; /* tags (of the first 64) that tests before this one have ruled out */
     bool lasting; /* nothing is written to the register while the new names are in use */
 } rl_matched_t;
 void rl_emit_pattern(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t value, rl_jumps_t* fail);

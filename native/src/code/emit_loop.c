@@ -161,7 +161,7 @@ void rl_emit_while(rl_emitter_t* e, rl_ir_t id) {
 /* The pattern's own names get the element; the loop's register serves as the name when nothing else writes to it. */
 static void bind_element(rl_emitter_t* e, rl_ir_t pattern, uint32_t reg, rl_type_t type, rl_origin_t origin) {
     rl_jumps_t fail = 0;
-    rl_emit_pattern(e, pattern, (rl_matched_t){reg, type, origin, true}, &fail);
+    rl_emit_pattern(e, pattern, (rl_matched_t){reg, type, origin, 0, true}, &fail);
     if (!fail) return;
     rl_jumps_t on = 0;
     rl_jump_goto(e, &on);

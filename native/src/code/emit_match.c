@@ -156,23 +156,45 @@ static void test_bound(rl_emitter_t* e, rl_ir_t bound, bool is_low, bool inclusi
     rl_release(e, mark);
 }
 
+/*
+ * A name for a word of a variant or tuple (nothing ever changes those in place) that is read at one place only is loaded
+ * there, into the register where it is wanted; one that is never read is not loaded at all.
+ */
+static bool bind_in_place(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object, uint32_t slot) {
+    const rl_ir_node_t* n = rl_node(e, pattern);
+    if (n->op != RL_PAT_BIND || n->b || !object.lasting || e->fixing || rl_is_boxed(e, n->a) || rl_is_assigned(e, n->a)) return false;
+    if (e->analysis.locals[n->a].read_count > 1) return false;
+    const rl_typedef_t* def = rl_named_def(e->compiler, object.type);
+    if (def ? def->kind != RL_DEF_SUM : rl_type_kind(&e->program->types, object.type) != RL_TYPE_TUPLE) return false;
+    rl_local_home_t* home = open_local(e, n->a);
+    home->home = RL_HOME_FIELD;
+    home->reg = (uint16_t)object.reg;
+    home->slot = (uint16_t)slot;
+    home->borrowed = true;
+    return true;
+}
+
 /* Word `index` of the object, when the sub-pattern looks at it. */
 static void match_field(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object, const rl_layout_t* layout, uint32_t index, rl_jumps_t* fail) {
     if (!layout || index >= layout->count) {
         if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
         return;
     }
-    if (rl_node(e, pattern)->op == RL_PAT_WILDCARD) return;
+    if (rl_node(e, pattern)->op == RL_PAT_WILDCARD || bind_in_place(e, pattern, object, layout->slots[index])) return;
     rl_rep_t rep = (rl_rep_t)layout->reps[index];
     uint32_t reg = rl_temp(e, rep);
     rl_emit_load_word(e, rep, reg, object.reg, layout->slots[index], false);
-    rl_emit_pattern(e, pattern, (rl_matched_t){reg, layout->types[index], RL_ORIGIN_LOADED, true}, fail);
+    rl_emit_pattern(e, pattern, (rl_matched_t){reg, layout->types[index], RL_ORIGIN_LOADED, 0, true}, fail);
 }
 
 /* Test of the root of a variant pattern, without its payload. */
 static void test_tag(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t value, rl_jumps_t* fail) {
     const rl_typedef_t* def = rl_named_def(e->compiler, value.type);
     if (!def || def->kind == RL_DEF_NEWTYPE || def->variant_count <= 1) return;
+    if (n->c < 64 && def->variant_count <= 64) { /* the only tag that is left? */
+        uint64_t all = def->variant_count == 64 ? ~0ull : (1ull << def->variant_count) - 1;
+        if ((value.excluded | 1ull << n->c) == all) return;
+    }
     if (rl_rep_of(e->compiler, value.type) == RL_REP_S) fail_if(e, fail, rl_emit_abc(e, RL_OP_JNEK_I, value.reg, n->c, 0));
     else fail_if(e, fail, rl_emit_abc(e, RL_OP_JNTAG, value.reg, n->c, 0));
 }
@@ -182,6 +204,7 @@ static void match_payload(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t v
     if (def && def->kind == RL_DEF_NEWTYPE) {
         rl_type_t inner = rl_layout_of(e->compiler, value.type, 0) ? rl_layout_of(e->compiler, value.type, 0)->types[0] : RL_TYPE_ERROR;
         value.type = inner;
+        value.excluded = 0;
         if (n->b) rl_emit_pattern(e, *rl_program_extra(e->program, n->a), value, fail);
         return;
     }
@@ -243,7 +266,7 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
             }
             rl_emit_builtin(e, rl_emit_builtin_id(e, vec ? RL_EB_VEC_SLICE : RL_EB_LIST_SLICE), to, list, regs, slice_types, 3, &element, 1);
             rl_release(e, mark);
-            rl_emit_pattern(e, sub, (rl_matched_t){to, list, RL_ORIGIN_OWNED, true}, fail);
+            rl_emit_pattern(e, sub, (rl_matched_t){to, list, RL_ORIGIN_OWNED, 0, true}, fail);
             continue;
         }
         rl_rep_t rep = rl_rep_of(e->compiler, element);
@@ -256,7 +279,7 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
         if (vec) rl_emit_vec_get(e, element, to, regs[0], regs[1]);
         else rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_LIST_INDEX), to, element, regs, index_types, 2, &element, 1);
         rl_release(e, mark);
-        rl_emit_pattern(e, sub, (rl_matched_t){to, element, RL_ORIGIN_LOADED, true}, fail);
+        rl_emit_pattern(e, sub, (rl_matched_t){to, element, RL_ORIGIN_LOADED, 0, true}, fail);
     }
 }
 
@@ -318,14 +341,14 @@ static rl_matched_t emit_scrutinee(rl_emitter_t* e, rl_ir_t id, bool guarded) {
     if (rl_plain_local(e, id, &home)) {
         bool assigned = rl_is_assigned(e, rl_node(e, id)->a);
         rl_origin_t origin = home->borrowed ? RL_ORIGIN_LOADED : rl_is_last_read(e, id) ? RL_ORIGIN_OWNED : RL_ORIGIN_ALIAS;
-        if (!assigned || !guarded) return (rl_matched_t){home->reg, type, origin, !assigned};
+        if (!assigned || !guarded) return (rl_matched_t){home->reg, type, origin, 0, !assigned};
         uint32_t copy = rl_temp(e, (rl_rep_t)home->rep);
         rl_emit_move(e, (rl_rep_t)home->rep, copy, home->reg);
-        return (rl_matched_t){copy, type, origin, true};
+        return (rl_matched_t){copy, type, origin, 0, true};
     }
     bool loaded = rl_is_load(e, id);
     uint32_t reg = rl_emit_any(e, id, !loaded);
-    return (rl_matched_t){reg, type, loaded ? RL_ORIGIN_LOADED : RL_ORIGIN_OWNED, true};
+    return (rl_matched_t){reg, type, loaded ? RL_ORIGIN_LOADED : RL_ORIGIN_OWNED, 0, true};
 }
 
 void rl_emit_let(rl_emitter_t* e, rl_ir_t id) {
@@ -405,6 +428,17 @@ static uint32_t* plan_switch(rl_emitter_t* e, const rl_ir_node_t* match, rl_type
     return table;
 }
 
+/* The tag that an arm takes whatever else the value is; RL_NONE. */
+static uint32_t whole_tag(rl_emitter_t* e, const rl_ir_node_t* match, uint32_t arm) {
+    rl_ir_node_t n = *rl_node(e, arm_pattern(e, match, arm));
+    if (n.op != RL_PAT_VARIANT || n.c >= 64 || *rl_program_extra(e->program, match->b + 3 * arm + 1)) return RL_NONE;
+    for (uint32_t i = 0; i < n.b; i++) {
+        const rl_ir_node_t* sub = rl_node(e, *rl_program_extra(e->program, n.a + i));
+        if (sub->op != RL_PAT_WILDCARD && !(sub->op == RL_PAT_BIND && sub->b == 0)) return RL_NONE;
+    }
+    return n.c;
+}
+
 static bool table_enters(const uint32_t* table, uint32_t arm) {
     for (uint32_t k = 1; table && k < table[0] + 2; k++) {
         if (table[k] == arm + 1) return true;
@@ -468,6 +502,8 @@ void rl_emit_match(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         if (guard) rl_emit_condition(e, guard, false, &fail);
         rl_emit(e, *rl_program_extra(e->program, n.b + 3 * i + 2), dest);
         rl_release(e, mark);
+        uint32_t tag = whole_tag(e, &n, i);
+        if (tag != RL_NONE) value.excluded |= 1ull << tag;
         if (i + 1 < n.c || fail || plan) rl_jump_goto(e, &done);
     }
     if (n.c == 0) {

@@ -97,7 +97,7 @@ void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
             e->spine.count--;
             while (e->spine.count > base && !e->failed) {
                 rl_ir_t node = rl_vec_pop(&e->spine);
-                uint32_t next = e->spine.count == base ? rl_dest_reg(e, rep, dest) : to;
+                uint32_t next = e->spine.count == base && dest.want == RL_WANT_REGISTER ? dest.reg : to;
                 emit_operator(e, node, next, to);
                 to = next;
             }

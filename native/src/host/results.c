@@ -2,7 +2,7 @@
 #include "host/context.h"
 
 #include "base/unicode.h"
-#include "syntax/print.h"
+#include "syntax/explain.h"
 
 static reml_embed_status_t lend(rl_context_t* context, reml_span_t* out) {
     if (context->lent_text.failed) {
@@ -107,26 +107,6 @@ reml_embed_status_t reml_embed_functions(reml_embed_context_t* id, char** out_te
 
 enum { EXPLAIN_IR, EXPLAIN_BYTECODE, EXPLAIN_TREE, EXPLAIN_TOKENS };
 
-static void explain_syntax(rl_context_t* context, bool tokens, rl_buf_t* out) {
-    const rl_module_t* module = rl_program_module(&context->program, context->program.first_module + context->program.modules.count - 1);
-    rl_arena_t arena;
-    rl_diags_t diagnostics;
-    rl_tree_t tree;
-    rl_arena_init(&arena, &context->allocator);
-    rl_diags_init(&diagnostics, &context->allocator, &arena);
-    diagnostics.source = module->source;
-    rl_parser_input_t parser = {.allocator = &context->allocator, .source = module->source, .symbols = &context->program.symbols, .diags = &diagnostics};
-    if (tokens) {
-        rl_tokens_print(&parser, out);
-    } else {
-        rl_parse(&parser, &tree);
-        rl_tree_print(&tree, &context->program.symbols, out);
-        rl_tree_deinit(&tree);
-    }
-    rl_diags_deinit(&diagnostics);
-    rl_arena_deinit(&arena);
-}
-
 /* Bytecode of every instance that the host's look-ups and runs have made so far, of user functions. */
 static void explain_instances(rl_context_t* context, rl_fn_id_t only, rl_buf_t* out) {
     for (uint32_t i = 1; i < context->compiler.instances.count; i++) {
@@ -154,7 +134,8 @@ reml_embed_status_t reml_embed_explain(reml_embed_context_t* id, int what, const
     rl_buf_t text;
     rl_buf_init(&text, &context->allocator);
     if (what >= EXPLAIN_TREE) {
-        explain_syntax(context, what == EXPLAIN_TOKENS, &text);
+        rl_module_id_t last = program->first_module + program->modules.count - 1;
+        rl_explain_syntax(&context->allocator, &program->symbols, rl_program_module(program, last)->source, what == EXPLAIN_TOKENS, &text);
         return rl_hand_over(context, &text, out_text, out_length);
     }
     rl_fn_id_t end = program->first_fn + program->functions.count;

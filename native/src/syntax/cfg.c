@@ -28,10 +28,11 @@ static bool test_key(cfg_pass_t* pass, rl_node_t node) {
     rl_buf_clear(&pass->key);
     for (uint32_t i = 0; i < rl_tree_list_count(pass->tree, names); i++) {
         if (i) rl_buf_add_char(&pass->key, '.');
-        rl_buf_add(&pass->key, rl_sym_text(pass->symbols, rl_tree_name(pass->tree, rl_tree_list_at(pass->tree, names, i))));
+        rl_buf_add(
+            &pass->key, rl_sym_text(pass->symbols, rl_tree_name(pass->tree, rl_tree_list_at(pass->tree, names, i))));
     }
     return pass->cfg->test(pass->cfg->user, rl_buf_str(&pass->key), rl_tree_string(pass->tree, data->b),
-                           (rl_span_t){data->start, data->end}, pass->diags);
+        (rl_span_t){data->start, data->end}, pass->diags);
 }
 
 static bool holds(cfg_pass_t* pass, rl_node_t predicate, uint32_t depth);
@@ -177,7 +178,8 @@ static rl_list_t decorated_list(const rl_tree_t* tree, rl_node_t node) {
     switch ((rl_node_kind_t)data->kind) {
     case RL_NODE_MODULE: return data->b;
     case RL_NODE_EXTERN: return data->c;
-    case RL_NODE_BLOCK: case RL_NODE_TYPE_RECORD: return data->a;
+    case RL_NODE_BLOCK:
+    case RL_NODE_TYPE_RECORD: return data->a;
     case RL_NODE_TRAIT: return rl_tree_trait(tree, node).items;
     case RL_NODE_IMPL: return rl_tree_impl(tree, node).items;
     case RL_NODE_EFFECT: return rl_tree_effect(tree, node).operations;
@@ -185,10 +187,15 @@ static rl_list_t decorated_list(const rl_tree_t* tree, rl_node_t node) {
     }
 }
 
-bool rl_tree_apply_cfg(rl_tree_t* tree, rl_symbols_t* symbols, const rl_cfg_t* cfg, rl_diags_t* diags,
-                       rl_disabled_names_t* out_disabled) {
-    cfg_pass_t pass = {.tree = tree, .symbols = symbols, .cfg = cfg, .diags = diags, .disabled = out_disabled,
-                       .allocator = tree->allocator, .errors_before = diags->errors};
+bool rl_tree_apply_cfg(
+    rl_tree_t* tree, rl_symbols_t* symbols, const rl_cfg_t* cfg, rl_diags_t* diags, rl_disabled_names_t* out_disabled) {
+    cfg_pass_t pass = {.tree = tree,
+        .symbols = symbols,
+        .cfg = cfg,
+        .diags = diags,
+        .disabled = out_disabled,
+        .allocator = tree->allocator,
+        .errors_before = diags->errors};
     rl_buf_init(&pass.key, tree->allocator);
     for (rl_node_t node = tree->nodes.count; node-- > 1 && !tree->allocator->failed;) {
         rl_list_t list = decorated_list(tree, node);

@@ -22,12 +22,12 @@ static const keyword_t KEYWORDS[] = {
 };
 
 static const char* const TOKEN_TEXTS[] = {
-#define TOKEN(name, shown) shown,
+#define TOKEN(name, shown)       shown,
 #define KEYWORD(name, word_text) "`" word_text "`",
 #include "syntax/token.def"
 };
 static const char* const TOKEN_NAMES[] = {
-#define TOKEN(name, shown) #name,
+#define TOKEN(name, shown)       #name,
 #define KEYWORD(name, word_text) #name,
 #include "syntax/token.def"
 };
@@ -41,13 +41,15 @@ typedef struct lexer {
     const char* text;
     uint32_t length;
     uint32_t at;
-    uint32_t line_base;     /* column = offset - line_base + 1; grows past the line start where clusters are longer than a byte */
+    uint32_t
+        line_base; /* column = offset - line_base + 1; grows past the line start where clusters are longer than a byte */
     uint32_t errors;
-    uint32_t first_token;   /* count of *tokens at the start */
-    uint32_t skip_from;     /* `#[`: number of the first token to drop at its `]`; UINT32_MAX: none */
+    uint32_t errors_seen; /* of these, before the last token; the next one is marked when there are more */
+    uint32_t first_token; /* count of *tokens at the start */
+    uint32_t skip_from;   /* `#[`: number of the first token to drop at its `]`; UINT32_MAX: none */
     uint32_t skip_depth;
     bool nl_before;
-    uint8_t head[26];       /* keywords by first letter: 1 + index into KEYWORDS; 0: none */
+    uint8_t head[26]; /* keywords by first letter: 1 + index into KEYWORDS; 0: none */
     uint8_t next[RL_COUNT_OF(KEYWORDS)];
 } lexer_t;
 
@@ -80,22 +82,86 @@ static bool is_bidi_control(uint32_t c) {
 /* Extended_Pictographic and the non-ASCII Emoji_Component of Unicode 15.1 (emoji-data.txt); stable since 13. */
 static bool is_emoji_part(uint32_t c) {
     static const uint32_t ranges[][2] = {
-        {0x00A9, 0x00A9},   {0x00AE, 0x00AE},   {0x200D, 0x200D},   {0x203C, 0x203C},   {0x2049, 0x2049},
-        {0x20E3, 0x20E3},   {0x2122, 0x2122},   {0x2139, 0x2139},   {0x2194, 0x2199},   {0x21A9, 0x21AA},
-        {0x231A, 0x231B},   {0x2328, 0x2328},   {0x2388, 0x2388},   {0x23CF, 0x23CF},   {0x23E9, 0x23F3},
-        {0x23F8, 0x23FA},   {0x24C2, 0x24C2},   {0x25AA, 0x25AB},   {0x25B6, 0x25B6},   {0x25C0, 0x25C0},
-        {0x25FB, 0x25FE},   {0x2600, 0x2605},   {0x2607, 0x2612},   {0x2614, 0x2685},   {0x2690, 0x2705},
-        {0x2708, 0x2712},   {0x2714, 0x2714},   {0x2716, 0x2716},   {0x271D, 0x271D},   {0x2721, 0x2721},
-        {0x2728, 0x2728},   {0x2733, 0x2734},   {0x2744, 0x2744},   {0x2747, 0x2747},   {0x274C, 0x274C},
-        {0x274E, 0x274E},   {0x2753, 0x2755},   {0x2757, 0x2757},   {0x2763, 0x2767},   {0x2795, 0x2797},
-        {0x27A1, 0x27A1},   {0x27B0, 0x27B0},   {0x27BF, 0x27BF},   {0x2934, 0x2935},   {0x2B05, 0x2B07},
-        {0x2B1B, 0x2B1C},   {0x2B50, 0x2B50},   {0x2B55, 0x2B55},   {0x3030, 0x3030},   {0x303D, 0x303D},
-        {0x3297, 0x3297},   {0x3299, 0x3299},   {0xFE0F, 0xFE0F},   {0x1F000, 0x1F0FF}, {0x1F10D, 0x1F10F},
-        {0x1F12F, 0x1F12F}, {0x1F16C, 0x1F171}, {0x1F17E, 0x1F17F}, {0x1F18E, 0x1F18E}, {0x1F191, 0x1F19A},
-        {0x1F1AD, 0x1F1FF}, {0x1F201, 0x1F20F}, {0x1F21A, 0x1F21A}, {0x1F22F, 0x1F22F}, {0x1F232, 0x1F23A},
-        {0x1F23C, 0x1F23F}, {0x1F249, 0x1F53D}, {0x1F546, 0x1F64F}, {0x1F680, 0x1F6FF}, {0x1F774, 0x1F77F},
-        {0x1F7D5, 0x1F7FF}, {0x1F80C, 0x1F80F}, {0x1F848, 0x1F84F}, {0x1F85A, 0x1F85F}, {0x1F888, 0x1F88F},
-        {0x1F8AE, 0x1F8FF}, {0x1F90C, 0x1F93A}, {0x1F93C, 0x1F945}, {0x1F947, 0x1FAFF}, {0x1FC00, 0x1FFFD},
+        {0x00A9, 0x00A9},
+        {0x00AE, 0x00AE},
+        {0x200D, 0x200D},
+        {0x203C, 0x203C},
+        {0x2049, 0x2049},
+        {0x20E3, 0x20E3},
+        {0x2122, 0x2122},
+        {0x2139, 0x2139},
+        {0x2194, 0x2199},
+        {0x21A9, 0x21AA},
+        {0x231A, 0x231B},
+        {0x2328, 0x2328},
+        {0x2388, 0x2388},
+        {0x23CF, 0x23CF},
+        {0x23E9, 0x23F3},
+        {0x23F8, 0x23FA},
+        {0x24C2, 0x24C2},
+        {0x25AA, 0x25AB},
+        {0x25B6, 0x25B6},
+        {0x25C0, 0x25C0},
+        {0x25FB, 0x25FE},
+        {0x2600, 0x2605},
+        {0x2607, 0x2612},
+        {0x2614, 0x2685},
+        {0x2690, 0x2705},
+        {0x2708, 0x2712},
+        {0x2714, 0x2714},
+        {0x2716, 0x2716},
+        {0x271D, 0x271D},
+        {0x2721, 0x2721},
+        {0x2728, 0x2728},
+        {0x2733, 0x2734},
+        {0x2744, 0x2744},
+        {0x2747, 0x2747},
+        {0x274C, 0x274C},
+        {0x274E, 0x274E},
+        {0x2753, 0x2755},
+        {0x2757, 0x2757},
+        {0x2763, 0x2767},
+        {0x2795, 0x2797},
+        {0x27A1, 0x27A1},
+        {0x27B0, 0x27B0},
+        {0x27BF, 0x27BF},
+        {0x2934, 0x2935},
+        {0x2B05, 0x2B07},
+        {0x2B1B, 0x2B1C},
+        {0x2B50, 0x2B50},
+        {0x2B55, 0x2B55},
+        {0x3030, 0x3030},
+        {0x303D, 0x303D},
+        {0x3297, 0x3297},
+        {0x3299, 0x3299},
+        {0xFE0F, 0xFE0F},
+        {0x1F000, 0x1F0FF},
+        {0x1F10D, 0x1F10F},
+        {0x1F12F, 0x1F12F},
+        {0x1F16C, 0x1F171},
+        {0x1F17E, 0x1F17F},
+        {0x1F18E, 0x1F18E},
+        {0x1F191, 0x1F19A},
+        {0x1F1AD, 0x1F1FF},
+        {0x1F201, 0x1F20F},
+        {0x1F21A, 0x1F21A},
+        {0x1F22F, 0x1F22F},
+        {0x1F232, 0x1F23A},
+        {0x1F23C, 0x1F23F},
+        {0x1F249, 0x1F53D},
+        {0x1F546, 0x1F64F},
+        {0x1F680, 0x1F6FF},
+        {0x1F774, 0x1F77F},
+        {0x1F7D5, 0x1F7FF},
+        {0x1F80C, 0x1F80F},
+        {0x1F848, 0x1F84F},
+        {0x1F85A, 0x1F85F},
+        {0x1F888, 0x1F88F},
+        {0x1F8AE, 0x1F8FF},
+        {0x1F90C, 0x1F93A},
+        {0x1F93C, 0x1F945},
+        {0x1F947, 0x1FAFF},
+        {0x1FC00, 0x1FFFD},
         {0xE0020, 0xE007F},
     };
     uint32_t low = 0, high = RL_COUNT_OF(ranges);
@@ -164,13 +230,14 @@ static rl_token_t* push_token(lexer_t* l, rl_token_kind_t kind, uint32_t start, 
     token->kind = (uint8_t)kind;
     token->word = RL_WORD_NONE;
     token->nl_before = l->nl_before;
-    token->unused = 0;
+    token->after_error = l->errors != l->errors_seen;
+    l->errors_seen = l->errors;
     l->nl_before = false;
     return token;
 }
 
 static rl_node_t push_literal(lexer_t* l, rl_token_kind_t token_kind, rl_node_kind_t kind, uint16_t flags,
-                              uint32_t start, uint32_t end, uint32_t a, uint32_t b, uint32_t c) {
+    uint32_t start, uint32_t end, uint32_t a, uint32_t b, uint32_t c) {
     rl_token_t* token = push_token(l, token_kind, start, end);
     rl_node_data_t data = {(uint16_t)kind, flags, place(l, start), place(l, end), a, b, c};
     if (!token || !rl_vec_push(l->input->allocator, &l->tree->nodes, data)) return 0;
@@ -235,7 +302,7 @@ static void report_not_nfc(lexer_t* l, rl_str_t name, uint32_t start, uint32_t e
     rl_buf_init(&normal, l->input->allocator);
     if (rl_normalize_nfc(name, &normal))
         rl_fix(l->input->diags, diag, RL_FIX_REPLACE, (rl_span_t){place(l, start), place(l, end)}, "%.*s",
-               RL_STR_ARG(rl_buf_str(&normal)));
+            RL_STR_ARG(rl_buf_str(&normal)));
     rl_buf_deinit(&normal);
 }
 
@@ -277,8 +344,8 @@ static void lex_identifier(lexer_t* l) {
     rl_str_t name = {text + start, length};
     rl_token_t* token = push_token(l, upper ? RL_TOK_UIDENT : RL_TOK_IDENT, start, end);
     if (length > l->input->identifier_bytes) {
-        report(l, RL_CODE_PARSER_LIMIT_EXCEEDED, start, end, "identifier of %u bytes: the limit is %u", (unsigned)length,
-               (unsigned)l->input->identifier_bytes);
+        report(l, RL_CODE_PARSER_LIMIT_EXCEEDED, start, end, "identifier of %u bytes: the limit is %u",
+            (unsigned)length, (unsigned)l->input->identifier_bytes);
     } else {
         if (!ascii && !rl_unicode_is_nfc(name)) report_not_nfc(l, name, start, end);
         if (token) token->value = rl_sym_intern(l->input->symbols, name);
@@ -381,13 +448,14 @@ static void lex_number(lexer_t* l, bool after_dot) {
         bool overflow = bits == 0x7FF0000000000000u;
         if (overflow) report(l, RL_CODE_E7102, start, end, "float literal is out of range");
         push_literal(l, RL_TOK_FLOAT, RL_NODE_FLOAT, overflow ? RL_BAD : 0, start, end, (uint32_t)bits,
-                     (uint32_t)(bits >> 32), 0);
+            (uint32_t)(bits >> 32), 0);
         return;
     }
     bool fits;
     uint64_t value = read_integer(l, digits, end, base, &fits);
     if (!fits) report(l, RL_CODE_E7101, start, end, "integer literal does not fit 64 bits");
-    push_literal(l, RL_TOK_INT, RL_NODE_INT, fits ? 0 : RL_BAD, start, end, (uint32_t)value, (uint32_t)(value >> 32), 0);
+    push_literal(
+        l, RL_TOK_INT, RL_NODE_INT, fits ? 0 : RL_BAD, start, end, (uint32_t)value, (uint32_t)(value >> 32), 0);
 }
 
 /* --- strings and characters ---------------------------------------------------------------------------------------- */
@@ -423,7 +491,11 @@ static int32_t read_escape(const char* text, uint32_t at, uint32_t length, uint3
     case 'b': value = '\b'; break;
     case 'f': value = '\f'; break;
     case 'v': value = '\v'; break;
-    case '\\': case '"': case '\'': case '{': case '}': value = c; break;
+    case '\\':
+    case '"':
+    case '\'':
+    case '{':
+    case '}': value = c; break;
     case 'x':
         if (next + 2 <= length && read_hex(text, next, next + 2) != ESCAPE_BAD) {
             value = read_hex(text, next, next + 2);
@@ -522,13 +594,13 @@ static void lex_string(lexer_t* l, uint32_t start, bool raw, uint32_t hashes) {
     add_text(l, text + run, at - run);
     if (!closed)
         report(l, RL_CODE_PARSER_LEXER_UNTERMINATED_STRING, start, triple || raw ? content : at,
-               "string literal is never closed");
-    else
-        at += quotes + hashes;
+            "string literal is never closed");
+    else at += quotes + hashes;
     if (seen & 0x80) check_text(l, content, at);
     push_literal(l, raw ? RL_TOK_RAW_STRING : RL_TOK_STRING, RL_NODE_STRING,
-                 (uint16_t)((raw ? RL_RAW : 0) | (changed ? RL_ESCAPED : 0)), start, at, text_start,
-                 l->tree->text.count - text_start, place(l, content));
+        (uint16_t)((raw ? RL_RAW : 0) | (changed ? RL_ESCAPED : 0)), start, at, text_start,
+        l->tree->text.count - text_start, place(l, content));
+    if (!closed) l->errors_seen = 0; /* it has swallowed what should follow: mark the next token too */
     l->at = at;
     resume_columns(l, start, line_start, any_break, (seen & 0x80) != 0);
 }
@@ -567,9 +639,10 @@ static void lex_char(lexer_t* l) {
     }
     if (!closed || count != 1 || bad)
         report(l, RL_CODE_PARSER_LEXER_INVALID_CHAR_LITERAL, start, at,
-               closed ? "a character literal holds exactly one character" : "character literal is never closed");
+            closed ? "a character literal holds exactly one character" : "character literal is never closed");
     if (non_ascii) check_text(l, start, at);
     push_literal(l, RL_TOK_CHAR, RL_NODE_CHAR, 0, start, at, count == 1 ? value : 0, 0, 0);
+    if (!closed) l->errors_seen = 0;
     l->at = at;
     if (non_ascii) count_clusters(l, start, at);
 }
@@ -590,10 +663,9 @@ static void lex_other(lexer_t* l) {
     l->at = next;
     if (next - start > 1) count_clusters(l, start, next);
     if (is_bidi_control(scalar)) {
-        rl_diag_t* diag = report(l, RL_CODE_E6001, start, next, "bidirectional control character U+%04X outside text",
-                                 (unsigned)scalar);
-        if (diag)
-            rl_fix(l->input->diags, diag, RL_FIX_DELETE, (rl_span_t){place(l, start), place(l, next)}, "%s", "");
+        rl_diag_t* diag = report(
+            l, RL_CODE_E6001, start, next, "bidirectional control character U+%04X outside text", (unsigned)scalar);
+        if (diag) rl_fix(l->input->diags, diag, RL_FIX_DELETE, (rl_span_t){place(l, start), place(l, next)}, "%s", "");
     } else if (scalar == '#' && next < l->length && l->text[next] == '[') {
         report(l, RL_CODE_LANGUAGE_UNSUPPORTED, start, next + 1, "attributes are written `@name`, not `#[name]`");
         if (l->skip_from == UINT32_MAX) {
@@ -729,8 +801,8 @@ static char* blank_invalid(lexer_t* l, rl_str_t source) {
         if (rl_utf8_next(source, &next) == RL_UTF8_INVALID) {
             if (next <= offset) next = offset + 1;
             memset(copy + offset, ' ', next - offset);
-            report(l, RL_CODE_PARSER_LEXER_INVALID_UTF8, (uint32_t)offset, (uint32_t)offset + 1, "byte 0x%02X is not UTF-8",
-                   (unsigned)(unsigned char)source.data[offset]);
+            report(l, RL_CODE_PARSER_LEXER_INVALID_UTF8, (uint32_t)offset, (uint32_t)offset + 1,
+                "byte 0x%02X is not UTF-8", (unsigned)(unsigned char)source.data[offset]);
         }
         offset = next;
     }
@@ -739,13 +811,13 @@ static char* blank_invalid(lexer_t* l, rl_str_t source) {
 
 bool rl_lex(const rl_lexer_input_t* input, rl_tree_t* tree, rl_tokens_t* out_tokens, uint32_t* out_errors) {
     lexer_t l = {.input = input,
-                 .tree = tree,
-                 .tokens = out_tokens,
-                 .text = input->source.data ? input->source.data : "",
-                 .length = (uint32_t)input->source.length,
-                 .first_token = out_tokens->count,
-                 .skip_from = UINT32_MAX,
-                 .nl_before = true};
+        .tree = tree,
+        .tokens = out_tokens,
+        .text = input->source.data ? input->source.data : "",
+        .length = (uint32_t)input->source.length,
+        .first_token = out_tokens->count,
+        .skip_from = UINT32_MAX,
+        .nl_before = true};
     for (unsigned i = 0; i < RL_COUNT_OF(KEYWORDS); i++) {
         unsigned letter = (unsigned)(KEYWORDS[i].text[0] - 'a');
         l.next[i] = l.head[letter];
@@ -758,6 +830,7 @@ bool rl_lex(const rl_lexer_input_t* input, rl_tree_t* tree, rl_tokens_t* out_tok
         copy = blank_invalid(&l, input->source);
         if (!copy) return false;
         l.text = copy;
+        l.errors_seen = l.errors;
     }
     if (l.length >= 3 && memcmp(l.text, "\xEF\xBB\xBF", 3) == 0) l.at = l.line_base = 3;
     lex_all(&l);

@@ -10,7 +10,7 @@
 #include "syntax/tree.h"
 
 typedef enum rl_token_kind {
-#define TOKEN(name, text) RL_TOK_##name,
+#define TOKEN(name, text)   RL_TOK_##name,
 #define KEYWORD(name, text) RL_TOK_##name,
 #include "syntax/token.def"
     RL_TOKEN_KIND_COUNT
@@ -30,7 +30,7 @@ typedef struct rl_token {
     uint8_t kind;     /* rl_token_kind_t */
     uint8_t word;     /* rl_word_t, IDENT only */
     bool nl_before;   /* first on its line */
-    uint8_t unused;
+    bool after_error; /* something was refused in front of it: a syntax error here would be a follow-up */
 } rl_token_t;
 
 /* Ends with an EOF token (unless memory was refused) whose column is UINT32_MAX. */

@@ -47,14 +47,14 @@ rl_node_t rl_parser_assignment(rl_parser_t* p) {
     bool is_name = data->kind == RL_NODE_NAME && !(data->flags & (RL_UPPER | RL_KEYWORD));
     if (is_name && op == RL_ASSIGN_FIELD) {
         rl_diag_t* diag = rl_parser_report(p, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, span.start, span.end,
-                                           "expected `:=`, found `=`: a name is assigned with `:=`");
+            "expected `:=`, found `=`: a name is assigned with `:=`");
         if (diag) {
             (void)rl_vec_push(p->input->diags->allocator, &diag->expected, RL_STR("`:=`"));
             rl_fix(p->input->diags, diag, RL_FIX_REPLACE, span, ":=");
         }
     } else if (!is_name && data->kind != RL_NODE_FIELD && data->kind != RL_NODE_INDEX) {
         rl_parser_refuse(p, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, span.start, span.end,
-                         "only a variable, a field or an indexed element can be assigned");
+            "only a variable, a field or an indexed element can be assigned");
         return place;
     }
     rl_parser_advance(p);
@@ -88,7 +88,8 @@ static rl_node_t fn_rule(rl_parser_t* p, uint32_t first) { return rl_parser_fn(p
 rl_node_t rl_parser_statement(rl_parser_t* p) {
     uint32_t start = rl_parser_start(p);
     switch (p->kind) {
-    case RL_TOK_LET: case RL_TOK_VAR: return rl_parser_value(p, 0, 0, p->pos);
+    case RL_TOK_LET:
+    case RL_TOK_VAR: return rl_parser_value(p, 0, 0, p->pos);
     case RL_TOK_FN:
         if (rl_parser_peek(p, 1)->kind == RL_TOK_LPAREN) break;
         return rl_parser_nested(p, fn_rule, p->pos);
@@ -121,7 +122,10 @@ static bool leaves_block(const rl_parser_t* p, const rl_layout_t* block, uint32_
     switch (token->kind) {
     case RL_TOK_BAR: return rl_parser_bar_belongs(block->outer, token);
     case RL_TOK_IDENT: return rl_parser_is_match_end(p, distance) && rl_parser_match_with_open(block->outer);
-    case RL_TOK_LET: case RL_TOK_VAR: case RL_TOK_DEFER: case RL_TOK_AT: return false;
+    case RL_TOK_LET:
+    case RL_TOK_VAR:
+    case RL_TOK_DEFER:
+    case RL_TOK_AT: return false;
     default: return !rl_parser_starts_expression(token); /* closers, `,`, `else`, …: the outer rule knows */
     }
 }
@@ -146,7 +150,7 @@ static rl_node_t implicit_block_rule(rl_parser_t* p, uint32_t argument) {
         if (token->column != block.column) { /* deeper, yet no continuation of the statement */
             rl_parser_want(p, RL_WANT_STATEMENT_END);
             rl_parser_refuse(p, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, token->start, token->end,
-                             "this line neither continues the statement above nor starts at the column of its block");
+                "this line neither continues the statement above nor starts at the column of its block");
             break;
         }
     }
@@ -371,7 +375,7 @@ rl_list_t rl_parser_handler_body(rl_parser_t* p) {
         if (p->kind == RL_TOK_LPAREN) {
             const rl_token_t* token = rl_parser_token(p);
             rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, token->start, token->end,
-                             "handlers with parameters are not part of this runtime");
+                "handlers with parameters are not part of this runtime");
         }
         rl_parser_want(p, RL_TOK_LBRACE);
         rl_parser_fail(p);
@@ -403,13 +407,12 @@ rl_node_t rl_parser_handle(rl_parser_t* p) {
     const rl_token_t* token = rl_parser_token(p);
     bool at_handler = rl_parser_word(p, RL_WORD_HANDLER) && rl_parser_peek(p, 1)->kind == RL_TOK_UIDENT;
     if (at_handler) {
-        rl_diag_t* diag = rl_parser_report(p, RL_CODE_EFFECTS_HANDLER_MISSING_WITH, token->start, token->end,
-                                           "`with` is missing before `handler`");
-        if (diag)
-            rl_fix(p->input->diags, diag, RL_FIX_INSERT, (rl_span_t){token->start, token->start}, "with ");
+        rl_diag_t* diag = rl_parser_report(
+            p, RL_CODE_EFFECTS_HANDLER_MISSING_WITH, token->start, token->end, "`with` is missing before `handler`");
+        if (diag) rl_fix(p->input->diags, diag, RL_FIX_INSERT, (rl_span_t){token->start, token->start}, "with ");
     } else if (p->kind == RL_TOK_DO) {
         rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, token->start, token->end,
-                         "`handle h(args) do e` is not part of this runtime; write `handle e with h`");
+            "`handle h(args) do e` is not part of this runtime; write `handle e with h`");
     } else {
         rl_parser_expect(p, RL_TOK_WITH);
         at_handler = rl_parser_word(p, RL_WORD_HANDLER) && rl_parser_peek(p, 1)->kind == RL_TOK_UIDENT;

@@ -10,13 +10,20 @@ typedef struct operator_row {
 } operator_row_t;
 
 static const operator_row_t OPERATORS[RL_TOKEN_KIND_COUNT] = {
-    [RL_TOK_OR_OR] = {PREC_OR, RL_BIN_OR},       [RL_TOK_AND_AND] = {PREC_AND, RL_BIN_AND},
-    [RL_TOK_EQ_EQ] = {PREC_EQ, RL_BIN_EQ},       [RL_TOK_NOT_EQ] = {PREC_EQ, RL_BIN_NE},
-    [RL_TOK_LT] = {PREC_REL, RL_BIN_LT},         [RL_TOK_LE] = {PREC_REL, RL_BIN_LE},
-    [RL_TOK_GT] = {PREC_REL, RL_BIN_GT},         [RL_TOK_GE] = {PREC_REL, RL_BIN_GE},
-    [RL_TOK_DOT_DOT] = {PREC_RANGE, 0},          [RL_TOK_PLUS] = {PREC_ADD, RL_BIN_ADD},
-    [RL_TOK_MINUS] = {PREC_ADD, RL_BIN_SUB},     [RL_TOK_PLUS_PLUS] = {PREC_ADD, RL_BIN_CONCAT},
-    [RL_TOK_STAR] = {PREC_MUL, RL_BIN_MUL},      [RL_TOK_SLASH] = {PREC_MUL, RL_BIN_DIV},
+    [RL_TOK_OR_OR] = {PREC_OR, RL_BIN_OR},
+    [RL_TOK_AND_AND] = {PREC_AND, RL_BIN_AND},
+    [RL_TOK_EQ_EQ] = {PREC_EQ, RL_BIN_EQ},
+    [RL_TOK_NOT_EQ] = {PREC_EQ, RL_BIN_NE},
+    [RL_TOK_LT] = {PREC_REL, RL_BIN_LT},
+    [RL_TOK_LE] = {PREC_REL, RL_BIN_LE},
+    [RL_TOK_GT] = {PREC_REL, RL_BIN_GT},
+    [RL_TOK_GE] = {PREC_REL, RL_BIN_GE},
+    [RL_TOK_DOT_DOT] = {PREC_RANGE, 0},
+    [RL_TOK_PLUS] = {PREC_ADD, RL_BIN_ADD},
+    [RL_TOK_MINUS] = {PREC_ADD, RL_BIN_SUB},
+    [RL_TOK_PLUS_PLUS] = {PREC_ADD, RL_BIN_CONCAT},
+    [RL_TOK_STAR] = {PREC_MUL, RL_BIN_MUL},
+    [RL_TOK_SLASH] = {PREC_MUL, RL_BIN_DIV},
     [RL_TOK_PERCENT] = {PREC_MUL, RL_BIN_REM},
 };
 
@@ -54,13 +61,11 @@ static rl_node_t power(rl_parser_t* p, rl_node_t operand, uint32_t start) {
 
 static void report_chain(rl_parser_t* p, unsigned precedence) {
     const rl_token_t* token = rl_parser_token(p);
-    rl_diag_t* diag = rl_parser_report(p, RL_CODE_E2001, token->start, token->end,
-                                       "this operator cannot be chained with one of the same level");
+    rl_diag_t* diag = rl_parser_report(
+        p, RL_CODE_E2001, token->start, token->end, "this operator cannot be chained with one of the same level");
     if (!diag) return;
-    if (precedence == PREC_RANGE)
-        rl_note_plain(p->input->diags, diag, "use parentheses to say which range is meant");
-    else
-        rl_note_plain(p->input->diags, diag, "write `(a < b) && (b < c)` to compare all of them");
+    if (precedence == PREC_RANGE) rl_note_plain(p->input->diags, diag, "use parentheses to say which range is meant");
+    else rl_note_plain(p->input->diags, diag, "write `(a < b) && (b < c)` to compare all of them");
 }
 
 /* Operators of at least `least` behind an operand that starts at `start`. */
@@ -82,8 +87,8 @@ static rl_node_t binary(rl_parser_t* p, rl_node_t left, uint32_t start, unsigned
         }
         uint32_t right_start = rl_parser_start(p);
         rl_node_t right = binary(p, unary(p), right_start, row.precedence + 1u);
-        left = rl_parser_node(p, row.precedence == PREC_RANGE ? RL_NODE_RANGE : RL_NODE_BINARY, flags, start, left, right,
-                              row.precedence == PREC_RANGE ? 0 : at);
+        left = rl_parser_node(p, row.precedence == PREC_RANGE ? RL_NODE_RANGE : RL_NODE_BINARY, flags, start, left,
+            right, row.precedence == PREC_RANGE ? 0 : at);
         if (p->panic) return left;
     }
 }
@@ -142,9 +147,14 @@ rl_node_t rl_parser_continue(rl_parser_t* p, rl_node_t operand, uint32_t start) 
 
 bool rl_parser_continues(const rl_parser_t* p) {
     switch (p->kind) {
-    case RL_TOK_DOT: case RL_TOK_COLON_COLON: case RL_TOK_QUESTION: case RL_TOK_PIPE: case RL_TOK_CARET: return true;
+    case RL_TOK_DOT:
+    case RL_TOK_COLON_COLON:
+    case RL_TOK_QUESTION:
+    case RL_TOK_PIPE:
+    case RL_TOK_CARET: return true;
     case RL_TOK_AS: return !(p->mode & RL_MODE_NO_CAST);
-    case RL_TOK_LPAREN: case RL_TOK_LBRACKET: return !rl_parser_on_new_line(p);
+    case RL_TOK_LPAREN:
+    case RL_TOK_LBRACKET: return !rl_parser_on_new_line(p);
     case RL_TOK_MINUS: return !rl_parser_newline_ends(p);
     default: return OPERATORS[p->kind].precedence != PREC_NONE;
     }
@@ -154,12 +164,38 @@ bool rl_parser_continues(const rl_parser_t* p) {
 
 bool rl_parser_starts_expression(const rl_token_t* token) {
     switch (token->kind) {
-    case RL_TOK_LPAREN: case RL_TOK_LBRACKET: case RL_TOK_LBRACE: case RL_TOK_BAR: case RL_TOK_OR_OR: case RL_TOK_MINUS:
-    case RL_TOK_BANG: case RL_TOK_AMP: case RL_TOK_IDENT: case RL_TOK_UIDENT: case RL_TOK_INT: case RL_TOK_FLOAT:
-    case RL_TOK_STRING: case RL_TOK_RAW_STRING: case RL_TOK_CHAR: case RL_TOK_SELF: case RL_TOK_FN: case RL_TOK_IF:
-    case RL_TOK_MATCH: case RL_TOK_FOR: case RL_TOK_WHILE: case RL_TOK_LOOP: case RL_TOK_BREAK: case RL_TOK_CONTINUE:
-    case RL_TOK_RETURN: case RL_TOK_UNSAFE: case RL_TOK_PERFORM: case RL_TOK_DO: case RL_TOK_TRUE: case RL_TOK_FALSE:
-    case RL_TOK_ASYNC: case RL_TOK_AWAIT: return true;
+    case RL_TOK_LPAREN:
+    case RL_TOK_LBRACKET:
+    case RL_TOK_LBRACE:
+    case RL_TOK_BAR:
+    case RL_TOK_OR_OR:
+    case RL_TOK_MINUS:
+    case RL_TOK_BANG:
+    case RL_TOK_AMP:
+    case RL_TOK_IDENT:
+    case RL_TOK_UIDENT:
+    case RL_TOK_INT:
+    case RL_TOK_FLOAT:
+    case RL_TOK_STRING:
+    case RL_TOK_RAW_STRING:
+    case RL_TOK_CHAR:
+    case RL_TOK_SELF:
+    case RL_TOK_FN:
+    case RL_TOK_IF:
+    case RL_TOK_MATCH:
+    case RL_TOK_FOR:
+    case RL_TOK_WHILE:
+    case RL_TOK_LOOP:
+    case RL_TOK_BREAK:
+    case RL_TOK_CONTINUE:
+    case RL_TOK_RETURN:
+    case RL_TOK_UNSAFE:
+    case RL_TOK_PERFORM:
+    case RL_TOK_DO:
+    case RL_TOK_TRUE:
+    case RL_TOK_FALSE:
+    case RL_TOK_ASYNC:
+    case RL_TOK_AWAIT: return true;
     default: return false;
     }
 }
@@ -170,7 +206,12 @@ static bool is_handle_keyword(const rl_parser_t* p) {
     const rl_token_t* next = rl_parser_peek(p, 1);
     if (next->nl_before) return false;
     switch (next->kind) {
-    case RL_TOK_LPAREN: case RL_TOK_LBRACKET: case RL_TOK_MINUS: case RL_TOK_BANG: case RL_TOK_AMP: case RL_TOK_BAR:
+    case RL_TOK_LPAREN:
+    case RL_TOK_LBRACKET:
+    case RL_TOK_MINUS:
+    case RL_TOK_BANG:
+    case RL_TOK_AMP:
+    case RL_TOK_BAR:
     case RL_TOK_OR_OR: return false;
     case RL_TOK_LBRACE: return !(p->mode & RL_MODE_NS);
     default: return rl_parser_starts_expression(next);
@@ -183,7 +224,12 @@ static bool is_not_operator(const rl_parser_t* p) {
     const rl_token_t* next = rl_parser_peek(p, 1);
     if (next->nl_before) return false;
     switch (next->kind) {
-    case RL_TOK_LPAREN: case RL_TOK_LBRACKET: case RL_TOK_LBRACE: case RL_TOK_MINUS: case RL_TOK_AMP: case RL_TOK_BAR:
+    case RL_TOK_LPAREN:
+    case RL_TOK_LBRACKET:
+    case RL_TOK_LBRACE:
+    case RL_TOK_MINUS:
+    case RL_TOK_AMP:
+    case RL_TOK_BAR:
     case RL_TOK_OR_OR: return false;
     default: return rl_parser_starts_expression(next);
     }
@@ -213,7 +259,10 @@ static rl_node_t prefix_rule(rl_parser_t* p, uint32_t argument) {
 
 static rl_node_t unary(rl_parser_t* p) {
     switch (p->kind) {
-    case RL_TOK_MINUS: case RL_TOK_BANG: case RL_TOK_AMP: case RL_TOK_AWAIT: return rl_parser_nested(p, prefix_rule, 0);
+    case RL_TOK_MINUS:
+    case RL_TOK_BANG:
+    case RL_TOK_AMP:
+    case RL_TOK_AWAIT: return rl_parser_nested(p, prefix_rule, 0);
     case RL_TOK_IDENT:
         if (is_not_operator(p)) return rl_parser_nested(p, prefix_rule, 0);
         break;
@@ -270,7 +319,8 @@ static rl_node_t index_of(rl_parser_t* p, rl_node_t left, uint32_t start) {
 static rl_node_t postfixes(rl_parser_t* p, rl_node_t node, uint32_t start, bool path, bool upper) {
     for (;;) {
         switch (p->kind) {
-        case RL_TOK_DOT: case RL_TOK_COLON_COLON: node = member(p, node, start, &path, &upper); break;
+        case RL_TOK_DOT:
+        case RL_TOK_COLON_COLON: node = member(p, node, start, &path, &upper); break;
         case RL_TOK_QUESTION:
             path = false;
             rl_parser_advance(p);
@@ -299,7 +349,7 @@ static rl_node_t postfixes(rl_parser_t* p, rl_node_t node, uint32_t start, bool 
             if (rl_tree_kind(p->tree, node) == RL_NODE_CALL && !p->panic) {
                 const rl_token_t* token = rl_parser_token(p);
                 rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, token->start, token->end,
-                                 "a call cannot be followed by a block; pass a lambda as an argument");
+                    "a call cannot be followed by a block; pass a lambda as an argument");
             }
             return node;
         default: return node;
@@ -399,8 +449,8 @@ static rl_node_t record_item(rl_parser_t* p) {
     }
     rl_token_kind_t next = (rl_token_kind_t)rl_parser_peek(p, 1)->kind;
     bool has_value = next == RL_TOK_COLON || next == RL_TOK_EQ;
-    bool named = has_value ? rl_parser_is_name((rl_token_kind_t)p->kind)
-                           : p->kind == RL_TOK_IDENT || p->kind == RL_TOK_UIDENT;
+    bool named =
+        has_value ? rl_parser_is_name((rl_token_kind_t)p->kind) : p->kind == RL_TOK_IDENT || p->kind == RL_TOK_UIDENT;
     if (!named) {
         rl_parser_want(p, RL_TOK_IDENT);
         rl_parser_want(p, RL_TOK_DOT_DOT);
@@ -466,11 +516,14 @@ static rl_node_t braces(rl_parser_t* p, uint32_t start) {
         rl_parser_close(p, &bracket);
         return rl_parser_node(p, RL_NODE_EMPTY, 0, start, 0, 0, 0);
     }
-    case RL_TOK_STRING: case RL_TOK_RAW_STRING:
+    case RL_TOK_STRING:
+    case RL_TOK_RAW_STRING:
         if (second == RL_TOK_COLON) return map_literal(p, start);
         break;
-    case RL_TOK_DOT_DOT: case RL_TOK_ELLIPSIS: return rl_parser_record_body(p, 0, start);
-    case RL_TOK_IDENT: case RL_TOK_UIDENT:
+    case RL_TOK_DOT_DOT:
+    case RL_TOK_ELLIPSIS: return rl_parser_record_body(p, 0, start);
+    case RL_TOK_IDENT:
+    case RL_TOK_UIDENT:
         if (second == RL_TOK_COMMA) return rl_parser_record_body(p, 0, start);
         break;
     default: break;
@@ -614,9 +667,10 @@ static rl_node_t name_or_word(rl_parser_t* p, uint32_t start, bool* out_path) {
         if (next->kind == RL_TOK_BANG && !next->nl_before) return llvm_ir(p, start);
         break;
     case RL_WORD_REC:
-        if (!next->nl_before && (next->kind == RL_TOK_IDENT || next->kind == RL_TOK_UIDENT || next->kind == RL_TOK_FN)) {
+        if (!next->nl_before &&
+            (next->kind == RL_TOK_IDENT || next->kind == RL_TOK_UIDENT || next->kind == RL_TOK_FN)) {
             rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, start, rl_parser_token(p)->end,
-                             "`rec e` is not part of this runtime; declare a `fn`");
+                "`rec e` is not part of this runtime; declare a `fn`");
             return 0;
         }
         break;
@@ -647,15 +701,21 @@ static rl_node_t return_or_break(rl_parser_t* p, uint32_t start, rl_node_kind_t 
 rl_node_t rl_parser_primary(rl_parser_t* p, bool* out_path) {
     uint32_t start = rl_parser_start(p);
     switch (p->kind) {
-    case RL_TOK_INT: case RL_TOK_FLOAT: case RL_TOK_STRING: case RL_TOK_RAW_STRING: case RL_TOK_CHAR: return literal(p);
-    case RL_TOK_TRUE: case RL_TOK_FALSE: return truth(p, start);
+    case RL_TOK_INT:
+    case RL_TOK_FLOAT:
+    case RL_TOK_STRING:
+    case RL_TOK_RAW_STRING:
+    case RL_TOK_CHAR: return literal(p);
+    case RL_TOK_TRUE:
+    case RL_TOK_FALSE: return truth(p, start);
     case RL_TOK_IDENT: return name_or_word(p, start, out_path);
     case RL_TOK_UIDENT: *out_path = true; return rl_parser_name(p);
     case RL_TOK_SELF: return rl_parser_any_name(p);
     case RL_TOK_LPAREN: return parenthesised(p, start);
     case RL_TOK_LBRACKET: return list_literal(p, start);
     case RL_TOK_LBRACE: return braces(p, start);
-    case RL_TOK_BAR: case RL_TOK_OR_OR: return lambda(p, start);
+    case RL_TOK_BAR:
+    case RL_TOK_OR_OR: return lambda(p, start);
     case RL_TOK_FN: return fn_lambda(p, start);
     case RL_TOK_IF: return rl_parser_if(p);
     case RL_TOK_MATCH: return rl_parser_match(p);
@@ -678,7 +738,8 @@ rl_node_t rl_parser_primary(rl_parser_t* p, bool* out_path) {
         rl_node_t block = block_after_keyword(p);
         return rl_parser_node(p, RL_NODE_LOOP, 0, start, block, 0, 0);
     }
-    case RL_TOK_DO: case RL_TOK_PERFORM: return perform(p, start);
+    case RL_TOK_DO:
+    case RL_TOK_PERFORM: return perform(p, start);
     case RL_TOK_UNSAFE: {
         rl_parser_advance(p);
         rl_node_t block = block_after_keyword(p);
@@ -692,7 +753,7 @@ rl_node_t rl_parser_primary(rl_parser_t* p, bool* out_path) {
     }
     if (is_symbol_literal(p)) {
         rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, start, rl_parser_peek(p, 1)->end,
-                         "`:symbol` literals are not part of this runtime");
+            "`:symbol` literals are not part of this runtime");
         return 0;
     }
     rl_parser_want(p, RL_WANT_EXPRESSION);

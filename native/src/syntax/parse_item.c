@@ -100,8 +100,8 @@ static void check_intrinsic(rl_parser_t* p, rl_list_t attrs, rl_node_t node) {
         bool on_fn = rl_tree_kind(p->tree, node) == RL_NODE_FN && rl_tree_fn(p->tree, node).body;
         if (!one_string || !on_fn)
             rl_parser_report(p, RL_CODE_NATIVE_INTRINSIC_INVALID_SYNTAX, data->start, data->end,
-                             one_string ? "`@intrinsic` belongs on a function with a body"
-                                        : "`@intrinsic` takes exactly one string literal");
+                one_string ? "`@intrinsic` belongs on a function with a body"
+                           : "`@intrinsic` takes exactly one string literal");
     }
 }
 
@@ -109,7 +109,8 @@ static void check_intrinsic(rl_parser_t* p, rl_list_t attrs, rl_node_t node) {
 
 bool rl_parser_at_const(const rl_parser_t* p) {
     const rl_token_t* next = rl_parser_peek(p, 1);
-    return rl_parser_word(p, RL_WORD_CONST) && (next->kind == RL_TOK_IDENT || next->kind == RL_TOK_UIDENT) && !next->nl_before;
+    return rl_parser_word(p, RL_WORD_CONST) && (next->kind == RL_TOK_IDENT || next->kind == RL_TOK_UIDENT) &&
+           !next->nl_before;
 }
 
 /* D68: a bare upper name in front of `:` or `=` is the declared name. */
@@ -168,7 +169,7 @@ static rl_node_t let_fn(rl_parser_t* p, rl_list_t attrs, unsigned flags, uint32_
 }
 
 /* `let`, `var` or `const` under the cursor; `first` is the declaration's first token (2.3). */
-static rl_node_t value_rule(rl_parser_t* p, rl_list_t attrs, unsigned flags, uint32_t first) {
+rl_node_t rl_parser_value(rl_parser_t* p, rl_list_t attrs, unsigned flags, uint32_t first) {
     uint32_t start = rl_parser_start(p);
     rl_token_kind_t keyword = (rl_token_kind_t)p->kind;
     rl_parser_advance(p);
@@ -181,7 +182,7 @@ static rl_node_t value_rule(rl_parser_t* p, rl_list_t attrs, unsigned flags, uin
         const rl_token_t* token = rl_parser_token(p);
         if (rl_parser_peek(p, 1)->kind == RL_TOK_COLON_COLON) {
             rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, start, token->end,
-                             "`const T::name` is not part of this runtime; declare it in an `impl`");
+                "`const T::name` is not part of this runtime; declare it in an `impl`");
             return 0;
         }
     }
@@ -202,10 +203,6 @@ static rl_node_t value_rule(rl_parser_t* p, rl_list_t attrs, unsigned flags, uin
     return rl_parser_node(p, RL_NODE_VALUE, flags, start, record, 0, 0);
 }
 
-rl_node_t rl_parser_value(rl_parser_t* p, rl_list_t attrs, unsigned flags, uint32_t first) {
-    return value_rule(p, attrs, flags, first);
-}
-
 /* Behind `fn`: the header into *fn. */
 static void fn_header(rl_parser_t* p, rl_fn_decl_t* fn) {
     uint32_t mark = p->scratch.count;
@@ -219,7 +216,7 @@ static void fn_header(rl_parser_t* p, rl_fn_decl_t* fn) {
     if (fn->generics && (p->kind == RL_TOK_DOT || p->kind == RL_TOK_COLON_COLON)) {
         const rl_token_t* token = rl_parser_token(p);
         rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, token->start, token->end,
-                         "a type in a function's name takes no arguments; the parameters of the type are implicit");
+            "a type in a function's name takes no arguments; the parameters of the type are implicit");
     }
     fn_rest(p, fn);
 }
@@ -325,7 +322,8 @@ static rl_node_t braced_variants(rl_parser_t* p) {
 }
 
 static rl_node_t type_body(rl_parser_t* p) {
-    if (rl_parser_word(p, RL_WORD_NEW) && rl_parser_starts_type(rl_parser_peek(p, 1)) && !rl_parser_peek(p, 1)->nl_before) {
+    if (rl_parser_word(p, RL_WORD_NEW) && rl_parser_starts_type(rl_parser_peek(p, 1)) &&
+        !rl_parser_peek(p, 1)->nl_before) {
         uint32_t start = rl_parser_start(p);
         rl_parser_advance(p);
         rl_node_t type = rl_parser_type(p);
@@ -413,8 +411,8 @@ static rl_list_t members(rl_parser_t* p, member_rule_t rule, unsigned allowed) {
 static bool refuse_associated_type(rl_parser_t* p) {
     if (p->kind != RL_TOK_TYPE) return false;
     const rl_token_t* token = rl_parser_token(p);
-    rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, token->start, token->end,
-                     "associated types are not part of this runtime");
+    rl_parser_refuse(
+        p, RL_CODE_LANGUAGE_UNSUPPORTED, token->start, token->end, "associated types are not part of this runtime");
     return true;
 }
 
@@ -430,7 +428,8 @@ static rl_node_t impl_member(rl_parser_t* p, rl_list_t attrs, unsigned flags, ui
     if (refuse_associated_type(p)) return 0;
     if (p->kind == RL_TOK_FN || (p->kind == RL_TOK_ASYNC && rl_parser_peek(p, 1)->kind == RL_TOK_FN))
         return rl_parser_fn(p, attrs, flags, first);
-    if (p->kind == RL_TOK_LET || p->kind == RL_TOK_VAR || rl_parser_at_const(p)) return rl_parser_value(p, attrs, flags, first);
+    if (p->kind == RL_TOK_LET || p->kind == RL_TOK_VAR || rl_parser_at_const(p))
+        return rl_parser_value(p, attrs, flags, first);
     rl_parser_want(p, RL_TOK_FN);
     rl_parser_want(p, RL_TOK_LET);
     rl_parser_want(p, RL_TOK_VAR);
@@ -557,7 +556,8 @@ static rl_node_t effect_declaration(rl_parser_t* p, rl_list_t attrs, unsigned fl
     decl.generics = rl_parser_generics(p);
     if (rl_parser_accept(p, RL_TOK_COLON)) {
         rl_node_t tag = rl_parser_effect_path(p);
-        decl.tag = rl_parser_node(p, RL_NODE_PATH, 0, rl_tree_node(p->tree, tag)->start, rl_tree_node(p->tree, tag)->a, 0, 0);
+        decl.tag =
+            rl_parser_node(p, RL_NODE_PATH, 0, rl_tree_node(p->tree, tag)->start, rl_tree_node(p->tree, tag)->a, 0, 0);
     }
     decl.operations = members(p, operation, ATTRIBUTES);
     uint32_t record = RL_PARSER_RECORD(p, decl);
@@ -674,8 +674,12 @@ static void skip_braces(rl_parser_t* p) {
     p->layout = &bracket;
     do {
         switch (p->kind) {
-        case RL_TOK_LBRACE: case RL_TOK_LPAREN: case RL_TOK_LBRACKET: depth++; break;
-        case RL_TOK_RBRACE: case RL_TOK_RPAREN: case RL_TOK_RBRACKET: depth--; break;
+        case RL_TOK_LBRACE:
+        case RL_TOK_LPAREN:
+        case RL_TOK_LBRACKET: depth++; break;
+        case RL_TOK_RBRACE:
+        case RL_TOK_RPAREN:
+        case RL_TOK_RBRACKET: depth--; break;
         case RL_TOK_EOF:
             rl_parser_want(p, RL_TOK_RBRACE);
             rl_parser_fail(p);
@@ -754,14 +758,17 @@ static bool at_item_word(const rl_parser_t* p, rl_word_t* out_word) {
     *out_word = (rl_word_t)token->word;
     if (p->kind != RL_TOK_IDENT || next->nl_before) return false;
     switch (*out_word) {
-    case RL_WORD_EFFECT: case RL_WORD_HANDLER: return next->kind == RL_TOK_UIDENT;
-    case RL_WORD_ENUM: case RL_WORD_STRUCT: return next->kind == RL_TOK_UIDENT || next->kind == RL_TOK_IDENT;
+    case RL_WORD_EFFECT:
+    case RL_WORD_HANDLER: return next->kind == RL_TOK_UIDENT;
+    case RL_WORD_ENUM:
+    case RL_WORD_STRUCT: return next->kind == RL_TOK_UIDENT || next->kind == RL_TOK_IDENT;
     case RL_WORD_CONST: return rl_parser_at_const(p);
     case RL_WORD_PATTERN:
         return next->kind == RL_TOK_LPAREN && rl_parser_peek(p, 2)->kind == RL_TOK_BAR &&
                rl_parser_peek(p, 3)->kind == RL_TOK_UIDENT;
     case RL_WORD_CONDUCTOR:
-        return (next->kind == RL_TOK_UIDENT || next->kind == RL_TOK_IDENT) && rl_parser_peek(p, 2)->kind == RL_TOK_LBRACE;
+        return (next->kind == RL_TOK_UIDENT || next->kind == RL_TOK_IDENT) &&
+               rl_parser_peek(p, 2)->kind == RL_TOK_LBRACE;
     default: return false;
     }
 }
@@ -771,7 +778,8 @@ static rl_node_t declaration(rl_parser_t* p, rl_list_t attrs, unsigned flags, ui
     *out_found = true;
     switch (p->kind) {
     case RL_TOK_USE: return use_declaration(p, attrs, flags);
-    case RL_TOK_LET: case RL_TOK_VAR: return rl_parser_value(p, attrs, flags, first);
+    case RL_TOK_LET:
+    case RL_TOK_VAR: return rl_parser_value(p, attrs, flags, first);
     case RL_TOK_FN:
         if (rl_parser_peek(p, 1)->kind == RL_TOK_LPAREN) break;
         return rl_parser_fn(p, attrs, flags, first);
@@ -789,7 +797,8 @@ static rl_node_t declaration(rl_parser_t* p, rl_list_t attrs, unsigned flags, ui
         switch (word) {
         case RL_WORD_EFFECT: return effect_declaration(p, attrs, flags);
         case RL_WORD_HANDLER: return handler_declaration(p, attrs, flags);
-        case RL_WORD_ENUM: case RL_WORD_STRUCT: return type_declaration(p, attrs, flags);
+        case RL_WORD_ENUM:
+        case RL_WORD_STRUCT: return type_declaration(p, attrs, flags);
         case RL_WORD_CONST: return rl_parser_value(p, attrs, flags, first);
         case RL_WORD_PATTERN: return active_pattern(p, attrs, flags, first);
         case RL_WORD_CONDUCTOR: return conductor_declaration(p, attrs, flags);
@@ -801,8 +810,8 @@ static rl_node_t declaration(rl_parser_t* p, rl_list_t attrs, unsigned flags, ui
 }
 
 static void want_item(rl_parser_t* p) {
-    static const uint8_t starts[] = {RL_TOK_USE,  RL_TOK_LET,   RL_TOK_VAR,  RL_TOK_FN,
-                                     RL_TOK_TYPE, RL_TOK_TRAIT, RL_TOK_IMPL, RL_TOK_EXTERN};
+    static const uint8_t starts[] = {
+        RL_TOK_USE, RL_TOK_LET, RL_TOK_VAR, RL_TOK_FN, RL_TOK_TYPE, RL_TOK_TRAIT, RL_TOK_IMPL, RL_TOK_EXTERN};
     for (unsigned i = 0; i < sizeof starts; i++) rl_parser_want(p, starts[i]);
 }
 
@@ -811,7 +820,7 @@ static rl_node_t top_level_statement(rl_parser_t* p, rl_list_t attrs) {
     uint32_t start = rl_parser_start(p);
     if (p->kind == RL_TOK_DEFER) {
         rl_parser_refuse(p, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, start, rl_parser_token(p)->end,
-                         "`defer` stands inside a block, not at the top level of a module");
+            "`defer` stands inside a block, not at the top level of a module");
         return 0;
     }
     if (attrs && p->kind == RL_TOK_LBRACE) {
@@ -823,7 +832,7 @@ static rl_node_t top_level_statement(rl_parser_t* p, rl_list_t attrs) {
     rl_node_t node = rl_parser_assignment(p);
     if (p->input->options.strict_top_level && !p->panic)
         rl_parser_report(p, RL_CODE_PARSER_TOP_LEVEL_EXPR_DISALLOWED, start, p->prev_end,
-                         "expression statements are not allowed at the top level");
+            "expression statements are not allowed at the top level");
     if (!attrs || p->panic) return node;
     if (rl_tree_kind(p->tree, node) == RL_NODE_UNSAFE) {
         p->tree->nodes.data[node].b = attrs;
@@ -860,10 +869,28 @@ static bool starts_item(const rl_parser_t* p, uint32_t at) {
     const rl_token_t* token = &p->tokens.data[at];
     if (!token->nl_before || token->column != 1) return false;
     switch (token->kind) {
-    case RL_TOK_USE: case RL_TOK_LET: case RL_TOK_VAR: case RL_TOK_FN: case RL_TOK_TYPE: case RL_TOK_TRAIT: case RL_TOK_IMPL:
-    case RL_TOK_EXTERN: case RL_TOK_PUB: case RL_TOK_AT: case RL_TOK_ASYNC: case RL_TOK_IDENT: case RL_TOK_UIDENT:
-    case RL_TOK_IF: case RL_TOK_MATCH: case RL_TOK_FOR: case RL_TOK_WHILE: case RL_TOK_LOOP: case RL_TOK_UNSAFE:
-    case RL_TOK_DO: case RL_TOK_PERFORM: case RL_TOK_AWAIT: return true;
+    case RL_TOK_USE:
+    case RL_TOK_LET:
+    case RL_TOK_VAR:
+    case RL_TOK_FN:
+    case RL_TOK_TYPE:
+    case RL_TOK_TRAIT:
+    case RL_TOK_IMPL:
+    case RL_TOK_EXTERN:
+    case RL_TOK_PUB:
+    case RL_TOK_AT:
+    case RL_TOK_ASYNC:
+    case RL_TOK_IDENT:
+    case RL_TOK_UIDENT:
+    case RL_TOK_IF:
+    case RL_TOK_MATCH:
+    case RL_TOK_FOR:
+    case RL_TOK_WHILE:
+    case RL_TOK_LOOP:
+    case RL_TOK_UNSAFE:
+    case RL_TOK_DO:
+    case RL_TOK_PERFORM:
+    case RL_TOK_AWAIT: return true;
     default: return false;
     }
 }

@@ -5,9 +5,21 @@ static rl_node_t primary_pattern(rl_parser_t* p, uint32_t flags);
 
 bool rl_parser_starts_pattern(const rl_token_t* token) {
     switch (token->kind) {
-    case RL_TOK_UNDERSCORE: case RL_TOK_MINUS: case RL_TOK_INT: case RL_TOK_FLOAT: case RL_TOK_CHAR: case RL_TOK_STRING:
-    case RL_TOK_RAW_STRING: case RL_TOK_TRUE: case RL_TOK_FALSE: case RL_TOK_IDENT: case RL_TOK_UIDENT: case RL_TOK_LPAREN:
-    case RL_TOK_LBRACE: case RL_TOK_LBRACKET: case RL_TOK_DOT_DOT: return true;
+    case RL_TOK_UNDERSCORE:
+    case RL_TOK_MINUS:
+    case RL_TOK_INT:
+    case RL_TOK_FLOAT:
+    case RL_TOK_CHAR:
+    case RL_TOK_STRING:
+    case RL_TOK_RAW_STRING:
+    case RL_TOK_TRUE:
+    case RL_TOK_FALSE:
+    case RL_TOK_IDENT:
+    case RL_TOK_UIDENT:
+    case RL_TOK_LPAREN:
+    case RL_TOK_LBRACE:
+    case RL_TOK_LBRACKET:
+    case RL_TOK_DOT_DOT: return true;
     default: return false;
     }
 }
@@ -73,7 +85,12 @@ rl_node_t rl_parser_pattern(rl_parser_t* p, unsigned flags) { return rl_parser_n
 
 static bool is_literal(rl_token_kind_t kind) {
     switch (kind) {
-    case RL_TOK_INT: case RL_TOK_FLOAT: case RL_TOK_CHAR: case RL_TOK_STRING: case RL_TOK_RAW_STRING: case RL_TOK_TRUE:
+    case RL_TOK_INT:
+    case RL_TOK_FLOAT:
+    case RL_TOK_CHAR:
+    case RL_TOK_STRING:
+    case RL_TOK_RAW_STRING:
+    case RL_TOK_TRUE:
     case RL_TOK_FALSE: return true;
     default: return false;
     }
@@ -141,8 +158,8 @@ static rl_node_t record_pattern_field(rl_parser_t* p) {
     uint32_t start = token->start;
     rl_token_kind_t next = (rl_token_kind_t)rl_parser_peek(p, 1)->kind;
     bool has_pattern = next == RL_TOK_COLON || next == RL_TOK_EQ;
-    bool named = has_pattern ? rl_parser_is_name((rl_token_kind_t)p->kind)
-                             : p->kind == RL_TOK_IDENT || p->kind == RL_TOK_UIDENT;
+    bool named =
+        has_pattern ? rl_parser_is_name((rl_token_kind_t)p->kind) : p->kind == RL_TOK_IDENT || p->kind == RL_TOK_UIDENT;
     if (!named) {
         rl_parser_want(p, RL_TOK_IDENT);
         rl_parser_want(p, RL_TOK_DOT_DOT);
@@ -253,7 +270,8 @@ static rl_node_t path_pattern(rl_parser_t* p, unsigned flags) {
     const rl_token_t* next = rl_parser_peek(p, 1);
     bool range_next = next->kind == RL_TOK_DOT_DOT && !(flags & RL_PATTERN_IN_SLICE);
     if (p->kind == RL_TOK_IDENT) {
-        if (rl_parser_word(p, RL_WORD_MUT) && next->kind == RL_TOK_IDENT && !next->nl_before && next->word != RL_WORD_WHEN)
+        if (rl_parser_word(p, RL_WORD_MUT) && next->kind == RL_TOK_IDENT && !next->nl_before &&
+            next->word != RL_WORD_WHEN)
             return name_pattern(p, RL_MUT);
         if (next->kind != RL_TOK_DOT && next->kind != RL_TOK_COLON_COLON && !range_next) return name_pattern(p, 0);
     }
@@ -287,7 +305,12 @@ static rl_node_t primary_pattern(rl_parser_t* p, uint32_t flags) {
         rl_parser_advance(p);
         return rl_parser_node(p, RL_NODE_PAT_REGEX, 0, start, literal, 0, 0);
     }
-    case RL_TOK_MINUS: case RL_TOK_INT: case RL_TOK_FLOAT: case RL_TOK_CHAR: case RL_TOK_STRING: case RL_TOK_TRUE:
+    case RL_TOK_MINUS:
+    case RL_TOK_INT:
+    case RL_TOK_FLOAT:
+    case RL_TOK_CHAR:
+    case RL_TOK_STRING:
+    case RL_TOK_TRUE:
     case RL_TOK_FALSE: {
         rl_node_t literal = literal_pattern(p);
         if (p->kind == RL_TOK_DOT_DOT && !(flags & RL_PATTERN_IN_SLICE)) return range_pattern(p, literal, start);
@@ -296,7 +319,8 @@ static rl_node_t primary_pattern(rl_parser_t* p, uint32_t flags) {
     case RL_TOK_DOT_DOT:
         if (flags & RL_PATTERN_IN_SLICE) break;
         return range_pattern(p, 0, start);
-    case RL_TOK_IDENT: case RL_TOK_UIDENT: return path_pattern(p, flags);
+    case RL_TOK_IDENT:
+    case RL_TOK_UIDENT: return path_pattern(p, flags);
     case RL_TOK_LPAREN: return parenthesised_pattern(p);
     case RL_TOK_LBRACKET: return slice_pattern(p);
     case RL_TOK_LBRACE:

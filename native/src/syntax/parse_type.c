@@ -59,7 +59,12 @@ rl_node_t rl_parser_effects(rl_parser_t* p, rl_node_t before) {
 
 bool rl_parser_starts_type(const rl_token_t* token) {
     switch (token->kind) {
-    case RL_TOK_IDENT: case RL_TOK_UIDENT: case RL_TOK_FN: case RL_TOK_LPAREN: case RL_TOK_LBRACKET: case RL_TOK_LBRACE:
+    case RL_TOK_IDENT:
+    case RL_TOK_UIDENT:
+    case RL_TOK_FN:
+    case RL_TOK_LPAREN:
+    case RL_TOK_LBRACKET:
+    case RL_TOK_LBRACE:
     case RL_TOK_AMP: return true;
     default: return false;
     }
@@ -100,7 +105,7 @@ bool rl_parser_closing_gt(rl_parser_t* p) {
 rl_list_t rl_parser_type_args(rl_parser_t* p) {
     uint32_t mark = p->scratch.count;
     uint8_t mode = p->mode;
-    p->mode &= (uint8_t)~(RL_MODE_GLUED_ARGS | RL_MODE_NEWLINES);
+    p->mode &= (uint8_t) ~(RL_MODE_GLUED_ARGS | RL_MODE_NEWLINES);
     rl_parser_advance(p);
     do {
         rl_parser_push(p, rl_parser_type(p));
@@ -126,7 +131,7 @@ static rl_node_t type_param(rl_parser_t* p, bool* named) {
 }
 
 typedef struct type_params {
-    rl_list_t list;   /* of TYPE_PARAM */
+    rl_list_t list; /* of TYPE_PARAM */
     uint32_t count;
     bool named, trailing_comma;
 } type_params_t;
@@ -278,9 +283,10 @@ static rl_node_t reference_rule(rl_parser_t* p, uint32_t start) {
         type = rl_parser_nested(p, reference_rule, rl_parser_start(p));
     } else {
         uint32_t at = rl_parser_start(p);
-        type = p->kind == RL_TOK_LPAREN || p->kind == RL_TOK_LBRACKET || p->kind == RL_TOK_LBRACE || p->kind == RL_TOK_FN
-                   ? rl_parser_nested(p, arrow_rule, 1)
-                   : path_type(p, at);
+        type =
+            p->kind == RL_TOK_LPAREN || p->kind == RL_TOK_LBRACKET || p->kind == RL_TOK_LBRACE || p->kind == RL_TOK_FN
+                ? rl_parser_nested(p, arrow_rule, 1)
+                : path_type(p, at);
     }
     return rl_parser_node(p, RL_NODE_TYPE_REF, flags, start, type, 0, 0);
 }
@@ -295,10 +301,11 @@ static rl_node_t arrow_rule(rl_parser_t* p, uint32_t primary_only) {
     case RL_TOK_LBRACKET: type = list_type(p, start); break;
     case RL_TOK_LBRACE: type = rl_parser_record_type(p); break;
     case RL_TOK_AMP: type = reference_rule(p, start); break;
-    case RL_TOK_IDENT: case RL_TOK_UIDENT: type = path_type(p, start); break;
+    case RL_TOK_IDENT:
+    case RL_TOK_UIDENT: type = path_type(p, start); break;
     case RL_TOK_STAR:
         rl_parser_refuse(p, RL_CODE_LANGUAGE_UNSUPPORTED, start, rl_parser_token(p)->end,
-                         "raw pointer types are not part of this runtime; use `Ptr<T>`");
+            "raw pointer types are not part of this runtime; use `Ptr<T>`");
         return 0;
     default:
         rl_parser_want(p, RL_WANT_TYPE);

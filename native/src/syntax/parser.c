@@ -8,8 +8,8 @@ enum {
     DEFAULT_SOURCE_BYTES = 16 << 20,
     DEFAULT_NESTING = 1000,
     DEFAULT_IDENTIFIER_BYTES = 1024,
-    STACK_SWITCH_DEPTH = 24,          /* levels that fit a 64 KiB thread */
-    /* Measured at worst: 0.95 KiB optimised, 1.3 KiB plain, 2.4 KiB plain under the sanitizers. */
+    STACK_SWITCH_DEPTH = 24, /* levels that fit a 64 KiB thread */
+/* Measured at worst: 0.95 KiB optimised, 1.3 KiB plain, 2.4 KiB plain under the sanitizers. */
 #if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
     STACK_BYTES_PER_LEVEL = 5 << 10,
 #else
@@ -94,12 +94,10 @@ static const char* wanted_text(unsigned what) {
 }
 
 /* Everything an expression may start with: shown only when nothing more specific is expected (9.2). */
-static const uint8_t EXPRESSION_STARTS[] = {
-    RL_TOK_IDENT, RL_TOK_UIDENT, RL_TOK_INT,    RL_TOK_FLOAT, RL_TOK_STRING, RL_TOK_CHAR,   RL_TOK_LPAREN,
-    RL_TOK_LBRACKET, RL_TOK_LBRACE, RL_TOK_BAR, RL_TOK_MINUS, RL_TOK_BANG,   RL_TOK_AMP,    RL_TOK_TRUE,
-    RL_TOK_FALSE, RL_TOK_SELF,   RL_TOK_IF,     RL_TOK_MATCH, RL_TOK_WHILE,  RL_TOK_FOR,    RL_TOK_LOOP,
-    RL_TOK_FN,    RL_TOK_DO,     RL_TOK_UNSAFE, RL_TOK_ASYNC, RL_TOK_AWAIT,  RL_TOK_PERFORM, RL_TOK_RETURN,
-    RL_TOK_BREAK, RL_TOK_CONTINUE};
+static const uint8_t EXPRESSION_STARTS[] = {RL_TOK_IDENT, RL_TOK_UIDENT, RL_TOK_INT, RL_TOK_FLOAT, RL_TOK_STRING,
+    RL_TOK_CHAR, RL_TOK_LPAREN, RL_TOK_LBRACKET, RL_TOK_LBRACE, RL_TOK_BAR, RL_TOK_MINUS, RL_TOK_BANG, RL_TOK_AMP,
+    RL_TOK_TRUE, RL_TOK_FALSE, RL_TOK_SELF, RL_TOK_IF, RL_TOK_MATCH, RL_TOK_WHILE, RL_TOK_FOR, RL_TOK_LOOP, RL_TOK_FN,
+    RL_TOK_DO, RL_TOK_UNSAFE, RL_TOK_ASYNC, RL_TOK_AWAIT, RL_TOK_PERFORM, RL_TOK_RETURN, RL_TOK_BREAK, RL_TOK_CONTINUE};
 
 static uint32_t list_wanted(const rl_parser_t* p, const char** out) {
     uint32_t count = 0;
@@ -134,31 +132,41 @@ static void explain_closer(rl_parser_t* p, rl_diag_t* diag) {
     rl_token_kind_t closer = closer_of((rl_token_kind_t)opener->kind);
     if (!(p->wanted[closer / 64] >> closer % 64 & 1)) return;
     rl_note(p->input->diags, diag, (rl_span_t){opener->start, opener->end}, "%s was opened here",
-            rl_token_text((rl_token_kind_t)opener->kind));
+        rl_token_text((rl_token_kind_t)opener->kind));
     if (p->kind == RL_TOK_EOF)
         rl_fix(p->input->diags, diag, RL_FIX_INSERT, (rl_span_t){p->prev_end, p->prev_end}, "%s",
-               closer == RL_TOK_RPAREN ? ")" : closer == RL_TOK_RBRACKET ? "]" : "}");
+            closer == RL_TOK_RPAREN     ? ")"
+            : closer == RL_TOK_RBRACKET ? "]"
+                                        : "}");
 }
 
 void rl_parser_fail(rl_parser_t* p) {
     if (p->panic) return;
     const rl_token_t* token = rl_parser_token(p);
+    if (token->after_error) { /* the lexer has reported the cause */
+        rl_parser_panic(p);
+        return;
+    }
     const char* wanted[RL_WANT_COUNT + RL_COUNT_OF(EXPRESSION_STARTS)];
     uint32_t count = list_wanted(p, wanted), shown = count > 6 ? 6 : count;
     char message[400];
     size_t length = 0;
     for (uint32_t i = 0; i < shown && length < sizeof message; i++)
         length += (size_t)snprintf(message + length, sizeof message - length, "%s%s",
-                                   i == 0 ? "expected " : i + 1 == count ? " or " : ", ", wanted[i]);
+            i == 0           ? "expected "
+            : i + 1 == count ? " or "
+                             : ", ",
+            wanted[i]);
     if (count > shown && length < sizeof message)
-        length += (size_t)snprintf(message + length, sizeof message - length, " … and %u more", (unsigned)(count - shown));
+        length +=
+            (size_t)snprintf(message + length, sizeof message - length, " … and %u more", (unsigned)(count - shown));
     const char* start = token->kind == RL_TOK_EOF ? "the end of the file" : rl_token_text((rl_token_kind_t)token->kind);
     bool exact = token->kind == RL_TOK_IDENT || token->kind == RL_TOK_UIDENT;
     if (length < sizeof message) {
         rl_str_t text = exact ? rl_sym_text(p->input->symbols, token->value) : rl_str(start);
         if (text.length > 60) text = RL_STR("a long name"), exact = false;
         snprintf(message + length, sizeof message - length, exact ? "%s `%.*s`" : "%s %.*s",
-                 count ? ", found" : "unexpected", RL_STR_ARG(text));
+            count ? ", found" : "unexpected", RL_STR_ARG(text));
     }
     rl_diag_t* diag = rl_parser_report(p, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, token->start, token->end, message);
     if (!diag) return;
@@ -203,16 +211,17 @@ rl_node_t rl_parser_nested(rl_parser_t* p, rl_rule_t rule, uint32_t argument) {
         return 0;
     }
     p->depth++;
-    rl_node_t node = RL_UNLIKELY(p->depth >= STACK_SWITCH_DEPTH && !p->big_stack) ? rl_parser_on_big_stack(p, rule, argument)
-                                                                                  : rule(p, argument);
+    rl_node_t node = RL_UNLIKELY(p->depth >= STACK_SWITCH_DEPTH && !p->big_stack)
+                         ? rl_parser_on_big_stack(p, rule, argument)
+                         : rule(p, argument);
     p->depth--;
     return node;
 }
 
 /* --- making nodes -------------------------------------------------------------------------------------------------- */
 
-rl_node_t rl_parser_node(rl_parser_t* p, rl_node_kind_t kind, unsigned flags, uint32_t start, uint32_t a, uint32_t b,
-                         uint32_t c) {
+rl_node_t rl_parser_node(
+    rl_parser_t* p, rl_node_kind_t kind, unsigned flags, uint32_t start, uint32_t a, uint32_t b, uint32_t c) {
     rl_node_data_t data = {(uint16_t)kind, (uint16_t)flags, start, p->prev_end > start ? p->prev_end : start, a, b, c};
     if (RL_UNLIKELY(!rl_vec_push(p->allocator, &p->tree->nodes, data))) {
         rl_parser_panic(p);
@@ -395,11 +404,11 @@ static rl_parse_options_t with_defaults(rl_parse_options_t options) {
 
 static rl_parser_t new_parser(const rl_parser_input_t* input, rl_tree_t* tree, const rl_parse_options_t* options) {
     return (rl_parser_t){.input = input,
-                         .allocator = input->allocator,
-                         .tree = tree,
-                         .mode = RL_MODE_NEWLINES,
-                         .nesting = options->nesting,
-                         .wanted_at = UINT32_MAX};
+        .allocator = input->allocator,
+        .tree = tree,
+        .mode = RL_MODE_NEWLINES,
+        .nesting = options->nesting,
+        .wanted_at = UINT32_MAX};
 }
 
 static void drop_parser(rl_parser_t* p) {
@@ -413,14 +422,14 @@ static bool parse_with(const rl_parser_input_t* input, rl_tree_t* out_tree, rl_r
     if (!rl_tree_init(out_tree, input->allocator)) return false;
     if (input->source.length > options.source_bytes) {
         rl_report(input->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0},
-                  "source of %llu bytes: the limit is %u", (unsigned long long)input->source.length,
-                  (unsigned)options.source_bytes);
+            "source of %llu bytes: the limit is %u", (unsigned long long)input->source.length,
+            (unsigned)options.source_bytes);
         return false;
     }
     rl_parser_t p = new_parser(input, out_tree, &options);
     if (!newlines) p.mode = 0;
-    rl_lexer_input_t lexer = {input->allocator, input->source, input->symbols, input->diags, options.identifier_bytes,
-                              NULL, 0};
+    rl_lexer_input_t lexer = {
+        input->allocator, input->source, input->symbols, input->diags, options.identifier_bytes, NULL, 0};
     uint32_t lexical_errors = 0;
     bool complete = rl_lex(&lexer, out_tree, &p.tokens, &lexical_errors);
     if (complete) {
@@ -471,8 +480,8 @@ static rl_node_t interpolation_root(rl_parser_t* p, uint32_t argument) {
     return node;
 }
 
-rl_node_t rl_parse_expression(const rl_parser_input_t* input, rl_tree_t* tree, rl_node_t literal, uint32_t start,
-                              uint32_t end) {
+rl_node_t rl_parse_expression(
+    const rl_parser_input_t* input, rl_tree_t* tree, rl_node_t literal, uint32_t start, uint32_t end) {
     rl_parse_options_t options = with_defaults(input->options);
     rl_parser_t p = new_parser(input, tree, &options);
     p.mode = 0;
@@ -492,9 +501,8 @@ rl_node_t rl_parse_expression(const rl_parser_input_t* input, rl_tree_t* tree, r
         if (!map) goto cleanup;
         rl_lex_literal_map(input->source, tree, literal, map);
     }
-    rl_lexer_input_t lexer = {input->allocator,         {copy, size},         input->symbols,
-                              input->diags,             options.identifier_bytes, map ? map + start : NULL,
-                              rl_tree_node(tree, literal)->c + start};
+    rl_lexer_input_t lexer = {input->allocator, {copy, size}, input->symbols, input->diags, options.identifier_bytes,
+        map ? map + start : NULL, rl_tree_node(tree, literal)->c + start};
     if (rl_lex(&lexer, tree, &p.tokens, &errors)) {
         rl_parser_load(&p);
         node = interpolation_root(&p, 0);

@@ -42,8 +42,8 @@ bool rl_parse(const rl_parser_input_t* input, rl_tree_t* out_tree);
  * diagnostics, are positions inside the literal in input->source (escapes accounted for). Surrounding blanks are fine.
  * Answers 0 after an error (reported) or when memory was refused.
  */
-rl_node_t rl_parse_expression(const rl_parser_input_t* input, rl_tree_t* tree, rl_node_t literal, uint32_t start,
-                              uint32_t end);
+rl_node_t rl_parse_expression(
+    const rl_parser_input_t* input, rl_tree_t* tree, rl_node_t literal, uint32_t start, uint32_t end);
 
 /*
  * Parse input->source as one type, e.g. the signature a host registers: `fn(Int, Str) -> Str ! {io}` or
@@ -70,7 +70,7 @@ typedef struct rl_cfg {
 typedef struct rl_disabled_names {
     RL_VEC(rl_sym_t) names;
 } rl_disabled_names_t;
-bool rl_tree_apply_cfg(rl_tree_t* tree, rl_symbols_t* symbols, const rl_cfg_t* cfg, rl_diags_t* diags,
-                       rl_disabled_names_t* out_disabled);
+bool rl_tree_apply_cfg(
+    rl_tree_t* tree, rl_symbols_t* symbols, const rl_cfg_t* cfg, rl_diags_t* diags, rl_disabled_names_t* out_disabled);
 
 #endif

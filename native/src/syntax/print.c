@@ -11,7 +11,7 @@ typedef struct pending {
     uint32_t depth;
     const char* label; /* name and length, inside a shape; NULL: none */
     uint32_t label_length;
-    bool link;         /* a link of a chain: its left operand was printed */
+    bool link; /* a link of a chain: its left operand was printed */
 } pending_t;
 
 typedef struct printer {
@@ -47,20 +47,44 @@ static const char* own_flag(rl_node_kind_t kind, uint16_t flag) {
         uint16_t flag;
         const char* name;
     } names[] = {
-        {RL_NODE_VALUE, RL_VAR, "var"}, {RL_NODE_VALUE, RL_CONST, "const"}, {RL_NODE_FN, RL_ASYNC, "async"},
-        {RL_NODE_FN, RL_LET, "let"}, {RL_NODE_ACTIVE, RL_PARTIAL, "partial"}, {RL_NODE_PAT_ACTIVE, RL_PARTIAL, "partial"},
-        {RL_NODE_TYPE_DECL, RL_ALIAS, "alias"}, {RL_NODE_TYPE_DECL, RL_ENUM, "enum"},
-        {RL_NODE_TYPE_DECL, RL_STRUCT, "struct"}, {RL_NODE_USE_TREE, RL_ROOT, "root"}, {RL_NODE_OPERATION, RL_COLON, "colon"},
-        {RL_NODE_RECORD_FIELD, RL_COLON, "colon"}, {RL_NODE_NAMED_ARG, RL_COLON, "colon"},
-        {RL_NODE_RECORD_FIELD, RL_PUNNED, "punned"}, {RL_NODE_PAT_FIELD, RL_PUNNED, "punned"},
-        {RL_NODE_CONDUCTOR_MONITORING, RL_WITH, "with"}, {RL_NODE_PARAM, RL_SELF, "self"}, {RL_NODE_PARAM, RL_REF, "ref"},
-        {RL_NODE_PARAM, RL_VARARGS, "varargs"}, {RL_NODE_STRING, RL_RAW, "raw"}, {RL_NODE_STRING, RL_ESCAPED, "escaped"},
-        {RL_NODE_BLOCK, RL_DISCARD, "discard"}, {RL_NODE_BLOCK, RL_IMPLICIT, "implicit"}, {RL_NODE_BLOCK, RL_DO, "do"},
-        {RL_NODE_PERFORM, RL_DO, "do"}, {RL_NODE_ASYNC, RL_MOVE, "move"}, {RL_NODE_LAMBDA, RL_FN, "fn"},
-        {RL_NODE_TYPE_FN, RL_FN, "fn"}, {RL_NODE_IF, RL_THEN, "then"}, {RL_NODE_GUARD, RL_IF, "if"},
-        {RL_NODE_RANGE, RL_INCLUSIVE, "inclusive"}, {RL_NODE_PAT_RANGE, RL_INCLUSIVE, "inclusive"},
-        {RL_NODE_AWAIT, RL_PREFIX, "prefix"}, {RL_NODE_FIELD, RL_COLONS, "::"}, {RL_NODE_PAT_LITERAL, RL_NEGATIVE, "-"},
-        {RL_NODE_PAT_RECORD, RL_REST, "rest"}, {RL_NODE_PAT_AS, RL_AT, "@"}, {RL_NODE_TYPE_PATH, RL_ARGS, "args"},
+        {RL_NODE_VALUE, RL_VAR, "var"},
+        {RL_NODE_VALUE, RL_CONST, "const"},
+        {RL_NODE_FN, RL_ASYNC, "async"},
+        {RL_NODE_FN, RL_LET, "let"},
+        {RL_NODE_ACTIVE, RL_PARTIAL, "partial"},
+        {RL_NODE_PAT_ACTIVE, RL_PARTIAL, "partial"},
+        {RL_NODE_TYPE_DECL, RL_ALIAS, "alias"},
+        {RL_NODE_TYPE_DECL, RL_ENUM, "enum"},
+        {RL_NODE_TYPE_DECL, RL_STRUCT, "struct"},
+        {RL_NODE_USE_TREE, RL_ROOT, "root"},
+        {RL_NODE_OPERATION, RL_COLON, "colon"},
+        {RL_NODE_RECORD_FIELD, RL_COLON, "colon"},
+        {RL_NODE_NAMED_ARG, RL_COLON, "colon"},
+        {RL_NODE_RECORD_FIELD, RL_PUNNED, "punned"},
+        {RL_NODE_PAT_FIELD, RL_PUNNED, "punned"},
+        {RL_NODE_CONDUCTOR_MONITORING, RL_WITH, "with"},
+        {RL_NODE_PARAM, RL_SELF, "self"},
+        {RL_NODE_PARAM, RL_REF, "ref"},
+        {RL_NODE_PARAM, RL_VARARGS, "varargs"},
+        {RL_NODE_STRING, RL_RAW, "raw"},
+        {RL_NODE_STRING, RL_ESCAPED, "escaped"},
+        {RL_NODE_BLOCK, RL_DISCARD, "discard"},
+        {RL_NODE_BLOCK, RL_IMPLICIT, "implicit"},
+        {RL_NODE_BLOCK, RL_DO, "do"},
+        {RL_NODE_PERFORM, RL_DO, "do"},
+        {RL_NODE_ASYNC, RL_MOVE, "move"},
+        {RL_NODE_LAMBDA, RL_FN, "fn"},
+        {RL_NODE_TYPE_FN, RL_FN, "fn"},
+        {RL_NODE_IF, RL_THEN, "then"},
+        {RL_NODE_GUARD, RL_IF, "if"},
+        {RL_NODE_RANGE, RL_INCLUSIVE, "inclusive"},
+        {RL_NODE_PAT_RANGE, RL_INCLUSIVE, "inclusive"},
+        {RL_NODE_AWAIT, RL_PREFIX, "prefix"},
+        {RL_NODE_FIELD, RL_COLONS, "::"},
+        {RL_NODE_PAT_LITERAL, RL_NEGATIVE, "-"},
+        {RL_NODE_PAT_RECORD, RL_REST, "rest"},
+        {RL_NODE_PAT_AS, RL_AT, "@"},
+        {RL_NODE_TYPE_PATH, RL_ARGS, "args"},
         {RL_NODE_TYPE_RECORD, RL_OPEN, "open"},
     };
     for (unsigned i = 0; i < RL_COUNT_OF(names); i++)
@@ -70,12 +94,19 @@ static const char* own_flag(rl_node_kind_t kind, uint16_t flag) {
 
 static void print_flags(printer_t* p, rl_node_kind_t kind, uint16_t flags) {
     static const flag_name_t common[] = {
-        {RL_PUB, "pub"},       {RL_MUT, "mut"},       {RL_UPPER, "upper"},   {RL_KEYWORD, "keyword"},
-        {RL_EXTERN, "extern"}, {RL_BRACES, "braces"}, {RL_PARENS, "parens"}, {RL_BAD, "bad"},
+        {RL_PUB, "pub"},
+        {RL_MUT, "mut"},
+        {RL_UPPER, "upper"},
+        {RL_KEYWORD, "keyword"},
+        {RL_EXTERN, "extern"},
+        {RL_BRACES, "braces"},
+        {RL_PARENS, "parens"},
+        {RL_BAD, "bad"},
     };
-    const char* op = kind == RL_NODE_BINARY ? rl_binary_op_text((rl_binary_op_t)flags)
-                     : kind == RL_NODE_UNARY ? rl_unary_op_text((rl_unary_op_t)flags)
-                     : kind == RL_NODE_ASSIGN ? rl_assign_op_text((rl_assign_op_t)flags) : NULL;
+    const char* op = kind == RL_NODE_BINARY   ? rl_binary_op_text((rl_binary_op_t)flags)
+                     : kind == RL_NODE_UNARY  ? rl_unary_op_text((rl_unary_op_t)flags)
+                     : kind == RL_NODE_ASSIGN ? rl_assign_op_text((rl_assign_op_t)flags)
+                                              : NULL;
     if (op) {
         rl_buf_printf(p->out, " %s", op);
         return;
@@ -128,7 +159,9 @@ static void visit_word(printer_t* p, char letter, const char* label, uint32_t le
         break;
     case 't':
         for (uint32_t i = 0; i < rl_tree_list_count(p->tree, word); i++)
-            if (i % 3) push(p, rl_tree_list_at(p->tree, word, i), depth + 1, i % 3 == 1 ? "if" : "then", i % 3 == 1 ? 2 : 4, false);
+            if (i % 3)
+                push(p, rl_tree_list_at(p->tree, word, i), depth + 1, i % 3 == 1 ? "if" : "then", i % 3 == 1 ? 2 : 4,
+                    false);
         break;
     case 's':
         text = rl_sym_text(p->symbols, word);
@@ -180,14 +213,12 @@ static void print_head(printer_t* p, const pending_t* item, const char* name) {
 static void print_chain(printer_t* p, const pending_t* item) {
     print_head(p, item, "CHAIN");
     rl_buf_add_char(p->out, '\n');
-    uint32_t mark = p->stack.count;
-    rl_node_t node = item->node;
+    rl_node_t node = item->node; /* from the outside in, so that popping gives the order of evaluation */
     while (rl_node_is_spine(rl_tree_kind(p->tree, node))) {
         push(p, node, item->depth + 1, NULL, 0, true);
         node = rl_tree_node(p->tree, node)->a;
     }
     push(p, node, item->depth + 1, "of", 2, false);
-    (void)mark; /* pushed from the outside in, so popped in the right order already */
 }
 
 void rl_tree_print(const rl_tree_t* tree, const rl_symbols_t* symbols, rl_node_t node, rl_buf_t* out) {

@@ -9,7 +9,8 @@ bool rl_tree_init(rl_tree_t* tree, rl_allocator_t* allocator) {
     memset(tree, 0, sizeof *tree);
     tree->allocator = allocator;
     rl_node_data_t none = {0};
-    if (!rl_vec_push(allocator, &tree->nodes, none) || !rl_vec_reserve(allocator, &tree->extra, EMPTY_WORDS)) return false;
+    if (!rl_vec_push(allocator, &tree->nodes, none) || !rl_vec_reserve(allocator, &tree->extra, EMPTY_WORDS))
+        return false;
     memset(tree->extra.data, 0, EMPTY_WORDS * sizeof(uint32_t));
     tree->extra.count = EMPTY_WORDS;
     return true;
@@ -25,11 +26,21 @@ void rl_tree_deinit(rl_tree_t* tree) {
 rl_list_t rl_tree_attrs(const rl_tree_t* tree, rl_node_t node) {
     const rl_node_data_t* data = rl_tree_node(tree, node);
     switch ((rl_node_kind_t)data->kind) {
-    case RL_NODE_VALUE: case RL_NODE_FN: case RL_NODE_ACTIVE: case RL_NODE_TYPE_DECL: case RL_NODE_TRAIT: case RL_NODE_IMPL:
-    case RL_NODE_EFFECT: case RL_NODE_OPERATION: case RL_NODE_HANDLER_DECL: case RL_NODE_CONDUCTOR:
-        return tree->extra.data[data->a]; /* the first word of each of their records */
-    case RL_NODE_USE: case RL_NODE_EXTERN: case RL_NODE_ATTRIBUTED: return data->a;
-    case RL_NODE_BLOCK: case RL_NODE_UNSAFE: return data->b;
+    case RL_NODE_VALUE:
+    case RL_NODE_FN:
+    case RL_NODE_ACTIVE:
+    case RL_NODE_TYPE_DECL:
+    case RL_NODE_TRAIT:
+    case RL_NODE_IMPL:
+    case RL_NODE_EFFECT:
+    case RL_NODE_OPERATION:
+    case RL_NODE_HANDLER_DECL:
+    case RL_NODE_CONDUCTOR: return tree->extra.data[data->a]; /* the first word of each of their records */
+    case RL_NODE_USE:
+    case RL_NODE_EXTERN:
+    case RL_NODE_ATTRIBUTED: return data->a;
+    case RL_NODE_BLOCK:
+    case RL_NODE_UNSAFE: return data->b;
     case RL_NODE_TYPE_FIELD: return rl_tree_field_more(tree, node).attrs;
     default: return 0;
     }
@@ -39,7 +50,8 @@ rl_span_t rl_tree_name_span(const rl_tree_t* tree, const rl_symbols_t* symbols, 
     const rl_node_data_t* data = rl_tree_node(tree, node);
     switch ((rl_node_kind_t)data->kind) {
     case RL_NODE_NAME: return (rl_span_t){data->start, data->end};
-    case RL_NODE_FIELD: case RL_NODE_TUPLE_INDEX: return (rl_span_t){data->c, data->end};
+    case RL_NODE_FIELD:
+    case RL_NODE_TUPLE_INDEX: return (rl_span_t){data->c, data->end};
     case RL_NODE_ALIAS: return (rl_span_t){data->b, data->end};
     case RL_NODE_PAT_AS: {
         uint32_t length = (uint32_t)rl_sym_text(symbols, data->b).length;
@@ -69,9 +81,20 @@ const char* rl_node_kind_name(rl_node_kind_t kind) {
 
 const char* rl_binary_op_text(rl_binary_op_t op) {
     static const char* const texts[] = {
-        [RL_BIN_ADD] = "+", [RL_BIN_SUB] = "-", [RL_BIN_MUL] = "*",  [RL_BIN_DIV] = "/", [RL_BIN_REM] = "%",
-        [RL_BIN_CONCAT] = "++", [RL_BIN_EQ] = "==", [RL_BIN_NE] = "!=", [RL_BIN_LT] = "<", [RL_BIN_LE] = "<=",
-        [RL_BIN_GT] = ">", [RL_BIN_GE] = ">=", [RL_BIN_AND] = "&&", [RL_BIN_OR] = "||",
+        [RL_BIN_ADD] = "+",
+        [RL_BIN_SUB] = "-",
+        [RL_BIN_MUL] = "*",
+        [RL_BIN_DIV] = "/",
+        [RL_BIN_REM] = "%",
+        [RL_BIN_CONCAT] = "++",
+        [RL_BIN_EQ] = "==",
+        [RL_BIN_NE] = "!=",
+        [RL_BIN_LT] = "<",
+        [RL_BIN_LE] = "<=",
+        [RL_BIN_GT] = ">",
+        [RL_BIN_GE] = ">=",
+        [RL_BIN_AND] = "&&",
+        [RL_BIN_OR] = "||",
     };
     _Static_assert(RL_COUNT_OF(texts) == RL_BIN_OP_COUNT, "a text for each operator");
     return texts[op];
@@ -85,8 +108,12 @@ const char* rl_unary_op_text(rl_unary_op_t op) {
 }
 
 const char* rl_assign_op_text(rl_assign_op_t op) {
-    static const char* const texts[] = {[RL_ASSIGN_SET] = ":=", [RL_ASSIGN_FIELD] = "=", [RL_ASSIGN_ADD] = "+=",
-                                        [RL_ASSIGN_SUB] = "-=", [RL_ASSIGN_MUL] = "*=", [RL_ASSIGN_DIV] = "/="};
+    static const char* const texts[] = {[RL_ASSIGN_SET] = ":=",
+        [RL_ASSIGN_FIELD] = "=",
+        [RL_ASSIGN_ADD] = "+=",
+        [RL_ASSIGN_SUB] = "-=",
+        [RL_ASSIGN_MUL] = "*=",
+        [RL_ASSIGN_DIV] = "/="};
     _Static_assert(RL_COUNT_OF(texts) == RL_ASSIGN_OP_COUNT, "a text for each operator");
     return texts[op];
 }

@@ -40,6 +40,7 @@ typedef uint32_t rl_list_t; /* 0: empty */
 /*
  * NODE(NAME, what a, b, c and the flags hold)
  */
+/* clang-format off */
 #define RL_NODES(NODE)                                                                                                  \
     NODE(NONE)       /* error node / absent                                                                          */ \
                                                                                                                         \
@@ -187,17 +188,18 @@ typedef uint32_t rl_list_t; /* 0: empty */
     NODE(TYPE_FIELD) /* name first. a: symbol   b: type   c: record rl_field_more_t or 0 (rl_tree_field_more)        */ \
     NODE(TYPE_REF)   /* &T. a: type   flags RL_MUT                                                                   */ \
     NODE(TYPE_EFFECTS) /* `T ! {…}` on a type that is no function. a: type   b: EFFECTS                              */
+/* clang-format on */
 
 typedef enum rl_node_kind {
 #define NODE(name) RL_NODE_##name,
     RL_NODES(NODE)
 #undef NODE
-    RL_NODE_KIND_COUNT
+        RL_NODE_KIND_COUNT
 } rl_node_kind_t;
 
 /* Flags, other than for ASSIGN, BINARY and UNARY, whose flags are an operator. Meaning: see the table. */
 enum {
-    RL_PUB = 1 << 0,       /* items, impl and extern items, record fields */
+    RL_PUB = 1 << 0, /* items, impl and extern items, record fields */
     RL_MUT = 1 << 1,
     RL_UPPER = 1 << 2,
     RL_KEYWORD = 1 << 3,
@@ -206,24 +208,24 @@ enum {
     RL_PARENS = 1 << 6,
     RL_BAD = 1 << 7,
 
-    RL_VAR = 1 << 8,       /* VALUE */
+    RL_VAR = 1 << 8, /* VALUE */
     RL_CONST = 1 << 9,
-    RL_ASYNC = 1 << 8,     /* FN */
+    RL_ASYNC = 1 << 8, /* FN */
     RL_LET = 1 << 9,
-    RL_PARTIAL = 1 << 8,   /* ACTIVE, PAT_ACTIVE */
-    RL_ALIAS = 1 << 8,     /* TYPE_DECL */
+    RL_PARTIAL = 1 << 8, /* ACTIVE, PAT_ACTIVE */
+    RL_ALIAS = 1 << 8,   /* TYPE_DECL */
     RL_ENUM = 1 << 9,
     RL_STRUCT = 1 << 10,
-    RL_ROOT = 1 << 8,      /* USE_TREE */
-    RL_COLON = 1 << 8,     /* OPERATION, RECORD_FIELD, NAMED_ARG */
-    RL_PUNNED = 1 << 9,    /* RECORD_FIELD, PAT_FIELD */
-    RL_WITH = 1 << 8,      /* CONDUCTOR_MONITORING */
-    RL_SELF = 1 << 8,      /* PARAM */
+    RL_ROOT = 1 << 8,   /* USE_TREE */
+    RL_COLON = 1 << 8,  /* OPERATION, RECORD_FIELD, NAMED_ARG */
+    RL_PUNNED = 1 << 9, /* RECORD_FIELD, PAT_FIELD */
+    RL_WITH = 1 << 8,   /* CONDUCTOR_MONITORING */
+    RL_SELF = 1 << 8,   /* PARAM */
     RL_REF = 1 << 9,
     RL_VARARGS = 1 << 10,
-    RL_RAW = 1 << 8,       /* STRING */
+    RL_RAW = 1 << 8, /* STRING */
     RL_ESCAPED = 1 << 9,
-    RL_DISCARD = 1 << 8,   /* BLOCK */
+    RL_DISCARD = 1 << 8, /* BLOCK */
     RL_IMPLICIT = 1 << 9,
     RL_DO = 1 << 10,       /* BLOCK, PERFORM */
     RL_MOVE = 1 << 8,      /* ASYNC */
@@ -241,21 +243,35 @@ enum {
 };
 
 typedef enum rl_binary_op {
-    RL_BIN_ADD, RL_BIN_SUB, RL_BIN_MUL, RL_BIN_DIV, RL_BIN_REM, RL_BIN_CONCAT, /* + - * / % ++ */
-    RL_BIN_EQ, RL_BIN_NE, RL_BIN_LT, RL_BIN_LE, RL_BIN_GT, RL_BIN_GE,
-    RL_BIN_AND, RL_BIN_OR,
+    RL_BIN_ADD,
+    RL_BIN_SUB,
+    RL_BIN_MUL,
+    RL_BIN_DIV,
+    RL_BIN_REM,
+    RL_BIN_CONCAT, /* + - * / % ++ */
+    RL_BIN_EQ,
+    RL_BIN_NE,
+    RL_BIN_LT,
+    RL_BIN_LE,
+    RL_BIN_GT,
+    RL_BIN_GE,
+    RL_BIN_AND,
+    RL_BIN_OR,
     RL_BIN_OP_COUNT
 } rl_binary_op_t;
 typedef enum rl_unary_op { RL_UN_NEG, RL_UN_NOT, RL_UN_REF, RL_UN_REF_MUT, RL_UN_OP_COUNT } rl_unary_op_t;
 typedef enum rl_assign_op {
     RL_ASSIGN_SET,   /* := */
     RL_ASSIGN_FIELD, /* = on a field or index */
-    RL_ASSIGN_ADD, RL_ASSIGN_SUB, RL_ASSIGN_MUL, RL_ASSIGN_DIV,
+    RL_ASSIGN_ADD,
+    RL_ASSIGN_SUB,
+    RL_ASSIGN_MUL,
+    RL_ASSIGN_DIV,
     RL_ASSIGN_OP_COUNT
 } rl_assign_op_t;
 
 typedef struct rl_node_data {
-    uint16_t kind;  /* rl_node_kind_t */
+    uint16_t kind; /* rl_node_kind_t */
     uint16_t flags;
     uint32_t start, end;
     uint32_t a, b, c;
@@ -278,28 +294,28 @@ typedef struct rl_value_decl { /* VALUE */
 
 typedef struct rl_fn_decl { /* FN */
     rl_list_t attrs;
-    rl_list_t path;         /* of NAME: `f`, or `Type.m` */
-    rl_list_t generics;     /* of GENERIC */
-    rl_list_t params;       /* of PARAM */
-    rl_node_t result;       /* type or 0 */
-    rl_list_t where_;       /* of CONSTRAINT */
-    rl_node_t effects;      /* EFFECTS, 0: not written */
-    rl_node_t body;         /* 0: none (host-bound, trait requirement) */
-    uint32_t header_end;    /* byte */
+    rl_list_t path;      /* of NAME: `f`, or `Type.m` */
+    rl_list_t generics;  /* of GENERIC */
+    rl_list_t params;    /* of PARAM */
+    rl_node_t result;    /* type or 0 */
+    rl_list_t where_;    /* of CONSTRAINT */
+    rl_node_t effects;   /* EFFECTS, 0: not written */
+    rl_node_t body;      /* 0: none (host-bound, trait requirement) */
+    uint32_t header_end; /* byte */
 } rl_fn_decl_t;
 
 typedef struct rl_active_decl { /* ACTIVE */
     rl_list_t attrs;
-    rl_node_t name;   /* NAME */
+    rl_node_t name; /* NAME */
     rl_list_t params;
     rl_node_t body;
 } rl_active_decl_t;
 
 typedef struct rl_type_decl { /* TYPE_DECL */
     rl_list_t attrs;
-    rl_node_t name;   /* NAME */
+    rl_node_t name; /* NAME */
     rl_list_t generics;
-    rl_node_t body;   /* 0, VARIANTS, NEWTYPE or a type */
+    rl_node_t body; /* 0, VARIANTS, NEWTYPE or a type */
 } rl_type_decl_t;
 
 typedef struct rl_trait_decl { /* TRAIT */
@@ -307,16 +323,16 @@ typedef struct rl_trait_decl { /* TRAIT */
     rl_node_t name;
     rl_list_t generics;
     rl_list_t where_;
-    rl_list_t items;  /* of FN */
+    rl_list_t items; /* of FN */
 } rl_trait_decl_t;
 
 typedef struct rl_impl_decl { /* IMPL */
     rl_list_t attrs;
     rl_list_t generics;
-    rl_node_t trait;  /* TYPE_PATH, 0: inherent */
+    rl_node_t trait; /* TYPE_PATH, 0: inherent */
     rl_node_t type;
     rl_list_t where_;
-    rl_list_t items;  /* of FN and VALUE */
+    rl_list_t items; /* of FN and VALUE */
     uint32_t header_end;
 } rl_impl_decl_t;
 
@@ -324,14 +340,14 @@ typedef struct rl_effect_decl { /* EFFECT */
     rl_list_t attrs;
     rl_node_t name;
     rl_list_t generics;
-    rl_node_t tag;    /* PATH or 0 */
+    rl_node_t tag;        /* PATH or 0 */
     rl_list_t operations; /* of OPERATION */
 } rl_effect_decl_t;
 
 typedef struct rl_operation_decl { /* OPERATION */
     rl_list_t attrs;
     rl_node_t name;
-    rl_node_t type;   /* colon form, else 0 */
+    rl_node_t type; /* colon form, else 0 */
     rl_list_t generics;
     rl_list_t params; /* of PARAM */
     rl_node_t result; /* type or 0 */
@@ -339,8 +355,8 @@ typedef struct rl_operation_decl { /* OPERATION */
 
 typedef struct rl_handler_decl { /* HANDLER_DECL */
     rl_list_t attrs;
-    rl_node_t name;   /* NAME */
-    rl_node_t effect; /* NAME after `for`, 0: the effect is `name` */
+    rl_node_t name;    /* NAME */
+    rl_node_t effect;  /* NAME after `for`, 0: the effect is `name` */
     rl_list_t entries; /* of OP_CLAUSE and RETURN_CLAUSE */
 } rl_handler_decl_t;
 
@@ -398,11 +414,11 @@ static inline double rl_tree_float(const rl_tree_t* tree, rl_node_t node) {
 /* The symbol of a NAME (word a); 0 for the error node. */
 static inline rl_sym_t rl_tree_name(const rl_tree_t* tree, rl_node_t node) { return tree->nodes.data[node].a; }
 
-#define RL_TREE_RECORD(type, reader)                                                    \
-    static inline type reader(const rl_tree_t* tree, rl_node_t node) {                  \
-        type record;                                                                    \
-        memcpy(&record, tree->extra.data + tree->nodes.data[node].a, sizeof record);    \
-        return record;                                                                  \
+#define RL_TREE_RECORD(type, reader)                                                                                   \
+    static inline type reader(const rl_tree_t* tree, rl_node_t node) {                                                 \
+        type record;                                                                                                   \
+        memcpy(&record, tree->extra.data + tree->nodes.data[node].a, sizeof record);                                   \
+        return record;                                                                                                 \
     }
 RL_TREE_RECORD(rl_value_decl_t, rl_tree_value)
 RL_TREE_RECORD(rl_fn_decl_t, rl_tree_fn)
@@ -424,9 +440,7 @@ static inline rl_field_more_t rl_tree_field_more(const rl_tree_t* tree, rl_node_
 }
 
 /* Kinds whose chains are unbounded in word a: loop over them. */
-static inline bool rl_node_is_spine(rl_node_kind_t kind) {
-    return kind >= RL_NODE_AWAIT && kind <= RL_NODE_INDEX;
-}
+static inline bool rl_node_is_spine(rl_node_kind_t kind) { return kind >= RL_NODE_AWAIT && kind <= RL_NODE_INDEX; }
 static inline bool rl_node_is_pattern(rl_node_kind_t kind) {
     return kind >= RL_NODE_PAT_WILD && kind <= RL_NODE_PAT_AS;
 }
@@ -439,10 +453,10 @@ rl_list_t rl_tree_attrs(const rl_tree_t* tree, rl_node_t node);
 /* Span of the name itself: nodes marked "name first", FIELD, TUPLE_INDEX, PAT_NAME, PAT_AS, ALIAS, PAT_REST, NAME. */
 rl_span_t rl_tree_name_span(const rl_tree_t* tree, const rl_symbols_t* symbols, rl_node_t node);
 
-const char* rl_node_kind_name(rl_node_kind_t kind);   /* "PAT_NAME" */
-const char* rl_binary_op_text(rl_binary_op_t op);     /* "++" */
-const char* rl_unary_op_text(rl_unary_op_t op);       /* "&mut" */
-const char* rl_assign_op_text(rl_assign_op_t op);     /* "+=" */
+const char* rl_node_kind_name(rl_node_kind_t kind); /* "PAT_NAME" */
+const char* rl_binary_op_text(rl_binary_op_t op);   /* "++" */
+const char* rl_unary_op_text(rl_unary_op_t op);     /* "&mut" */
+const char* rl_assign_op_text(rl_assign_op_t op);   /* "+=" */
 
 /* --- making (for the parser) --------------------------------------------------------------------------------------- */
 
@@ -450,8 +464,8 @@ bool rl_tree_init(rl_tree_t* tree, rl_allocator_t* allocator); /* false: memory;
 void rl_tree_deinit(rl_tree_t* tree);
 
 /*
- * One line per node, indented, spans at the end: `(BINARY + @3..8`. For golden files and debugging; recursion-free in
- * chains, bounded by the nesting limit otherwise.
+ * One line per node: what it is to its parent, kind, span, flags, content: `value: INT 8..9 1`. A chain is a node CHAIN with
+ * its innermost operand and one line per link, in the order of evaluation. For golden files and debugging; no recursion.
  */
 void rl_tree_print(const rl_tree_t* tree, const rl_symbols_t* symbols, rl_node_t node, rl_buf_t* out);
 

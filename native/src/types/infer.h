@@ -165,6 +165,13 @@ typedef struct rl_later {
     uint32_t data;
 } rl_later_t;
 
+/* A name that every alternative of an or-pattern binds: its local is made before them. */
+typedef struct rl_shared_name {
+    rl_sym_t name;
+    uint32_t local;
+    bool seen; /* in the alternative being checked */
+} rl_shared_name_t;
+
 /* A let or var whose type was not fully known at its binding: reported there if it never is. */
 typedef struct rl_let_check {
     rl_type_t type;
@@ -209,6 +216,9 @@ typedef struct rl_checker {
     RL_VEC(rl_pending_t) pendings;
     RL_VEC(rl_arg_t) pending_args;
     uint32_t open_pendings, first_open_pending, polls;
+    RL_VEC(rl_shared_name_t) shared_names;
+    uint32_t pattern_scope;        /* bindings of the pattern being checked begin here */
+    uint16_t pattern_flags;        /* RL_LOCAL_MUTABLE: its names may be assigned */
     RL_VEC(rl_let_check_t) let_checks;
     RL_VEC(rl_later_t) later;
     RL_VEC(rl_ir_t) any_nodes;     /* TO_ANY of values whose type was not known: dropped when it becomes Any */

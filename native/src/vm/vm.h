@@ -101,7 +101,8 @@ bool rl_vm_reserve_globals(rl_vm_t* vm, uint32_t count);
 void rl_vm_begin_run(rl_vm_t* vm);
 
 /*
- * Enter a function with its parameters, per bank in order. Answers RL_DONE and the result word (a reference result is
+ * Enter a function with its parameters, per bank in order; of a function with environment the closure comes first among the
+ * references. References among them must be rooted by the caller (handles are). Answers RL_DONE and the result word (a reference result is
  * rooted only until the next run: take a handle at once), or RL_RAISE with vm->failure. Deferred expressions have run.
  */
 rl_outcome_t rl_vm_call(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result);

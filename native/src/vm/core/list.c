@@ -318,7 +318,7 @@ static rl_outcome_t answer_shared(rl_word_t* result, rl_element_t element, rl_wo
     return RL_DONE;
 }
 
-FN(rl_list_index) {
+FN(rl_core_list_index) {
     (void)site;
     const rl_list_t* list = LIST(0);
     uint64_t index = args[1].u;
@@ -342,7 +342,7 @@ static rl_outcome_t tree_insert(rl_vm_t* vm, rl_list_t* list, bool at_end, rl_wo
     return RL_DONE;
 }
 
-FN(rl_list_push) {
+FN(rl_core_list_push) {
     (void)site;
     rl_list_t* list = LIST(0);
     if (is_shared(list) || !is_flat(list)) {
@@ -364,7 +364,7 @@ FN(rl_list_push) {
     return RL_DONE;
 }
 
-FN(rl_list_push_front) {
+FN(rl_core_list_push_front) {
     (void)site;
     rl_list_t* list;
     rl_outcome_t outcome = own(vm, LIST(0), true, &list);
@@ -383,7 +383,7 @@ FN(rl_list_push_front) {
     return RL_DONE;
 }
 
-FN(rl_list_set) {
+FN(rl_core_list_set) {
     (void)site;
     rl_list_t* list = LIST(0);
     uint64_t index = args[1].u;
@@ -406,13 +406,13 @@ FN(rl_list_set) {
     return RL_DONE;
 }
 
-FN(rl_list_len) {
+FN(rl_core_list_len) {
     (void)vm, (void)site;
     result->i = LIST(0)->length;
     return RL_DONE;
 }
 
-FN(rl_list_check_insert) {
+FN(rl_core_list_check_insert) {
     (void)site;
     if (args[1].u > LIST(0)->length) return rl_vm_raise_index(vm, args[1].i, LIST(0)->length);
     result->i = 0;
@@ -466,7 +466,7 @@ static rl_outcome_t answer_slice(rl_vm_t* vm, rl_list_t* list, uint64_t from, ui
     return outcome;
 }
 
-FN(rl_list_slice) {
+FN(rl_core_list_slice) {
     (void)site;
     return answer_slice(vm, LIST(0), args[1].i < 0 ? 0 : args[1].u, args[2].i < 0 ? 0 : args[2].u, result);
 }
@@ -476,6 +476,10 @@ static rl_outcome_t drop(rl_vm_t* vm, rl_list_t* list, bool first, rl_word_t* re
     uint32_t length = list->length;
     if (length == 0 || is_shared(list)) return answer_slice(vm, list, first, first || length == 0 ? length : length - 1, result);
     if (!is_flat(list)) {
+        if (length == 1) {
+            result->o = rl_list_empty((rl_element_t)list->element);
+            return RL_DONE;
+        }
         if (!is_tree(list) && ((const rl_list_t*)list->root)->length / 2 > length + SMALL) {
             rl_outcome_t outcome = to_tree(vm, list);
             if (outcome != RL_DONE) return outcome;
@@ -489,18 +493,18 @@ static rl_outcome_t drop(rl_vm_t* vm, rl_list_t* list, bool first, rl_word_t* re
     result->o = &list->header;
     return RL_DONE;
 }
-FN(rl_list_drop_first) {
+FN(rl_core_list_drop_first) {
     (void)site;
     return drop(vm, LIST(0), true, result);
 }
-FN(rl_list_drop_last) {
+FN(rl_core_list_drop_last) {
     (void)site;
     return drop(vm, LIST(0), false, result);
 }
 
 /* --- joining ------------------------------------------------------------------------------------------------------------- */
 
-FN(rl_list_concat) {
+FN(rl_core_list_concat) {
     (void)site;
     rl_list_t* left = LIST(0);
     rl_list_t* right = LIST(1);
@@ -553,13 +557,13 @@ FN(rl_list_concat) {
 
 /* --- making ---------------------------------------------------------------------------------------------------------------- */
 
-FN(rl_list_make_empty) {
-    (void)vm;
+FN(rl_core_list_make_empty) {
+    (void)vm, (void)args;
     result->o = rl_list_empty(ELEMENT);
     return RL_DONE;
 }
 
-FN(rl_list_of) { return rl_list_from_words(vm, ELEMENT, args, site->arg_count, &result->o); }
+FN(rl_core_list_of) { return rl_list_from_words(vm, ELEMENT, args, site->arg_count, &result->o); }
 
 static rl_outcome_t give_list(rl_word_t* result, rl_outcome_t outcome, rl_list_t* list) {
     if (outcome == RL_DONE) result->o = &list->header;
@@ -567,7 +571,7 @@ static rl_outcome_t give_list(rl_word_t* result, rl_outcome_t outcome, rl_list_t
 }
 
 /* (from, to, step) */
-FN(rl_list_range) {
+FN(rl_core_list_range) {
     (void)site;
     int64_t from = args[0].i, to = args[1].i, step = args[2].i;
     if (step <= 0) return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_RANGE_STEP);
@@ -583,7 +587,7 @@ FN(rl_list_range) {
 }
 
 /* (value, count) */
-FN(rl_list_repeat) {
+FN(rl_core_list_repeat) {
     uint64_t count = args[1].i < 0 ? 0 : args[1].u;
     if (count > RL_LIST_LENGTH_MOST) return too_long(vm);
     if (!charge(vm, count)) return RL_RAISE;
@@ -594,7 +598,7 @@ FN(rl_list_repeat) {
     return give_list(result, outcome, list);
 }
 
-FN(rl_list_reverse) {
+FN(rl_core_list_reverse) {
     (void)site;
     rl_list_t* source = LIST(0);
     uint32_t length = source->length;

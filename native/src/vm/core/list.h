@@ -39,9 +39,4 @@ void rl_list_copy(const rl_object_t* list, uint32_t from, uint32_t count, void* 
 void rl_list_cursor_begin(rl_cursor_t* cursor);
 bool rl_list_cursor_next(rl_cursor_t* cursor, rl_word_t* out_element);
 
-/* Collector (core/kinds.def). */
-void rl_list_mark(rl_heap_t* heap, rl_object_t* list);
-void rl_list_free(rl_heap_t* heap, rl_object_t* list);
-size_t rl_list_size(const rl_object_t* list);
-
 #endif

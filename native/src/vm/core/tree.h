@@ -9,7 +9,7 @@
 #ifndef RL_CORE_TREE_H
 #define RL_CORE_TREE_H
 
-#include "vm/heap.h"
+#include "vm/core/collections.h"
 
 enum {
     RL_TREE_NODE_BYTES = 256,
@@ -90,7 +90,5 @@ rl_tree_node_t* rl_tree_first_leaf(rl_heap_t* heap, unsigned kind, unsigned form
 rl_object_t* rl_tree_join(rl_heap_t* heap, rl_object_t* left, rl_object_t* right);
 rl_object_t* rl_tree_slice(rl_heap_t* heap, rl_object_t* root, uint32_t from, uint32_t to); /* from < to <= count */
 rl_object_t* rl_tree_build(rl_heap_t* heap, rl_element_t element, const void* data, uint32_t count); /* count > 0 */
-
-void rl_tree_mark(rl_heap_t* heap, rl_object_t* node);
 
 #endif

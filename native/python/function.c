@@ -1,0 +1,539 @@
+/* Function: a function of a context as a Python callable, and its batches. */
+#include "border.h"
+
+enum { MOST = 64, MOST_COLUMNS = 32 };
+
+/* --- calling --------------------------------------------------------------------------------------------------------- */
+
+static PyObject* wrong_count(const rl_proto_t* proto, Py_ssize_t count) {
+    PyObject* name = PyUnicode_DecodeUTF8(proto->name.data, (Py_ssize_t)proto->name.length, "replace");
+    if (name) {
+        PyErr_Format(PyExc_TypeError, "%U() takes %u argument%s, got %zd", name, (unsigned)proto->param_count, proto->param_count == 1 ? "" : "s", count);
+    }
+    Py_XDECREF(name);
+    return NULL;
+}
+
+/* Arguments that need no Python code and no memory; false: look closer. */
+static inline bool plain_argument(const rl_rtype_t* type, PyObject* object, rl_word_t* out) {
+    switch (type->kind) {
+    case RL_TYPE_I64:
+        if (!PyLong_CheckExact(object)) return false;
+        out->i = PyLong_AsLongLong(object);
+        if (RL_LIKELY(out->i != -1 || !PyErr_Occurred())) return true;
+        PyErr_Clear();
+        return false;
+    case RL_TYPE_F64:
+        if (!PyFloat_CheckExact(object)) return false;
+        out->f = PyFloat_AsDouble(object);
+        return true;
+    case RL_TYPE_BOOL:
+        out->u = object == Py_True;
+        return object == Py_True || object == Py_False;
+    default: return false;
+    }
+}
+
+/* The words of all arguments, per bank. Frozen meanwhile and afterwards when it answers true. */
+static bool convert_all(border_t* border, rl_context_t* context, const rl_proto_t* proto, PyObject* const* args, rl_word_t* s, rl_object_t** r) {
+    rl_context_freeze(context);
+    border->short_of_memory = false;
+    border->consumed = false;
+    for (uint16_t i = 0; i < proto->param_count; i++) {
+        rl_word_t word;
+        if (!plain_argument(proto->param_types[i], args[i], &word) && !border_from_python(border, context, proto->param_types[i], args[i], "args", i, &word)) {
+            rl_context_thaw(context);
+            return false;
+        }
+        if (proto->param_types[i]->rep == RL_REP_R) *r++ = word.o;
+        else *s++ = word;
+    }
+    return true;
+}
+
+/* Module initialisation may collect, so it comes before anything is converted. */
+static reml_embed_status_t initialise(rl_context_t* context) {
+    bool ready = true;
+    for (uint32_t i = 0; i < context->module_states.count; i++) ready = ready && context->module_states.data[i] == RL_MODULE_READY;
+    if (RL_LIKELY(ready)) return REML_EMBED_STATUS_OK;
+    reml_embed_status_t status = rl_run_begin(context);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    status = rl_pipeline_initialise(context);
+    rl_run_end(context);
+    return status;
+}
+
+/* A call with arguments or a result that need more than a register. The context is frozen when it answers true. */
+static bool call_general(border_t* border, rl_context_t* context, rl_function_entry_t* entry, PyObject* const* args, rl_word_t* out) {
+    const rl_proto_t* proto = entry->proto;
+    rl_word_t s[MOST];
+    rl_object_t* r[MOST];
+    rl_take_remote_releases(context);
+    bool outer = border_enter(border);
+    reml_embed_status_t status = initialise(context);
+    border_leave(border, outer);
+    if (status != REML_EMBED_STATUS_OK || border->pending) return border_finish(border, status);
+    for (unsigned attempt = 0; !convert_all(border, context, proto, args, s, r); attempt++) {
+        bool again = attempt == 0 && border->short_of_memory && !border->consumed && !context->frozen && context->depth == 0;
+        if (!again) return false;
+        PyErr_Clear();
+        rl_heap_collect(&context->vm.heap);
+    }
+    rl_context_thaw(context);
+    outer = border_enter(border);
+    status = rl_function_call_words(context, entry, s, r, out);
+    border_leave(border, outer);
+    if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK || border->pending)) return border_finish(border, status);
+    rl_context_freeze(context);
+    return true;
+}
+
+static rl_context_t* find(border_t* border, reml_function_t function, rl_function_entry_t** out_entry) {
+    rl_context_t* context = NULL;
+    reml_embed_status_t status = rl_slot_resolve(border->id, &context);
+    if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) status = rl_function_find_entry(context, function, out_entry);
+    if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) return context;
+    border_raise(border, status);
+    return NULL;
+}
+
+bool border_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args, Py_ssize_t count,
+                 const rl_rtype_t** out_type, rl_word_t* out) {
+    rl_function_entry_t* entry;
+    reml_embed_status_t status = rl_function_find_entry(context, function, &entry);
+    if (status != REML_EMBED_STATUS_OK) return border_raise(border, status) != NULL;
+    if (count != entry->proto->param_count || count > MOST) return wrong_count(entry->proto, count) != NULL;
+    rl_context_clear_error(context);
+    *out_type = entry->proto->result_type;
+    return call_general(border, context, entry, args, out);
+}
+
+static PyObject* finish_general(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
+    PyObject* result = border_to_python(border, context, type, word);
+    rl_context_thaw(context);
+    if (RL_UNLIKELY(border->dropped_count || border->dead_count)) {
+        PyObject *error, *value, *traceback;
+        PyErr_Fetch(&error, &value, &traceback);
+        border_settle(border);
+        PyErr_Restore(error, value, traceback);
+    }
+    return result;
+}
+
+/* The hot path. `args` are borrowed. */
+static PyObject* call(function_t* self, PyObject* const* args, Py_ssize_t count) {
+    border_t* border = self->border;
+    rl_function_entry_t* entry;
+    rl_context_t* context = find(border, self->function, &entry);
+    if (RL_UNLIKELY(!context)) return NULL;
+    const rl_proto_t* proto = entry->proto;
+    if (RL_UNLIKELY(count != proto->param_count || count > MOST)) return wrong_count(proto, count);
+    if (RL_UNLIKELY(context->has_error)) rl_context_clear_error(context);
+    const rl_rtype_t* type = proto->result_type;
+    rl_word_t result;
+    if (RL_LIKELY(entry->scalar)) {
+        rl_word_t words[MOST];
+        Py_ssize_t i = 0;
+        while (i < count && plain_argument(proto->param_types[i], args[i], &words[i])) i++;
+        if (RL_LIKELY(i == count)) {
+            bool outer = border_enter(border);
+            reml_embed_status_t status = rl_function_call_words(context, entry, words, NULL, &result);
+            border_leave(border, outer);
+            if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK || border->pending || border->dropped_count || border->dead_count)) {
+                if (!border_finish(border, status)) return NULL;
+            }
+            switch (type->kind) {
+            case RL_TYPE_I64: return PyLong_FromLongLong(result.i);
+            case RL_TYPE_F64: return PyFloat_FromDouble(result.f);
+            case RL_TYPE_UNIT: return Py_NewRef(Py_None);
+            default: break;
+            }
+            rl_context_freeze(context);
+            return finish_general(border, context, type, result);
+        }
+    }
+    if (!call_general(border, context, entry, args, &result)) return NULL;
+    return finish_general(border, context, type, result);
+}
+
+/* Arguments by name: put them in order, then call. */
+static PyObject* call_named(function_t* self, PyObject* const* args, Py_ssize_t count, PyObject* names, PyObject* const* named) {
+    rl_function_entry_t* entry;
+    rl_context_t* context = find(self->border, self->function, &entry);
+    if (!context) return NULL;
+    PyObject* all[MOST] = {NULL};
+    const rl_function_t* function = rl_program_function(&context->program, entry->proto->function);
+    uint32_t most = function->param_count < MOST ? function->param_count : MOST;
+    Py_ssize_t named_count = PyTuple_Size(names), total = count + named_count;
+    if (total != entry->proto->param_count || total > (Py_ssize_t)most) return wrong_count(entry->proto, total);
+    for (Py_ssize_t i = 0; i < count; i++) all[i] = args[i];
+    for (Py_ssize_t n = 0; n < named_count; n++) {
+        Py_ssize_t length;
+        const char* text = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(names, n), &length);
+        if (!text) return NULL;
+        uint32_t at = 0;
+        for (; at < most; at++) {
+            rl_sym_t symbol = rl_program_param(&context->program, function->param_first + at)->name;
+            if (symbol && rl_str_equal(rl_sym_text(&context->program.symbols, symbol), (rl_str_t){text, (size_t)length})) break;
+        }
+        if (at == most || all[at]) {
+            PyErr_Format(PyExc_TypeError, at == most ? "no parameter `%U`" : "parameter `%U` is given twice", PyTuple_GetItem(names, n));
+            return NULL;
+        }
+        all[at] = named[n];
+    }
+    return call(self, all, total);
+}
+
+#if Py_LIMITED_API >= 0x030c0000
+static PyObject* function_vectorcall(PyObject* self, PyObject* const* args, size_t flagged, PyObject* names) {
+    Py_ssize_t count = PyVectorcall_NARGS(flagged);
+    if (RL_LIKELY(!names || PyTuple_Size(names) == 0)) return call((function_t*)self, args, count);
+    return call_named((function_t*)self, args, count, names, args + count);
+}
+#else
+static PyObject* function_call(PyObject* self, PyObject* args, PyObject* named) {
+    PyObject* few[MOST + 1];
+    Py_ssize_t count = PyTuple_Size(args);
+    for (Py_ssize_t i = 0; i < count && i <= MOST; i++) few[i] = PyTuple_GetItem(args, i);
+    if (RL_LIKELY(!named || PyDict_Size(named) == 0)) return call((function_t*)self, few, count);
+    if (count > MOST || PyDict_Size(named) > MOST) {
+        PyErr_SetString(PyExc_TypeError, "too many arguments");
+        return NULL;
+    }
+    PyObject* values[MOST];
+    PyObject* names = PyTuple_New(PyDict_Size(named));
+    PyObject *key, *value;
+    Py_ssize_t at = 0, position = 0;
+    while (names && PyDict_Next(named, &position, &key, &value)) {
+        values[at] = value;
+        PyTuple_SetItem(names, at++, Py_NewRef(key));
+    }
+    PyObject* result = names ? call_named((function_t*)self, few, count, names, values) : NULL;
+    Py_XDECREF(names);
+    return result;
+}
+#endif
+
+/* --- batches ---------------------------------------------------------------------------------------------------------------- */
+
+typedef struct column {
+    Py_buffer view; /* obj NULL: a scalar */
+    bool held;
+    rl_word_t scalar;
+} column_t;
+
+static uint32_t column_kind(const rl_rtype_t* type) {
+    switch (type->kind) {
+    case RL_TYPE_I64: return REML_COLUMN_I64;
+    case RL_TYPE_F64: return REML_COLUMN_F64;
+    case RL_TYPE_BOOL: return REML_COLUMN_BOOL;
+    default: return 0;
+    }
+}
+
+/* Native formats only: int64 as "q" or "l", double as "d", bool as "?". */
+static bool format_fits(const char* format, Py_ssize_t item_size, uint32_t kind) {
+    const uint16_t probe = 1;
+    bool little = *(const uint8_t*)&probe == 1;
+    if (!format) return false;
+    if (*format == '@' || *format == '=' || *format == (little ? '<' : '>')) format++;
+    if (!format[0] || format[1]) return false;
+    switch (kind) {
+    case REML_COLUMN_I64: return item_size == 8 && (*format == 'q' || *format == 'l' || *format == 'n');
+    case REML_COLUMN_F64: return item_size == 8 && *format == 'd';
+    default: return item_size == 1 && *format == '?';
+    }
+}
+
+static const char* column_name(uint32_t kind) { return kind == REML_COLUMN_I64 ? "int64" : kind == REML_COLUMN_F64 ? "float64" : "bool"; }
+
+/* Read a column: a one-dimensional buffer, or a scalar that all rows see. */
+static bool open_column(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* object, Py_ssize_t index, bool writable,
+                        column_t* column, reml_column_t* out) {
+    *out = (reml_column_t){.kind = column_kind(type)};
+    if (!out->kind) {
+        PyErr_SetString(PyExc_TypeError, "only functions of Int, Float and Bool can be mapped over columns");
+        return false;
+    }
+    if (!PyObject_CheckBuffer(object)) {
+        if (writable) {
+            PyErr_SetString(PyExc_TypeError, "out must have the buffer protocol");
+            return false;
+        }
+        rl_context_freeze(context);
+        bool done = border_from_python(border, context, type, object, "columns", index, &column->scalar);
+        rl_context_thaw(context);
+        out->data = &column->scalar;
+        if (done && out->kind == REML_COLUMN_BOOL) *(uint8_t*)out->data = (uint8_t)column->scalar.u;
+        return done;
+    }
+    if (PyObject_GetBuffer(object, &column->view, (writable ? PyBUF_STRIDED : PyBUF_STRIDED_RO) | PyBUF_FORMAT) < 0) return false;
+    column->held = true;
+    const Py_buffer* view = &column->view;
+    if (!format_fits(view->format, view->itemsize, out->kind)) {
+        PyErr_Format(PyExc_TypeError, "%s %zd must hold %s, its format is `%s`", writable ? "output" : "column", index, column_name(out->kind),
+                     view->format ? view->format : "B");
+        return false;
+    }
+    if (view->ndim > 1 || (writable && view->ndim != 1)) {
+        PyErr_Format(PyExc_ValueError, "%s %zd must have one dimension, it has %d", writable ? "output" : "column", index, view->ndim);
+        return false;
+    }
+    out->data = view->buf;
+    out->stride = view->ndim == 0 ? 0 : view->strides[0];
+    return true;
+}
+
+/* Rows of the batch: the length of the columns that are no scalars, which must agree. */
+static bool count_rows(const column_t* columns, Py_ssize_t count, Py_ssize_t* out) {
+    *out = -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!columns[i].held || columns[i].view.ndim == 0) continue;
+        Py_ssize_t rows = columns[i].view.shape[0];
+        if (*out >= 0 && rows != *out) {
+            PyErr_Format(PyExc_ValueError, "column %zd has %zd rows, the columns before it have %zd", i, rows, *out);
+            return false;
+        }
+        *out = rows;
+    }
+    if (*out >= 0) return true;
+    PyErr_SetString(PyExc_TypeError, "at least one column must be a buffer");
+    return false;
+}
+
+static PyObject* run_batch(function_t* self, rl_context_t* context, const rl_proto_t* proto, const column_t* columns, const reml_column_t* inputs,
+                           PyObject* given, PyObject* out_or_null) {
+    border_t* border = self->border;
+    Py_ssize_t rows;
+    if (!count_rows(columns, proto->param_count, &rows)) return NULL;
+    const char* code = proto->result_type->kind == RL_TYPE_I64 ? "q" : proto->result_type->kind == RL_TYPE_F64 ? "d" : "?";
+    PyObject* out = out_or_null ? Py_NewRef(out_or_null) : PyObject_CallMethod(border->support, "column", "snO", code, rows, given);
+    if (!out) return NULL;
+    column_t target = {.held = false};
+    reml_column_t output;
+    bool done = open_column(border, context, proto->result_type, out, 0, true, &target, &output);
+    if (done && target.view.shape[0] != rows) {
+        PyErr_Format(PyExc_ValueError, "out has %zd rows, the columns have %zd", target.view.shape[0], rows);
+        done = false;
+    }
+    if (done) {
+        size_t finished;
+        bool outer = border_enter(border);
+        reml_embed_status_t status = reml_function_map(border->id, self->function, inputs, proto->param_count, &output, (size_t)rows, &finished);
+        border_leave(border, outer);
+        done = border_finish(border, status);
+        if (!done && finished < (size_t)rows) {
+            PyObject *type, *value, *traceback;
+            PyErr_Fetch(&type, &value, &traceback);
+            PyErr_NormalizeException(&type, &value, &traceback);
+            PyObject* noted = value ? PyObject_CallMethod(border->support, "note_row", "On", value, (Py_ssize_t)finished) : NULL;
+            if (!noted) PyErr_Clear();
+            Py_XDECREF(noted);
+            PyErr_Restore(type, value, traceback);
+        }
+    }
+    if (target.held) PyBuffer_Release(&target.view);
+    if (!done) Py_CLEAR(out);
+    return out;
+}
+
+static PyObject* function_map(PyObject* self_object, PyObject* args, PyObject* named) {
+    function_t* self = (function_t*)self_object;
+    PyObject* out = named ? PyDict_GetItemString(named, "out") : NULL;
+    if (named && PyDict_Size(named) > (out ? 1 : 0)) {
+        PyErr_SetString(PyExc_TypeError, "map() takes columns, and `out` by name");
+        return NULL;
+    }
+    if (out == Py_None) out = NULL;
+    rl_function_entry_t* entry;
+    rl_context_t* context = find(self->border, self->function, &entry);
+    if (!context) return NULL;
+    const rl_proto_t* proto = entry->proto;
+    Py_ssize_t count = PyTuple_Size(args);
+    if (count != proto->param_count) return wrong_count(proto, count);
+    if (count > MOST_COLUMNS || !entry->scalar) {
+        PyErr_SetString(PyExc_TypeError, "only functions of Int, Float and Bool can be mapped over columns");
+        return NULL;
+    }
+    column_t columns[MOST_COLUMNS];
+    reml_column_t inputs[MOST_COLUMNS];
+    Py_ssize_t opened = 0;
+    bool done = true;
+    for (; done && opened < count; opened++) {
+        columns[opened].held = false;
+        done = open_column(self->border, context, proto->param_types[opened], PyTuple_GetItem(args, opened), opened, false, &columns[opened], &inputs[opened]);
+    }
+    /* Looking at foreign buffers may have run Python code: look again at what may have gone. */
+    if (done && !find(self->border, self->function, &entry)) done = false;
+    PyObject* result = done ? run_batch(self, context, entry->proto, columns, inputs, args, out) : NULL;
+    while (opened > 0) {
+        if (columns[--opened].held) PyBuffer_Release(&columns[opened].view);
+    }
+    return result;
+}
+
+/* --- the type ----------------------------------------------------------------------------------------------------------------- */
+
+PyObject* border_function_object(border_t* border, reml_function_t function) {
+    allocfunc allocate = (allocfunc)PyType_GetSlot(border->function_type, Py_tp_alloc);
+    function_t* made = (function_t*)allocate(border->function_type, 0);
+    if (!made) {
+        border_release_later(border, function);
+        return NULL;
+    }
+    made->border = (border_t*)Py_NewRef((PyObject*)border);
+    made->function = function;
+#if Py_LIMITED_API >= 0x030c0000
+    made->vectorcall = function_vectorcall;
+#endif
+    return (PyObject*)made;
+}
+
+static int function_traverse(PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((function_t*)self)->border);
+    return 0;
+}
+static int function_clear(PyObject* self) {
+    function_t* function = (function_t*)self;
+    if (function->border) border_release_later(function->border, function->function);
+    Py_CLEAR(function->border);
+    return 0;
+}
+static void function_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    function_clear(self);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(self);
+    Py_DECREF((PyObject*)type);
+}
+
+static bool entry_of(PyObject* self, rl_context_t** out_context, rl_function_entry_t** out_entry) {
+    function_t* function = (function_t*)self;
+    if (!function->border) {
+        PyErr_SetString(PyExc_ReferenceError, "the function is being collected");
+        return false;
+    }
+    *out_context = find(function->border, function->function, out_entry);
+    return *out_context != NULL;
+}
+
+static PyObject* get_name(PyObject* self, void* closure) {
+    (void)closure;
+    rl_context_t* context;
+    rl_function_entry_t* entry;
+    if (!entry_of(self, &context, &entry)) return NULL;
+    return PyUnicode_DecodeUTF8(entry->proto->name.data, (Py_ssize_t)entry->proto->name.length, "replace");
+}
+static PyObject* get_signature(PyObject* self, void* closure) {
+    (void)closure;
+    function_t* function = (function_t*)self;
+    rl_context_t* context;
+    rl_function_entry_t* entry;
+    char* text;
+    size_t length;
+    if (!entry_of(self, &context, &entry)) return NULL;
+    reml_embed_status_t status = reml_function_signature(function->border->id, function->function, &text, &length);
+    if (status != REML_EMBED_STATUS_OK) return border_raise(function->border, status);
+    PyObject* signature = PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
+    reml_embed_free(text);
+    return signature;
+}
+static PyObject* get_parameters(PyObject* self, void* closure) {
+    (void)closure;
+    rl_context_t* context;
+    rl_function_entry_t* entry;
+    if (!entry_of(self, &context, &entry)) return NULL;
+    const rl_function_t* function = rl_program_function(&context->program, entry->proto->function);
+    PyObject* names = PyTuple_New(entry->proto->param_count);
+    for (uint16_t i = 0; names && i < entry->proto->param_count; i++) {
+        rl_sym_t symbol = i < function->param_count ? rl_program_param(&context->program, function->param_first + i)->name : 0;
+        rl_str_t text = symbol ? rl_sym_text(&context->program.symbols, symbol) : RL_STR("_");
+        PyObject* name = PyUnicode_DecodeUTF8(text.data, (Py_ssize_t)text.length, "replace");
+        if (!name) Py_CLEAR(names);
+        else PyTuple_SetItem(names, i, name);
+    }
+    return names;
+}
+static PyObject* get_context(PyObject* self, void* closure) {
+    (void)closure;
+    function_t* function = (function_t*)self;
+    return function->border ? PyObject_GetAttrString(function->border->support, "context") : Py_NewRef(Py_None);
+}
+static PyObject* get_handle(PyObject* self, void* closure) {
+    (void)closure;
+    function_t* function = (function_t*)self;
+    return Py_BuildValue("KK", (unsigned long long)function->function.context, (unsigned long long)function->function.id);
+}
+static PyObject* function_repr(PyObject* self) {
+    PyObject* name = get_name(self, NULL);
+    PyObject* signature = name ? get_signature(self, NULL) : NULL;
+    PyObject* text = signature ? PyUnicode_FromFormat("<Function %U: %U>", name, signature) : NULL;
+    Py_XDECREF(name);
+    Py_XDECREF(signature);
+    if (text) return text;
+    PyErr_Clear(); /* of a context that is gone */
+    return PyUnicode_FromString("<Function of a closed context>");
+}
+static PyObject* function_reduce(PyObject* self, PyObject* unused) {
+    (void)self;
+    (void)unused;
+    PyErr_SetString(PyExc_TypeError, "cannot pickle a Function: it lives in its context");
+    return NULL;
+}
+
+static PyGetSetDef function_getset[] = {
+    {"name", get_name, NULL, "Name of the function; ``<fn lambda>`` for a lambda.", NULL},
+    {"__name__", get_name, NULL, "The same as name.", NULL},
+    {"signature", get_signature, NULL, "Type of the function as Reml writes it: ``(Int, Int) -> Int``.", NULL},
+    {"parameters", get_parameters, NULL, "Names of the parameters; ``_`` for those without one.", NULL},
+    {"context", get_context, NULL, "The Context it belongs to.", NULL},
+    {"_handle", get_handle, NULL, "reml_function_t.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+static PyMethodDef function_methods[] = {
+    {"map", (PyCFunction)(void (*)(void))function_map, METH_VARARGS | METH_KEYWORDS,
+     "map(*columns, out=None)\n--\n\n"
+     "Call the function for each row of *columns* in one crossing.\n\n"
+     "Columns are one-dimensional buffers of int64, float64 or bool (NumPy arrays, array.array, memoryview; strides are\n"
+     "honoured, nothing is copied) or scalars, which every row sees. The results go to *out*, or to a new array: a NumPy\n"
+     "array when a column is one, else an array.array (for Bool a memoryview of format ``?``).\n\n"
+     "Raises: TypeError or ValueError for columns that do not fit; RunError for the first row that fails, with its number\n"
+     "in a note and in ``error.row``; rows before it are written."},
+    {"__reduce__", function_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+#if Py_LIMITED_API >= 0x030c0000
+static PyMemberDef function_members[] = {
+    {"__vectorcalloffset__", Py_T_PYSSIZET, offsetof(function_t, vectorcall), Py_READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+#endif
+static PyType_Slot function_slots[] = {
+    {Py_tp_doc, "A function of a module: call it with Python values. Made by ``module[\"name\"]``."},
+    {Py_tp_dealloc, function_dealloc},
+    {Py_tp_traverse, function_traverse},
+    {Py_tp_clear, function_clear},
+    {Py_tp_repr, function_repr},
+    {Py_tp_getset, function_getset},
+    {Py_tp_methods, function_methods},
+#if Py_LIMITED_API >= 0x030c0000
+    {Py_tp_members, function_members},
+    {Py_tp_call, PyVectorcall_Call},
+#else
+    {Py_tp_call, function_call},
+#endif
+    {0, NULL},
+};
+PyType_Spec border_function_spec = {
+    .name = "reml_embed.Function",
+    .basicsize = sizeof(function_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE
+#if Py_LIMITED_API >= 0x030c0000
+             | Py_TPFLAGS_HAVE_VECTORCALL
+#endif
+    ,
+    .slots = function_slots,
+};

@@ -1,0 +1,252 @@
+/* Table<K, V>: a hash table in place, keyed by the context's secret, walked in order of insertion. */
+#include "base/map.h"
+#include "vm/builtin.h"
+#include "vm/core/basic.h"
+#include "vm/core/key.h"
+#include "vm/core/keyed.h"
+
+#define FN(name)                                                                                                       \
+    rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
+#define TABLE(i) ((rl_table_t*)args[i].o)
+
+#define BUILTIN(id, name, function, uses) FN(function);
+#include "vm/core/collections.def"
+#undef BUILTIN
+
+enum { LEAST_ENTRIES = 6, LEAST_SLOTS = 8 };
+
+rl_table_t* rl_table_make(rl_vm_t* vm, const rl_rtype_t* key, const rl_rtype_t* value) {
+    rl_table_t* table = rl_heap_new_sized(&vm->heap, RL_OBJ_TABLE, 0, sizeof *table);
+    if (!table) return NULL;
+    table->key_is_ref = key->rep == RL_REP_R;
+    table->value_is_ref = value->rep == RL_REP_R;
+    return table;
+}
+
+/* --- search ------------------------------------------------------------------------------------------------------ */
+
+static rl_outcome_t hash_of(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t key, uint32_t* out) {
+    uint64_t hash = 0;
+    rl_outcome_t outcome = RL_DONE;
+    switch (class_of) {
+    case RL_KEY_I64:
+    case RL_KEY_U64: hash = rl_hash_mix(key.u ^ vm->hash_secret[0], vm->hash_secret[1]); break;
+    case RL_KEY_F64:
+        if (key.f == 0) key.u = 0;
+        if (key.f != key.f) key.u = 0x7ff8000000000000u;
+        hash = rl_hash_mix(key.u ^ vm->hash_secret[0], vm->hash_secret[1]);
+        break;
+    case RL_KEY_STR: outcome = rl_string_hash(vm, key.o, &hash); break;
+    default: outcome = rl_value_hash(vm, type, key, &hash);
+    }
+    *out = (uint32_t)(hash ^ hash >> 32);
+    return outcome;
+}
+
+static rl_outcome_t same_key(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t a, rl_word_t b, bool* out) {
+    if (class_of == RL_KEY_I64 || class_of == RL_KEY_U64) {
+        *out = a.u == b.u;
+        return RL_DONE;
+    }
+    if (class_of == RL_KEY_OTHER) return rl_value_same_key(vm, type, a, b, out);
+    int order = 1;
+    rl_outcome_t outcome = rl_key_compare(vm, class_of, type, a, b, &order);
+    *out = order == 0;
+    return outcome;
+}
+
+/* The entry of a key, or NULL. */
+static rl_outcome_t find(rl_vm_t* vm, const rl_rtype_t* type, const rl_table_t* table, rl_word_t key, uint32_t* out_hash, rl_table_entry_t** out) {
+    rl_key_class_t class_of = rl_key_class_of(type);
+    *out = NULL;
+    rl_outcome_t outcome = hash_of(vm, class_of, type, key, out_hash);
+    if (outcome != RL_DONE || table->slot_count == 0) return outcome;
+    uint32_t mask = table->slot_count - 1;
+    for (uint32_t at = *out_hash & mask; table->slots[at]; at = (at + 1) & mask) {
+        rl_table_entry_t* entry = &table->entries[table->slots[at] - 1];
+        if (!entry->live || entry->hash != *out_hash) continue;
+        bool same;
+        outcome = same_key(vm, class_of, type, entry->key, key, &same);
+        if (outcome != RL_DONE) return outcome;
+        if (same) {
+            *out = entry;
+            return RL_DONE;
+        }
+    }
+    return RL_DONE;
+}
+
+/* --- change --------------------------------------------------------------------------------------------------------- */
+
+static void enter(rl_table_t* table, uint32_t number) {
+    uint32_t mask = table->slot_count - 1, at = table->entries[number].hash & mask;
+    while (table->slots[at]) at = (at + 1) & mask;
+    table->slots[at] = number + 1;
+}
+
+/* Squeeze removed entries out and number the rest again. */
+static void rebuild(rl_table_t* table) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < table->used; i++) {
+        if (table->entries[i].live) table->entries[kept++] = table->entries[i];
+    }
+    table->used = kept;
+    memset(table->slots, 0, table->slot_count * sizeof *table->slots);
+    for (uint32_t i = 0; i < kept; i++) enter(table, i);
+}
+
+/* Room for one more entry; at most three quarters of the slots are in use. */
+static rl_outcome_t reserve(rl_vm_t* vm, rl_table_t* table) {
+    if (RL_LIKELY(table->used < table->capacity)) return RL_DONE;
+    if (!rl_vm_charge(vm, 1 + table->used / 4)) return RL_RAISE;
+    if (table->used > LEAST_ENTRIES && table->length <= table->used / 2) {
+        rebuild(table);
+        return RL_DONE;
+    }
+    uint32_t slot_count = table->slot_count ? table->slot_count * 2 : LEAST_SLOTS;
+    uint32_t capacity = slot_count / 4 * 3;
+    if (slot_count > (uint32_t)1 << 30) return rl_vm_raise(vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a Table would have too many entries");
+    rl_heap_t* heap = &vm->heap;
+    uint32_t* slots = rl_heap_buffer(heap, NULL, 0, slot_count * sizeof *slots);
+    if (!slots) return RL_COLLECT;
+    rl_table_entry_t* entries = rl_heap_buffer(heap, table->entries, table->capacity * sizeof *entries, capacity * sizeof *entries);
+    if (!entries) {
+        rl_heap_buffer(heap, slots, slot_count * sizeof *slots, 0);
+        return RL_COLLECT;
+    }
+    if (table->slots) rl_heap_buffer(heap, table->slots, table->slot_count * sizeof *slots, 0);
+    table->entries = entries;
+    table->capacity = capacity;
+    table->slots = slots;
+    table->slot_count = slot_count;
+    rebuild(table);
+    return RL_DONE;
+}
+
+rl_outcome_t rl_table_put(rl_vm_t* vm, const rl_rtype_t* type, rl_table_t* table, rl_word_t key, rl_word_t value) {
+    rl_table_entry_t* entry;
+    uint32_t hash;
+    rl_outcome_t outcome = find(vm, type, table, key, &hash, &entry);
+    if (outcome != RL_DONE) return outcome;
+    if (entry) {
+        if (table->value_is_ref) rl_heap_barrier_old(&vm->heap, entry->value.o);
+        entry->value = value;
+        return RL_DONE;
+    }
+    outcome = reserve(vm, table);
+    if (outcome != RL_DONE) return outcome;
+    table->entries[table->used] = (rl_table_entry_t){key, value, hash, 1};
+    enter(table, table->used++);
+    table->length++;
+    table->changes++;
+    return RL_DONE;
+}
+
+static void remove_entry(rl_vm_t* vm, rl_table_t* table, rl_table_entry_t* entry) {
+    if (table->key_is_ref) rl_heap_barrier_old(&vm->heap, entry->key.o);
+    if (table->value_is_ref) rl_heap_barrier_old(&vm->heap, entry->value.o);
+    entry->live = 0;
+    table->length--;
+    table->changes++;
+    if (entry + 1 != table->entries + table->used || table->length) return;
+    table->used = 0; /* empty: begin anew */
+    memset(table->slots, 0, table->slot_count * sizeof *table->slots);
+}
+
+bool rl_table_cursor_next(rl_cursor_t* cursor, rl_word_t* out_key, rl_word_t* out_value) {
+    const rl_table_t* table = (const rl_table_t*)cursor->source;
+    while (cursor->state[0] < table->used) {
+        const rl_table_entry_t* entry = &table->entries[cursor->state[0]++];
+        if (!entry->live) continue;
+        *out_key = entry->key;
+        *out_value = entry->value;
+        return true;
+    }
+    return false;
+}
+
+/* --- builtins -------------------------------------------------------------------------------------------------------- */
+
+FN(rl_core_table_new) {
+    (void)args;
+    rl_table_t* table = rl_table_make(vm, site->types[0], site->types[1]);
+    if (!table) return RL_COLLECT;
+    result->o = &table->header;
+    return RL_DONE;
+}
+
+FN(rl_core_table_set) {
+    result->i = 0;
+    return rl_table_put(vm, site->types[0], TABLE(0), args[1], args[2]);
+}
+
+static rl_outcome_t lookup(rl_vm_t* vm, const rl_word_t* args, const rl_builtin_site_t* site, rl_table_entry_t** out) {
+    uint32_t hash;
+    rl_outcome_t outcome = find(vm, site->types[0], TABLE(0), args[1], &hash, out);
+    if (outcome == RL_DONE && *out && TABLE(0)->value_is_ref) rl_share((*out)->value.o);
+    return outcome;
+}
+
+FN(rl_core_table_contains) {
+    rl_table_entry_t* entry;
+    uint32_t hash;
+    rl_outcome_t outcome = find(vm, site->types[0], TABLE(0), args[1], &hash, &entry);
+    if (outcome == RL_DONE) result->u = entry != NULL;
+    return outcome;
+}
+
+FN(rl_core_table_index) {
+    rl_table_entry_t* entry;
+    rl_outcome_t outcome = lookup(vm, args, site, &entry);
+    if (outcome != RL_DONE) return outcome;
+    if (!entry) return rl_key_missing(vm, site->types[0], args[1]);
+    *result = entry->value;
+    return RL_DONE;
+}
+
+FN(rl_core_table_find) {
+    rl_table_entry_t* entry;
+    rl_outcome_t outcome = lookup(vm, args, site, &entry);
+    if (outcome != RL_DONE) return outcome;
+    if (entry) return rl_make_some(vm, site->result_type, entry->value, result);
+    rl_make_none(site->result_type, result);
+    return RL_DONE;
+}
+
+FN(rl_core_table_remove_key) {
+    rl_table_entry_t* entry;
+    uint32_t hash;
+    rl_outcome_t outcome = find(vm, site->types[0], TABLE(0), args[1], &hash, &entry);
+    if (outcome == RL_DONE && entry) remove_entry(vm, TABLE(0), entry);
+    result->i = 0;
+    return outcome;
+}
+
+FN(rl_core_table_len) {
+    (void)vm, (void)site;
+    result->i = TABLE(0)->length;
+    return RL_DONE;
+}
+
+/* --- collector ----------------------------------------------------------------------------------------------------------- */
+
+void rl_table_mark(rl_heap_t* heap, rl_object_t* object) {
+    const rl_table_t* table = (const rl_table_t*)object;
+    for (uint32_t i = 0; i < table->used; i++) {
+        const rl_table_entry_t* entry = &table->entries[i];
+        if (!entry->live) continue;
+        if (table->key_is_ref) rl_heap_mark(heap, entry->key.o);
+        if (table->value_is_ref) rl_heap_mark(heap, entry->value.o);
+    }
+}
+
+size_t rl_table_size(const rl_object_t* object) {
+    const rl_table_t* table = (const rl_table_t*)object;
+    return table->capacity * sizeof *table->entries + table->slot_count * sizeof *table->slots;
+}
+
+void rl_table_free(rl_heap_t* heap, rl_object_t* object) {
+    rl_table_t* table = (rl_table_t*)object;
+    if (table->entries) rl_heap_buffer(heap, table->entries, table->capacity * sizeof *table->entries, 0);
+    if (table->slots) rl_heap_buffer(heap, table->slots, table->slot_count * sizeof *table->slots, 0);
+}
