@@ -50,7 +50,7 @@ typedef void (*reml_audit_destroy_t)(void* user);
 
 /*
  * Set the callback that receives each record of `context`; NULL removes it. Records that wait in the queue are offered
- * to it at once.
+ * to it at once; later ones at each lifecycle call and failure, after a second, or when 64 wait.
  *
  * owned:  user, by the library until destroy_user_or_null(user) is called; when the call fails with INVALID_ARGUMENT,
  *         INVALID_HANDLE, BUSY, WRONG_THREAD or FORKED it stays the caller's and is not destroyed.
@@ -67,7 +67,10 @@ enum {
     REML_AUDIT_FSYNC_EVERY = 2     /* each record is written and synced before the call that it tells of returns */
 };
 
-/* How calls through function handles and host functions are recorded. Failing calls always get a record each. */
+/*
+ * How calls through function handles and host functions are recorded. Failing calls always get a record each. Counts of a
+ * summary not yet told are lost when the process is killed (at most one interval); EVERY loses none.
+ */
 enum {
     REML_AUDIT_POLICY_SUMMARY = 0, /* one record per handle and interval: count, first and last time */
     REML_AUDIT_POLICY_EVERY = 1    /* one record per call */
@@ -187,7 +190,8 @@ typedef struct reml_audit_report_t {
     { (uint32_t)sizeof(reml_audit_report_t), 0, 0, 0, 0, 0, 0, 0, { 0 }, { 0 } }
 
 /*
- * Check a log file: JSON, numbers without gaps, hash chain, and its end against `expected_head_or_null` (64 hexadecimal
+ * Check a log file: JSON, numbers without gaps, hash chain, its link to the file before it (PATH.N beside it, unless it
+ * begins with number 1), where its journal remembers that it ended, and its end against `expected_head_or_null` (64 hexadecimal
  * digits noted earlier; only that tells a file that was cut at a line's end). Reads only, needs no context, and may be
  * used on a log that is being written. Deletion, insertion, reordering and any changed bit are found.
  *

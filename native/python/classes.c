@@ -124,8 +124,9 @@ PyObject* border_shapes(border_t* border, rl_context_t* context, const rl_rtype_
         border->rows = rows;
         border->row_count = count;
     }
-    Py_XSETREF(border->rows[id].shapes, shapes);
-    return shapes;
+    if (border->rows[id].shapes) Py_DECREF(shapes); /* asking has run Python code, which came here first */
+    else border->rows[id].shapes = shapes;
+    return border->rows[id].shapes;
 }
 
 rl_type_t border_type_of_class(border_t* border, PyTypeObject* cls) {

@@ -90,6 +90,10 @@ static bool call_general(border_t* border, rl_context_t* context, rl_function_en
 
 static rl_context_t* find(border_t* border, reml_function_t function, rl_function_entry_t** out_entry) {
     rl_context_t* context = NULL;
+    if (RL_UNLIKELY(!border)) {
+        PyErr_SetString(PyExc_ReferenceError, "the function is being collected");
+        return NULL;
+    }
     reml_embed_status_t status = rl_slot_resolve(border->id, &context);
     if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) status = rl_function_find_entry(context, function, out_entry);
     if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) return context;
@@ -108,15 +112,18 @@ bool border_call(border_t* border, rl_context_t* context, reml_function_t functi
     return call_general(border, context, entry, args, out);
 }
 
+/* Finalisers run without the exception that may be set; the context may be gone afterwards. */
+static void settle_quietly(border_t* border) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    border_settle(border);
+    PyErr_Restore(type, value, traceback);
+}
+
 static PyObject* finish_general(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
     PyObject* result = border_to_python(border, context, type, word);
     rl_context_thaw(context);
-    if (RL_UNLIKELY(border->dropped_count || border->dead_count)) {
-        PyObject *error, *value, *traceback;
-        PyErr_Fetch(&error, &value, &traceback);
-        border_settle(border);
-        PyErr_Restore(error, value, traceback);
-    }
+    if (RL_UNLIKELY(border->dropped_count || border->dead_count)) settle_quietly(border);
     return result;
 }
 
@@ -139,17 +146,19 @@ static PyObject* call(function_t* self, PyObject* const* args, Py_ssize_t count)
             bool outer = border_enter(border);
             reml_embed_status_t status = rl_function_call_words(context, entry, words, NULL, &result);
             border_leave(border, outer);
-            if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK || border->pending || border->dropped_count || border->dead_count)) {
-                if (!border_finish(border, status)) return NULL;
+            if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK || border->pending)) {
+                border_finish(border, status);
+                return NULL;
             }
+            PyObject* shown;
             switch (type->kind) {
-            case RL_TYPE_I64: return PyLong_FromLongLong(result.i);
-            case RL_TYPE_F64: return PyFloat_FromDouble(result.f);
-            case RL_TYPE_UNIT: return Py_NewRef(Py_None);
-            default: break;
+            case RL_TYPE_I64: shown = PyLong_FromLongLong(result.i); break;
+            case RL_TYPE_F64: shown = PyFloat_FromDouble(result.f); break;
+            case RL_TYPE_UNIT: shown = Py_NewRef(Py_None); break;
+            default: shown = border_to_python(border, context, type, result); break;
             }
-            rl_context_freeze(context);
-            return finish_general(border, context, type, result);
+            if (RL_UNLIKELY(border->dropped_count || border->dead_count)) settle_quietly(border);
+            return shown;
         }
     }
     if (!call_general(border, context, entry, args, &result)) return NULL;
@@ -412,10 +421,6 @@ static void function_dealloc(PyObject* self) {
 
 static bool entry_of(PyObject* self, rl_context_t** out_context, rl_function_entry_t** out_entry) {
     function_t* function = (function_t*)self;
-    if (!function->border) {
-        PyErr_SetString(PyExc_ReferenceError, "the function is being collected");
-        return false;
-    }
     *out_context = find(function->border, function->function, out_entry);
     return *out_context != NULL;
 }

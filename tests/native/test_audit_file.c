@@ -482,12 +482,17 @@ static void append_acknowledged(rl_audit_t* log, unsigned most) {
     }
 }
 
-static const char* next_number(const char* at, unsigned* out_number) {
+/* Moves on line by line (a search through the whole text would take its length each time under a sanitizer). */
+static char* next_number(char* at, unsigned* out_number) {
     static const char key[] = "\"embed.run.entrypoint\":\"n";
-    at = strstr(at, key);
-    if (!at) return NULL;
-    *out_number = (unsigned)strtoul(at + sizeof key - 1, NULL, 10);
-    return at + 1;
+    for (char* end; (end = strchr(at, '\n')); at = end + 1) {
+        *end = '\0';
+        const char* found = strstr(at, key);
+        if (!found) continue;
+        *out_number = (unsigned)strtoul(found + sizeof key - 1, NULL, 10);
+        return end + 1;
+    }
+    return NULL;
 }
 
 static int compare_numbers(const void* a, const void* b) {
@@ -519,7 +524,7 @@ static void check_all_there(const char* when) {
         }
         char* text = file_text(path, &length);
         unsigned number;
-        for (const char* at = text; (at = next_number(at, &number));) {
+        for (char* at = text; (at = next_number(at, &number));) {
             if (number <= last) disorder++;
             for (unsigned k = last + 1; k < number; k++) missing += shared->acknowledged[k];
             last = number;
@@ -819,7 +824,13 @@ TEST(test_io__context_without_memory_still_writes_its_file) {
             for (unsigned i = 2; i <= 100; i++) CHECK(run_numbered(&log, i));
             CHECK(!poor.failed);
             rl_audit_deinit(&log);
-            if (moved) check_verdict(REML_AUDIT_VERDICT_OK, 100);
+            if (moved) {
+                size_t length;
+                char* text = file_text(log_path, &length);
+                CHECK_INT_EQ(count_of(text, "native.embed.call"), 100);
+                CHECK_INT_EQ(verify(NULL).verdict, REML_AUDIT_VERDICT_OK);
+                free(text);
+            }
         } else {
             rl_audit_deinit(&log);
         }

@@ -35,12 +35,12 @@ static rl_sym_t sym(const char* text) { return rl_sym_intern(&program.symbols, r
 static rl_ir_t node_flags(unsigned op, unsigned flags, rl_type_t type, uint32_t a, uint32_t b, uint32_t c) {
     rl_ir_node_t n = {.op = (uint16_t)op, .flags = (uint16_t)flags, .type = type, .a = a, .b = b, .c = c};
     rl_vec_push(&allocator, &program.nodes, n);
-    return program.nodes.count - 1;
+    return program.first_node + program.nodes.count - 1;
 }
 static rl_ir_t node(unsigned op, rl_type_t type, uint32_t a, uint32_t b, uint32_t c) { return node_flags(op, 0, type, a, b, c); }
 
 static uint32_t words(unsigned count, const uint32_t* list) {
-    uint32_t at = program.extra.count;
+    uint32_t at = program.first_extra + program.extra.count;
     for (unsigned i = 0; i < count; i++) rl_vec_push(&allocator, &program.extra, list[i]);
     return at;
 }
@@ -58,13 +58,13 @@ static rl_ir_t real(double v) {
 }
 static rl_ir_t text(const char* s) {
     rl_vec_push(&allocator, &program.strings, rl_arena_copy(&program.arena, rl_str(s)));
-    return node(RL_IR_STRING, STR, program.strings.count - 1, 0, 0);
+    return node(RL_IR_STRING, STR, program.first_string + program.strings.count - 1, 0, 0);
 }
 static rl_ir_t local(uint32_t id, rl_type_t type) { return node(RL_IR_LOCAL, type, id, 0, 0); }
 static rl_ir_t set_local(uint32_t id, rl_ir_t value) { return node(RL_IR_SET_LOCAL, UNIT, id, value, 0); }
 static rl_ir_t bind(uint32_t id, rl_ir_t value) { return node(RL_IR_BIND, UNIT, id, value, 0); }
 static rl_ir_t binary(unsigned op, rl_type_t type, rl_ir_t a, rl_ir_t b) { return node(op, type, a, b, 0); }
-static rl_ir_t add(rl_ir_t a, rl_ir_t b) { return binary(RL_IR_ADD, program.nodes.data[a].type, a, b); }
+static rl_ir_t add(rl_ir_t a, rl_ir_t b) { return binary(RL_IR_ADD, rl_program_node(&program, a)->type, a, b); }
 static rl_ir_t compare(unsigned op, rl_ir_t a, rl_ir_t b) { return binary(op, BOOL, a, b); }
 static rl_ir_t if_else(rl_type_t type, rl_ir_t c, rl_ir_t a, rl_ir_t b) { return node(RL_IR_IF, type, c, a, b); }
 #define BLOCK(...) node(RL_IR_BLOCK, UNIT, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
@@ -78,19 +78,19 @@ static rl_ir_t if_else(rl_type_t type, rl_ir_t c, rl_ir_t a, rl_ir_t b) { return
 static rl_ir_t any_pattern(rl_type_t type) { return node(RL_PAT_WILDCARD, type, 0, 0, 0); }
 static rl_ir_t bind_pattern(rl_type_t type, uint32_t id) { return node(RL_PAT_BIND, type, id, 0, 0); }
 #define VARIANT_PATTERN(type, tag, ...) node(RL_PAT_VARIANT, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), tag)
-static rl_ir_t const_pattern(rl_ir_t constant) { return node(RL_PAT_CONST, program.nodes.data[constant].type, constant, 0, 0); }
+static rl_ir_t const_pattern(rl_ir_t constant) { return node(RL_PAT_CONST, rl_program_node(&program, constant)->type, constant, 0, 0); }
 
 /* A function; its locals are the parameters, the captures, then what local_of() adds. */
 typedef struct fn_options { uint32_t flags, type_params; rl_fn_id_t parent; } fn_options_t;
 static rl_fn_id_t declare(const char* name, rl_type_t result, const rl_type_t* params, uint32_t count) {
-    rl_function_t f = {.name = sym(name), .module = 1, .result = result, .param_first = program.params.count, .param_count = count,
-                       .local_first = program.locals.count, .local_count = count};
+    rl_function_t f = {.name = sym(name), .module = 1, .result = result, .param_first = program.first_param + program.params.count,
+                       .param_count = count, .local_first = program.first_local + program.locals.count, .local_count = count};
     for (uint32_t i = 0; i < count; i++) {
         rl_vec_push(&allocator, &program.params, (rl_param_t){.type = params[i]});
         rl_vec_push(&allocator, &program.locals, (rl_local_t){.type = params[i]});
     }
     rl_vec_push(&allocator, &program.functions, f);
-    return program.functions.count - 1;
+    return program.first_fn + program.functions.count - 1;
 }
 #define FN(name, result, ...) declare(name, result, (rl_type_t[]){__VA_ARGS__}, COUNT(__VA_ARGS__))
 #define FN0(name, result) declare(name, result, NULL, 0)
@@ -107,7 +107,7 @@ static void capture(uint32_t outer, rl_type_t type, uint32_t flags) {
     rl_vec_push(&allocator, &program.captures, outer);
     (void)local_of(type, flags | RL_LOCAL_CAPTURE);
 }
-static void body(rl_fn_id_t fn, rl_ir_t ir) { program.functions.data[fn].body = ir; }
+static void body(rl_fn_id_t fn, rl_ir_t ir) { program.functions.data[fn - program.first_fn].body = ir; }
 
 static rl_type_t declare_type(const char* name, rl_typedef_kind_t kind, uint32_t variants, uint32_t params) {
     rl_typedef_t def = {.name = sym(name), .module = 1, .kind = (uint8_t)kind, .type_params = (uint16_t)params,
@@ -119,15 +119,17 @@ static void variant(const char* name, uint32_t count, const rl_type_t* types) {
     rl_vec_push(&allocator, &program.variants, (rl_variant_t){.name = sym(name), .field_first = program.fields.count, .field_count = count});
     for (uint32_t i = 0; i < count; i++) rl_vec_push(&allocator, &program.fields, (rl_field_t){.type = types[i]});
 }
-static rl_type_t list_type(rl_type_t element) {
-    static uint32_t made_in;
-    if (made_in == 0 || made_in >= program.typedefs.count || program.typedefs.data[made_in].builtin != RL_BUILTIN_LIST) {
-        rl_typedef_t def = {.name = sym("List"), .kind = RL_DEF_BUILTIN, .builtin = RL_BUILTIN_LIST, .type_params = 1};
-        rl_vec_push(&allocator, &program.typedefs, def);
-        made_in = program.typedefs.count - 1;
+static rl_type_t builtin_type(const char* name, rl_builtin_type_t builtin, const rl_type_t* args, uint32_t count) {
+    for (uint32_t i = 1; i < program.typedefs.count; i++) {
+        if (program.typedefs.data[i].builtin == builtin) return rl_type_named(&program.types, i, args, count);
     }
-    return rl_type_named(&program.types, made_in, &element, 1);
+    rl_typedef_t def = {.name = sym(name), .kind = RL_DEF_BUILTIN, .builtin = (uint8_t)builtin, .type_params = (uint16_t)count};
+    rl_vec_push(&allocator, &program.typedefs, def);
+    return rl_type_named(&program.types, program.typedefs.count - 1, args, count);
 }
+static rl_type_t list_type(rl_type_t element) { return builtin_type("List", RL_BUILTIN_LIST, &element, 1); }
+static rl_type_t vec_type(rl_type_t element) { return builtin_type("Vec", RL_BUILTIN_VEC, &element, 1); }
+static rl_type_t map_type(rl_type_t key, rl_type_t value) { return builtin_type("Map", RL_BUILTIN_MAP, (rl_type_t[]){key, value}, 2); }
 static rl_fn_id_t builtin_fn(const char* name, rl_type_t result, const rl_type_t* params, uint32_t count) {
     rl_fn_id_t id = declare(name, result, params, count);
     program.functions.data[id].kind = RL_FN_BUILTIN;
@@ -410,14 +412,23 @@ TEST(test_emit__jumps_past_16_bits_are_lengthened) {
     teardown();
 }
 
-TEST(test_emit__tail_calls_reuse_the_frame) {
+TEST(test_emit__tail_calls_do_not_grow_the_stack) {
     setup();
-    rl_fn_id_t f = FN("count", INT, INT, INT);
-    rl_ir_t again = TAIL(INT, f, binary(RL_IR_SUB, INT, local(0, INT), integer(1)), add(local(1, INT), integer(2)));
-    body(f, if_else(INT, compare(RL_IR_EQ, local(0, INT), integer(0)), local(1, INT), again));
+    /* of itself: a loop; the parameters swap places on the way */
+    rl_fn_id_t f = FN("count", INT, INT, INT, INT);
+    rl_ir_t again = TAIL(INT, f, binary(RL_IR_SUB, INT, local(0, INT), integer(1)), add(local(2, INT), integer(2)), local(1, INT));
+    body(f, if_else(INT, compare(RL_IR_EQ, local(0, INT), integer(0)), binary(RL_IR_SUB, INT, local(1, INT), local(2, INT)), again));
     rl_proto_t* p = compile(f);
+    CHECK_INT_EQ(count_ops(p, RL_OP_LOOP), 1);
+    CHECK_INT_EQ(RUN_I(p, W(1000001), W(5), W(7)), 4);
+    /* of each other */
+    rl_fn_id_t even = FN("even", BOOL, INT), odd = FN("odd", BOOL, INT);
+    rl_ir_t less = binary(RL_IR_SUB, INT, local(0, INT), integer(1)), is_zero = compare(RL_IR_EQ, local(0, INT), integer(0));
+    body(even, if_else(BOOL, is_zero, integer_of(BOOL, 1), TAIL(BOOL, odd, less)));
+    body(odd, if_else(BOOL, is_zero, integer_of(BOOL, 0), TAIL(BOOL, even, less)));
+    p = compile(even);
     CHECK_INT_EQ(count_ops(p, RL_OP_TAILCALL), 1);
-    CHECK_INT_EQ(RUN_I(p, W(1000000), W(0)), 2000000);
+    CHECK_INT_EQ(RUN_I(p, W(1000001)), 0);
     teardown();
 }
 
@@ -704,6 +715,44 @@ TEST(test_emit__polymorphic_recursion_meets_the_limit) {
     teardown();
 }
 
+TEST(test_emit__small_functions_of_the_prelude_are_compiled_in_place) {
+    setup();
+    rl_type_t list = list_type(INT);
+    rl_fn_id_t len = builtin_fn("list.len", INT, (rl_type_t[]){list}, 1);
+    rl_fn_id_t is_empty = FN("is_empty", BOOL, list);
+    body(is_empty, compare(RL_IR_EQ, CALL(INT, len, local(0, list)), integer(0)));
+    rl_fn_id_t clamp = FN("clamp", INT, INT, INT);
+    rl_ir_t above = compare(RL_IR_GT, local(0, INT), local(1, INT));
+    body(clamp, if_else(INT, above, local(1, INT), local(0, INT)));
+    rl_fn_id_t looping = FN("looping", INT, INT);
+    body(looping, VALUE(INT, node(RL_IR_WHILE, UNIT, integer_of(BOOL, 0), BLOCK(integer(1)), 0), local(0, INT)));
+
+    static rl_program_t below;
+    below = program;
+    below.symbols.arena = &below.arena;
+    rl_compiler_deinit(&compiler);
+    rl_program_init(&program, &below, &allocator);
+    rl_compiler_init(&compiler, &program, &allocator);
+    rl_fn_id_t f = FN("f", INT, list, INT);
+    uint32_t x = local_of(INT, RL_LOCAL_MUTABLE);
+    /* var x = n; x := clamp(x + 1, x * 2); if is_empty(xs) then x else looping(x) */
+    rl_ir_t call = CALL(INT, clamp, add(local(x, INT), integer(1)), binary(RL_IR_MUL, INT, local(x, INT), integer(2)));
+    rl_ir_t value = if_else(INT, CALL(BOOL, is_empty, local(0, list)), local(x, INT), CALL(INT, looping, local(x, INT)));
+    body(f, VALUE(INT, bind(x, local(1, INT)), set_local(x, call), value));
+    rl_proto_t* p = compile(f);
+    CHECK_INT_EQ(count_ops(p, RL_OP_CALL), 1);
+    CHECK_INT_EQ(count_ops(p, RL_OP_CALLB_S), 1);
+    rl_fn_id_t g = FN("g", INT, INT);
+    body(g, CALL(INT, f, node(RL_IR_LIST, list, 0, 0, 0), local(0, INT)));
+    p = compile(g);
+    CHECK_INT_EQ(RUN_I(p, W(-5)), -10);
+    CHECK_INT_EQ(RUN_I(p, W(5)), 6);
+    rl_compiler_deinit(&compiler);
+    rl_program_deinit(&program);
+    rl_program_deinit(&below);
+    CHECK_INT_EQ(allocator.live_bytes, 0);
+}
+
 /* --- loops, defer ------------------------------------------------------------------------------------------------------------------ */
 TEST(test_emit__loop_gives_the_value_of_its_break) {
     setup();
@@ -849,6 +898,138 @@ TEST(test_emit__record_update_copies_only_what_is_used_again) {
     teardown();
 }
 
+/* --- collections and text --------------------------------------------------------------------------------------------------------------- */
+static rl_ir_t list_of(rl_type_t list, uint32_t count, int64_t first) {
+    uint32_t items[64];
+    for (uint32_t i = 0; i < count; i++) items[i] = integer(first + i);
+    return node(RL_IR_LIST, list, words(count, items), count, 0);
+}
+
+TEST(test_emit__list_literals_of_any_length) {
+    setup();
+    rl_type_t list = list_type(INT);
+    rl_fn_id_t f = FN("f", INT, INT);
+    uint32_t s = local_of(INT, RL_LOCAL_MUTABLE), x = local_of(INT, 0);
+    rl_ir_t step = set_local(s, add(binary(RL_IR_MUL, INT, local(s, INT), integer(2)), local(x, INT)));
+    rl_ir_t walk = node(RL_IR_FOR, UNIT, list_of(list, 20, 1), bind_pattern(INT, x), step);
+    rl_ir_t at = node(RL_IR_INDEX, INT, list_of(list, 20, 1), local(0, INT), 0);
+    body(f, VALUE(INT, bind(s, integer(0)), walk, add(local(s, INT), at)));
+    rl_proto_t* p = compile(f);
+    int64_t expected = 0;
+    for (int64_t i = 1; i <= 20; i++) expected = expected * 2 + i;
+    CHECK_INT_EQ(RUN_I(p, W(19)), expected + 20);
+    (void)run_with(p, (rl_word_t[]){W(20)}, RL_RAISE);
+    teardown();
+}
+
+TEST(test_emit__walked_list_is_not_changed_by_its_loop) {
+    setup();
+    /* var xs = [1, 2, 3]; for x in xs { xs := xs.push(x) }; xs.len() */
+    rl_type_t list = list_type(INT);
+    rl_fn_id_t push = push_fn(list), len = builtin_fn("list.len", INT, (rl_type_t[]){list}, 1);
+    rl_fn_id_t f = FN0("f", INT);
+    uint32_t xs = local_of(list, RL_LOCAL_MUTABLE), x = local_of(INT, 0);
+    rl_ir_t step = set_local(xs, CALL(list, push, local(xs, list), local(x, INT)));
+    rl_ir_t walk = node(RL_IR_FOR, UNIT, local(xs, list), bind_pattern(INT, x), step);
+    body(f, VALUE(INT, bind(xs, list_of(list, 3, 1)), walk, CALL(INT, len, local(xs, list))));
+    CHECK_INT_EQ(RUN_I(compile(f), W(0)), 6);
+    teardown();
+}
+
+TEST(test_emit__slices_match_by_length_and_from_both_ends) {
+    setup();
+    /* match [..] { [] => 0, [a] => a, [a, ..t, z] => a * 100 + z * 10 + len(t) } */
+    rl_type_t types[2] = {list_type(INT), vec_type(INT)};
+    for (int k = 0; k < 2; k++) {
+        rl_type_t list = types[0], subject = types[k];
+        rl_fn_id_t len = builtin_fn("list.len", INT, (rl_type_t[]){list}, 1);
+        rl_fn_id_t from_list = builtin_fn("vec.from_list", types[1], (rl_type_t[]){list}, 1);
+        last_fn()->type_params = 1;
+        rl_fn_id_t f = FN("f", INT, subject);
+        uint32_t a = local_of(INT, 0), z = local_of(INT, 0), t = local_of(list, 0);
+        rl_ir_t none = node(RL_PAT_SLICE, subject, 0, 0, 0);
+        rl_ir_t one = node(RL_PAT_SLICE, subject, WORDS(bind_pattern(INT, a)), 1, 0);
+        rl_ir_t many = node(RL_PAT_SLICE, subject, WORDS(bind_pattern(INT, a), bind_pattern(list, t), bind_pattern(INT, z)), 3, 2);
+        rl_ir_t sum = add(add(binary(RL_IR_MUL, INT, local(a, INT), integer(100)), binary(RL_IR_MUL, INT, local(z, INT), integer(10))),
+                          CALL(INT, len, local(t, list)));
+        body(f, MATCH(INT, local(0, subject), ARM(none, 0, integer(0)), ARM(one, 0, local(a, INT)), ARM(many, 0, sum)));
+        static const int64_t expected[] = {0, 5, 560, 571, 582};
+        for (uint32_t n = 0; n < 5; n++) {
+            rl_fn_id_t g = FN0("g", INT);
+            rl_ir_t made = list_of(list, n, 5);
+            if (k) made = node(RL_IR_CALL, subject, from_list, WORDS(INT), WORDS(1, made));
+            body(g, CALL(INT, f, made));
+            CHECK_INT_EQ(RUN_I(compile(g), W(0)), expected[n]);
+        }
+    }
+    teardown();
+}
+
+TEST(test_emit__vectors_are_indexed_by_their_width) {
+    setup();
+    rl_type_t vec = vec_type(INT), flags = vec_type(BOOL);
+    rl_fn_id_t filled = builtin_fn("vec.filled", vec, (rl_type_t[]){INT, INT}, 2);
+    last_fn()->type_params = 1;
+    rl_fn_id_t filled_flags = builtin_fn("vec.filled", flags, (rl_type_t[]){INT, BOOL}, 2);
+    last_fn()->type_params = 1;
+    rl_fn_id_t f = FN("f", INT, INT);
+    uint32_t v = local_of(vec, 0), s = local_of(INT, RL_LOCAL_MUTABLE), x = local_of(INT, 0), b = local_of(flags, 0), i = local_of(INT, 0);
+    rl_ir_t make = node(RL_IR_CALL, vec, filled, WORDS(INT), WORDS(2, local(0, INT), integer(3)));
+    rl_ir_t make_flags = node(RL_IR_CALL, flags, filled_flags, WORDS(BOOL), WORDS(2, local(0, INT), integer_of(BOOL, 0)));
+    rl_ir_t set = node(RL_IR_SET_INDEX, UNIT, local(v, vec), WORDS(local(i, INT), local(i, INT)), 0);
+    rl_ir_t set_flag = node(RL_IR_SET_INDEX, UNIT, local(b, flags), WORDS(local(i, INT), integer_of(BOOL, 1)), 0);
+    rl_ir_t fill = node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), local(0, INT), 0), bind_pattern(INT, i), BLOCK(set, set_flag));
+    rl_ir_t walk = node(RL_IR_FOR, UNIT, local(v, vec), bind_pattern(INT, x), set_local(s, add(local(s, INT), local(x, INT))));
+    rl_ir_t last = node(RL_IR_INDEX, BOOL, local(b, flags), integer(1), 0);
+    body(f, VALUE(INT, bind(v, make), bind(b, make_flags), bind(s, integer(0)), fill, walk, if_else(INT, last, local(s, INT), integer(-1))));
+    rl_proto_t* p = compile(f);
+    CHECK_INT_EQ(count_ops(p, RL_OP_VECGETI64), 1);
+    CHECK_INT_EQ(count_ops(p, RL_OP_VECSETU8), 1);
+    CHECK_INT_EQ(count_ops(p, RL_OP_ITER), 0);
+    CHECK_INT_EQ(RUN_I(p, W(10)), 45);
+    (void)run_with(p, (rl_word_t[]){W(1)}, RL_RAISE);
+    teardown();
+}
+
+TEST(test_emit__maps_and_text) {
+    setup();
+    /* let m = {"a": 1, "b": n}; let s = "x" + "{n:04d}|" ++ …; m["b"] * 100 + byte_len(s) */
+    rl_type_t map = map_type(STR, INT);
+    rl_fn_id_t byte_len = builtin_fn("str.byte_len", INT, (rl_type_t[]){STR}, 1);
+    rl_fn_id_t f = FN("f", INT, INT);
+    uint32_t m = local_of(map, 0), s = local_of(STR, RL_LOCAL_MUTABLE), i = local_of(INT, 0);
+    rl_ir_t made = node(RL_IR_MAP, map, WORDS(text("a"), integer(1), text("b"), local(0, INT)), 2, 0);
+    rl_ir_t format = node(RL_IR_FORMAT, STR, WORDS(0xFFFFFFFFu, text("n="), program.nodes.data[text("04d")].a, local(0, INT),
+                                                   program.nodes.data[text("")].a, integer(-7)), 3, 0);
+    rl_ir_t append = set_local(s, add(local(s, STR), node(RL_IR_TO_STRING, STR, local(i, INT), 0, 0)));
+    rl_ir_t loop = node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), integer(20), 0), bind_pattern(INT, i), append);
+    rl_ir_t index = node(RL_IR_INDEX, INT, local(m, map), text("b"), 0);
+    rl_ir_t same = compare(RL_IR_EQ, format, text("n=0042-7"));
+    rl_ir_t sum = add(binary(RL_IR_MUL, INT, index, integer(100)), CALL(INT, byte_len, local(s, STR)));
+    body(f, VALUE(INT, bind(m, made), bind(s, text("x")), loop, if_else(INT, same, sum, integer(-1))));
+    rl_proto_t* p = compile(f);
+    CHECK_INT_EQ(count_ops(p, RL_OP_SHARE), 0);
+    CHECK_INT_EQ(RUN_I(p, W(42)), 4231);
+    CHECK_INT_EQ(RUN_I(p, W(43)), -1);
+    teardown();
+}
+
+TEST(test_emit__any_keeps_its_type) {
+    setup();
+    /* match (x as Any) { 1 => 10, "s" => 20, _ => 30 }; 1 and 1.0 differ */
+    rl_fn_id_t f = FN("f", INT, RL_TYPE_ANY);
+    rl_ir_t one = node(RL_PAT_CONST, RL_TYPE_ANY, integer(1), 0, 0), s = node(RL_PAT_CONST, RL_TYPE_ANY, text("s"), 0, 0);
+    body(f, MATCH(INT, local(0, RL_TYPE_ANY), ARM(one, 0, integer(10)), ARM(s, 0, integer(20)), ARM(any_pattern(RL_TYPE_ANY), 0, integer(30))));
+    rl_ir_t values[] = {integer(1), text("s"), real(1.0), integer(2)};
+    static const int64_t expected[] = {10, 20, 30, 30};
+    for (int i = 0; i < 4; i++) {
+        rl_fn_id_t g = FN0("g", INT);
+        body(g, CALL(INT, f, node(RL_IR_TO_ANY, RL_TYPE_ANY, values[i], 0, 0)));
+        CHECK_INT_EQ(RUN_I(compile(g), W(0)), expected[i]);
+    }
+    teardown();
+}
+
 /* --- tables and failure ---------------------------------------------------------------------------------------------------------------- */
 TEST(test_emit__every_builtin_that_code_calls_exists) {
     static const struct { const char *name, *uses; } wanted[] = {
@@ -946,7 +1127,7 @@ int main(int argc, char** argv) {
         RUN(test_emit__long_chains_do_not_recurse),
         RUN(test_emit__deep_nesting_gets_a_big_stack),
         RUN(test_emit__jumps_past_16_bits_are_lengthened),
-        RUN(test_emit__tail_calls_reuse_the_frame),
+        RUN(test_emit__tail_calls_do_not_grow_the_stack),
         RUN(test_emit__trees_are_built_in_place_and_walked_without_marks),
         RUN(test_emit__layout_puts_references_first),
         RUN(test_emit__recursive_types_without_end_meet_the_limit),
@@ -960,6 +1141,7 @@ int main(int argc, char** argv) {
         RUN(test_emit__functions_without_captures_are_constants),
         RUN(test_emit__instances_use_the_instructions_of_their_types),
         RUN(test_emit__polymorphic_recursion_meets_the_limit),
+        RUN(test_emit__small_functions_of_the_prelude_are_compiled_in_place),
         RUN(test_emit__loop_gives_the_value_of_its_break),
         RUN(test_emit__defers_run_last_first_on_every_way_out),
         RUN(test_emit__appending_in_a_loop_marks_nothing),
@@ -967,6 +1149,12 @@ int main(int argc, char** argv) {
         RUN(test_emit__arguments_that_are_only_looked_at_are_not_marked),
         RUN(test_emit__what_comes_out_of_a_container_is_marked_when_consumed),
         RUN(test_emit__record_update_copies_only_what_is_used_again),
+        RUN(test_emit__list_literals_of_any_length),
+        RUN(test_emit__walked_list_is_not_changed_by_its_loop),
+        RUN(test_emit__slices_match_by_length_and_from_both_ends),
+        RUN(test_emit__vectors_are_indexed_by_their_width),
+        RUN(test_emit__maps_and_text),
+        RUN(test_emit__any_keeps_its_type),
         RUN(test_emit__every_builtin_that_code_calls_exists),
         RUN(test_emit__verifier_finds_what_is_wrong),
         RUN(test_emit__memory_that_runs_out_leaves_the_table_as_it_was),

@@ -3,14 +3,18 @@
 
 #include "vm/arith.h"
 #include "vm/core/basic.h"
+#include "vm/core/border.h"
+#include "vm/core/iterate.h"
 #include "vm/format.h"
 #include "vm/string.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define NAME(text) {(text), sizeof(text) - 1}
-#define S_TYPE(k, e, text) {.kind = (k), .rep = RL_REP_S, .element = (e), .type = (k), .name = NAME(text)}
+#define NAME(text)                                                                                                     \
+    { (text), sizeof(text) - 1 }
+#define S_TYPE(k, e, text)                                                                                             \
+    { .kind = (k), .rep = RL_REP_S, .element = (e), .type = (k), .name = NAME(text) }
 
 static const rl_rtype_t unit_type = S_TYPE(RL_TYPE_UNIT, RL_ELEM_UNIT, "()");
 static const rl_rtype_t bool_type = S_TYPE(RL_TYPE_BOOL, RL_ELEM_U8, "Bool");
@@ -18,62 +22,200 @@ static const rl_rtype_t char_type = S_TYPE(RL_TYPE_CHAR, RL_ELEM_U32, "Char");
 static const rl_rtype_t i8_type = S_TYPE(RL_TYPE_I8, RL_ELEM_I8, "i8");
 static const rl_rtype_t int_type = S_TYPE(RL_TYPE_I64, RL_ELEM_I64, "Int");
 static const rl_rtype_t u64_type = S_TYPE(RL_TYPE_U64, RL_ELEM_I64, "u64");
-static const rl_rtype_t f32_type = {.kind = RL_TYPE_F32, .rep = RL_REP_F, .element = RL_ELEM_F32, .type = RL_TYPE_F32, .name = NAME("f32")};
-static const rl_rtype_t float_type = {.kind = RL_TYPE_F64, .rep = RL_REP_F, .element = RL_ELEM_F64, .type = RL_TYPE_F64, .name = NAME("Float")};
+static const rl_rtype_t f32_type = {
+    .kind = RL_TYPE_F32, .rep = RL_REP_F, .element = RL_ELEM_F32, .type = RL_TYPE_F32, .name = NAME("f32")};
+static const rl_rtype_t float_type = {
+    .kind = RL_TYPE_F64, .rep = RL_REP_F, .element = RL_ELEM_F64, .type = RL_TYPE_F64, .name = NAME("Float")};
 static const rl_rtype_t duration_type = S_TYPE(RL_TYPE_DURATION, RL_ELEM_I64, "Duration");
 static const rl_rtype_t timestamp_type = S_TYPE(RL_TYPE_TIMESTAMP, RL_ELEM_I64, "Timestamp");
 static const rl_rtype_t str_type = {.kind = RL_TYPE_STR, .rep = RL_REP_R, .type = RL_TYPE_STR, .name = NAME("Str")};
-static const rl_rtype_t bytes_type = {.kind = RL_TYPE_BYTES, .rep = RL_REP_R, .type = RL_TYPE_BYTES, .name = NAME("Bytes")};
+static const rl_rtype_t bytes_type = {
+    .kind = RL_TYPE_BYTES, .rep = RL_REP_R, .type = RL_TYPE_BYTES, .name = NAME("Bytes")};
 static const rl_rtype_t any_type = {.kind = RL_TYPE_ANY, .rep = RL_REP_R, .type = RL_TYPE_ANY, .name = NAME("Any")};
 
 /* (Int, Str): stored Str, Int */
 static const rl_rfield_t pair_fields[] = {{.type = &int_type, .slot = 1}, {.type = &str_type, .slot = 0}};
 static const rl_rshape_t pair_shape[] = {{.fields = pair_fields, .field_count = 2, .refs = 1, .words = 2}};
-static const rl_rtype_t pair_type = {.kind = RL_TYPE_TUPLE, .rep = RL_REP_R, .type = 100, .shapes = pair_shape, .shape_count = 1, .name = NAME("(Int, Str)")};
+static const rl_rtype_t pair_type = {.kind = RL_TYPE_TUPLE,
+    .rep = RL_REP_R,
+    .type = 100,
+    .shapes = pair_shape,
+    .shape_count = 1,
+    .name = NAME("(Int, Str)")};
 
 /* { name: Str, x: Int } and the same named P, and a struct of that shape */
-static const rl_rfield_t record_fields[] = {{.name = NAME("name"), .type = &str_type, .slot = 0}, {.name = NAME("x"), .type = &int_type, .slot = 1}};
+static const rl_rfield_t record_fields[] = {
+    {.name = NAME("name"), .type = &str_type, .slot = 0}, {.name = NAME("x"), .type = &int_type, .slot = 1}};
 static const rl_rshape_t record_shape[] = {{.fields = record_fields, .field_count = 2, .refs = 1, .words = 2}};
-static const rl_rtype_t record_type = {.kind = RL_TYPE_RECORD, .rep = RL_REP_R, .type = 101, .shapes = record_shape, .shape_count = 1, .name = NAME("{ name: Str, x: Int }")};
-static const rl_rtype_t named_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_RECORD, .type = 102, .shapes = record_shape, .shape_count = 1, .name = NAME("P")};
+static const rl_rtype_t record_type = {.kind = RL_TYPE_RECORD,
+    .rep = RL_REP_R,
+    .type = 101,
+    .shapes = record_shape,
+    .shape_count = 1,
+    .name = NAME("{ name: Str, x: Int }")};
+static const rl_rtype_t named_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_RECORD,
+    .type = 102,
+    .shapes = record_shape,
+    .shape_count = 1,
+    .name = NAME("P")};
 static const rl_rshape_t empty_shape[] = {{.field_count = 0}};
-static const rl_rtype_t empty_named_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_RECORD, .type = 103, .shapes = empty_shape, .shape_count = 1, .name = NAME("E")};
-static const rl_rtype_t empty_record_type = {.kind = RL_TYPE_RECORD, .rep = RL_REP_R, .type = 104, .shapes = empty_shape, .shape_count = 1, .name = NAME("{}")};
+static const rl_rtype_t empty_named_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_RECORD,
+    .type = 103,
+    .shapes = empty_shape,
+    .shape_count = 1,
+    .name = NAME("E")};
+static const rl_rtype_t empty_record_type = {
+    .kind = RL_TYPE_RECORD, .rep = RL_REP_R, .type = 104, .shapes = empty_shape, .shape_count = 1, .name = NAME("{}")};
 
 /* type Colour = Red | Green */
 static const rl_rshape_t colour_shapes[] = {{.name = NAME("Red")}, {.name = NAME("Green"), .tag = 1}};
-static const rl_rtype_t colour_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_S, .element = RL_ELEM_U16, .def_kind = RL_DEF_SUM, .is_enum = true, .type = 105, .shapes = colour_shapes, .shape_count = 2, .name = NAME("Colour")};
+static const rl_rtype_t colour_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_S,
+    .element = RL_ELEM_U16,
+    .def_kind = RL_DEF_SUM,
+    .is_enum = true,
+    .type = 105,
+    .shapes = colour_shapes,
+    .shape_count = 2,
+    .name = NAME("Colour")};
 
 /* type Tree = Leaf | Node(Tree, Int, Tree) | Box { name: Str, x: Int } */
 static const rl_rtype_t tree_type;
-static const rl_rfield_t node_fields[] = {{.type = &tree_type, .slot = 0}, {.type = &int_type, .slot = 2}, {.type = &tree_type, .slot = 1}};
+static const rl_rfield_t node_fields[] = {
+    {.type = &tree_type, .slot = 0}, {.type = &int_type, .slot = 2}, {.type = &tree_type, .slot = 1}};
 static const rl_rfield_t box_fields[] = {{.type = &record_type, .slot = 0}};
-static const rl_rshape_t tree_shapes[] = {{.name = NAME("Leaf")}, {.name = NAME("Node"), .fields = node_fields, .field_count = 3, .refs = 2, .words = 3, .tag = 1}, {.name = NAME("Box"), .fields = box_fields, .field_count = 1, .refs = 1, .words = 1, .tag = 2, .record_payload = true}};
-static const rl_rtype_t tree_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_SUM, .type = 106, .shapes = tree_shapes, .shape_count = 3, .name = NAME("Tree")};
+static const rl_rshape_t tree_shapes[] = {{.name = NAME("Leaf")},
+    {.name = NAME("Node"), .fields = node_fields, .field_count = 3, .refs = 2, .words = 3, .tag = 1},
+    {.name = NAME("Box"),
+        .fields = box_fields,
+        .field_count = 1,
+        .refs = 1,
+        .words = 1,
+        .tag = 2,
+        .record_payload = true}};
+static const rl_rtype_t tree_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_SUM,
+    .type = 106,
+    .shapes = tree_shapes,
+    .shape_count = 3,
+    .name = NAME("Tree")};
 
 /* type U = new Int, type V = new { name: Str, x: Int } */
-static const rl_rtype_t newtype_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_S, .def_kind = RL_DEF_NEWTYPE, .type = 107, .payload = &int_type, .name = NAME("U")};
-static const rl_rtype_t record_newtype_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_NEWTYPE, .type = 108, .payload = &record_type, .name = NAME("V")};
+static const rl_rtype_t newtype_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_S,
+    .def_kind = RL_DEF_NEWTYPE,
+    .type = 107,
+    .payload = &int_type,
+    .name = NAME("U")};
+static const rl_rtype_t record_newtype_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_NEWTYPE,
+    .type = 108,
+    .payload = &record_type,
+    .name = NAME("V")};
 
 /* struct D { items: Vec<Any> }, Vec<Any>, Cell<Any>, [Float; N], Range<Int>, Option<Int> */
 static const rl_rtype_t* const any_args[] = {&any_type};
 static const rl_rtype_t* const int_args[] = {&int_type};
 static const rl_rtype_t* const float_args[] = {&float_type};
-static const rl_rtype_t vec_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_BUILTIN, .builtin = RL_BUILTIN_VEC, .has_identity = true, .type = 109, .args = any_args, .arg_count = 1, .name = NAME("Vec")};
+static const rl_rtype_t vec_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_BUILTIN,
+    .builtin = RL_BUILTIN_VEC,
+    .has_identity = true,
+    .type = 109,
+    .args = any_args,
+    .arg_count = 1,
+    .name = NAME("Vec")};
 static const rl_rfield_t struct_fields[] = {{.name = NAME("items"), .type = &vec_type, .slot = 0}};
 static const rl_rshape_t struct_shape[] = {{.fields = struct_fields, .field_count = 1, .refs = 1, .words = 1}};
-static const rl_rtype_t struct_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_STRUCT, .has_identity = true, .type = 110, .shapes = struct_shape, .shape_count = 1, .name = NAME("D")};
-static const rl_rtype_t cell_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_BUILTIN, .builtin = RL_BUILTIN_CELL, .has_identity = true, .type = 111, .args = any_args, .arg_count = 1, .name = NAME("Cell")};
-static const rl_rtype_t array_type = {.kind = RL_TYPE_ARRAY, .rep = RL_REP_R, .type = 112, .args = float_args, .arg_count = 1, .name = NAME("[Float; 3]")};
-static const rl_rtype_t range_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_BUILTIN, .builtin = RL_BUILTIN_RANGE, .type = 113, .args = int_args, .arg_count = 1, .name = NAME("Range")};
-static const rl_rtype_t opaque_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_OPAQUE, .has_identity = true, .type = 114, .name = NAME("File")};
-static const rl_rtype_t function_type = {.kind = RL_TYPE_FUNCTION, .rep = RL_REP_R, .has_identity = true, .type = 115, .name = NAME("fn() -> ()")};
+static const rl_rtype_t struct_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_STRUCT,
+    .has_identity = true,
+    .type = 110,
+    .shapes = struct_shape,
+    .shape_count = 1,
+    .name = NAME("D")};
+static const rl_rtype_t cell_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_BUILTIN,
+    .builtin = RL_BUILTIN_CELL,
+    .has_identity = true,
+    .type = 111,
+    .args = any_args,
+    .arg_count = 1,
+    .name = NAME("Cell")};
+static const rl_rtype_t array_type = {.kind = RL_TYPE_ARRAY,
+    .rep = RL_REP_R,
+    .type = 112,
+    .args = float_args,
+    .arg_count = 1,
+    .name = NAME("[Float; 3]")};
+static const rl_rtype_t range_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_BUILTIN,
+    .builtin = RL_BUILTIN_RANGE,
+    .type = 113,
+    .args = int_args,
+    .arg_count = 1,
+    .name = NAME("Range")};
+static const rl_rtype_t opaque_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_OPAQUE,
+    .has_identity = true,
+    .type = 114,
+    .name = NAME("File")};
+static const rl_rtype_t function_type = {
+    .kind = RL_TYPE_FUNCTION, .rep = RL_REP_R, .has_identity = true, .type = 115, .name = NAME("fn() -> ()")};
 static const rl_rfield_t some_fields[] = {{.type = &int_type, .slot = 0}};
-static const rl_rshape_t option_shapes[] = {{.name = NAME("None")}, {.name = NAME("Some"), .fields = some_fields, .field_count = 1, .words = 1, .tag = 1}};
-static const rl_rtype_t option_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_SUM, .type = 116, .args = int_args, .arg_count = 1, .shapes = option_shapes, .shape_count = 2, .name = NAME("Option")};
+static const rl_rshape_t option_shapes[] = {
+    {.name = NAME("None")}, {.name = NAME("Some"), .fields = some_fields, .field_count = 1, .words = 1, .tag = 1}};
+static const rl_rtype_t option_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_SUM,
+    .type = 116,
+    .args = int_args,
+    .arg_count = 1,
+    .shapes = option_shapes,
+    .shape_count = 2,
+    .name = NAME("Option")};
 static const rl_rfield_t some_any_fields[] = {{.type = &any_type, .slot = 0}};
-static const rl_rshape_t option_any_shapes[] = {{.name = NAME("None")}, {.name = NAME("Some"), .fields = some_any_fields, .field_count = 1, .refs = 1, .words = 1, .tag = 1}};
-static const rl_rtype_t option_any_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_SUM, .type = 117, .args = any_args, .arg_count = 1, .shapes = option_any_shapes, .shape_count = 2, .name = NAME("Option")};
+static const rl_rshape_t option_any_shapes[] = {{.name = NAME("None")},
+    {.name = NAME("Some"), .fields = some_any_fields, .field_count = 1, .refs = 1, .words = 1, .tag = 1}};
+static const rl_rtype_t option_any_type = {.kind = RL_TYPE_NAMED,
+    .rep = RL_REP_R,
+    .def_kind = RL_DEF_SUM,
+    .type = 117,
+    .args = any_args,
+    .arg_count = 1,
+    .shapes = option_any_shapes,
+    .shape_count = 2,
+    .name = NAME("Option")};
+
+/* List<Int>, List<Str>, List<Any>, Set<Int>, Map<Str, Int>, Map<Str, Any>, Table<Str, Int> */
+#define COLLECTION(number, which, arguments, count, text)                                                              \
+    {                                                                                                                  \
+        .kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_BUILTIN, .builtin = (which), .type = (number),      \
+        .args = (arguments), .arg_count = (count), .name = NAME(text), .has_identity = (which) == RL_BUILTIN_TABLE     \
+    }
+static const rl_rtype_t* const str_args[] = {&str_type};
+static const rl_rtype_t* const str_int_args[] = {&str_type, &int_type};
+static const rl_rtype_t* const str_any_args[] = {&str_type, &any_type};
+static const rl_rtype_t list_type = COLLECTION(120, RL_BUILTIN_LIST, int_args, 1, "List");
+static const rl_rtype_t list_str_type = COLLECTION(121, RL_BUILTIN_LIST, str_args, 1, "List");
+static const rl_rtype_t list_any_type = COLLECTION(122, RL_BUILTIN_LIST, any_args, 1, "List");
+static const rl_rtype_t set_type = COLLECTION(123, RL_BUILTIN_SET, int_args, 1, "Set");
+static const rl_rtype_t map_type = COLLECTION(124, RL_BUILTIN_MAP, str_int_args, 2, "Map");
+static const rl_rtype_t map_any_type = COLLECTION(125, RL_BUILTIN_MAP, str_any_args, 2, "Map");
+static const rl_rtype_t table_type = COLLECTION(126, RL_BUILTIN_TABLE, str_int_args, 2, "Table");
+static const rl_rtype_t* const list_args[] = {&list_type};
+static const rl_rtype_t list_list_type = COLLECTION(127, RL_BUILTIN_LIST, list_args, 1, "List");
 
 typedef struct fixture {
     rl_allocator_t allocator;
@@ -102,7 +244,9 @@ static rl_word_t cells(fixture_t* f, unsigned tag, unsigned refs, unsigned words
     memcpy(rl_object_words(o), values, words * sizeof *values);
     return w_o(o);
 }
-static rl_word_t record(fixture_t* f, const char* name, int64_t x) { return cells(f, 0, 1, 2, (rl_word_t[]){w_str(f, name), w_i(x)}); }
+static rl_word_t record(fixture_t* f, const char* name, int64_t x) {
+    return cells(f, 0, 1, 2, (rl_word_t[]){w_str(f, name), w_i(x)});
+}
 static rl_word_t any(fixture_t* f, const rl_rtype_t* type, rl_word_t value) {
     rl_word_t out = {0};
     CHECK_INT_EQ(rl_value_to_any(&f->vm, type, value, &out), RL_DONE);
@@ -117,14 +261,23 @@ static rl_word_t vector(fixture_t* f, rl_element_t element, uint32_t count, cons
     return w_o(&v->header);
 }
 
-static void shows(fixture_t* f, const rl_rtype_t* type, rl_word_t value, const char* display, const char* debug, int line) {
+static rl_word_t collection(fixture_t* f, const rl_rtype_t* type, size_t count, const rl_word_t* words) {
+    rl_word_t out = {0};
+    CHECK_INT_EQ(rl_border_build(&f->vm, type, words, count, &out), RL_DONE);
+    return out;
+}
+
+static void shows(
+    fixture_t* f, const rl_rtype_t* type, rl_word_t value, const char* display, const char* debug, int line) {
     for (int i = 0; i < 2; i++) {
         const char* expected = i ? debug : display;
         if (!expected) expected = display;
         rl_vm_begin_run(&f->vm);
         rl_buf_clear(&f->buf);
-        if (rl_value_print(&f->vm, type, value, i == 1, &f->buf) != RL_DONE) check_report(false, __FILE__, line, "printing failed");
-        check_bytes(f->buf.data, f->buf.length, expected, strlen(expected), __FILE__, line, i ? "debug text" : "display text");
+        if (rl_value_print(&f->vm, type, value, i == 1, &f->buf) != RL_DONE)
+            check_report(false, __FILE__, line, "printing failed");
+        check_bytes(
+            f->buf.data, f->buf.length, expected, strlen(expected), __FILE__, line, i ? "debug text" : "display text");
     }
 }
 #define SHOWS(type, value, display, debug) shows(&f, type, value, display, debug, __LINE__)
@@ -172,7 +325,8 @@ TEST(test_print__durations_in_the_largest_unit_that_divides) {
 TEST(test_print__strings_are_quoted_inside_containers) {
     fixture_t f;
     begin(&f);
-    SHOWS(&str_type, w_str(&f, "a\"b\\\n\t\r\x01\xC3\xA9\xC2\x85"), "a\"b\\\n\t\r\x01\xC3\xA9\xC2\x85", "\"a\\\"b\\\\\\n\\t\\r\\u{1}\xC3\xA9\\u{85}\"");
+    SHOWS(&str_type, w_str(&f, "a\"b\\\n\t\r\x01\xC3\xA9\xC2\x85"), "a\"b\\\n\t\r\x01\xC3\xA9\xC2\x85",
+        "\"a\\\"b\\\\\\n\\t\\r\\u{1}\xC3\xA9\\u{85}\"");
     SHOWS(&pair_type, cells(&f, 0, 1, 2, (rl_word_t[]){w_str(&f, "a"), w_i(1)}), "(1, \"a\")", NULL);
     rl_object_t* bytes = rl_string_new(&f.vm, (rl_str_t){"hal\0", 4}, RL_OBJ_BYTES);
     SHOWS(&bytes_type, w_o(bytes), "Bytes[68 61 6c 00]", NULL);
@@ -211,6 +365,26 @@ TEST(test_print__records_sums_and_wrappers) {
     end(&f);
 }
 
+TEST(test_print__collections) {
+    fixture_t f;
+    begin(&f);
+    rl_word_t numbers[] = {w_i(3), w_i(1), w_i(2)};
+    SHOWS(&list_type, collection(&f, &list_type, 0, numbers), "[]", NULL);
+    SHOWS(&list_type, collection(&f, &list_type, 3, numbers), "[3, 1, 2]", NULL);
+    SHOWS(&list_str_type, collection(&f, &list_str_type, 1, (rl_word_t[]){w_str(&f, "a")}), "[\"a\"]", NULL);
+    SHOWS(&set_type, collection(&f, &set_type, 3, numbers), "#{1, 2, 3}", NULL);
+    SHOWS(&set_type, collection(&f, &set_type, 0, numbers), "#{}", NULL);
+    rl_word_t pairs[] = {w_str(&f, "b"), w_i(2), w_str(&f, "a"), w_i(1)};
+    SHOWS(&map_type, collection(&f, &map_type, 4, pairs), "{\"a\": 1, \"b\": 2}", NULL);
+    SHOWS(&map_type, collection(&f, &map_type, 0, pairs), "{}", NULL);
+    SHOWS(&table_type, collection(&f, &table_type, 4, pairs), "{\"b\": 2, \"a\": 1}", NULL);
+    rl_word_t inner[] = {collection(&f, &list_type, 2, numbers), collection(&f, &list_type, 0, numbers)};
+    SHOWS(&list_list_type, collection(&f, &list_list_type, 2, inner), "[[3, 1], []]", NULL);
+    rl_word_t mixed[] = {any(&f, &map_type, collection(&f, &map_type, 4, pairs)), any(&f, &str_type, w_str(&f, "s"))};
+    SHOWS(&list_any_type, collection(&f, &list_any_type, 2, mixed), "[{\"a\": 1, \"b\": 2}, \"s\"]", NULL);
+    end(&f);
+}
+
 TEST(test_print__cycles_end_with_a_mark) {
     fixture_t f;
     begin(&f);
@@ -236,7 +410,8 @@ TEST(test_print__cycles_end_with_a_mark) {
 /* Node(Node(… Leaf …, 1, Leaf), 1, Leaf) */
 static rl_word_t deep_tree(fixture_t* f, int depth, int64_t last) {
     rl_word_t tree = w_o(&rl_nullary_objects[0]);
-    for (int i = 0; i < depth; i++) tree = cells(f, 1, 2, 3, (rl_word_t[]){tree, w_o(&rl_nullary_objects[0]), w_i(i ? 1 : last)});
+    for (int i = 0; i < depth; i++)
+        tree = cells(f, 1, 2, 3, (rl_word_t[]){tree, w_o(&rl_nullary_objects[0]), w_i(i ? 1 : last)});
     return tree;
 }
 
@@ -317,10 +492,12 @@ TEST(test_compare__orders_of_the_language) {
     RELATES(&str_type, w_str(&f, "ab"), w_str(&f, "abc"), -1);
     RELATES(&str_type, w_str(&f, "abc"), w_str(&f, "abc"), 0);
     RELATES(&str_type, w_str(&f, "caf\xC3\xA9"), w_str(&f, "cafe\xCC\x81"), 0); /* é, composed and not */
-    RELATES(&pair_type, cells(&f, 0, 1, 2, (rl_word_t[]){w_str(&f, "z"), w_i(1)}), cells(&f, 0, 1, 2, (rl_word_t[]){w_str(&f, "a"), w_i(2)}), -1);
+    RELATES(&pair_type, cells(&f, 0, 1, 2, (rl_word_t[]){w_str(&f, "z"), w_i(1)}),
+        cells(&f, 0, 1, 2, (rl_word_t[]){w_str(&f, "a"), w_i(2)}), -1);
     RELATES(&record_type, record(&f, "a", 9), record(&f, "b", 1), -1);
     RELATES(&colour_type, w_i(0), w_i(1), -1);
-    rl_word_t none = w_o(&rl_nullary_objects[0]), one = cells(&f, 1, 0, 1, (rl_word_t[]){w_i(1)}), two = cells(&f, 1, 0, 1, (rl_word_t[]){w_i(2)});
+    rl_word_t none = w_o(&rl_nullary_objects[0]), one = cells(&f, 1, 0, 1, (rl_word_t[]){w_i(1)}),
+              two = cells(&f, 1, 0, 1, (rl_word_t[]){w_i(2)});
     RELATES(&option_type, none, one, -1);
     RELATES(&option_type, one, two, -1);
     RELATES(&option_type, none, none, 0);
@@ -328,6 +505,58 @@ TEST(test_compare__orders_of_the_language) {
     RELATES(&array_type, three, vector(&f, RL_ELEM_F64, 3, (rl_word_t[]){w_f(1), w_f(2), w_f(4)}), -1);
     RELATES(&array_type, three, vector(&f, RL_ELEM_F64, 3, (rl_word_t[]){w_f(1), w_f(2), w_f(3)}), 0);
     RELATES(&newtype_type, w_i(3), w_i(4), -1);
+    end(&f);
+}
+
+TEST(test_compare__collections_element_by_element) {
+    fixture_t f;
+    begin(&f);
+    rl_word_t a = collection(&f, &list_type, 2, (rl_word_t[]){w_i(1), w_i(2)});
+    RELATES(&list_type, a, collection(&f, &list_type, 2, (rl_word_t[]){w_i(1), w_i(2)}), 0);
+    RELATES(&list_type, a, collection(&f, &list_type, 3, (rl_word_t[]){w_i(1), w_i(2), w_i(0)}), -1);
+    RELATES(&list_type, a, collection(&f, &list_type, 1, (rl_word_t[]){w_i(9)}), -1);
+    rl_word_t m = collection(&f, &map_type, 4, (rl_word_t[]){w_str(&f, "a"), w_i(1), w_str(&f, "b"), w_i(2)});
+    RELATES(
+        &map_type, m, collection(&f, &map_type, 4, (rl_word_t[]){w_str(&f, "b"), w_i(2), w_str(&f, "a"), w_i(1)}), 0);
+    RELATES(
+        &map_type, m, collection(&f, &map_type, 4, (rl_word_t[]){w_str(&f, "a"), w_i(1), w_str(&f, "b"), w_i(3)}), -1);
+    RELATES(&set_type, collection(&f, &set_type, 2, (rl_word_t[]){w_i(1), w_i(2)}),
+        collection(&f, &set_type, 2, (rl_word_t[]){w_i(2), w_i(1)}), 0);
+    end(&f);
+}
+
+static int64_t walked(fixture_t* f, const rl_rtype_t* type, rl_word_t value, bool pairs) {
+    rl_object_t* iter = NULL;
+    int64_t sum = 0;
+    rl_vm_begin_run(&f->vm);
+    CHECK_INT_EQ(rl_iterate_begin(&f->vm, type, value.o, &iter), RL_DONE);
+    for (int guard = 0; iter && guard < 1000; guard++) {
+        rl_word_t element = {0};
+        bool ended = false;
+        if (!CHECK_INT_EQ(rl_iterate_next(&f->vm, iter, &element, &ended), RL_DONE) || ended) return sum;
+        sum = sum * 10 + (pairs ? rl_object_words(element.o)[1].i : element.i);
+    }
+    return -1;
+}
+
+TEST(test_iterate__collections_in_their_order) {
+    fixture_t f;
+    begin(&f);
+    rl_word_t numbers[] = {w_i(3), w_i(1), w_i(2)};
+    rl_word_t pairs[] = {w_str(&f, "b"), w_i(2), w_str(&f, "a"), w_i(1)};
+    CHECK_INT_EQ(walked(&f, &list_type, collection(&f, &list_type, 3, numbers), false), 312);
+    CHECK_INT_EQ(walked(&f, &set_type, collection(&f, &set_type, 3, numbers), false), 123);
+    CHECK_INT_EQ(walked(&f, &map_type, collection(&f, &map_type, 4, pairs), true), 12);
+    CHECK_INT_EQ(walked(&f, &table_type, collection(&f, &table_type, 4, pairs), true), 21);
+    CHECK_INT_EQ(walked(&f, &option_type, w_o(&rl_nullary_objects[0]), false), 0);
+    CHECK_INT_EQ(walked(&f, &option_type, cells(&f, 1, 0, 1, (rl_word_t[]){w_i(7)}), false), 7);
+    rl_word_t range = w_o(rl_heap_new(&f.vm.heap, RL_OBJ_RANGE, 0, 0, 4));
+    memcpy(rl_object_words(range.o), (rl_word_t[]){w_i(9), w_i(1), w_i(0), w_i(-3)}, 32);
+    CHECK_INT_EQ(walked(&f, &range_type, range, false), 963);
+    memcpy(rl_object_words(range.o), (rl_word_t[]){w_i(INT64_MAX - 1), w_i(INT64_MAX), w_i(1), w_i(1)}, 32);
+    CHECK_INT_EQ(rl_range_count(&int_type, range.o), 2);
+    memcpy(rl_object_words(range.o), (rl_word_t[]){w_i(INT64_MIN), w_i(INT64_MAX), w_i(0), w_i(INT64_MAX)}, 32);
+    CHECK_INT_EQ(rl_range_count(&int_type, range.o), 3);
     end(&f);
 }
 
@@ -350,7 +579,8 @@ TEST(test_equal__nan_identity_and_any) {
     CHECK(equal);
     rl_value_equal(&f.vm, &any_type, any(&f, &int_type, w_i(1)), any(&f, &u64_type, w_i(1)), &equal);
     CHECK(!equal);
-    CHECK_INT_EQ(rl_value_equal(&f.vm, &any_type, any(&f, &function_type, v1), any(&f, &function_type, v1), &equal), RL_RAISE);
+    CHECK_INT_EQ(
+        rl_value_equal(&f.vm, &any_type, any(&f, &function_type, v1), any(&f, &function_type, v1), &equal), RL_RAISE);
     CHECK_INT_EQ(f.vm.failure.code, RL_CODE_TYPE_EQ_UNSUPPORTED);
     int order;
     CHECK_INT_EQ(rl_value_compare(&f.vm, &vec_type, v1, v2, &order), RL_RAISE);
@@ -358,16 +588,19 @@ TEST(test_equal__nan_identity_and_any) {
     end(&f);
 }
 
-/* --- format ------------------------------------------------------------------------------------------------------------------ */
+/* --- format -------------------------------------------------------------------------------------------------- */
 
-static void formats(fixture_t* f, const char* spec_text, const rl_rtype_t* type, rl_word_t value, const char* expected, int line) {
+static void formats(
+    fixture_t* f, const char* spec_text, const rl_rtype_t* type, rl_word_t value, const char* expected, int line) {
     rl_format_spec_t spec = {0};
     check_report(rl_format_spec_parse(rl_str(spec_text), &spec), __FILE__, line, "malformed specification");
     rl_vm_begin_run(&f->vm);
     rl_buf_clear(&f->buf);
     rl_outcome_t outcome = rl_value_format(&f->vm, type, value, &spec, &f->buf);
     check_int(outcome, expected ? RL_DONE : RL_RAISE, __FILE__, line, "outcome");
-    if (expected) check_bytes(f->buf.data ? f->buf.data : "", f->buf.length, expected, strlen(expected), __FILE__, line, spec_text);
+    if (expected)
+        check_bytes(
+            f->buf.data ? f->buf.data : "", f->buf.length, expected, strlen(expected), __FILE__, line, spec_text);
     else check_int(f->vm.failure.code, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, __FILE__, line, "code");
 }
 #define FORMATS(spec, type, value, expected) formats(&f, spec, type, value, expected, __LINE__)
@@ -422,6 +655,30 @@ TEST(test_format__follows_printf) {
     end(&f);
 }
 
+static void templated(fixture_t* f, const char* text, size_t count, const rl_word_t* arguments, const char* expected,
+    rl_code_t code, int line) {
+    rl_vm_begin_run(&f->vm);
+    rl_buf_clear(&f->buf);
+    rl_word_t list = collection(f, &list_any_type, count, arguments);
+    rl_outcome_t outcome = rl_format_template(&f->vm, rl_str(text), list.o, &f->buf);
+    check_int(outcome, expected ? RL_DONE : RL_RAISE, __FILE__, line, "outcome");
+    if (expected)
+        check_bytes(f->buf.data ? f->buf.data : "", f->buf.length, expected, strlen(expected), __FILE__, line, text);
+    else check_int(f->vm.failure.code, code, __FILE__, line, "code");
+}
+
+TEST(test_format__dynamic_templates_check_count_and_kinds) {
+    fixture_t f;
+    begin(&f);
+    rl_word_t two[] = {any(&f, &int_type, w_i(7)), any(&f, &str_type, w_str(&f, "x"))};
+    templated(&f, "%03d: %s {} 100%%", 2, two, "007: x {} 100%", 0, __LINE__);
+    templated(&f, "", 0, two, "", 0, __LINE__);
+    templated(&f, "%d", 2, two, NULL, RL_CODE_TYPE_FORMAT_ARITY, __LINE__);
+    templated(&f, "%d %s %s", 2, two, NULL, RL_CODE_TYPE_FORMAT_ARITY, __LINE__);
+    templated(&f, "%s %d", 2, two, NULL, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, __LINE__);
+    end(&f);
+}
+
 TEST(test_convert__inner_values_become_any) {
     fixture_t f;
     begin(&f);
@@ -437,12 +694,18 @@ TEST(test_convert__inner_values_become_any) {
     rl_word_t r = record(&f, "n", 1);
     CHECK_INT_EQ(rl_value_convert(&f.vm, &named_type, &record_type, r, &out), RL_DONE);
     CHECK(out.o == r.o); /* only the name differs: nothing is copied */
+    rl_word_t list = collection(&f, &list_type, 2, (rl_word_t[]){w_i(1), w_i(2)});
+    CHECK_INT_EQ(rl_value_convert(&f.vm, &list_type, &list_any_type, list, &out), RL_DONE);
+    SHOWS(&list_any_type, out, "[1, 2]", NULL);
+    rl_word_t map = collection(&f, &map_type, 2, (rl_word_t[]){w_str(&f, "k"), w_i(1)});
+    CHECK_INT_EQ(rl_value_convert(&f.vm, &map_type, &map_any_type, map, &out), RL_DONE);
+    SHOWS(&map_any_type, out, "{\"k\": 1}", NULL);
     CHECK_INT_EQ(rl_value_convert(&f.vm, &int_type, &any_type, w_i(9), &out), RL_DONE);
     SHOWS(&any_type, out, "9", NULL);
     end(&f);
 }
 
-/* --- strings ------------------------------------------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------------------------- */
 
 TEST(test_string__append_in_place_only_while_not_shared) {
     fixture_t f;
@@ -459,7 +722,8 @@ TEST(test_string__append_in_place_only_while_not_shared) {
     CHECK_INT_EQ(rl_string_append(&f.vm, c, rl_string_str(c), true, &c), RL_DONE); /* onto itself */
     CHECK_TEXT_EQ(rl_string_str(c), "abcdefabcdef");
     for (int i = 0; i < 8; i++) {
-        CHECK_INT_EQ(rl_string_append(&f.vm, c, rl_string_str(c), true, &c), RL_DONE); /* past the cell, into a buffer */
+        CHECK_INT_EQ(
+            rl_string_append(&f.vm, c, rl_string_str(c), true, &c), RL_DONE); /* past the cell, into a buffer */
     }
     CHECK_INT_EQ(rl_string_str(c).length, 12 << 8);
     for (size_t i = 0; i < 12 << 8; i++) {
@@ -501,7 +765,8 @@ TEST(test_string__positions_in_non_ascii_text) {
     fixture_t f;
     begin(&f);
     rl_buf_t* b = &f.buf;
-    for (int i = 0; i < 1000; i++) rl_buf_add(b, i % 3 == 0 ? RL_STR("\xC3\xA9") : i % 3 == 1 ? RL_STR("a") : RL_STR("\xF0\x9F\x98\x80"));
+    for (int i = 0; i < 1000; i++)
+        rl_buf_add(b, i % 3 == 0 ? RL_STR("\xC3\xA9") : i % 3 == 1 ? RL_STR("a") : RL_STR("\xF0\x9F\x98\x80"));
     rl_string_t* s = (rl_string_t*)rl_string_new(&f.vm, rl_buf_str(b), RL_OBJ_STR);
     CHECK(!rl_string_is_ascii(s));
     CHECK_INT_EQ(rl_string_count(s), 1000);
@@ -532,25 +797,57 @@ TEST(test_string__limit_of_length_is_kept) {
 TEST(test_number__parsing_follows_the_language) {
     fixture_t f;
     begin(&f);
-    static const struct { const char* text; unsigned kind; bool ok; int64_t value; } integers[] = {
-        {"42", RL_TYPE_I64, true, 42}, {"-9223372036854775808", RL_TYPE_I64, true, INT64_MIN}, {"9223372036854775808", RL_TYPE_I64, false, 0},
-        {"1_000", RL_TYPE_I64, true, 1000}, {"_1", RL_TYPE_I64, false, 0}, {"1_", RL_TYPE_I64, false, 0}, {"1__0", RL_TYPE_I64, false, 0},
-        {"", RL_TYPE_I64, false, 0}, {"+5", RL_TYPE_I64, true, 5}, {"-", RL_TYPE_I64, false, 0}, {" 1", RL_TYPE_I64, false, 0},
-        {"-1", RL_TYPE_U8, false, 0}, {"255", RL_TYPE_U8, true, 255}, {"256", RL_TYPE_U8, false, 0}, {"-128", RL_TYPE_I8, true, -128},
+    static const struct {
+        const char* text;
+        unsigned kind;
+        bool ok;
+        int64_t value;
+    } integers[] = {
+        {"42", RL_TYPE_I64, true, 42},
+        {"-9223372036854775808", RL_TYPE_I64, true, INT64_MIN},
+        {"9223372036854775808", RL_TYPE_I64, false, 0},
+        {"1_000", RL_TYPE_I64, true, 1000},
+        {"_1", RL_TYPE_I64, false, 0},
+        {"1_", RL_TYPE_I64, false, 0},
+        {"1__0", RL_TYPE_I64, false, 0},
+        {"", RL_TYPE_I64, false, 0},
+        {"+5", RL_TYPE_I64, true, 5},
+        {"-", RL_TYPE_I64, false, 0},
+        {" 1", RL_TYPE_I64, false, 0},
+        {"-1", RL_TYPE_U8, false, 0},
+        {"255", RL_TYPE_U8, true, 255},
+        {"256", RL_TYPE_U8, false, 0},
+        {"-128", RL_TYPE_I8, true, -128},
     };
     for (unsigned i = 0; i < sizeof integers / sizeof *integers; i++) {
         int64_t value;
         bool ok = rl_parse_integer(rl_str(integers[i].text), integers[i].kind, &value);
-        if (!CHECK(ok == integers[i].ok) || (ok && !CHECK_INT_EQ(value, integers[i].value))) printf("  for \"%s\"\n", integers[i].text);
+        if (!CHECK(ok == integers[i].ok) || (ok && !CHECK_INT_EQ(value, integers[i].value)))
+            printf("  for \"%s\"\n", integers[i].text);
     }
-    static const struct { const char* text; bool ok; double value; } floats[] = {
-        {"3", true, 3}, {"3.25", true, 3.25}, {"-1e3", true, -1000}, {"1_0.5", true, 10.5}, {".5", false, 0}, {"5.", false, 0},
-        {"inf", true, INFINITY}, {"-inf", true, -INFINITY}, {"1e", false, 0}, {"", false, 0}, {"1_.5", false, 0}, {"1.5x", false, 0},
+    static const struct {
+        const char* text;
+        bool ok;
+        double value;
+    } floats[] = {
+        {"3", true, 3},
+        {"3.25", true, 3.25},
+        {"-1e3", true, -1000},
+        {"1_0.5", true, 10.5},
+        {".5", false, 0},
+        {"5.", false, 0},
+        {"inf", true, INFINITY},
+        {"-inf", true, -INFINITY},
+        {"1e", false, 0},
+        {"", false, 0},
+        {"1_.5", false, 0},
+        {"1.5x", false, 0},
     };
     for (unsigned i = 0; i < sizeof floats / sizeof *floats; i++) {
         double value = 0;
         bool memory, ok = rl_parse_float(&f.vm, rl_str(floats[i].text), &value, &memory);
-        if (!CHECK(ok == floats[i].ok) || (ok && !CHECK(value == floats[i].value))) printf("  for \"%s\"\n", floats[i].text);
+        if (!CHECK(ok == floats[i].ok) || (ok && !CHECK(value == floats[i].value)))
+            printf("  for \"%s\"\n", floats[i].text);
     }
     end(&f);
 }
@@ -561,12 +858,16 @@ int main(int argc, char** argv) {
         RUN(test_print__durations_in_the_largest_unit_that_divides),
         RUN(test_print__strings_are_quoted_inside_containers),
         RUN(test_print__records_sums_and_wrappers),
+        RUN(test_print__collections),
         RUN(test_print__cycles_end_with_a_mark),
         RUN(test_generic__a_million_levels_need_no_native_stack),
         RUN(test_print__string_limit_fuel_and_memory_end_it),
         RUN(test_compare__orders_of_the_language),
+        RUN(test_compare__collections_element_by_element),
+        RUN(test_iterate__collections_in_their_order),
         RUN(test_equal__nan_identity_and_any),
         RUN(test_format__follows_printf),
+        RUN(test_format__dynamic_templates_check_count_and_kinds),
         RUN(test_convert__inner_values_become_any),
         RUN(test_string__append_in_place_only_while_not_shared),
         RUN(test_string__building_is_linear),

@@ -39,7 +39,9 @@ static void end(fixture_t* f) {
     CHECK_INT_EQ(f->allocator.live_bytes, 0);
 }
 
-static rl_object_t* cells(fixture_t* f, unsigned refs, unsigned words) { return rl_heap_new(&f->heap, RL_OBJ_CELLS, 7, refs, words); }
+static rl_object_t* cells(fixture_t* f, unsigned refs, unsigned words) {
+    return rl_heap_new(&f->heap, RL_OBJ_CELLS, 7, refs, words);
+}
 
 TEST(test_heap__new_object_has_its_header_and_zero_words) {
     fixture_t f;
@@ -91,7 +93,8 @@ TEST(test_heap__reachable_objects_survive_and_the_rest_is_freed) {
     rl_heap_collect(&f.heap);
     CHECK_INT_EQ(f.heap.stats.live_objects, 5000);
     int count = 0;
-    for (rl_object_t* node = f.roots[3]; node; node = rl_object_words(node)[0].o) CHECK_INT_EQ(rl_object_words(node)[1].i, 4999 - count++);
+    for (rl_object_t* node = f.roots[3]; node; node = rl_object_words(node)[0].o)
+        CHECK_INT_EQ(rl_object_words(node)[1].i, 4999 - count++);
     CHECK_INT_EQ(count, 5000);
     f.roots[3] = NULL;
     rl_heap_collect(&f.heap);
@@ -247,7 +250,41 @@ TEST(test_heap__steps_finish_cycles_while_the_program_allocates) {
     end(&f);
 }
 
-/* --- torture: random graphs against a model ------------------------------------------------------------------------------ */
+TEST(test_heap__near_the_limit_collections_stay_rare) {
+    fixture_t f;
+    begin(&f);
+    f.allocator.limit_bytes = 4 << 20;
+    while (f.allocator.live_bytes < (4 << 20) * 9 / 10) {
+        rl_object_t* node = cells(&f, 1, 3);
+        rl_object_words(node)[0].o = f.roots[0];
+        f.roots[0] = node;
+    }
+    uint64_t before = f.heap.stats.collections;
+    bool given_up = false;
+    size_t allocated = 0;
+    for (; allocated < 64u << 20 && !given_up; allocated += 256) {
+        if (rl_heap_wants_step(&f.heap)) rl_heap_step(&f.heap);
+        if (!cells(&f, 0, 31)) given_up = !rl_heap_make_room(&f.heap);
+    }
+    CHECK(!given_up);
+    CHECK(f.heap.stats.collections - before < 600);
+    while (cells(&f, 1, 3)) { /* now fill it up with what stays */
+        rl_object_t* node = cells(&f, 1, 3);
+        if (!node) break;
+        rl_object_words(node)[0].o = f.roots[0];
+        f.roots[0] = node;
+    }
+    rl_heap_collect(&f.heap);
+    for (rl_object_t* node; (node = cells(&f, 1, 3)) != NULL;) {
+        rl_object_words(node)[0].o = f.roots[0];
+        f.roots[0] = node;
+    }
+    CHECK(!rl_heap_make_room(&f.heap));
+    CHECK(!f.allocator.failed);
+    end(&f);
+}
+
+/* --- torture: random graphs against a model ------------------------------------------------------------------ */
 
 enum { FANOUT = 3, MOST_NODES = 400000 };
 typedef struct model {
@@ -260,7 +297,8 @@ static uint32_t random_below(uint32_t bound) {
     return (uint32_t)((random_state >> 33) % bound);
 }
 
-static bool check_graph(rl_object_t* root, int id, const model_t* model, uint8_t* seen, rl_object_t** stack, int* ids, uint32_t limit) {
+static bool check_graph(
+    rl_object_t* root, int id, const model_t* model, uint8_t* seen, rl_object_t** stack, int* ids, uint32_t limit) {
     uint32_t count = 0;
     stack[count] = root;
     ids[count++] = id;
@@ -270,7 +308,8 @@ static bool check_graph(rl_object_t* root, int id, const model_t* model, uint8_t
         if ((object == NULL) != (at == 0)) return CHECK(!"a reference and the model differ");
         if (!object || seen[at]) continue;
         seen[at] = 1;
-        if (object->kind != RL_OBJ_CELLS || rl_object_words(object)[FANOUT].i != at) return CHECK(!"an object was freed or overwritten");
+        if (object->kind != RL_OBJ_CELLS || rl_object_words(object)[FANOUT].i != at)
+            return CHECK(!"an object was freed or overwritten");
         for (int i = 0; i < FANOUT && count < limit; i++) {
             stack[count] = rl_object_words(object)[i].o;
             ids[count++] = model[at].child[i];
@@ -294,7 +333,9 @@ static void torture(bool stress, int operations, uint64_t seed) {
         uint32_t a = random_below(slots), b = random_below(slots);
         unsigned slot = random_below(FANOUT);
         switch (random_below(8)) {
-        case 0: case 1: case 2: { /* new object from registers */
+        case 0:
+        case 1:
+        case 2: { /* new object from registers */
             if (rl_heap_wants_step(&f.heap)) rl_heap_step(&f.heap);
             rl_object_t* object = cells(&f, FANOUT, FANOUT + 1);
             if (!CHECK(object != NULL)) break;
@@ -308,7 +349,8 @@ static void torture(bool stress, int operations, uint64_t seed) {
             root_ids[a] = next++;
             break;
         }
-        case 3: case 4: /* store, by either barrier; sometimes the old content goes on living in a register only */
+        case 3:
+        case 4: /* store, by either barrier; sometimes the old content goes on living in a register only */
             if (!f.roots[a]) break;
             if (n % 3 == 0 && a != b) {
                 uint32_t c = (b + 1) % slots == a ? (b + 2) % slots : (b + 1) % slots;
@@ -342,7 +384,8 @@ static void torture(bool stress, int operations, uint64_t seed) {
         if (n % (stress ? 50 : 5000) == 0) {
             memset(seen, 0, (size_t)next);
             bool ok = true;
-            for (uint32_t i = 0; i < slots && ok; i++) ok = check_graph(f.roots[i], root_ids[i], model, seen, stack, ids, MOST_NODES * 2 - FANOUT);
+            for (uint32_t i = 0; i < slots && ok; i++)
+                ok = check_graph(f.roots[i], root_ids[i], model, seen, stack, ids, MOST_NODES * 2 - FANOUT);
             if (!ok) break;
         }
     }
@@ -375,6 +418,7 @@ int main(int argc, char** argv) {
         RUN(test_heap__mark_stack_that_cannot_grow_loses_nothing),
         RUN(test_heap__refused_memory_leaves_the_heap_usable),
         RUN(test_heap__steps_finish_cycles_while_the_program_allocates),
+        RUN(test_heap__near_the_limit_collections_stay_rare),
         RUN(test_heap__random_graphs_survive_a_collection_at_each_allocation),
         RUN(test_heap__random_graphs_survive_incremental_cycles),
     };

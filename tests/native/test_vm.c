@@ -1,4 +1,5 @@
-/* The interpreter with hand-assembled functions: each group of instructions, limits, failure and unwinding, host calls. */
+/* The interpreter with hand-assembled functions: each group of instructions, limits, failure and unwinding, host
+   calls. */
 #include "check.h"
 
 #include "base/os.h"
@@ -8,8 +9,10 @@
 
 #include <math.h>
 
-#define I3(name, x, y, z) {.op = RL_OP_##name, .a = (uint16_t)(x), .b = (uint16_t)(y), .c = (uint16_t)(z)}
-#define I1(name, x, k) {.op = RL_OP_##name, .a = (uint16_t)(x), .imm = (int32_t)(k)}
+#define I3(name, x, y, z)                                                                                              \
+    { .op = RL_OP_##name, .a = (uint16_t)(x), .b = (uint16_t)(y), .c = (uint16_t)(z) }
+#define I1(name, x, k)                                                                                                 \
+    { .op = RL_OP_##name, .a = (uint16_t)(x), .imm = (int32_t)(k) }
 #define CODE_OF(array) .code = (array), .code_count = sizeof(array) / sizeof *(array)
 
 #ifdef RL_STRESS_GC
@@ -19,8 +22,10 @@ enum { MANY = 100000, VERY_MANY = 1000000 };
 #endif
 
 static const rl_rtype_t unit_type = {.kind = RL_TYPE_UNIT, .type = RL_TYPE_UNIT, .name = {"()", 2}};
-static const rl_rtype_t int_type = {.kind = RL_TYPE_I64, .element = RL_ELEM_I64, .type = RL_TYPE_I64, .name = {"Int", 3}};
-static const rl_rtype_t str_type = {.kind = RL_TYPE_STR, .rep = RL_REP_R, .element = RL_ELEM_REF, .type = RL_TYPE_STR, .name = {"Str", 3}};
+static const rl_rtype_t int_type = {
+    .kind = RL_TYPE_I64, .element = RL_ELEM_I64, .type = RL_TYPE_I64, .name = {"Int", 3}};
+static const rl_rtype_t str_type = {
+    .kind = RL_TYPE_STR, .rep = RL_REP_R, .element = RL_ELEM_REF, .type = RL_TYPE_STR, .name = {"Str", 3}};
 
 typedef struct fixture {
     rl_allocator_t allocator;
@@ -47,7 +52,8 @@ static void end(fixture_t* f) {
 
 static rl_outcome_t call(fixture_t* f, const rl_proto_t* proto, int64_t a, int64_t b, rl_word_t* result) {
     rl_word_t args[4] = {{.i = a}, {.i = b}, {0}, {0}};
-    rl_object_t* none[4] = {&rl_nullary_objects[0], &rl_nullary_objects[0], &rl_nullary_objects[0], &rl_nullary_objects[0]};
+    rl_object_t* none[4] = {
+        &rl_nullary_objects[0], &rl_nullary_objects[0], &rl_nullary_objects[0], &rl_nullary_objects[0]};
     rl_vm_begin_run(&f->vm);
     return rl_vm_call(&f->vm, proto, args, none, result);
 }
@@ -101,7 +107,8 @@ TEST(test_vm__integer_arithmetic_is_checked) {
     check_raises(&f, RL_OP_DIV_I, 1, 0, RL_CODE_RUNTIME_ARITH_DIV_ZERO, "division by zero");
     check_raises(&f, RL_OP_REM_I, 1, 0, RL_CODE_RUNTIME_ARITH_DIV_ZERO, "division by zero");
     check_raises(&f, RL_OP_POW_I, 2, 63, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in `^`");
-    check_raises(&f, RL_OP_POW_I, 2, -1, RL_CODE_RUNTIME_ARITH_NEGATIVE_EXPONENT, "negative exponent of an integer power");
+    check_raises(
+        &f, RL_OP_POW_I, 2, -1, RL_CODE_RUNTIME_ARITH_NEGATIVE_EXPONENT, "negative exponent of an integer power");
     check_raises(&f, RL_OP_NEG_I, INT64_MIN, 0, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in `-`");
     check_raises(&f, RL_OP_ADD_U, -1, 1, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in `+`");
     check_raises(&f, RL_OP_SUB_U, 0, 1, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in `-`");
@@ -113,9 +120,16 @@ TEST(test_vm__integer_arithmetic_is_checked) {
 TEST(test_vm__narrow_traps_outside_its_width) {
     fixture_t f;
     begin(&f);
-    static const struct { unsigned kind; int64_t low, high; } rows[] = {
-        {RL_TYPE_I8, -128, 127}, {RL_TYPE_I16, -32768, 32767}, {RL_TYPE_I32, INT32_MIN, INT32_MAX},
-        {RL_TYPE_U8, 0, 255}, {RL_TYPE_U16, 0, 65535}, {RL_TYPE_U32, 0, UINT32_MAX},
+    static const struct {
+        unsigned kind;
+        int64_t low, high;
+    } rows[] = {
+        {RL_TYPE_I8, -128, 127},
+        {RL_TYPE_I16, -32768, 32767},
+        {RL_TYPE_I32, INT32_MIN, INT32_MAX},
+        {RL_TYPE_U8, 0, 255},
+        {RL_TYPE_U16, 0, 65535},
+        {RL_TYPE_U32, 0, UINT32_MAX},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         rl_instr_t code[] = {I3(NARROW, 0, rows[i].kind, 0), I3(RETS, 0, 0, 0)};
@@ -166,7 +180,8 @@ TEST(test_vm__comparisons_are_signed_or_unsigned) {
 
 /* Does the conditional jump `op s[0], s[1] (or imm)` jump? */
 static bool jumps(fixture_t* f, unsigned op, rl_word_t a, rl_word_t b, bool immediate) {
-    rl_instr_t code[] = {{.op = (uint16_t)op, .a = 0, .b = immediate ? (uint16_t)b.i : 1, .c = 2}, I1(LDI, 0, 0), I3(RETS, 0, 0, 0), I1(LDI, 0, 1), I3(RETS, 0, 0, 0)};
+    rl_instr_t code[] = {{.op = (uint16_t)op, .a = 0, .b = immediate ? (uint16_t)b.i : 1, .c = 2}, I1(LDI, 0, 0),
+        I3(RETS, 0, 0, 0), I1(LDI, 0, 1), I3(RETS, 0, 0, 0)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 2, .s_params = 2, .entry_cost = 5};
     rl_word_t args[2] = {a, b}, result = {0};
     rl_vm_begin_run(&f->vm);
@@ -177,10 +192,19 @@ static bool jumps(fixture_t* f, unsigned op, rl_word_t a, rl_word_t b, bool imme
 TEST(test_vm__conditional_jumps) {
     fixture_t f;
     begin(&f);
-    static const struct { unsigned op; bool immediate, less, equal, greater; } rows[] = {
-        {RL_OP_JEQ_I, false, false, true, false}, {RL_OP_JNE_I, false, true, false, true}, {RL_OP_JLT_I, false, true, false, false},
-        {RL_OP_JLE_I, false, true, true, false}, {RL_OP_JEQK_I, true, false, true, false}, {RL_OP_JNEK_I, true, true, false, true},
-        {RL_OP_JLTK_I, true, true, false, false}, {RL_OP_JLEK_I, true, true, true, false}, {RL_OP_JGTK_I, true, false, false, true},
+    static const struct {
+        unsigned op;
+        bool immediate, less, equal, greater;
+    } rows[] = {
+        {RL_OP_JEQ_I, false, false, true, false},
+        {RL_OP_JNE_I, false, true, false, true},
+        {RL_OP_JLT_I, false, true, false, false},
+        {RL_OP_JLE_I, false, true, true, false},
+        {RL_OP_JEQK_I, true, false, true, false},
+        {RL_OP_JNEK_I, true, true, false, true},
+        {RL_OP_JLTK_I, true, true, false, false},
+        {RL_OP_JLEK_I, true, true, true, false},
+        {RL_OP_JGTK_I, true, false, false, true},
         {RL_OP_JGEK_I, true, false, true, true},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -189,8 +213,10 @@ TEST(test_vm__conditional_jumps) {
         CHECK(jumps(&f, rows[i].op, (rl_word_t){.i = 7}, (rl_word_t){.i = -4}, rows[i].immediate) == rows[i].greater);
     }
     rl_word_t nan = {.f = NAN}, one = {.f = 1}, two = {.f = 2};
-    CHECK(jumps(&f, RL_OP_JLT_F, one, two, false) && !jumps(&f, RL_OP_JLT_F, two, one, false) && !jumps(&f, RL_OP_JLT_F, nan, one, false));
-    CHECK(!jumps(&f, RL_OP_JNLT_F, one, two, false) && jumps(&f, RL_OP_JNLT_F, two, one, false) && jumps(&f, RL_OP_JNLT_F, nan, one, false));
+    CHECK(jumps(&f, RL_OP_JLT_F, one, two, false) && !jumps(&f, RL_OP_JLT_F, two, one, false) &&
+          !jumps(&f, RL_OP_JLT_F, nan, one, false));
+    CHECK(!jumps(&f, RL_OP_JNLT_F, one, two, false) && jumps(&f, RL_OP_JNLT_F, two, one, false) &&
+          jumps(&f, RL_OP_JNLT_F, nan, one, false));
     CHECK(jumps(&f, RL_OP_JNLE_F, nan, one, false) && !jumps(&f, RL_OP_JNLE_F, one, one, false));
     CHECK(jumps(&f, RL_OP_JNE_F, nan, nan, false) && !jumps(&f, RL_OP_JEQ_F, nan, nan, false));
     CHECK(jumps(&f, RL_OP_JLT_U, (rl_word_t){.i = 1}, (rl_word_t){.i = -1}, false));
@@ -202,8 +228,10 @@ TEST(test_vm__switch_uses_its_table_and_default) {
     begin(&f);
     static const uint32_t table[] = {3, 7, 1, 3, 5};
     static const uint32_t* const switches[] = {table};
-    rl_instr_t code[] = {I1(SWITCH_S, 0, 0), I1(LDI, 0, 100), I3(RETS, 0, 0, 0), I1(LDI, 0, 101), I3(RETS, 0, 0, 0), I1(LDI, 0, 102), I3(RETS, 0, 0, 0), I1(LDI, 0, -1), I3(RETS, 0, 0, 0)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 1, .s_params = 1, .entry_cost = 9, .switches = switches, .switch_count = 1};
+    rl_instr_t code[] = {I1(SWITCH_S, 0, 0), I1(LDI, 0, 100), I3(RETS, 0, 0, 0), I1(LDI, 0, 101), I3(RETS, 0, 0, 0),
+        I1(LDI, 0, 102), I3(RETS, 0, 0, 0), I1(LDI, 0, -1), I3(RETS, 0, 0, 0)};
+    rl_proto_t proto = {
+        CODE_OF(code), .s_count = 1, .s_params = 1, .entry_cost = 9, .switches = switches, .switch_count = 1};
     rl_word_t result;
     static const int64_t expected[] = {100, 101, 102, -1, -1};
     for (int i = 0; i < 5; i++) {
@@ -229,7 +257,8 @@ TEST(test_vm__fused_loops_count_right) {
     CHECK_INT_EQ(call(&f, &b, INT64_MAX - 9, 0, &result), RL_DONE);
     CHECK_INT_EQ(result.i, 10);
     /* 10, 7, 4, 1: counter s1, step s2, remaining s3 = 3 */
-    rl_instr_t for_step[] = {I1(LDI, 1, 10), I1(LDI, 2, -3), I1(LDI, 3, 3), I1(LDI, 0, 0), I3(ADD_I, 0, 0, 1), I3(FOR_STEP, 1, 3, 2), I3(RETS, 0, 0, 0)};
+    rl_instr_t for_step[] = {I1(LDI, 1, 10), I1(LDI, 2, -3), I1(LDI, 3, 3), I1(LDI, 0, 0), I3(ADD_I, 0, 0, 1),
+        I3(FOR_STEP, 1, 3, 2), I3(RETS, 0, 0, 0)};
     rl_proto_t c = {CODE_OF(for_step), .s_count = 4, .s_params = 1, .entry_cost = 7};
     CHECK_INT_EQ(call(&f, &c, 0, 0, &result), RL_DONE);
     CHECK_INT_EQ(result.i, 22);
@@ -247,9 +276,11 @@ TEST(test_vm__fused_loops_count_right) {
 /* fib(n) */
 static rl_proto_t fib_proto;
 static rl_proto_t* fib_callees[] = {&fib_proto};
-static const rl_instr_t fib_code[] = {I3(JGEK_I, 0, 2, 1), I3(RETS, 0, 0, 0), I3(ADDK_I, 1, 0, -1), I3(CALL, 1, 0, 0), I3(ADDK_I, 2, 0, -2), I3(CALL, 2, 0, 0), I3(ADD_I, 0, 1, 2), I3(RETS, 0, 0, 0)};
+static const rl_instr_t fib_code[] = {I3(JGEK_I, 0, 2, 1), I3(RETS, 0, 0, 0), I3(ADDK_I, 1, 0, -1), I3(CALL, 1, 0, 0),
+    I3(ADDK_I, 2, 0, -2), I3(CALL, 2, 0, 0), I3(ADD_I, 0, 1, 2), I3(RETS, 0, 0, 0)};
 static const rl_proto_t* fib(void) {
-    fib_proto = (rl_proto_t){CODE_OF(fib_code), .s_count = 3, .s_params = 1, .leaf_scalar = true, .entry_cost = 8, .callees = fib_callees, .callee_count = 1, .name = {"fib", 3}};
+    fib_proto = (rl_proto_t){CODE_OF(fib_code), .s_count = 3, .s_params = 1, .leaf_scalar = true, .entry_cost = 8,
+        .callees = fib_callees, .callee_count = 1, .name = {"fib", 3}};
     return &fib_proto;
 }
 
@@ -271,9 +302,11 @@ TEST(test_vm__calls_return_to_their_callers) {
 /* deep(n) = if n == 0 then 0 else 1 + deep(n - 1) */
 static rl_proto_t deep_proto;
 static rl_proto_t* deep_callees[] = {&deep_proto};
-static const rl_instr_t deep_code[] = {I3(JNEK_I, 0, 0, 1), I3(RETS, 0, 0, 0), I3(ADDK_I, 1, 0, -1), I3(CALL, 1, 0, 0), I3(ADDK_I, 0, 1, 1), I3(RETS, 0, 0, 0)};
+static const rl_instr_t deep_code[] = {I3(JNEK_I, 0, 0, 1), I3(RETS, 0, 0, 0), I3(ADDK_I, 1, 0, -1), I3(CALL, 1, 0, 0),
+    I3(ADDK_I, 0, 1, 1), I3(RETS, 0, 0, 0)};
 static const rl_proto_t* deep(void) {
-    deep_proto = (rl_proto_t){CODE_OF(deep_code), .s_count = 2, .s_params = 1, .entry_cost = 6, .callees = deep_callees, .callee_count = 1, .name = {"deep", 4}};
+    deep_proto = (rl_proto_t){CODE_OF(deep_code), .s_count = 2, .s_params = 1, .entry_cost = 6, .callees = deep_callees,
+        .callee_count = 1, .name = {"deep", 4}};
     return &deep_proto;
 }
 
@@ -326,8 +359,10 @@ TEST(test_vm__tail_calls_do_not_grow_the_stack) {
     /* count(n, acc) = if n == 0 then acc else count(n - 1, acc + 1) */
     static rl_proto_t count;
     static rl_proto_t* callees[] = {&count};
-    rl_instr_t code[] = {I3(JNEK_I, 0, 0, 1), I3(RETS, 1, 0, 0), I3(ADDK_I, 2, 0, -1), I3(ADDK_I, 3, 1, 1), I3(TAILCALL, 2, 0, 0)};
-    count = (rl_proto_t){CODE_OF(code), .s_count = 4, .s_params = 2, .entry_cost = 5, .callees = callees, .callee_count = 1};
+    rl_instr_t code[] = {
+        I3(JNEK_I, 0, 0, 1), I3(RETS, 1, 0, 0), I3(ADDK_I, 2, 0, -1), I3(ADDK_I, 3, 1, 1), I3(TAILCALL, 2, 0, 0)};
+    count = (rl_proto_t){
+        CODE_OF(code), .s_count = 4, .s_params = 2, .entry_cost = 5, .callees = callees, .callee_count = 1};
     rl_word_t result;
     f.vm.limits.call_depth = 2;
     CHECK_INT_EQ(call(&f, &count, 300000, 0, &result), RL_DONE);
@@ -337,7 +372,8 @@ TEST(test_vm__tail_calls_do_not_grow_the_stack) {
     rl_proto_t wide = {CODE_OF(wide_code), .s_count = 5000, .r_count = 3000, .s_params = 1, .entry_cost = 2};
     rl_proto_t* wide_callees[] = {&wide};
     rl_instr_t narrow_code[] = {I3(ADDK_I, 1, 0, 5), I3(TAILCALL, 1, 0, 0)};
-    rl_proto_t narrow = {CODE_OF(narrow_code), .s_count = 2, .s_params = 1, .entry_cost = 2, .callees = wide_callees, .callee_count = 1};
+    rl_proto_t narrow = {
+        CODE_OF(narrow_code), .s_count = 2, .s_params = 1, .entry_cost = 2, .callees = wide_callees, .callee_count = 1};
     CHECK_INT_EQ(call(&f, &narrow, 37, 0, &result), RL_DONE);
     CHECK_INT_EQ(result.i, 42);
     end(&f);
@@ -348,14 +384,13 @@ TEST(test_vm__objects_hold_references_before_scalars) {
     begin(&f);
     /* builds a list of n nodes (next, value), then sums it */
     static const rl_shape_t shapes[] = {{RL_OBJ_CELLS, 3, 1, 2}};
-    rl_instr_t code[] = {
-        I1(LDNULLARY, 0, 0),          /* list := nil */
-        I1(LDI, 1, 0),                /* i */
+    rl_instr_t code[] = {I1(LDNULLARY, 0, 0),                     /* list := nil */
+        I1(LDI, 1, 0),                                            /* i */
         I3(MOVS, 2, 1, 0), I3(NEW, 2, 0, 0), I3(FOR_LT, 1, 0, 3), /* r0 := node(r0; i) */
-        I1(LDI, 1, 0),
-        I3(JNTAG, 0, 3, 4), I3(GETS, 2, 0, 1), I3(ADD_I, 1, 1, 2), I3(GETR, 0, 0, 0), I1(LOOP, 0, -5),
+        I1(LDI, 1, 0), I3(JNTAG, 0, 3, 4), I3(GETS, 2, 0, 1), I3(ADD_I, 1, 1, 2), I3(GETR, 0, 0, 0), I1(LOOP, 0, -5),
         I3(RETS, 1, 0, 0)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 3, .r_count = 1, .s_params = 1, .entry_cost = 12, .shapes = shapes, .shape_count = 1};
+    rl_proto_t proto = {
+        CODE_OF(code), .s_count = 3, .r_count = 1, .s_params = 1, .entry_cost = 12, .shapes = shapes, .shape_count = 1};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &proto, MANY, 0, &result), RL_DONE);
     CHECK_INT_EQ(result.i, (int64_t)MANY * (MANY - 1) / 2);
@@ -373,10 +408,14 @@ TEST(test_vm__stress_collection_at_every_safe_point_keeps_registers_alive) {
     static rl_proto_t make, check;
     static rl_proto_t* make_callees[] = {&make};
     static rl_proto_t* check_callees[] = {&check};
-    rl_instr_t make_code[] = {I3(JNEK_I, 0, 0, 2), I1(LDNULLARY, 0, 0), I3(RETR, 0, 0, 0), I3(ADDK_I, 1, 0, -1), I3(CALL, 1, 0, 0), I3(ADDK_I, 1, 0, -1), I3(CALL, 1, 1, 0), I3(NEW, 0, 0, 0), I3(RETR, 0, 0, 0)};
-    make = (rl_proto_t){CODE_OF(make_code), .s_count = 2, .r_count = 2, .s_params = 1, .entry_cost = 9, .callees = make_callees, .shapes = shapes, .result_rep = RL_REP_R};
-    rl_instr_t check_code[] = {I3(JTAG, 0, 1, 2), I1(LDI, 0, 1), I3(RETS, 0, 0, 0), I3(GETR, 1, 0, 0), I3(CALL, 0, 1, 0), I3(GETR, 1, 0, 1), I3(CALL, 1, 1, 0), I3(ADD_I, 0, 0, 1), I3(RETS, 0, 0, 0)};
-    check = (rl_proto_t){CODE_OF(check_code), .s_count = 2, .r_count = 2, .r_params = 1, .entry_cost = 9, .callees = check_callees};
+    rl_instr_t make_code[] = {I3(JNEK_I, 0, 0, 2), I1(LDNULLARY, 0, 0), I3(RETR, 0, 0, 0), I3(ADDK_I, 1, 0, -1),
+        I3(CALL, 1, 0, 0), I3(ADDK_I, 1, 0, -1), I3(CALL, 1, 1, 0), I3(NEW, 0, 0, 0), I3(RETR, 0, 0, 0)};
+    make = (rl_proto_t){CODE_OF(make_code), .s_count = 2, .r_count = 2, .s_params = 1, .entry_cost = 9,
+        .callees = make_callees, .shapes = shapes, .result_rep = RL_REP_R};
+    rl_instr_t check_code[] = {I3(JTAG, 0, 1, 2), I1(LDI, 0, 1), I3(RETS, 0, 0, 0), I3(GETR, 1, 0, 0),
+        I3(CALL, 0, 1, 0), I3(GETR, 1, 0, 1), I3(CALL, 1, 1, 0), I3(ADD_I, 0, 0, 1), I3(RETS, 0, 0, 0)};
+    check = (rl_proto_t){
+        CODE_OF(check_code), .s_count = 2, .r_count = 2, .r_params = 1, .entry_cost = 9, .callees = check_callees};
     rl_proto_t* callees[] = {&make, &check};
     rl_instr_t code[] = {I3(CALL, 0, 0, 0), I3(CALL, 0, 0, 1), I3(RETS, 0, 0, 0)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 1, .r_count = 1, .s_params = 1, .entry_cost = 3, .callees = callees};
@@ -392,21 +431,27 @@ TEST(test_vm__closures_capture_and_are_called) {
     begin(&f);
     /* inner(x; env) = x + env.scalar[0]; captures one reference and one scalar */
     rl_instr_t inner_code[] = {I3(GETS, 1, 0, 2), I3(ADD_I, 0, 0, 1), I3(RETS, 0, 0, 0)};
-    rl_proto_t inner = {CODE_OF(inner_code), .s_count = 2, .r_count = 1, .s_params = 1, .has_env = true, .entry_cost = 3, .name = {"<fn lambda>", 11}};
+    rl_proto_t inner = {CODE_OF(inner_code), .s_count = 2, .r_count = 1, .s_params = 1, .has_env = true,
+        .entry_cost = 3, .name = {"<fn lambda>", 11}};
     rl_closure_site_t closures[] = {{&inner, 1, 1}};
     /* outer(a, b) = (|x| x + a)(b) */
-    rl_instr_t code[] = {I1(LDNULLARY, 0, 9), I3(MOVS, 2, 0, 0), I3(CLOSURE, 2, 0, 0), I3(MOVS, 2, 1, 0), I3(CALLV, 2, 0, 0), I3(RETS, 2, 0, 0)};
-    rl_proto_t outer = {CODE_OF(code), .s_count = 3, .r_count = 1, .s_params = 2, .entry_cost = 6, .closures = closures, .closure_count = 1};
+    rl_instr_t code[] = {I1(LDNULLARY, 0, 9), I3(MOVS, 2, 0, 0), I3(CLOSURE, 2, 0, 0), I3(MOVS, 2, 1, 0),
+        I3(CALLV, 2, 0, 0), I3(RETS, 2, 0, 0)};
+    rl_proto_t outer = {CODE_OF(code), .s_count = 3, .r_count = 1, .s_params = 2, .entry_cost = 6, .closures = closures,
+        .closure_count = 1};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &outer, 40, 2, &result), RL_DONE);
     CHECK_INT_EQ(result.i, 42);
-    rl_instr_t tail_code[] = {I1(LDNULLARY, 0, 9), I3(MOVS, 2, 0, 0), I3(CLOSURE, 2, 0, 0), I3(MOVS, 2, 1, 0), I3(TAILCALLV, 2, 0, 0)};
-    rl_proto_t tail = {CODE_OF(tail_code), .s_count = 3, .r_count = 1, .s_params = 2, .entry_cost = 6, .closures = closures, .closure_count = 1};
+    rl_instr_t tail_code[] = {
+        I1(LDNULLARY, 0, 9), I3(MOVS, 2, 0, 0), I3(CLOSURE, 2, 0, 0), I3(MOVS, 2, 1, 0), I3(TAILCALLV, 2, 0, 0)};
+    rl_proto_t tail = {CODE_OF(tail_code), .s_count = 3, .r_count = 1, .s_params = 2, .entry_cost = 6,
+        .closures = closures, .closure_count = 1};
     CHECK_INT_EQ(call(&f, &tail, 40, 2, &result), RL_DONE);
     CHECK_INT_EQ(result.i, 42);
     /* the closure as a result, called from outside */
     rl_instr_t make_code[] = {I1(LDNULLARY, 0, 9), I3(CLOSURE, 0, 0, 0), I3(RETR, 0, 0, 0)};
-    rl_proto_t make = {CODE_OF(make_code), .s_count = 2, .r_count = 1, .s_params = 1, .entry_cost = 3, .closures = closures, .closure_count = 1, .result_rep = RL_REP_R};
+    rl_proto_t make = {CODE_OF(make_code), .s_count = 2, .r_count = 1, .s_params = 1, .entry_cost = 3,
+        .closures = closures, .closure_count = 1, .result_rep = RL_REP_R};
     rl_word_t closure, argument = {.i = 5};
     CHECK_INT_EQ(call(&f, &make, 10, 0, &closure), RL_DONE);
     f.vm.fiber->r[0] = NULL;
@@ -420,13 +465,13 @@ TEST(test_vm__shared_objects_are_copied_and_unshared_ones_are_not) {
     begin(&f);
     static const rl_shape_t shapes[] = {{RL_OBJ_CELLS, 0, 1, 2}};
     for (int shared = 0; shared < 2; shared++) {
-        rl_instr_t code[] = {
-            I1(LDNULLARY, 2, 1), I3(MOVR, 3, 2, 0), I3(NEW, 0, 3, 0),             /* inner (nullary; n) */
-            I3(MOVR, 0, 3, 0), I3(NEW, 0, 0, 0),                                    /* outer (inner; n) */
-            shared ? (rl_instr_t)I3(SHARE, 0, 0, 0) : (rl_instr_t)I1(JMP, 0, 0),
-            I3(COPY, 1, 0, 0), I1(LDI, 1, 99), I3(SETS, 1, 1, 1), I3(GETS, 0, 0, 1), /* does the original change? */
+        rl_instr_t code[] = {I1(LDNULLARY, 2, 1), I3(MOVR, 3, 2, 0), I3(NEW, 0, 3, 0), /* inner (nullary; n) */
+            I3(MOVR, 0, 3, 0), I3(NEW, 0, 0, 0),                                       /* outer (inner; n) */
+            shared ? (rl_instr_t)I3(SHARE, 0, 0, 0) : (rl_instr_t)I1(JMP, 0, 0), I3(COPY, 1, 0, 0), I1(LDI, 1, 99),
+            I3(SETS, 1, 1, 1), I3(GETS, 0, 0, 1), /* does the original change? */
             I3(RETS, 0, 0, 0)};
-        rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 5, .s_params = 1, .entry_cost = 11, .shapes = shapes, .shape_count = 1};
+        rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 5, .s_params = 1, .entry_cost = 11,
+            .shapes = shapes, .shape_count = 1};
         rl_word_t result;
         CHECK_INT_EQ(call(&f, &proto, 7, 0, &result), RL_DONE);
         CHECK_INT_EQ(result.i, shared ? 7 : 99);
@@ -441,7 +486,8 @@ TEST(test_vm__any_carries_its_type) {
     begin(&f);
     const rl_rtype_t* types[] = {&int_type, &str_type};
     rl_instr_t code[] = {I3(ANY_S, 0, 0, 0), I3(RETR, 0, 0, 0)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 1, .r_count = 1, .s_params = 1, .entry_cost = 2, .types = types, .type_count = 2, .result_rep = RL_REP_R};
+    rl_proto_t proto = {CODE_OF(code), .s_count = 1, .r_count = 1, .s_params = 1, .entry_cost = 2, .types = types,
+        .type_count = 2, .result_rep = RL_REP_R};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &proto, 5, 0, &result), RL_DONE);
     CHECK(result.o->kind == RL_OBJ_ANY && result.o->refs == 0);
@@ -480,7 +526,8 @@ static rl_vector_t* new_vector(fixture_t* f, rl_element_t element, uint32_t leng
 TEST(test_vm__vectors_are_bounds_checked_and_stored_at_their_width) {
     fixture_t f;
     begin(&f);
-    static const rl_element_t elements[] = {RL_ELEM_I64, RL_ELEM_I8, RL_ELEM_U8, RL_ELEM_I16, RL_ELEM_U16, RL_ELEM_I32, RL_ELEM_U32};
+    static const rl_element_t elements[] = {
+        RL_ELEM_I64, RL_ELEM_I8, RL_ELEM_U8, RL_ELEM_I16, RL_ELEM_U16, RL_ELEM_I32, RL_ELEM_U32};
     rl_instr_t code[] = {I3(VECSETS, 0, 0, 1), I3(VECGETS, 1, 0, 0), I3(RETS, 1, 0, 0)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .s_params = 2, .r_params = 1, .entry_cost = 3};
     for (unsigned i = 0; i < sizeof elements / sizeof *elements; i++) {
@@ -495,7 +542,8 @@ TEST(test_vm__vectors_are_bounds_checked_and_stored_at_their_width) {
             rl_vm_begin_run(&f.vm);
             CHECK_INT_EQ(rl_vm_call(&f.vm, &proto, s, &r, &result), RL_RAISE);
             CHECK_INT_EQ(f.vm.failure.code, RL_CODE_RUNTIME_INDEX_OUT_OF_BOUNDS);
-            CHECK_TEXT_EQ(f.vm.failure.message, bad < 0 ? "index -1 is out of bounds for length 3" : "index 3 is out of bounds for length 3");
+            CHECK_TEXT_EQ(f.vm.failure.message,
+                bad < 0 ? "index -1 is out of bounds for length 3" : "index 3 is out of bounds for length 3");
         }
     }
     end(&f);
@@ -505,12 +553,24 @@ TEST(test_vm__walks_over_vec_and_range) {
     fixture_t f;
     begin(&f);
     const rl_rtype_t* element[] = {&int_type};
-    rl_rtype_t vec_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_BUILTIN, .builtin = RL_BUILTIN_VEC, .args = element, .arg_count = 1};
-    rl_rtype_t range_type = {.kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_BUILTIN, .builtin = RL_BUILTIN_RANGE, .args = element, .arg_count = 1};
+    rl_rtype_t vec_type = {.kind = RL_TYPE_NAMED,
+        .rep = RL_REP_R,
+        .def_kind = RL_DEF_BUILTIN,
+        .builtin = RL_BUILTIN_VEC,
+        .args = element,
+        .arg_count = 1};
+    rl_rtype_t range_type = {.kind = RL_TYPE_NAMED,
+        .rep = RL_REP_R,
+        .def_kind = RL_DEF_BUILTIN,
+        .builtin = RL_BUILTIN_RANGE,
+        .args = element,
+        .arg_count = 1};
     const rl_rtype_t* types[] = {&vec_type, &range_type};
     for (unsigned t = 0; t < 2; t++) {
-        rl_instr_t code[] = {I3(ITER, 0, 0, t), I1(LDI, 0, 0), I3(NEXTS, 1, 0, 2), I3(ADD_I, 0, 0, 1), I1(LOOP, 0, -3), I3(RETS, 0, 0, 0)};
-        rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .r_params = 1, .entry_cost = 6, .types = types, .type_count = 2};
+        rl_instr_t code[] = {I3(ITER, 0, 0, t), I1(LDI, 0, 0), I3(NEXTS, 1, 0, 2), I3(ADD_I, 0, 0, 1), I1(LOOP, 0, -3),
+            I3(RETS, 0, 0, 0)};
+        rl_proto_t proto = {
+            CODE_OF(code), .s_count = 2, .r_count = 1, .r_params = 1, .entry_cost = 6, .types = types, .type_count = 2};
         rl_object_t* r;
         if (t == 0) {
             rl_vector_t* v = new_vector(&f, RL_ELEM_I64, 4);
@@ -534,15 +594,28 @@ TEST(test_vm__walks_over_vec_and_range) {
 TEST(test_vm__casts_check_their_range) {
     fixture_t f;
     begin(&f);
-    static const struct { unsigned from, to; rl_word_t value; rl_code_t code; int64_t expected; } rows[] = {
-        {RL_TYPE_I64, RL_TYPE_U8, {.i = 255}, 0, 255}, {RL_TYPE_I64, RL_TYPE_U8, {.i = 256}, RL_CODE_E7101, 0},
-        {RL_TYPE_I64, RL_TYPE_U64, {.i = -1}, RL_CODE_E7101, 0}, {RL_TYPE_U64, RL_TYPE_I64, {.u = UINT64_MAX}, RL_CODE_E7101, 0},
-        {RL_TYPE_F64, RL_TYPE_I64, {.f = -2.9}, 0, -2}, {RL_TYPE_F64, RL_TYPE_I64, {.f = 0x1p63}, RL_CODE_E7102, 0},
-        {RL_TYPE_F64, RL_TYPE_I64, {.f = -0x1p63}, 0, INT64_MIN}, {RL_TYPE_F64, RL_TYPE_U8, {.f = 255.9}, 0, 255},
-        {RL_TYPE_F64, RL_TYPE_U8, {.f = -1}, RL_CODE_E7102, 0}, {RL_TYPE_F64, RL_TYPE_I32, {.f = NAN}, RL_CODE_E7102, 0},
-        {RL_TYPE_I64, RL_TYPE_CHAR, {.i = 0x1F600}, 0, 0x1F600}, {RL_TYPE_I64, RL_TYPE_CHAR, {.i = 0xD800}, RL_CODE_E7103, 0},
-        {RL_TYPE_I64, RL_TYPE_CHAR, {.i = -1}, RL_CODE_E7103, 0}, {RL_TYPE_F64, RL_TYPE_BOOL, {.f = 0.5}, 0, 1},
-        {RL_TYPE_CHAR, RL_TYPE_U32, {.i = 'x'}, 0, 'x'}, {RL_TYPE_BOOL, RL_TYPE_I64, {.i = 1}, 0, 1},
+    static const struct {
+        unsigned from, to;
+        rl_word_t value;
+        rl_code_t code;
+        int64_t expected;
+    } rows[] = {
+        {RL_TYPE_I64, RL_TYPE_U8, {.i = 255}, 0, 255},
+        {RL_TYPE_I64, RL_TYPE_U8, {.i = 256}, RL_CODE_E7101, 0},
+        {RL_TYPE_I64, RL_TYPE_U64, {.i = -1}, RL_CODE_E7101, 0},
+        {RL_TYPE_U64, RL_TYPE_I64, {.u = UINT64_MAX}, RL_CODE_E7101, 0},
+        {RL_TYPE_F64, RL_TYPE_I64, {.f = -2.9}, 0, -2},
+        {RL_TYPE_F64, RL_TYPE_I64, {.f = 0x1p63}, RL_CODE_E7102, 0},
+        {RL_TYPE_F64, RL_TYPE_I64, {.f = -0x1p63}, 0, INT64_MIN},
+        {RL_TYPE_F64, RL_TYPE_U8, {.f = 255.9}, 0, 255},
+        {RL_TYPE_F64, RL_TYPE_U8, {.f = -1}, RL_CODE_E7102, 0},
+        {RL_TYPE_F64, RL_TYPE_I32, {.f = NAN}, RL_CODE_E7102, 0},
+        {RL_TYPE_I64, RL_TYPE_CHAR, {.i = 0x1F600}, 0, 0x1F600},
+        {RL_TYPE_I64, RL_TYPE_CHAR, {.i = 0xD800}, RL_CODE_E7103, 0},
+        {RL_TYPE_I64, RL_TYPE_CHAR, {.i = -1}, RL_CODE_E7103, 0},
+        {RL_TYPE_F64, RL_TYPE_BOOL, {.f = 0.5}, 0, 1},
+        {RL_TYPE_CHAR, RL_TYPE_U32, {.i = 'x'}, 0, 'x'},
+        {RL_TYPE_BOOL, RL_TYPE_I64, {.i = 1}, 0, 1},
     };
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         rl_instr_t code[] = {I3(CAST, 0, 0, rows[i].from << 8 | rows[i].to), I3(RETS, 0, 0, 0)};
@@ -557,7 +630,7 @@ TEST(test_vm__casts_check_their_range) {
     end(&f);
 }
 
-/* --- limits ---------------------------------------------------------------------------------------------------------------- */
+/* --- limits -------------------------------------------------------------------------------------------------- */
 
 static int64_t loops_done(fixture_t* f, uint64_t fuel) {
     /* counts in global 0, forever */
@@ -626,8 +699,10 @@ TEST(test_vm__heap_limit_ends_the_run_after_collecting) {
     static const rl_shape_t shapes[] = {{RL_OBJ_CELLS, 1, 1, 2}};
     rl_instr_t keep_code[] = {I1(LDNULLARY, 0, 0), I3(NEW, 0, 0, 0), I1(LOOP, 0, -2)};
     rl_proto_t keep = {CODE_OF(keep_code), .s_count = 2, .r_count = 1, .entry_cost = 3, .shapes = shapes};
-    rl_instr_t drop_code[] = {I1(LDNULLARY, 0, 0), I3(MOVR, 1, 0, 0), I3(NEW, 0, 1, 0), I3(FOR_LT, 0, 1, 3), I3(RETS, 0, 0, 0)};
-    rl_proto_t drop = {CODE_OF(drop_code), .s_count = 2, .r_count = 2, .s_params = 2, .entry_cost = 5, .shapes = shapes};
+    rl_instr_t drop_code[] = {
+        I1(LDNULLARY, 0, 0), I3(MOVR, 1, 0, 0), I3(NEW, 0, 1, 0), I3(FOR_LT, 0, 1, 3), I3(RETS, 0, 0, 0)};
+    rl_proto_t drop = {
+        CODE_OF(drop_code), .s_count = 2, .r_count = 2, .s_params = 2, .entry_cost = 5, .shapes = shapes};
     rl_word_t result;
     f.allocator.limit_bytes = f.allocator.live_bytes + 20000 + 10 * (size_t)MANY;
     CHECK_INT_EQ(call(&f, &keep, 0, 0, &result), RL_RAISE);
@@ -637,9 +712,10 @@ TEST(test_vm__heap_limit_ends_the_run_after_collecting) {
     end(&f);
 }
 
-/* --- failure and deferred closures ------------------------------------------------------------------------------------------- */
+/* --- failure and deferred closures --------------------------------------------------------------------------- */
 
-static rl_outcome_t host_function(void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
+static rl_outcome_t host_function(
+    void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     fixture_t* f = host;
     (void)r;
     f->host_calls++;
@@ -670,7 +746,8 @@ TEST(test_vm__host_functions_may_call_back) {
     f.callback = fib();
     rl_host_site_t hosts[] = {{.name = {"Host.back", 9}, .binding = 0, .param_count = 1, .result = &int_type}};
     rl_instr_t code[] = {I3(MOVS, 1, 0, 0), I3(CALLH, 1, 0, 0), I3(ADD_I, 0, 0, 1), I3(RETS, 0, 0, 0)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .s_params = 1, .entry_cost = 4, .hosts = hosts, .host_count = 1, .name = {"main", 4}};
+    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .s_params = 1, .entry_cost = 4, .hosts = hosts, .host_count = 1,
+        .name = {"main", 4}};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &proto, 15, 0, &result), RL_DONE);
     CHECK_INT_EQ(result.i, 15 + 610 + 1);
@@ -699,7 +776,8 @@ TEST(test_vm__host_recursion_is_bounded) {
     f.vm.call_host = host_function;
     rl_host_site_t hosts[] = {{.name = {"Host.back", 9}, .binding = 0, .param_count = 1, .result = &int_type}};
     rl_instr_t code[] = {I3(CALLH, 0, 0, 0), I3(RETS, 0, 0, 0)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 1, .s_params = 1, .entry_cost = 2, .hosts = hosts, .host_count = 1, .name = {"ping", 4}};
+    rl_proto_t proto = {CODE_OF(code), .s_count = 1, .s_params = 1, .entry_cost = 2, .hosts = hosts, .host_count = 1,
+        .name = {"ping", 4}};
     f.callback = &proto;
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &proto, 1, 0, &result), RL_RAISE);
@@ -717,7 +795,8 @@ TEST(test_vm__fuel_is_shared_with_nested_runs) {
     f.swallow = true;
     rl_host_site_t hosts[] = {{.name = {"Host.back", 9}, .binding = 0, .param_count = 1, .result = &int_type}};
     rl_instr_t code[] = {I3(MOVS, 1, 0, 0), I3(CALLH, 1, 0, 0), I1(LOOP, 0, -2)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .s_params = 1, .entry_cost = 3, .hosts = hosts, .host_count = 1, .name = {"main", 4}};
+    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .s_params = 1, .entry_cost = 3, .hosts = hosts, .host_count = 1,
+        .name = {"main", 4}};
     rl_word_t result;
     f.vm.limits.fuel = 100000;
     CHECK_INT_EQ(call(&f, &proto, 30, 0, &result), RL_RAISE);
@@ -727,15 +806,23 @@ TEST(test_vm__fuel_is_shared_with_nested_runs) {
     end(&f);
 }
 
-/* trace(letter) as a closure without parameters: captures the letter. With `panics` it fails afterwards, with `loops` it never ends. */
-static rl_host_site_t trace_hosts[] = {{.name = {"Host.trace", 10}, .binding = 1, .param_count = 1, .result = &unit_type}, {.name = {"Host.no", 7}, .binding = 2, .param_count = 0, .result = &unit_type}};
+/* trace(letter) as a closure without parameters: captures the letter. With `panics` it fails afterwards, with
+   `loops` it never ends. */
+static rl_host_site_t trace_hosts[] = {
+    {.name = {"Host.trace", 10}, .binding = 1, .param_count = 1, .result = &unit_type},
+    {.name = {"Host.no", 7}, .binding = 2, .param_count = 0, .result = &unit_type}};
 static const rl_instr_t trace_code[] = {I3(GETS, 0, 0, 1), I3(CALLH, 0, 0, 0), I3(RETU, 0, 0, 0)};
-static const rl_instr_t trace_panic_code[] = {I3(GETS, 0, 0, 1), I3(CALLH, 0, 0, 0), I1(TRAP, 0, RL_CODE_RUNTIME_TODO), I3(RETU, 0, 0, 0)};
+static const rl_instr_t trace_panic_code[] = {
+    I3(GETS, 0, 0, 1), I3(CALLH, 0, 0, 0), I1(TRAP, 0, RL_CODE_RUNTIME_TODO), I3(RETU, 0, 0, 0)};
 static const rl_instr_t trace_loop_code[] = {I3(GETS, 0, 0, 1), I3(CALLH, 0, 0, 0), I1(LOOP, 0, -1), I3(RETU, 0, 0, 0)};
-static rl_proto_t trace_proto = {CODE_OF(trace_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 3, .hosts = trace_hosts, .host_count = 2, .name = {"<fn lambda>", 11}};
-static rl_proto_t trace_panic_proto = {CODE_OF(trace_panic_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 3, .hosts = trace_hosts, .host_count = 2, .name = {"<fn lambda>", 11}};
-static rl_proto_t trace_loop_proto = {CODE_OF(trace_loop_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 3, .hosts = trace_hosts, .host_count = 2, .name = {"<fn lambda>", 11}};
-static const rl_closure_site_t trace_closures[] = {{&trace_proto, 0, 1}, {&trace_panic_proto, 0, 1}, {&trace_loop_proto, 0, 1}};
+static rl_proto_t trace_proto = {CODE_OF(trace_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 3,
+    .hosts = trace_hosts, .host_count = 2, .name = {"<fn lambda>", 11}};
+static rl_proto_t trace_panic_proto = {CODE_OF(trace_panic_code), .s_count = 1, .r_count = 1, .has_env = true,
+    .entry_cost = 3, .hosts = trace_hosts, .host_count = 2, .name = {"<fn lambda>", 11}};
+static rl_proto_t trace_loop_proto = {CODE_OF(trace_loop_code), .s_count = 1, .r_count = 1, .has_env = true,
+    .entry_cost = 3, .hosts = trace_hosts, .host_count = 2, .name = {"<fn lambda>", 11}};
+static const rl_closure_site_t trace_closures[] = {
+    {&trace_proto, 0, 1}, {&trace_panic_proto, 0, 1}, {&trace_loop_proto, 0, 1}};
 
 TEST(test_vm__deferred_closures_run_innermost_first_when_a_panic_passes) {
     fixture_t f;
@@ -743,11 +830,15 @@ TEST(test_vm__deferred_closures_run_innermost_first_when_a_panic_passes) {
     rl_heap_set_stress(&f.vm.heap, true, false);
     f.vm.call_host = host_function;
     /* inner: defer a, defer b (panics), then divides by zero; outer: defer c, calls inner, defer d is never reached */
-    rl_instr_t inner_code[] = {I1(LDI, 0, 0), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I1(LDI, 0, 1), I3(CLOSURE, 0, 0, 1), I3(DEFER, 0, 0, 0), I1(LDI, 0, 0), I3(DIV_I, 0, 0, 0), I3(RETS, 0, 0, 0)};
-    rl_proto_t inner = {CODE_OF(inner_code), .s_count = 2, .r_count = 1, .entry_cost = 9, .closures = trace_closures, .name = {"inner", 5}};
+    rl_instr_t inner_code[] = {I1(LDI, 0, 0), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I1(LDI, 0, 1),
+        I3(CLOSURE, 0, 0, 1), I3(DEFER, 0, 0, 0), I1(LDI, 0, 0), I3(DIV_I, 0, 0, 0), I3(RETS, 0, 0, 0)};
+    rl_proto_t inner = {CODE_OF(inner_code), .s_count = 2, .r_count = 1, .entry_cost = 9, .closures = trace_closures,
+        .name = {"inner", 5}};
     rl_proto_t* callees[] = {&inner};
-    rl_instr_t outer_code[] = {I1(LDI, 0, 2), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(CALL, 0, 0, 0), I1(LDI, 0, 3), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(RETS, 0, 0, 0)};
-    rl_proto_t outer = {CODE_OF(outer_code), .s_count = 2, .r_count = 1, .entry_cost = 8, .closures = trace_closures, .callees = callees, .name = {"outer", 5}};
+    rl_instr_t outer_code[] = {I1(LDI, 0, 2), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(CALL, 0, 0, 0),
+        I1(LDI, 0, 3), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(RETS, 0, 0, 0)};
+    rl_proto_t outer = {CODE_OF(outer_code), .s_count = 2, .r_count = 1, .entry_cost = 8, .closures = trace_closures,
+        .callees = callees, .name = {"outer", 5}};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &outer, 0, 0, &result), RL_RAISE);
     CHECK_INT_EQ(f.vm.failure.code, RL_CODE_RUNTIME_ARITH_DIV_ZERO);
@@ -767,7 +858,8 @@ TEST(test_vm__undefer_gives_the_closure_back) {
     fixture_t f;
     begin(&f);
     f.vm.call_host = host_function;
-    rl_instr_t code[] = {I1(LDI, 0, 5), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(UNDEFER, 0, 0, 0), I3(CALLV, 0, 0, 0), I3(RETU, 0, 0, 0)};
+    rl_instr_t code[] = {I1(LDI, 0, 5), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(UNDEFER, 0, 0, 0),
+        I3(CALLV, 0, 0, 0), I3(RETU, 0, 0, 0)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .entry_cost = 6, .closures = trace_closures};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &proto, 0, 0, &result), RL_DONE);
@@ -781,7 +873,8 @@ TEST(test_vm__deferred_closures_get_a_little_fuel_after_a_limit) {
     f.vm.call_host = host_function;
     /* defer c; defer b that never ends; loop forever: b starts, is stopped, c is given up, the run ends */
     for (unsigned endless = 0; endless < 2; endless++) {
-        rl_instr_t code[] = {I1(LDI, 0, 2), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I1(LDI, 0, 1), I3(CLOSURE, 0, 0, endless ? 2 : 0), I3(DEFER, 0, 0, 0), I1(LOOP, 0, -1)};
+        rl_instr_t code[] = {I1(LDI, 0, 2), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I1(LDI, 0, 1),
+            I3(CLOSURE, 0, 0, endless ? 2 : 0), I3(DEFER, 0, 0, 0), I1(LOOP, 0, -1)};
         rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .entry_cost = 7, .closures = trace_closures};
         rl_word_t result;
         f.output_length = 0;
@@ -801,10 +894,13 @@ TEST(test_vm__defers_that_panic_in_a_chain_need_no_native_stack) {
     static rl_proto_t chain, body;
     static rl_proto_t* body_callees[] = {&chain};
     static const rl_closure_site_t closures[] = {{&body, 0, 1}};
-    rl_instr_t body_code[] = {I3(GETS, 0, 0, 1), I3(JEQK_I, 0, 0, 2), I3(ADDK_I, 0, 0, -1), I3(CALL, 0, 0, 0), I3(RETU, 0, 0, 0)};
-    body = (rl_proto_t){CODE_OF(body_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 5, .callees = body_callees, .name = {"<fn lambda>", 11}};
+    rl_instr_t body_code[] = {
+        I3(GETS, 0, 0, 1), I3(JEQK_I, 0, 0, 2), I3(ADDK_I, 0, 0, -1), I3(CALL, 0, 0, 0), I3(RETU, 0, 0, 0)};
+    body = (rl_proto_t){CODE_OF(body_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 5,
+        .callees = body_callees, .name = {"<fn lambda>", 11}};
     rl_instr_t chain_code[] = {I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I1(TRAP, 0, RL_CODE_RUNTIME_PANIC)};
-    chain = (rl_proto_t){CODE_OF(chain_code), .s_count = 1, .r_count = 1, .s_params = 1, .entry_cost = 3, .closures = closures, .name = {"chain", 5}};
+    chain = (rl_proto_t){CODE_OF(chain_code), .s_count = 1, .r_count = 1, .s_params = 1, .entry_cost = 3,
+        .closures = closures, .name = {"chain", 5}};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &chain, MANY / 2, 0, &result), RL_RAISE);
     CHECK_INT_EQ(f.vm.failure.code, RL_CODE_RUNTIME_PANIC);
@@ -818,10 +914,12 @@ TEST(test_vm__host_failure_inside_a_deferred_closure_becomes_a_note) {
     begin(&f);
     f.vm.call_host = host_function;
     rl_instr_t failing_code[] = {I3(CALLH, 0, 0, 1), I3(RETU, 0, 0, 0)};
-    rl_proto_t failing = {CODE_OF(failing_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 3, .hosts = trace_hosts, .host_count = 2};
+    rl_proto_t failing = {CODE_OF(failing_code), .s_count = 1, .r_count = 1, .has_env = true, .entry_cost = 3,
+        .hosts = trace_hosts, .host_count = 2};
     rl_closure_site_t closures[] = {{&failing, 0, 0}};
     rl_instr_t code[] = {I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I1(TRAP, 0, RL_CODE_RUNTIME_PANIC)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 1, .r_count = 1, .entry_cost = 3, .closures = closures, .name = {"main", 4}};
+    rl_proto_t proto = {
+        CODE_OF(code), .s_count = 1, .r_count = 1, .entry_cost = 3, .closures = closures, .name = {"main", 4}};
     rl_word_t result;
     CHECK_INT_EQ(call(&f, &proto, 0, 0, &result), RL_RAISE);
     CHECK_INT_EQ(f.vm.failure.code, RL_CODE_RUNTIME_PANIC);
@@ -850,7 +948,10 @@ TEST(test_vm__messages_survive_a_lack_of_memory) {
 TEST(test_vm__raise_takes_its_text_from_a_string) {
     fixture_t f;
     begin(&f);
-    static rl_string_t text = {.header = {RL_OBJ_STR, RL_OBJ_STATIC | RL_OBJ_SHARED, RL_STR_ASCII, 1, 5}, .data = "went wrong", .length = 10, .count = 10};
+    static rl_string_t text = {.header = {RL_OBJ_STR, RL_OBJ_STATIC | RL_OBJ_SHARED, RL_STR_ASCII, 1, 5},
+        .data = "went wrong",
+        .length = 10,
+        .count = 10};
     rl_object_t* constants[] = {&text.header};
     rl_instr_t code[] = {I1(LDR, 0, 0), I1(RAISE, 0, RL_CODE_RUNTIME_ASSERT)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 1, .r_count = 1, .entry_cost = 2, .ref_constants = constants};
@@ -861,10 +962,11 @@ TEST(test_vm__raise_takes_its_text_from_a_string) {
     end(&f);
 }
 
-/* --- builtins ----------------------------------------------------------------------------------------------------------------------- */
+/* --- builtins ------------------------------------------------------------------------------------------------ */
 
 static unsigned collect_requests;
-static rl_outcome_t sometimes_short(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site) {
+static rl_outcome_t sometimes_short(
+    rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site) {
     (void)site;
     if (!rl_vm_charge(vm, 10)) return RL_RAISE;
     if (collect_requests > 0) {
@@ -879,9 +981,11 @@ static rl_outcome_t sometimes_short(rl_vm_t* vm, const rl_word_t* args, rl_word_
 TEST(test_vm__builtins_are_retried_once_after_a_collection) {
     fixture_t f;
     begin(&f);
-    rl_builtin_site_t builtins[] = {{.call = sometimes_short, .arg_count = 2, .args = {0, 0}, .arg_reps = {RL_REP_S, RL_REP_R}}};
+    rl_builtin_site_t builtins[] = {
+        {.call = sometimes_short, .arg_count = 2, .args = {0, 0}, .arg_reps = {RL_REP_S, RL_REP_R}}};
     rl_instr_t code[] = {I1(LDNULLARY, 0, 7), I1(CALLB_S, 1, 0), I3(RETS, 1, 0, 0)};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .s_params = 1, .entry_cost = 3, .builtins = builtins, .builtin_count = 1};
+    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .s_params = 1, .entry_cost = 3, .builtins = builtins,
+        .builtin_count = 1};
     rl_word_t result;
     for (collect_requests = 0; collect_requests < 3;) {
         unsigned asked = collect_requests;
@@ -906,11 +1010,14 @@ TEST(test_vm__builtins_are_retried_once_after_a_collection) {
 TEST(test_vm__every_failed_allocation_is_survived) {
     fixture_t f;
     static const rl_shape_t shapes[] = {{RL_OBJ_CELLS, 1, 1, 2}};
-    rl_instr_t code[] = {I1(LDNULLARY, 0, 0), I3(NEW, 0, 0, 0), I3(FOR_LT, 0, 1, 2), I1(LDI, 0, 1), I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(UNDEFER, 0, 0, 0), I3(CALLV, 0, 0, 0), I1(LDI, 0, 300), I3(CALL, 0, 0, 0), I3(RETS, 0, 0, 0)};
+    rl_instr_t code[] = {I1(LDNULLARY, 0, 0), I3(NEW, 0, 0, 0), I3(FOR_LT, 0, 1, 2), I1(LDI, 0, 1),
+        I3(CLOSURE, 0, 0, 0), I3(DEFER, 0, 0, 0), I3(UNDEFER, 0, 0, 0), I3(CALLV, 0, 0, 0), I1(LDI, 0, 300),
+        I3(CALL, 0, 0, 0), I3(RETS, 0, 0, 0)};
     rl_proto_t* callees[] = {(rl_proto_t*)(uintptr_t)deep()};
-    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .s_params = 2, .entry_cost = 11, .shapes = shapes, .closures = trace_closures, .callees = callees};
+    rl_proto_t proto = {CODE_OF(code), .s_count = 2, .r_count = 1, .s_params = 2, .entry_cost = 11, .shapes = shapes,
+        .closures = trace_closures, .callees = callees};
     unsigned failures = 0;
-    for (uint64_t n = 1; n < 3000; n++) {
+    for (uint64_t n = 1; n < 100000; n += 1 + n / 40) {
         f = (fixture_t){0};
         rl_allocator_init(&f.allocator, NULL, NULL);
         f.allocator.fail_at = n;

@@ -257,8 +257,9 @@ static void report_lost(rl_audit_t* audit) {
 
 static bool append(rl_audit_t* audit, rl_audit_event_t* event, rl_event_texts_t* texts, unsigned how) {
     if (RL_UNLIKELY(is_forked(audit))) return false;
-    if (RL_UNLIKELY(audit->lost_unreported > 0) && (audit->sink || audit->writer) && !audit->attention &&
-        (!audit->writer || !rl_audit_writer_troubled(audit->writer))) {
+    /* What a callback beside a file lost is told at the next flush: it may lose again with every event. */
+    if (RL_UNLIKELY(audit->lost_unreported > 0) && !audit->attention &&
+        (audit->writer ? !audit->sink && !rl_audit_writer_troubled(audit->writer) : audit->sink != NULL)) {
         report_lost(audit);
     }
     stamp(audit, event);
@@ -641,6 +642,7 @@ bool rl_audit_transfer(rl_audit_t* from, rl_audit_t* to) {
     to->lost_unreported += from->lost_unreported;
     to->dropped += from->lost_unreported;
     from->lost_unreported = 0;
+    while (from->writer && from->ring.records > 0) ring_pop(from); /* the file has them */
     rl_audit_result_t result = move_queue(from, to, to->writer);
     bool whole = result == RL_AUDIT_OK;
     while (from->ring.records > 0) {

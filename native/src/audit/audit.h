@@ -243,6 +243,8 @@ bool rl_audit_limits_unlimited(rl_audit_t* audit, rl_str_t names);
  * audit between attach and detach. What is counted and not yet told becomes one summary record when the interval is
  * over, at drain, at flush, at detach and at deinit.
  * A failing call is recorded singly with rl_audit_ffi_call and not counted here, so that counts add up.
+ * Counts not yet told live in the process alone: a kill loses at most those of the running interval. Whoever needs each
+ * call to survive chooses RL_AUDIT_EVERY.
  */
 typedef struct rl_audit_tally {
     uint64_t count, failures; /* not yet told; failures are part of count */

@@ -216,7 +216,7 @@ static rl_audit_result_t find_end(opening_t* opening) {
         memcpy(w->chain.head, known.head, RL_SHA256_HEX);
         return RL_AUDIT_OK;
     }
-    /* Shorter than it was, or gone: a power cut took unsynced lines, or somebody did. Go on from what is there, and say so. */
+    /* Shorter than it was, or gone: a power cut took unsynced lines, or somebody did. Go on from what is there; say so. */
     rl_audit_result_t result = find_end_alone(opening);
     if (result == RL_AUDIT_OK && known.sequence > w->chain.sequence) {
         opening->missing = known.sequence - w->chain.sequence;

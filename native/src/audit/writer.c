@@ -466,7 +466,7 @@ void rl_writer_close_files(rl_audit_writer_t* w) {
 
 static void before_fork(void) { pthread_mutex_lock(&registry.lock); }
 static void after_fork_in_parent(void) { pthread_mutex_unlock(&registry.lock); }
-/* The child gives up its parent's files: a descriptor or a mapping that it kept would keep the lock beyond the parent's end. */
+/* The child gives up its parent's files: a descriptor or mapping that it kept would hold the lock when the parent ends. */
 static void after_fork_in_child(void) {
     for (rl_audit_writer_t* w = registry.first; w; w = w->next) {
         if (!atomic_exchange(&w->detached, true)) rl_writer_close_files(w);

@@ -11,6 +11,16 @@ bool rl_emit_fail(rl_emitter_t* e, rl_code_t code) {
     return rl_compile_fail(e->compiler, code, e->fn_id);
 }
 
+bool rl_emit_bug(rl_emitter_t* e, const char* what) {
+    if (e->dead || e->failed || e->allocator->failed || e->compiler->failed) {
+        e->failed = e->failed || !e->dead;
+        return false;
+    }
+    RL_ASSERT(!"the IR is sound", what);
+    (void)what;
+    return rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+}
+
 rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type) {
     if (type < RL_TYPE_SIMPLE_COUNT || e->arg_count == 0) return type;
     return rl_type_substitute(&e->compiler->program->types, type, e->args, e->arg_count);
@@ -220,6 +230,18 @@ bool rl_is_boxed(rl_emitter_t* e, rl_local_id_t local) {
     return (rl_program_local(e->program, e->fn.local_first + local)->flags & RL_LOCAL_BOXED) != 0;
 }
 
+static bool captured_by_cell(rl_emitter_t* e, const rl_function_t* fn, uint32_t capture) {
+    uint32_t local = fn->param_count + capture;
+    for (unsigned depth = 0; depth < 64; depth++) {
+        if (rl_program_local(e->program, fn->local_first + local)->flags & RL_LOCAL_BOXED) return true;
+        uint32_t index = local - fn->param_count;
+        if (local < fn->param_count || index >= fn->capture_count || !fn->parent) return false;
+        local = rl_program_capture(e->program, fn->capture_first + index);
+        fn = rl_program_function(e->program, fn->parent);
+    }
+    return false;
+}
+
 /* Captures lie in the closure; those read more than once come into registers first. */
 static void place_captures(rl_emitter_t* e) {
     uint32_t refs = 0, scalars = 0;
@@ -230,9 +252,7 @@ static void place_captures(rl_emitter_t* e) {
             rl_local_home_t* home = &e->locals[local];
             home->type = rl_emit_ground(e, rl_program_local(e->program, e->fn.local_first + local)->type);
             home->rep = (uint8_t)rl_rep_of(e->compiler, home->type);
-            uint32_t outer = rl_program_capture(e->program, e->fn.capture_first + i);
-            const rl_function_t* parent = rl_program_function(e->program, e->fn.parent);
-            bool boxed = rl_is_boxed(e, local) || (rl_program_local(e->program, parent->local_first + outer)->flags & RL_LOCAL_BOXED);
+            bool boxed = captured_by_cell(e, &e->fn, i);
             home->home = boxed ? RL_HOME_ENV_BOX : RL_HOME_ENV;
             if (boxed || home->rep == RL_REP_R) {
                 if (pass == 0) home->reg = (uint16_t)refs++;
@@ -511,6 +531,7 @@ static void compile_body(void* user) {
     }
     if (e->fn.capture_count) place_captures(e);
     place_hot_constants(e);
+    e->body_top = rl_here(e);
     rl_emit(e, e->fn.body, (rl_dest_t){RL_WANT_RETURN, true, true, 0});
     /* Only code that cannot go on is left without an end: an endless loop, a call that never returns. */
     if (!e->dead) rl_emit_abc(e, RL_OP_RETU, 0, 0, 0);

@@ -123,7 +123,7 @@ static void emit_builtin_call(rl_emitter_t* e, const call_t* c, rl_dest_t dest) 
     }
     rl_rep_t rep = rl_rep_of(e->compiler, c->result);
     uint32_t to = rl_dest_reg(e, rep, dest);
-    e->start = c->start;
+    rl_at(e, c->start);
     if (!emit_intrinsic(e, c, regs, to)) {
         rl_emit_builtin(e, c->fn.builtin, to, c->result, regs, types, c->count, c->args, c->fn.type_params);
     } else if (dest.own) {
@@ -186,17 +186,30 @@ static uint32_t holder_in_parent(rl_emitter_t* e, rl_fn_id_t fn, rl_fn_id_t pare
         while (ok && stack.count) {
             rl_ir_t id = rl_vec_pop(&stack);
             rl_ir_node_t n = *rl_node(e, id);
-            for (uint32_t i = 0; n.op == RL_IR_CLOSURE_GROUP && i < n.b; i++) {
+            for (uint32_t i = 0; n.op == RL_IR_CLOSURE_GROUP && ok && i < n.b; i++) {
                 uint32_t local = *rl_program_extra(e->program, n.a + 2 * i), held = *rl_program_extra(e->program, n.a + 2 * i + 1);
-                ok = rl_map_put(e->allocator, &compiler->holder_map, held, local + 1);
+                ok = rl_map_put(e->allocator, &compiler->holder_map, held, local + 1) &&
+                     rl_map_put(e->allocator, &compiler->held_map, rl_map_key2(parent, local), held);
             }
-            const rl_ir_node_t* value = n.op == RL_IR_BIND ? rl_node(e, n.b) : NULL;
-            if (value && value->op == RL_IR_CLOSURE) ok = ok && rl_map_put(e->allocator, &compiler->holder_map, value->a, n.a + 1);
             ok = ok && rl_ir_children(e->program, e->allocator, id, &stack);
         }
         rl_vec_deinit(e->allocator, &stack);
     }
     return rl_map_get(&compiler->holder_map, fn, &known) ? known - 1 : RL_NONE;
+}
+
+/* The local function whose closure the local holds, 0: not known. */
+static rl_fn_id_t held_function(rl_emitter_t* e, rl_local_id_t local) {
+    rl_function_t fn = e->fn;
+    rl_fn_id_t id = e->fn_id;
+    for (unsigned depth = 0; local >= fn.param_count && local - fn.param_count < fn.capture_count && fn.parent && depth < 64; depth++) {
+        local = rl_program_capture(e->program, fn.capture_first + (local - fn.param_count));
+        id = fn.parent;
+        fn = *rl_program_function(e->program, id);
+    }
+    (void)holder_in_parent(e, 0, id); /* fills the map */
+    uint32_t held;
+    return rl_map_get(&e->compiler->held_map, rl_map_key2(id, local), &held) ? held : 0;
 }
 
 /* The word of a local as it is captured (a boxed one: its cell) into a register of the right bank. */
@@ -220,7 +233,7 @@ static void load_captured(rl_emitter_t* e, const rl_local_home_t* home, uint32_t
         rl_emit_load_word(e, rep, to, home->reg, home->slot, rl_is_updatable(e->compiler, home->type));
         break;
     case RL_HOME_NONE:
-        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        rl_emit_bug(e, "names in IR mean something");
         break;
     }
 }
@@ -395,13 +408,50 @@ static uint32_t host_site(rl_emitter_t* e, const call_t* c) {
     return e->hosts.count ? e->hosts.count - 1 : 0;
 }
 
+/* Does the call go to the very instance it stands in, with parameters in plain registers? */
+static bool is_self(rl_emitter_t* e, const call_t* c) {
+    if (e->inlining || c->id != e->fn_id || c->count != e->fn.param_count) return false;
+    if (memcmp(c->args, e->args, sizeof(rl_type_t) * c->fn.type_params) != 0 || c->fn.type_params != e->arg_count) return false;
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (e->locals[i].home != RL_HOME_REGISTER) return false;
+    }
+    return true;
+}
+
+/* A tail call of itself is a loop: new values beside the old ones, then into the parameters; the last goes there at once. */
+static void emit_self_tail(rl_emitter_t* e, const call_t* c) {
+    uint32_t small[ARGS_INLINE], *regs = small;
+    uint64_t looked_at = rl_borrowed_params(e->compiler, c->id);
+    if (c->count > ARGS_INLINE && !(regs = rl_arena_alloc(&e->compiler->arena, sizeof(uint32_t) * c->count))) {
+        e->failed = true;
+        return;
+    }
+    for (uint32_t i = 0; i < c->count && !e->failed; i++) {
+        const rl_local_home_t* home = &e->locals[i];
+        const rl_ir_node_t* arg = rl_node(e, argument(e, c, i));
+        bool keeps = i >= 64 || !(looked_at >> i & 1);
+        regs[i] = home->reg;
+        if (arg->op == RL_IR_LOCAL && arg->a == i && !rl_is_assigned(e, i)) continue; /* stays as it is */
+        if (i + 1 < c->count) regs[i] = rl_temp(e, (rl_rep_t)home->rep);
+        rl_emit(e, argument(e, c, i), (rl_dest_t){RL_WANT_REGISTER, i + 1 < c->count, keeps, regs[i]});
+    }
+    rl_at(e, c->start);
+    for (uint32_t i = 0; i < c->count && !e->failed; i++) rl_emit_move(e, (rl_rep_t)e->locals[i].rep, e->locals[i].reg, regs[i]);
+    rl_jump_to(e, rl_emit_wide(e, RL_OP_LOOP, 0, 0), e->body_top);
+    e->dead = true;
+}
+
 static void emit_direct(rl_emitter_t* e, const call_t* c, rl_dest_t dest, bool tail) {
+    if (tail && is_self(e, c)) {
+        emit_self_tail(e, c);
+        return;
+    }
     rl_rep_t rep = rl_rep_of(e->compiler, c->result);
     window_t w = open_window(e, rep, tail ? RL_DROP : dest), at = w;
     bool has_env = c->fn.capture_count != 0;
     if (has_env) load_closure(e, c, &at);
     emit_arguments(e, c, &at, c->fn.kind == RL_FN_REML ? rl_borrowed_params(e->compiler, c->id) : 0);
-    e->start = c->start;
+    rl_at(e, c->start);
     if (c->fn.kind == RL_FN_HOST) {
         close_window(e, w, RL_OP_CALLH, host_site(e, c), c->result, dest);
         return;
@@ -424,25 +474,125 @@ static void emit_call_value(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest, bool ta
         rl_type_t type = rl_type_arg(e->compiler, rl_unwrap_newtype(e->compiler, function), i);
         rl_emit_to(e, arg, window_next(e, &at, rl_rep_of(e->compiler, type)), true);
     }
-    e->start = n.start;
+    rl_at(e, n.start);
     close_window(e, w, tail ? RL_OP_TAILCALLV : RL_OP_CALLV, 0, result, dest);
+}
+
+/* --- small functions of the prelude, in place ------------------------------------------------------------------------------- */
+enum { INLINE_NODES = 32, INLINE_DEPTH = 3 };
+
+/*
+ * Only functions of the program below: their frames say nothing to who reads a stack of his own program. No loops, returns,
+ * closures or defers, so that the body is an expression like any other.
+ */
+static bool is_inlinable(rl_emitter_t* e, const call_t* c) {
+    if (e->inlining >= INLINE_DEPTH || !e->program->below || c->id >= e->program->first_fn || c->fn.capture_count || !c->fn.body) return false;
+    uint32_t known;
+    if (rl_map_get(&e->compiler->inline_map, c->id, &known)) return known;
+    rl_ir_list_t stack = {0};
+    bool small = rl_vec_push(e->allocator, &stack, c->fn.body);
+    for (unsigned budget = INLINE_NODES; small && stack.count;) {
+        rl_ir_t id = rl_vec_pop(&stack);
+        rl_ir_node_t n = *rl_node(e, id);
+        small = budget-- > 0 && n.op != RL_IR_RETURN && n.op != RL_IR_WHILE && n.op != RL_IR_LOOP && n.op != RL_IR_FOR &&
+                n.op != RL_IR_CLOSURE && n.op != RL_IR_CLOSURE_GROUP && n.op != RL_IR_DEFER && n.op != RL_IR_UNSAFE &&
+                !(n.op == RL_IR_CALL && n.a == c->id) && !(n.op == RL_IR_BLOCK && (n.flags & RL_IR_BLOCK_DEFERS)) &&
+                rl_ir_children(e->program, e->allocator, id, &stack);
+    }
+    rl_vec_deinit(e->allocator, &stack);
+    for (uint32_t i = 0; small && i < c->fn.local_count; i++) {
+        small = !(rl_program_local(e->program, c->fn.local_first + i)->flags & RL_LOCAL_BOXED);
+    }
+    (void)rl_map_put(e->allocator, &e->compiler->inline_map, c->id, small);
+    return small;
+}
+
+static void emit_inline(rl_emitter_t* e, const call_t* c, rl_dest_t dest) {
+    rl_ir_t nodes[RL_BUILTIN_ARGS_MAX];
+    size_t bytes = sizeof(rl_local_home_t) * ((size_t)c->fn.local_count + 1);
+    rl_local_home_t* locals = rl_alloc_zero(e->allocator, bytes);
+    rl_type_t* args = rl_arena_alloc(&e->compiler->arena, sizeof(rl_type_t) * c->fn.type_params + 1);
+    if (!locals || !args) {
+        e->failed = true;
+        rl_free(e->allocator, locals, bytes);
+        return;
+    }
+    memcpy(args, c->args, sizeof(rl_type_t) * c->fn.type_params);
+    uint64_t looked_at = rl_borrowed_params(e->compiler, c->id);
+    for (uint32_t i = 0; i < c->count; i++) nodes[i] = argument(e, c, i);
+    for (uint32_t i = 0; i < c->count; i++) {
+        rl_type_t type = param_type(e, c, i);
+        bool keeps = !(looked_at >> i & 1);
+        /* A parameter that the body assigns needs a register of its own. */
+        uint32_t reg;
+        if (rl_program_local(e->program, c->fn.local_first + i)->flags & RL_LOCAL_MUTABLE) {
+            reg = rl_temp(e, rl_rep_of(e->compiler, type));
+            rl_emit_to(e, nodes[i], reg, true);
+        } else {
+            reg = rl_emit_operand(e, nodes[i], keeps, nodes + i + 1, c->count - i - 1);
+        }
+        locals[i] = (rl_local_home_t){.home = RL_HOME_REGISTER, .rep = (uint8_t)rl_rep_of(e->compiler, type), .reg = (uint16_t)reg,
+                                      .type = type, .borrowed = !keeps};
+    }
+    rl_at(e, c->start);
+    rl_emitter_t outer = *e;
+    e->fn_id = c->id;
+    e->fn = c->fn;
+    e->args = args;
+    e->arg_count = c->fn.type_params;
+    e->has_env = false;
+    e->locals = locals;
+    e->fixing = false;
+    e->inlining++;
+    e->analysis = (rl_analysis_t){0};
+    if (rl_analyze(e, &e->analysis)) rl_emit(e, c->fn.body, dest);
+    else e->failed = true;
+    rl_analysis_deinit(e->allocator, &e->analysis);
+    e->fn_id = outer.fn_id;
+    e->fn = outer.fn;
+    e->args = outer.args;
+    e->arg_count = outer.arg_count;
+    e->has_env = outer.has_env;
+    e->locals = outer.locals;
+    e->fixing = outer.fixing;
+    e->inlining = outer.inlining;
+    e->analysis = outer.analysis;
+    rl_free(e->allocator, locals, bytes);
+}
+
+/* Calls of a local function through its closure: the code is known all the same. */
+static bool known_callee(rl_emitter_t* e, const rl_ir_node_t* n, call_t* c) {
+    const rl_ir_node_t callee = *rl_node(e, n->a);
+    rl_fn_id_t id = callee.op == RL_IR_CLOSURE ? callee.a : callee.op == RL_IR_LOCAL ? held_function(e, callee.a) : 0;
+    if (!id) return false;
+    *c = (call_t){.id = id, .fn = *rl_program_function(e->program, id), .first = n->c + 1, .count = *rl_program_extra(e->program, n->c), .start = n->start};
+    if (c->fn.kind != RL_FN_REML || c->count != c->fn.param_count) return false;
+    if (callee.op == RL_IR_CLOSURE) return read_type_args(e, c, callee.b);
+    c->args = e->args;
+    return c->fn.type_params <= e->arg_count;
 }
 
 void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     bool tail = (n.flags & RL_IR_TAIL) && dest.want == RL_WANT_RETURN && e->defers == 0;
+    call_t c;
     if (n.op == RL_IR_CALL_VALUE) {
-        emit_call_value(e, id, dest, tail);
+        if (!known_callee(e, &n, &c)) {
+            emit_call_value(e, id, dest, tail);
+            return;
+        }
+        c.result = in_callee(e, &c, c.fn.result);
+        emit_direct(e, &c, dest, tail);
         return;
     }
-    call_t c = {.id = n.a, .fn = *rl_program_function(e->program, n.a), .first = n.c + 1, .count = *rl_program_extra(e->program, n.c),
-                .start = n.start};
+    c = (call_t){.id = n.a, .fn = *rl_program_function(e->program, n.a), .first = n.c + 1, .count = *rl_program_extra(e->program, n.c), .start = n.start};
     if (!read_type_args(e, &c, n.b)) {
         e->failed = true;
         return;
     }
     c.result = in_callee(e, &c, c.fn.result);
     if (c.fn.kind == RL_FN_BUILTIN) emit_builtin_call(e, &c, dest);
+    else if (c.fn.kind == RL_FN_REML && c.count <= RL_BUILTIN_ARGS_MAX && is_inlinable(e, &c)) emit_inline(e, &c, dest);
     else emit_direct(e, &c, dest, tail && c.fn.kind == RL_FN_REML);
 }
 

@@ -149,8 +149,7 @@ void rl_emit_collection(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
 /* --- reading ------------------------------------------------------------------------------------------------------------ */
 static void emit_slot(rl_emitter_t* e, rl_ir_t object, const rl_layout_t* layout, uint32_t index, rl_dest_t dest) {
     if (!layout || index >= layout->count) {
-        if (!e->allocator->failed && !e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
-        e->failed = e->failed || !e->dead;
+        rl_emit_bug(e, "the field exists");
         return;
     }
     rl_rep_t rep = (rl_rep_t)layout->reps[index];
@@ -205,7 +204,7 @@ static void emit_index(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     regs[0] = rl_emit_operand(e, n.a, false, &n.b, 1);
     regs[1] = rl_emit_any(e, n.b, false);
     uint32_t to = rl_dest_reg(e, rep, dest);
-    e->start = n.start;
+    rl_at(e, n.start);
     if (is_vec(e, bare)) {
         rl_emit_vec_get(e, rl_type_arg(e->compiler, bare, 0), to, regs[0], regs[1]);
         if (dest.own) rl_emit_share(e, type, to);
@@ -294,7 +293,7 @@ static void emit_set_field(rl_emitter_t* e, rl_ir_t id) {
     const rl_layout_t* layout = rl_layout_of(e->compiler, rl_unwrap_newtype(e->compiler, rl_emit_type(e, n.a)), 0);
     uint32_t index = layout ? rl_layout_find(layout, n.b) : RL_NONE;
     if (index == RL_NONE) {
-        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        rl_emit_bug(e, "names in IR mean something");
         return;
     }
     uint32_t object = rl_emit_operand(e, n.a, false, &n.c, 1), value = rl_emit_any(e, n.c, true);
@@ -310,7 +309,7 @@ static void emit_set_index(rl_emitter_t* e, rl_ir_t id) {
     regs[0] = rl_emit_operand(e, n.a, false, later, 2);
     regs[1] = rl_emit_operand(e, later[0], !vec, later + 1, 1);
     regs[2] = rl_emit_any(e, later[1], true);
-    e->start = n.start;
+    rl_at(e, n.start);
     if (vec) {
         rl_emit_vec_set(e, rl_type_arg(e->compiler, bare, 0), regs[0], regs[1], regs[2]);
         return;
@@ -329,7 +328,7 @@ static void emit_with_index(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     regs[0] = rl_emit_operand(e, n.a, true, later, 2);
     regs[1] = rl_emit_operand(e, later[0], map, later + 1, 1);
     regs[2] = rl_emit_any(e, later[1], true);
-    e->start = n.start;
+    rl_at(e, n.start);
     rl_type_t args[2] = {rl_type_arg(e->compiler, bare, 0), rl_type_arg(e->compiler, bare, 1)};
     rl_type_t types[3] = {type, map ? args[0] : rl_emit_type(e, later[0]), map ? args[1] : args[0]};
     uint32_t to = rl_dest_reg(e, RL_REP_R, dest);

@@ -158,7 +158,7 @@ static void emit_local(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         return;
     }
     if (home.home == RL_HOME_NONE) {
-        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT); /* a name without value: the IR is wrong */
+        rl_emit_bug(e, "a local has a value where it is read");
         return;
     }
     uint32_t reg = rl_dest_reg(e, rep, dest);
@@ -184,7 +184,7 @@ static void emit_set_local(rl_emitter_t* e, rl_ir_t id) {
         box = rl_temp(e, RL_REP_R);
         rl_emit_abc(e, RL_OP_GETR, box, 0, home.reg);
     } else if (home.home != RL_HOME_BOX) {
-        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        rl_emit_bug(e, "names in IR mean something");
         return;
     }
     rl_emit_abc(e, home.rep == RL_REP_R ? RL_OP_SETR : RL_OP_SETS, box, 0, value);
@@ -242,7 +242,7 @@ void rl_emit_condition(rl_emitter_t* e, rl_ir_t id, bool sense, rl_jumps_t* list
         if ((constant != 0) == sense) rl_jump_goto(e, list);
         return;
     }
-    e->start = rl_node(e, id)->start;
+    rl_at(e, rl_node(e, id)->start);
     if (op == RL_IR_AND || op == RL_IR_OR) {
         emit_chain_condition(e, id, sense, list);
     } else if (!(op >= RL_IR_EQ && op <= RL_IR_GE && rl_emit_compare_jump(e, id, sense, list))) {
@@ -281,7 +281,7 @@ static void emit_if(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_ir_node_t n = *rl_node(e, id);
         rl_jumps_t otherwise = 0;
         rl_mark_t mark = rl_mark(e);
-        e->start = n.start;
+        rl_at(e, n.start);
         rl_emit_condition(e, n.a, false, &otherwise);
         rl_emit(e, n.b, n.c ? dest : RL_DROP);
         rl_release(e, mark);
@@ -303,7 +303,7 @@ static void emit_if(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
 static void emit_raise(rl_emitter_t* e, rl_ir_t id) {
     rl_ir_node_t n = *rl_node(e, id);
     uint32_t message = rl_emit_any(e, n.a, false);
-    e->start = n.start;
+    rl_at(e, n.start);
     rl_emit_wide(e, RL_OP_RAISE, message, n.b);
     e->dead = true;
 }
@@ -470,7 +470,7 @@ void rl_emit(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_mark_t mark = rl_mark(e);
     unsigned op = rl_node(e, id)->op;
     uint32_t start = e->start;
-    e->start = rl_node(e, id)->start;
+    rl_at(e, rl_node(e, id)->start);
     dispatch(e, id, dest);
     e->start = start;
     if (op != RL_IR_BIND && op != RL_IR_LET && op != RL_IR_CLOSURE_GROUP) rl_release(e, mark);

@@ -126,7 +126,9 @@ typedef struct rl_emitter {
     RL_VEC(rl_instr_t) code;
     RL_VEC(uint32_t) starts;
     RL_VEC(rl_jump_t) jumps;
-    uint32_t start;             /* position of the node being compiled */
+    uint32_t body_top;          /* first instruction behind the prologue */
+    uint32_t start;             /* position of the node being compiled; while inlining, of the call */
+    uint32_t inlining;          /* calls around the body being compiled in place */
     bool fixing;                /* inside an or-pattern: the registers of its names are chosen */
     bool dead;                  /* what is emitted now cannot be reached: dropped */
     uint32_t loop_depth, entry_cost;
@@ -156,6 +158,7 @@ typedef struct rl_emitter {
 /* emit.c: code, registers, tables */
 static inline const rl_ir_node_t* rl_node(const rl_emitter_t* e, rl_ir_t id) { return rl_program_node(e->program, id); }
 bool rl_emit_fail(rl_emitter_t* e, rl_code_t code); /* answers false */
+bool rl_emit_bug(rl_emitter_t* e, const char* what); /* IR that the checker must not make: trapped in debug builds; false */
 rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type);
 static inline rl_type_t rl_emit_type(rl_emitter_t* e, rl_ir_t id) { return rl_emit_ground(e, rl_node(e, id)->type); }
 rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id);
@@ -168,6 +171,7 @@ void rl_emit_string(rl_emitter_t* e, uint32_t reg, uint32_t string, bool bytes);
 rl_object_t* rl_empty_string(rl_emitter_t* e); /* STATIC; NULL: memory */
 void rl_emit_trap(rl_emitter_t* e, rl_code_t code);
 void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit);
+static inline void rl_at(rl_emitter_t* e, uint32_t start) { if (!e->inlining) e->start = start; }
 static inline uint32_t rl_here(const rl_emitter_t* e) { return e->code.count; }
 void rl_jump_add(rl_emitter_t* e, rl_jumps_t* list, uint32_t at); /* the jump at that instruction belongs to the list */
 void rl_jump_to(rl_emitter_t* e, uint32_t at, uint32_t target);  /* target known */

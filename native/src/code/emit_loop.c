@@ -50,7 +50,7 @@ void rl_emit_leave(rl_emitter_t* e, rl_ir_t id) {
         return;
     }
     if (n.b >= e->loops.count) {
-        if (!e->dead) rl_emit_fail(e, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_BREAK);
+        rl_emit_bug(e, "break and continue have a loop");
         return;
     }
     uint32_t index = e->loops.count - 1 - n.b;
@@ -123,7 +123,7 @@ static void emit_bottom(rl_emitter_t* e, rl_ir_t condition, uint32_t target) {
         rl_jump_join(e, &innermost(e)->breaks, out);
         condition = rl_node(e, condition)->b;
     }
-    e->start = rl_node(e, condition)->start;
+    rl_at(e, rl_node(e, condition)->start);
     if (!rl_emit_compare_loop(e, condition, target)) {
         rl_jumps_t out = 0;
         rl_emit_condition(e, condition, false, &out);
@@ -216,7 +216,7 @@ static void emit_for_range(rl_emitter_t* e, rl_ir_t id) {
     bind_element(e, n.b, counter, type, RL_ORIGIN_OWNED);
     emit_body(e, n.c);
     rl_release(e, mark);
-    e->start = n.start;
+    rl_at(e, n.start);
     rl_jump_to(e, rl_emit_abc(e, inclusive ? RL_OP_FOR_LE : RL_OP_FOR_LT, counter, limit, 0), top);
     close_for(e);
 }
@@ -239,7 +239,7 @@ static void emit_for_vec(rl_emitter_t* e, rl_ir_t id, rl_type_t element) {
     bind_element(e, n.b, reg, element, RL_ORIGIN_LOADED);
     emit_body(e, n.c);
     rl_release(e, mark);
-    e->start = n.start;
+    rl_at(e, n.start);
     rl_jump_to(e, rl_emit_abc(e, RL_OP_FOR_LT, counter, limit, 0), top);
     close_for(e);
 }
@@ -271,7 +271,7 @@ static void emit_for_walk(rl_emitter_t* e, rl_ir_t id, rl_type_t collection) {
     bind_element(e, n.b, reg, element, RL_ORIGIN_LOADED);
     emit_body(e, n.c);
     rl_release(e, mark);
-    e->start = n.start;
+    rl_at(e, n.start);
     jump_back(e, top);
     e->dead = true;
     close_for(e);

@@ -177,7 +177,7 @@ static bool bind_in_place(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object,
 /* Word `index` of the object, when the sub-pattern looks at it. */
 static void match_field(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object, const rl_layout_t* layout, uint32_t index, rl_jumps_t* fail) {
     if (!layout || index >= layout->count) {
-        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+        rl_emit_bug(e, "names in IR mean something");
         return;
     }
     if (rl_node(e, pattern)->op == RL_PAT_WILDCARD || bind_in_place(e, pattern, object, layout->slots[index])) return;
@@ -286,7 +286,7 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
 void rl_emit_pattern(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t* fail) {
     if (e->failed || e->dead) return;
     rl_ir_node_t n = *rl_node(e, id);
-    e->start = n.start ? n.start : e->start;
+    if (n.start) rl_at(e, n.start);
     switch ((rl_pattern_op_t)n.op) {
     case RL_PAT_WILDCARD:
         break;

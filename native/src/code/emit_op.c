@@ -51,7 +51,7 @@ static void emit_operator(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t lef
     rl_ir_node_t n = *rl_node(e, id);
     rl_type_t type = operand_type(e, n.a), full = rl_emit_type(e, n.a);
     uint32_t start = e->start;
-    e->start = n.start;
+    rl_at(e, n.start);
     if (type == RL_TYPE_STR || rl_builtin_of(e->compiler, type) == RL_BUILTIN_LIST) {
         bool is_list = type != RL_TYPE_STR;
         uint32_t regs[2] = {left, rl_emit_any(e, n.b, false)};
@@ -60,8 +60,8 @@ static void emit_operator(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t lef
         rl_emit_builtin(e, builtin, to, rl_emit_type(e, id), regs, types, 2, &element, is_list);
     } else if (rl_rep_of(e->compiler, type) != RL_REP_R && n.op != RL_IR_CONCAT) {
         emit_numeric(e, n.op, type, to, left, n.b);
-    } else if (!e->dead) {
-        rl_emit_fail(e, RL_CODE_TYPE_OPERATOR_UNSUPPORTED);
+    } else {
+        rl_emit_bug(e, "the operator is built in");
     }
     e->start = start;
     rl_release(e, mark);
@@ -139,7 +139,7 @@ void rl_emit_unary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     } else if (rep == RL_REP_F) {
         rl_emit_abc(e, RL_OP_NEG_F, to, from, 0);
     } else if (rep == RL_REP_R) {
-        if (!e->dead) rl_emit_fail(e, RL_CODE_TYPE_OPERATOR_UNSUPPORTED);
+        rl_emit_bug(e, "the operator is built in");
     } else if (type == RL_TYPE_U64) {
         uint32_t zero = rl_temp(e, RL_REP_S);
         rl_emit_wide(e, RL_OP_LDI, zero, 0);
@@ -242,7 +242,7 @@ bool rl_emit_compare_jump(rl_emitter_t* e, rl_ir_t id, bool sense, rl_jumps_t* l
     comparison_t c;
     uint32_t tag;
     if (scalar_operands(e, id, &c)) {
-        e->start = n.start;
+        rl_at(e, n.start);
         rl_jump_add(e, list, emit_scalar_jump(e, c, sense));
         return true;
     }
@@ -352,7 +352,7 @@ void rl_emit_compare(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         negate = false;
     } else {
         regs[1] = rl_emit_any(e, n.b, false);
-        e->start = n.start;
+        rl_at(e, n.start);
         if (type == RL_TYPE_STR) rl_emit_abc(e, RL_OP_EQ_STR, to, regs[0], regs[1]);
         else if (rl_has_identity(e->compiler, type)) rl_emit_abc(e, RL_OP_EQ_REF, to, regs[0], regs[1]);
         else rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_EQ), to, RL_TYPE_BOOL, regs, types, 2, types, 1);

@@ -22,7 +22,9 @@ void rl_compiler_deinit(rl_compiler_t* compiler) {
     rl_map_deinit(allocator, &compiler->layout_map);
     rl_map_deinit(allocator, &compiler->string_map);
     rl_map_deinit(allocator, &compiler->borrow_map);
+    rl_map_deinit(allocator, &compiler->inline_map);
     rl_map_deinit(allocator, &compiler->holder_map);
+    rl_map_deinit(allocator, &compiler->held_map);
     rl_arena_deinit(&compiler->arena);
 }
 

@@ -104,6 +104,7 @@ struct rl_context {
     rl_audit_t audit;           /* records on their way out */
 
     RL_VEC(uint8_t) module_states; /* rl_module_state_t, by module id - program.first_module */
+    uint32_t modules_ready;        /* leading modules that are READY: nothing to look at in a call */
     RL_VEC(rl_handle_t) handles;   /* row 0 unused */
     uint32_t free_handle;
     RL_VEC(rl_function_entry_t*) functions; /* row 0 unused; entries do not move: tallies are linked */

@@ -158,6 +158,7 @@ void rl_lifecycle_record(rl_context_t* context, rl_audit_function_t function, re
         .abi_version = rl_str(context ? context->abi_version : abi_version),
         .status_label = rl_str(reml_embed_status_label(status)),
         .failed = status != REML_EMBED_STATUS_OK,
+        .refused = status == REML_EMBED_STATUS_AUDIT_UNAVAILABLE,
         .abi_mismatch = status == REML_EMBED_STATUS_ABI_MISMATCH,
         .unsupported_target = status == REML_EMBED_STATUS_UNSUPPORTED_TARGET,
         .run_entrypoint = entrypoint,

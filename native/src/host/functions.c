@@ -240,6 +240,7 @@ static reml_embed_status_t enter_run(rl_context_t* context) {
 
 /* Run an entry whose parameters lie in two banks already. */
 static rl_outcome_t enter(rl_context_t* context, const rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
+    if (RL_LIKELY(entry->scalar)) return rl_vm_call_scalar(&context->vm, entry->proto, s, entry->proto->s_params, result);
     if (entry->closure) return rl_vm_call_closure(&context->vm, entry->closure, s, r, result);
     return rl_vm_call(&context->vm, entry->proto, s, r, result);
 }

@@ -77,6 +77,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
         bool memory = allocator->failed && context->diagnostics.errors == 0;
         rl_program_restore(&context->program, mark);
         if (context->module_states.count > context->program.modules.count) context->module_states.count = context->program.modules.count;
+        if (context->modules_ready > context->module_states.count) context->modules_ready = context->module_states.count;
         if (memory) goto out_of_memory;
         rl_alloc_clear_failure(allocator);
         return done && check_only ? REML_EMBED_STATUS_OK : rl_context_fail_from_diagnostics(context);
@@ -115,7 +116,7 @@ rl_proto_t* rl_pipeline_instance(rl_context_t* context, rl_fn_id_t function, con
 }
 
 reml_embed_status_t rl_pipeline_initialise(rl_context_t* context) {
-    for (uint32_t i = 0; i < context->module_states.count; i++) {
+    for (uint32_t i = context->modules_ready; i < context->module_states.count; i++) {
         uint8_t state = context->module_states.data[i];
         if (state == RL_MODULE_READY || state == RL_MODULE_RUNNING) continue; /* RUNNING: a host function called back during it */
         rl_module_id_t id = context->program.first_module + i;
@@ -136,6 +137,9 @@ reml_embed_status_t rl_pipeline_initialise(rl_context_t* context) {
         bool done = rl_vm_call(&context->vm, proto, NULL, NULL, &ignored) == RL_DONE;
         context->module_states.data[i] = done ? RL_MODULE_READY : RL_MODULE_FAILED;
         if (!done) return rl_context_fail_from_vm(context);
+    }
+    while (context->modules_ready < context->module_states.count && context->module_states.data[context->modules_ready] == RL_MODULE_READY) {
+        context->modules_ready++;
     }
     return REML_EMBED_STATUS_OK;
 }

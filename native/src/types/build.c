@@ -219,3 +219,9 @@ void rl_fix_nearest(rl_checker_t* c, rl_diag_t* diag, const rl_nearest_t* neares
     rl_note_plain(c->diags, diag, "did you mean `%.*s`?", RL_STR_ARG(text));
     rl_fix(c->diags, diag, RL_FIX_REPLACE, span, "%.*s", RL_STR_ARG(text));
 }
+
+/* A nest of n levels takes at least n bytes of source on either side. */
+bool rl_nests_deep(rl_checker_t* c, rl_node_t node) {
+    rl_span_t span = rl_span_of(c, node);
+    return span.end - span.start > 400;
+}

@@ -68,7 +68,7 @@ static void push_type_generics(rl_checker_t* c, rl_typedef_id_t id) {
     const rl_known_t* known = &c->program->known;
     const char* const* names = count == 1 ? one : id == known->map || id == known->table ? map : id == known->result ? result : NULL;
     for (uint32_t i = 0; i < count; i++) {
-        char made[8];
+        char made[16];
         snprintf(made, sizeof made, "T%u", i + 1);
         rl_sym_t name = rl_sym_intern(c->symbols, rl_str(names ? names[i] : made));
         rl_generic_name_t entry = {name, rl_type_param(c->types, c->next_param++)};
@@ -257,7 +257,9 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             made->constraint_count = function->constraint_count;
         }
         rl_str_t builtin = {0};
-        if (decl.body) {
+        bool has_default = false;
+        for (uint32_t i = 0; i < function->param_count; i++) has_default |= rl_program_param(program, function->param_first + i)->default_fn != 0;
+        if (decl.body || has_default) {
             uint32_t unit = rl_unit_add(c, RL_UNIT_FN, node, fn, (rl_span_t){rl_tree_node(c->tree, node)->start, rl_tree_node(c->tree, node)->end});
             if (!rl_failed(c)) {
                 rl_unit_t* entry = &c->units.data[unit];
@@ -268,6 +270,10 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
                 entry->explicit_count = c->next_param;
                 for (uint32_t i = 0; i < c->generics.count; i++) (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
             }
+        }
+        function = rl_function_at(c, fn);
+        if (decl.body) {
+            /* checked with its unit */
         } else if (c->input->is_prelude && rl_has_attr(c, decl.attrs, c->sym_builtin, &builtin)) {
             function->kind = RL_FN_BUILTIN;
             function->builtin = rl_builtin_find(builtin);
@@ -388,6 +394,42 @@ static void add_pattern_globals(rl_checker_t* c, rl_node_t pattern, uint32_t fla
     c->depth--;
 }
 
+/* `let f = |x| …` declares a function: no code of the initialisation makes it. */
+static bool declare_lambda(rl_checker_t* c, rl_node_t node, const rl_value_decl_t* decl, bool is_public) {
+    const rl_node_data_t pattern = *rl_tree_node(c->tree, decl->pattern);
+    rl_node_t lambda = decl->value;
+    while (rl_tree_kind(c->tree, lambda) == RL_NODE_PAREN) lambda = rl_tree_node(c->tree, lambda)->a;
+    if (rl_tree_has(c->tree, node, RL_MUT) || pattern.kind != RL_NODE_PAT_NAME || pattern.flags & RL_MUT || decl->type || rl_tree_kind(c->tree, lambda) != RL_NODE_LAMBDA) return false;
+    rl_fn_id_t fn = rl_new_function(c, pattern.a, RL_FN_LAMBDA | (is_public ? RL_FN_PUBLIC : 0u), rl_span_of(c, decl->pattern));
+    if (!fn) return true;
+    rl_list_t params = rl_tree_node(c->tree, lambda)->a;
+    uint32_t count = rl_tree_list_count(c->tree, params);
+    bool annotated = true;
+    c->implicit_params = 1;
+    c->next_param = 0;
+    uint32_t generics = c->generics.count;
+    declare_params(c, fn, params, false, &annotated);
+    rl_node_t result = rl_tree_node(c->tree, lambda)->b;
+    rl_type_t type = result ? rl_resolve_type(c, result) : rl_fresh(c, rl_span_of(c, decl->pattern));
+    if (!result) annotated = false;
+    c->implicit_params = 0;
+    (void)count;
+    rl_function_at(c, fn)->result = type;
+    rl_function_at(c, fn)->type_params = c->next_param;
+    uint32_t unit = rl_unit_add(c, RL_UNIT_FN, node, fn, rl_span_of(c, node));
+    if (!rl_failed(c)) {
+        rl_unit_t* entry = &c->units.data[unit];
+        entry->annotated = annotated;
+        entry->generic_first = c->generics_store.count;
+        entry->generic_count = c->generics.count;
+        entry->explicit_count = c->next_param;
+        for (uint32_t i = 0; i < c->generics.count; i++) (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
+        rl_add_item(c, 1, pattern.a, RL_ITEM_FUNCTION, fn, 0, is_public, rl_span_of(c, decl->pattern), false);
+    }
+    c->generics.count = generics;
+    return true;
+}
+
 static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool host, bool is_public) {
     rl_program_t* program = c->program;
     rl_value_decl_t decl = rl_tree_value(c->tree, node);
@@ -400,6 +442,7 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
         c->in_host = false;
         return;
     }
+    if (!owner && declare_lambda(c, node, &decl, is_public)) return;
     uint32_t first = program->first_global + program->globals.count;
     c->solver.level = 0; /* types of globals stay open until the module ends */
     if (owner) {
@@ -422,7 +465,6 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
     c->units.data[unit].first_global = first;
     c->units.data[unit].global_count = program->first_global + program->globals.count - first;
     c->units.data[unit].self_type = owner;
-    for (uint32_t i = 0; i < c->units.data[unit].global_count; i++) (void)rl_map_put(c->allocator, &c->unit_of_global, first + i, unit);
 }
 
 /* --- extern -------------------------------------------------------------------------------------------------------------------- */

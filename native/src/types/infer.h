@@ -156,7 +156,7 @@ typedef struct rl_loop {
 } rl_loop_t;
 
 /* What must wait for final types. */
-typedef enum rl_later_kind { RL_LATER_LITERAL, RL_LATER_MATCH, RL_LATER_LET, RL_LATER_CAST, RL_LATER_SPEC } rl_later_kind_t;
+typedef enum rl_later_kind { RL_LATER_LITERAL, RL_LATER_MATCH, RL_LATER_LET, RL_LATER_SPEC } rl_later_kind_t;
 typedef struct rl_later {
     rl_later_kind_t kind;
     rl_ir_t ir;
@@ -190,6 +190,8 @@ typedef struct rl_checker {
     rl_solver_t solver;
     rl_module_id_t module;
 
+    uint32_t first_node, first_param, first_fn, first_global, first_constraint; /* of this module, as indices in the tables */
+    uint32_t identity_args, identity_count; /* extra run PARAM 0, PARAM 1, … */
     rl_ir_t spare_node;     /* what a refused allocation leaves its caller with */
     uint32_t depth;
     bool on_big_stack;
@@ -233,6 +235,7 @@ typedef struct rl_checker {
     uint32_t next_param;           /* next PARAM made by implicit_params 1 */
 
     RL_VEC(rl_unit_t) units;
+    RL_VEC(uint32_t) edges;        /* units that a unit needs, one run for each */
     rl_map_t unit_of_fn;           /* function → unit */
     rl_map_t unit_of_global;
     rl_map_t type_nodes;           /* typedef → TYPE_DECL node (this module's) */
@@ -311,6 +314,7 @@ uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name);
 uint32_t rl_find_in_module(rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_sym_t name);
 /* Report language.visibility.private when the item may not be used here. */
 bool rl_check_visible(rl_checker_t* c, uint32_t item, rl_span_t span);
+void rl_add_module_name(rl_checker_t* c, rl_module_id_t owner, rl_sym_t name, rl_module_id_t module); /* owner 0: by its whole path */
 uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id, uint32_t variant, bool is_public,
                      rl_span_t span, bool by_use); /* reports duplicates; 0 then */
 void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsigned namespace_id);
@@ -382,7 +386,6 @@ void rl_resolve_types(rl_checker_t* c);
 void rl_declare_functions(rl_checker_t* c);
 void rl_check_attributes(rl_checker_t* c, rl_list_t attrs);
 bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_text);
-void rl_check_defaults(rl_checker_t* c, uint32_t unit);
 rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, bool host, bool is_public);
 uint32_t rl_unit_add(rl_checker_t* c, rl_unit_kind_t kind, rl_node_t node, rl_fn_id_t fn, rl_span_t span);
 
@@ -467,7 +470,11 @@ void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later);
 /* Names bound go to the current scope. */
 rl_ir_t rl_check_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type, uint32_t flags);
 /* Pattern of let, for, parameters; reports pattern.let.refutable at the end. */
+bool rl_nests_deep(rl_checker_t* c, rl_node_t node); /* may it need more stack than any thread has? */
 rl_ir_t rl_check_irrefutable(rl_checker_t* c, rl_node_t node, rl_type_t type, uint32_t flags);
+
+/* --- units (unit.c) */
+void rl_infer_units(rl_checker_t* c);
 
 /* --- the end (finish.c) ------------------------------------------------------------------------------------------------------------------ */
 void rl_finish_module(rl_checker_t* c);

@@ -570,3 +570,106 @@ rl_ir_t rl_check_let_thunk(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_no
     rl_bind(c, name, RL_BOUND_LOCAL_FN, index);
     return group_node;
 }
+
+/* --- values ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Are all parameters of a type fixed by the payload of this constructor? */
+static bool payload_fixes_all(rl_checker_t* c, uint32_t item) {
+    const rl_item_t entry = *rl_program_item(c->program, item);
+    const rl_typedef_t def = *rl_program_typedef(c->program, entry.id);
+    const rl_variant_t variant = *rl_program_variant(c->program, def.variant_first + entry.variant);
+    uint32_t direct = 0;
+    for (uint32_t p = 0; p < def.type_params; p++) {
+        for (uint32_t i = 0; i < variant.field_count; i++) {
+            if (rl_program_field(c->program, variant.field_first + i)->type != rl_type_param(c->types, p)) continue;
+            direct++;
+            break;
+        }
+    }
+    return direct == def.type_params;
+}
+
+/*
+ * Is the expression a value (LANGUAGE 4.4)? *out_may_generalise: something in it could have a type that is more general
+ * than one type. Nests at most as deep as the parser allows; shapes that are no values end the walk.
+ */
+static bool is_value(rl_checker_t* c, rl_node_t node, bool* out_may_generalise, unsigned depth) {
+    const rl_node_data_t data = *rl_tree_node(c->tree, node);
+    if (depth > 64) return false;
+    switch (data.kind) {
+    case RL_NODE_INT: case RL_NODE_FLOAT: case RL_NODE_CHAR: case RL_NODE_STRING: case RL_NODE_BOOL: case RL_NODE_UNIT: return true;
+    case RL_NODE_PAREN: return is_value(c, data.a, out_may_generalise, depth + 1);
+    case RL_NODE_LAMBDA: *out_may_generalise = true; return true;
+    case RL_NODE_UNARY: {
+        rl_node_kind_t operand = rl_tree_kind(c->tree, data.a);
+        return data.flags == RL_UN_NEG && (operand == RL_NODE_INT || operand == RL_NODE_FLOAT);
+    }
+    case RL_NODE_EMPTY: return true;
+    case RL_NODE_NAME: {
+        const rl_binding_t* binding = rl_find_binding(c, data.a);
+        if (binding) {
+            if (binding->kind == RL_BOUND_LOCAL_FN) *out_may_generalise = true;
+            return true;
+        }
+        uint32_t item = rl_find_item(c, 1, data.a);
+        if (!item) return true;
+        const rl_item_t entry = *rl_program_item(c->program, item);
+        if (entry.kind == RL_ITEM_FUNCTION) *out_may_generalise = true;
+        if (entry.kind == RL_ITEM_VARIANT && rl_program_typedef(c->program, entry.id)->type_params) *out_may_generalise = true;
+        return true;
+    }
+    case RL_NODE_FIELD: { /* a path to a function or constructor */
+        rl_node_t left = data.a;
+        if (rl_tree_kind(c->tree, left) != RL_NODE_NAME || rl_find_binding(c, rl_tree_name(c->tree, left)) || !rl_tree_has(c->tree, left, RL_UPPER)) return false;
+        *out_may_generalise = true;
+        return true;
+    }
+    case RL_NODE_TUPLE:
+    case RL_NODE_LIST: {
+        uint32_t count = rl_tree_list_count(c->tree, data.a);
+        for (uint32_t i = 0; i < count; i++) {
+            if (!is_value(c, rl_tree_list_at(c->tree, data.a, i), out_may_generalise, depth + 1)) return false;
+        }
+        return true;
+    }
+    case RL_NODE_MAP: {
+        uint32_t count = rl_tree_list_count(c->tree, data.a);
+        for (uint32_t i = 1; i < count; i += 2) {
+            if (!is_value(c, rl_tree_list_at(c->tree, data.a, i), out_may_generalise, depth + 1)) return false;
+        }
+        return true;
+    }
+    case RL_NODE_RECORD: {
+        uint32_t count = rl_tree_list_count(c->tree, data.b);
+        if (data.a) {
+            if (rl_tree_kind(c->tree, data.a) != RL_NODE_NAME) return false;
+            uint32_t type = rl_find_item(c, 0, rl_tree_name(c->tree, data.a));
+            if (type && rl_program_typedef(c->program, rl_program_item(c->program, type)->id)->kind == RL_DEF_STRUCT) return false;
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            const rl_node_data_t item = *rl_tree_node(c->tree, rl_tree_list_at(c->tree, data.b, i));
+            if (!is_value(c, item.kind == RL_NODE_SPREAD ? item.a : item.b, out_may_generalise, depth + 1)) return false;
+        }
+        return true;
+    }
+    case RL_NODE_CALL: { /* a constructor applied to values */
+        if (rl_tree_kind(c->tree, data.a) != RL_NODE_NAME || rl_find_binding(c, rl_tree_name(c->tree, data.a))) return false;
+        uint32_t item = rl_find_item(c, 1, rl_tree_name(c->tree, data.a));
+        if (!item || rl_program_item(c->program, item)->kind != RL_ITEM_VARIANT) return false;
+        if (!payload_fixes_all(c, item)) *out_may_generalise = true;
+        uint32_t count = rl_tree_list_count(c->tree, data.b);
+        for (uint32_t i = 0; i < count; i++) {
+            rl_node_t arg = rl_tree_list_at(c->tree, data.b, i);
+            if (rl_tree_kind(c->tree, arg) == RL_NODE_NAMED_ARG) arg = rl_tree_node(c->tree, arg)->b;
+            if (!is_value(c, arg, out_may_generalise, depth + 1)) return false;
+        }
+        return true;
+    }
+    default: return false;
+    }
+}
+
+bool rl_is_value_node(rl_checker_t* c, rl_node_t node, bool* out_may_generalise) {
+    *out_may_generalise = false;
+    return is_value(c, node, out_may_generalise, 0);
+}

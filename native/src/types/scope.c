@@ -77,6 +77,26 @@ static uint32_t link_item(rl_checker_t* c, rl_module_id_t module, unsigned names
     return id;
 }
 
+void rl_add_module_name(rl_checker_t* c, rl_module_id_t owner, rl_sym_t name, rl_module_id_t module) {
+    uint32_t last = 0;
+    for (uint32_t at = rl_program_find(c->program, owner, 2, name); at; at = rl_program_item(c->program, at)->next) {
+        if (at >= c->program->first_item) last = at;
+    }
+    rl_item_t item = {.module = owner, .name = name, .kind = RL_ITEM_MODULE, .is_public = true, .id = module};
+    (void)link_item(c, owner, 2, item, last);
+}
+
+/* Module in which what an item means was declared. */
+static rl_module_id_t home_of(rl_checker_t* c, const rl_item_t* item) {
+    switch ((rl_item_kind_t)item->kind) {
+    case RL_ITEM_FUNCTION: return rl_program_function(c->program, item->id)->module;
+    case RL_ITEM_GLOBAL: return rl_program_global(c->program, item->id)->module;
+    case RL_ITEM_TYPEDEF:
+    case RL_ITEM_VARIANT: return rl_program_typedef(c->program, item->id)->module;
+    default: return c->module;
+    }
+}
+
 uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id, uint32_t variant, bool is_public,
                      rl_span_t span, bool by_use) {
     if (name == 0) return 0;
@@ -87,6 +107,10 @@ uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_i
         if (item->kind == kind && item->id == id && item->variant == variant) return at;
         if (item->kind == RL_ITEM_VARIANT && kind == RL_ITEM_VARIANT && item->id != id) continue;
         rl_str_t text = rl_text(c, name);
+        if (!by_use && home_of(c, item) != c->module) { /* a `use` stands against what is declared here */
+            by_use = true;
+            span = item->span;
+        }
         rl_code_t code = by_use                                           ? RL_CODE_LANGUAGE_USE_CONFLICT
                          : namespace_id == 1 && has_non_ascii(text)       ? RL_CODE_LANGUAGE_SHADOWING_UNICODE
                                                                           : RL_CODE_LANGUAGE_DUPLICATE_DEFINITION;
@@ -304,9 +328,15 @@ static void use_core(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
             if (name != last) rl_add_item(c, space, name, (rl_item_kind_t)copy.kind, copy.id, copy.variant, site.is_public, site.span, true);
             return;
         }
-        rl_str_t text = rl_text(c, path);
-        rl_report(c->diags, RL_CODE_LANGUAGE_USE_UNRESOLVED, site.span, "nothing named %.*s", RL_STR_ARG(text));
-        return;
+        /* below a mere folder of modules the last word is a module that is not there; below a module, a name it has not */
+        static const char* const folders[] = {"Core", "Core.Data", "Core.System", "Core.Text", "Core.Collection", "Core.Collections"};
+        bool folder = false;
+        for (size_t i = 0; i < RL_COUNT_OF(folders); i++) folder |= rl_str_equal(rl_text(c, parent), rl_str(folders[i]));
+        if (!folder) {
+            rl_str_t text = rl_text(c, path);
+            rl_report(c->diags, RL_CODE_LANGUAGE_USE_UNRESOLVED, site.span, "nothing named %.*s", RL_STR_ARG(text));
+            return;
+        }
     }
     rl_str_t text = rl_text(c, path);
     rl_report(c->diags, RL_CODE_LANGUAGE_USE_CORE_UNAVAILABLE, site.span, "%.*s is not provided by this runtime", RL_STR_ARG(text));

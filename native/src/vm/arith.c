@@ -28,9 +28,12 @@ bool rl_pow_u64(uint64_t base, uint64_t exponent, uint64_t* out) {
 
 unsigned rl_integer_bits(unsigned kind) {
     switch (kind) {
-    case RL_TYPE_I8: case RL_TYPE_U8: return 8;
-    case RL_TYPE_I16: case RL_TYPE_U16: return 16;
-    case RL_TYPE_I32: case RL_TYPE_U32: return 32;
+    case RL_TYPE_I8:
+    case RL_TYPE_U8: return 8;
+    case RL_TYPE_I16:
+    case RL_TYPE_U16: return 16;
+    case RL_TYPE_I32:
+    case RL_TYPE_U32: return 32;
     default: return 64;
     }
 }
@@ -45,7 +48,8 @@ uint64_t rl_integer_max(unsigned kind) {
 }
 
 const char* rl_number_kind_name(unsigned kind) {
-    static const char* const names[] = {"Bool", "Char", "i8", "i16", "i32", "Int", "u8", "u16", "u32", "u64", "f32", "Float"};
+    static const char* const names[] = {
+        "Bool", "Char", "i8", "i16", "i32", "Int", "u8", "u16", "u32", "u64", "f32", "Float"};
     return kind >= RL_TYPE_BOOL && kind <= RL_TYPE_F64 ? names[kind - RL_TYPE_BOOL] : "value";
 }
 
@@ -54,7 +58,8 @@ static bool is_integer(unsigned kind) { return kind >= RL_TYPE_I8 && kind <= RL_
 
 static rl_outcome_t int_out_of_range(rl_vm_t* vm, unsigned from, unsigned to, rl_word_t value) {
     if (from == RL_TYPE_U64) {
-        return rl_vm_raise(vm, RL_CODE_E7101, "%llu does not fit in %s", (unsigned long long)value.u, rl_number_kind_name(to));
+        return rl_vm_raise(
+            vm, RL_CODE_E7101, "%llu does not fit in %s", (unsigned long long)value.u, rl_number_kind_name(to));
     }
     return rl_vm_raise(vm, RL_CODE_E7101, "%lld does not fit in %s", (long long)value.i, rl_number_kind_name(to));
 }
@@ -87,9 +92,7 @@ rl_outcome_t rl_vm_cast(rl_vm_t* vm, unsigned from, unsigned to, rl_word_t value
     bool from_float = from == RL_TYPE_F32 || from == RL_TYPE_F64;
     if (from == RL_TYPE_BOOL || from == RL_TYPE_CHAR) from = RL_TYPE_U32; /* small non-negative numbers */
     switch (to) {
-    case RL_TYPE_BOOL:
-        out->i = from_float ? value.f != 0 : value.i != 0;
-        return RL_DONE;
+    case RL_TYPE_BOOL: out->i = from_float ? value.f != 0 : value.i != 0; return RL_DONE;
     case RL_TYPE_CHAR:
         if (from_float) break;
         if (value.u > 0x10FFFF || (value.u >= 0xD800 && value.u <= 0xDFFF)) {
@@ -109,5 +112,6 @@ rl_outcome_t rl_vm_cast(rl_vm_t* vm, unsigned from, unsigned to, rl_word_t value
         if (!is_integer(to)) break;
         return from_float ? float_to_int(vm, to, value.f, out) : int_to_int(vm, from, to, value, out);
     }
-    return rl_vm_raise(vm, RL_CODE_TYPE_CAST_UNSUPPORTED, "cast from %s to %s is not possible", rl_number_kind_name(from), rl_number_kind_name(to));
+    return rl_vm_raise(vm, RL_CODE_TYPE_CAST_UNSUPPORTED, "cast from %s to %s is not possible",
+        rl_number_kind_name(from), rl_number_kind_name(to));
 }

@@ -3,7 +3,7 @@
 #include "base/base.h"
 
 /* The functions are declared here from the table itself, so that a row without a function does not link. */
-#define BUILTIN(id, name, function, uses) \
+#define BUILTIN(id, name, function, uses)                                                                              \
     rl_outcome_t function(struct rl_vm* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site);
 #include "vm/builtin.def"
 #undef BUILTIN

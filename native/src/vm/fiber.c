@@ -5,9 +5,9 @@ enum {
     FIRST_S = 64,
     FIRST_R = 32,
     FIRST_FRAMES = 16,
-    SLACK = 8,            /* words behind each bank, so that moving one register too many stays inside */
-    UNWIND_FRAMES = 64,   /* frames that deferred closures may use beyond the call depth */
-    UNWIND_FUEL = 10000,  /* steps that deferred closures get after a limit was reached */
+    SLACK = 8,           /* words behind each bank, so that moving one register too many stays inside */
+    UNWIND_FRAMES = 64,  /* frames that deferred closures may use beyond the call depth */
+    UNWIND_FUEL = 10000, /* steps that deferred closures get after a limit was reached */
     MOST_WORDS = 1 << 30
 };
 
@@ -65,7 +65,7 @@ static bool grow_all(rl_vm_t* vm, rl_fiber_t* fiber, size_t s_top, size_t r_top,
         uint64_t wanted = (uint64_t)fiber->frame_capacity * 2 < depth ? (uint64_t)fiber->frame_capacity * 2 : depth;
         if (wanted <= fiber->frame_count) wanted = (uint64_t)fiber->frame_count + 1;
         rl_frame_t* frames = rl_resize(vm->allocator, fiber->frames, (size_t)fiber->frame_capacity * sizeof *frames,
-                                       (size_t)wanted * sizeof *frames);
+            (size_t)wanted * sizeof *frames);
         if (!frames) return false;
         fiber->frames = frames;
         fiber->frame_capacity = (uint32_t)wanted;
@@ -78,13 +78,11 @@ bool rl_fiber_reserve(rl_vm_t* vm, rl_fiber_t* fiber, size_t s_top, size_t r_top
     if (depth > UINT32_MAX / sizeof(rl_frame_t)) depth = UINT32_MAX / sizeof(rl_frame_t);
     if (fiber->frame_count >= depth) {
         rl_vm_raise(vm, RL_CODE_RUNTIME_STACK_OVERFLOW, "stack overflow: more than %llu nested calls",
-                    (unsigned long long)vm->limits.call_depth);
+            (unsigned long long)vm->limits.call_depth);
         return false;
     }
     if (grow_all(vm, fiber, s_top, r_top, depth)) return true;
-    rl_heap_collect(&vm->heap);
-    rl_alloc_clear_failure(vm->allocator);
-    if (grow_all(vm, fiber, s_top, r_top, depth)) return true;
+    if (rl_heap_make_room(&vm->heap) && grow_all(vm, fiber, s_top, r_top, depth)) return true;
     rl_alloc_clear_failure(vm->allocator);
     rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
     return false;
@@ -100,7 +98,8 @@ static uint32_t start_of(const rl_proto_t* proto, const rl_instr_t* pc) {
     return proto->starts[index];
 }
 
-/* Append the frames above `floor` to the failure's stack; where it happened is the innermost frame of a loaded module. */
+/* Append the frames above `floor` to the failure's stack; where it happened is the innermost frame of a loaded
+   module. */
 static void record_stack(rl_vm_t* vm, uint32_t floor) {
     const rl_fiber_t* fiber = vm->fiber;
     rl_failure_t* failure = &vm->failure;
@@ -181,7 +180,8 @@ bool rl_vm_unwind(rl_vm_t* vm, uint32_t floor) {
         while (fiber->deferred.count && rl_vec_last(&fiber->deferred).frame >= fiber->frame_count) {
             rl_deferred_t deferred = rl_vec_pop(&fiber->deferred);
             bool out_of_fuel = vm->stopped && vm->budget < 0;
-            if (deferred.frame == fiber->frame_count && !out_of_fuel && enter_deferred(vm, deferred.closure)) return true;
+            if (deferred.frame == fiber->frame_count && !out_of_fuel && enter_deferred(vm, deferred.closure))
+                return true;
         }
         pop_frame(fiber);
     }

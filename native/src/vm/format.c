@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 static rl_outcome_t mismatch(rl_vm_t* vm, const rl_rtype_t* type, char letter) {
-    return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, "`%%%c` cannot show a value of type %.*s", letter, RL_STR_ARG(type->name));
+    return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, "`%%%c` cannot show a value of type %.*s", letter,
+        RL_STR_ARG(type->name));
 }
 
 /* prefix (sign, 0x) and body, padded to the width: zeros come between the two. */
@@ -29,7 +30,10 @@ static void format_integer(rl_buf_t* out, const rl_format_spec_t* spec, char let
     bool negative = decimal && is_signed && value.i < 0;
     uint64_t magnitude = value.u;
     if (negative) magnitude = 0 - magnitude;
-    else if (!decimal) magnitude &= rl_integer_max(kind == RL_TYPE_I64 ? RL_TYPE_U64 : is_signed ? kind + (RL_TYPE_U8 - RL_TYPE_I8) : kind);
+    else if (!decimal)
+        magnitude &= rl_integer_max(kind == RL_TYPE_I64 ? RL_TYPE_U64
+                                    : is_signed         ? kind + (RL_TYPE_U8 - RL_TYPE_I8)
+                                                        : kind);
     unsigned base = letter == 'x' || letter == 'X' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
     const char* digits = letter == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
     char text[64];
@@ -99,7 +103,8 @@ static void format_float(rl_buf_t* out, const rl_format_spec_t* spec, char lette
     rl_buf_deinit(&body);
 }
 
-static rl_outcome_t format_text(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, const rl_format_spec_t* spec, bool debug, rl_buf_t* out) {
+static rl_outcome_t format_text(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, const rl_format_spec_t* spec, bool debug, rl_buf_t* out) {
     if (spec->width == 0 && !spec->has_precision) return rl_value_print(vm, type, value, debug, out);
     rl_buf_t body;
     rl_buf_init(&body, vm->allocator);
@@ -113,7 +118,8 @@ static rl_outcome_t format_text(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t v
     return outcome;
 }
 
-rl_outcome_t rl_value_format(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, const rl_format_spec_t* spec, rl_buf_t* out) {
+rl_outcome_t rl_value_format(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, const rl_format_spec_t* spec, rl_buf_t* out) {
     while (type->kind == RL_TYPE_ANY) {
         type = rl_object_words(value.o)[1].p;
         value = rl_object_words(value.o)[0];
@@ -122,13 +128,26 @@ rl_outcome_t rl_value_format(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t valu
     char letter = spec->letter;
     if (letter == '\0') letter = is_integer ? 'd' : is_float && spec->has_precision ? 'f' : 's';
     switch (letter) {
-    case 'd': case 'i': case 'u': case 'x': case 'X': case 'o': case 'b':
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'x':
+    case 'X':
+    case 'o':
+    case 'b':
         if (!is_integer) return mismatch(vm, type, letter);
         format_integer(out, spec, letter, type->kind, value);
         break;
-    case 'f': case 'e': case 'E': case 'g': case 'G':
+    case 'f':
+    case 'e':
+    case 'E':
+    case 'g':
+    case 'G':
         if (!is_integer && !is_float) return mismatch(vm, type, letter);
-        format_float(out, spec, letter, is_float ? value.f : type->kind == RL_TYPE_U64 ? (double)value.u : (double)value.i);
+        format_float(out, spec, letter,
+            is_float                    ? value.f
+            : type->kind == RL_TYPE_U64 ? (double)value.u
+                                        : (double)value.i);
         break;
     case 'c':
         if (type->kind != RL_TYPE_CHAR) return mismatch(vm, type, letter);
@@ -154,7 +173,8 @@ rl_outcome_t rl_format_template(rl_vm_t* vm, rl_str_t text, rl_object_t* argumen
             continue;
         }
         if (part.kind != RL_PART_DIRECTIVE) {
-            return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, "malformed directive in a format template: %s", part.error ? part.error : "unknown letter");
+            return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, "malformed directive in a format template: %s",
+                part.error ? part.error : "unknown letter");
         }
         rl_word_t value, unused;
         used++;
@@ -163,15 +183,16 @@ rl_outcome_t rl_format_template(rl_vm_t* vm, rl_str_t text, rl_object_t* argumen
         if (outcome != RL_DONE) return outcome;
     }
     if (used == given) return RL_DONE;
-    return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARITY, "format template takes %u argument%s, but %u %s given", used, used == 1 ? "" : "s", given,
-                       given == 1 ? "was" : "were");
+    return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARITY, "format template takes %u argument%s, but %u %s given", used,
+        used == 1 ? "" : "s", given, given == 1 ? "was" : "were");
 }
 
 /* --- conversion -------------------------------------------------------------------------------------------------- */
 
 enum { MOST_NESTING = 1000 };
 
-static rl_outcome_t convert(rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_word_t value, unsigned depth, rl_word_t* out);
+static rl_outcome_t convert(
+    rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_word_t value, unsigned depth, rl_word_t* out);
 
 rl_outcome_t rl_value_to_any(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, rl_word_t* out) {
     if (type->kind == RL_TYPE_ANY) {
@@ -186,7 +207,8 @@ rl_outcome_t rl_value_to_any(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t valu
     return RL_DONE;
 }
 
-/* Must a value of type `from` be rebuilt to be one of type `to`? Both are the same apart from inner Any and record names. */
+/* Must a value of type `from` be rebuilt to be one of type `to`? Both are the same apart from inner Any and record
+   names. */
 static bool differs(const rl_rtype_t* from, const rl_rtype_t* to, unsigned depth) {
     if (from == to || from->type == to->type) return false;
     if (to->kind == RL_TYPE_ANY || from->kind == RL_TYPE_ANY) return from->kind != to->kind;
@@ -208,7 +230,8 @@ static bool differs(const rl_rtype_t* from, const rl_rtype_t* to, unsigned depth
     return false;
 }
 
-static rl_outcome_t convert_shape(rl_vm_t* vm, const rl_rshape_t* from, const rl_rshape_t* to, rl_object_t* object, unsigned depth, rl_word_t* out) {
+static rl_outcome_t convert_shape(
+    rl_vm_t* vm, const rl_rshape_t* from, const rl_rshape_t* to, rl_object_t* object, unsigned depth, rl_word_t* out) {
     if (from->field_count == 0) {
         out->o = object;
         return RL_DONE;
@@ -217,7 +240,8 @@ static rl_outcome_t convert_shape(rl_vm_t* vm, const rl_rshape_t* from, const rl
     if (!copy) return RL_COLLECT;
     for (unsigned i = 0; i < from->field_count && i < to->field_count; i++) {
         const rl_rfield_t *a = &from->fields[i], *b = &to->fields[i];
-        rl_outcome_t outcome = convert(vm, a->type, b->type, rl_object_words(object)[a->slot], depth + 1, &rl_object_words(copy)[b->slot]);
+        rl_outcome_t outcome =
+            convert(vm, a->type, b->type, rl_object_words(object)[a->slot], depth + 1, &rl_object_words(copy)[b->slot]);
         if (outcome != RL_DONE) return outcome; /* what is not filled in yet is zero: a valid object */
         if (b->type->rep == RL_REP_R) rl_share(rl_object_words(copy)[b->slot].o);
     }
@@ -225,7 +249,8 @@ static rl_outcome_t convert_shape(rl_vm_t* vm, const rl_rshape_t* from, const rl
     return RL_DONE;
 }
 
-static rl_outcome_t convert_collection(rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_object_t* object, unsigned depth, rl_word_t* out) {
+static rl_outcome_t convert_collection(
+    rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_object_t* object, unsigned depth, rl_word_t* out) {
     bool pairs = from->builtin == RL_BUILTIN_MAP || from->builtin == RL_BUILTIN_TABLE;
     size_t count = (size_t)rl_collection_length(object) * (pairs ? 2 : 1), at = 0;
     if (!rl_vm_charge(vm, 1 + count)) return RL_RAISE;
@@ -251,7 +276,8 @@ static rl_outcome_t convert_collection(rl_vm_t* vm, const rl_rtype_t* from, cons
     return outcome;
 }
 
-static rl_outcome_t convert_vector(rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_object_t* object, unsigned depth, rl_word_t* out) {
+static rl_outcome_t convert_vector(
+    rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_object_t* object, unsigned depth, rl_word_t* out) {
     const rl_vector_t* v = (const rl_vector_t*)object;
     size_t count = v->length, size = count ? count * sizeof(rl_word_t) : 1;
     if (!rl_vm_charge(vm, 1 + count)) return RL_RAISE;
@@ -259,7 +285,8 @@ static rl_outcome_t convert_vector(rl_vm_t* vm, const rl_rtype_t* from, const rl
     if (!words) return RL_COLLECT;
     rl_outcome_t outcome = RL_DONE;
     for (size_t i = 0; i < count && outcome == RL_DONE; i++) {
-        outcome = convert(vm, from->args[0], to->args[0], rl_element_load((rl_element_t)v->element, v->data, i), depth + 1, &words[i]);
+        outcome = convert(vm, from->args[0], to->args[0], rl_element_load((rl_element_t)v->element, v->data, i),
+            depth + 1, &words[i]);
         if (outcome == RL_DONE && to->args[0]->rep == RL_REP_R) rl_share(words[i].o);
     }
     if (outcome == RL_DONE) outcome = rl_border_build(vm, to, words, count, out);
@@ -267,14 +294,16 @@ static rl_outcome_t convert_vector(rl_vm_t* vm, const rl_rtype_t* from, const rl
     return outcome;
 }
 
-static rl_outcome_t convert(rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_word_t value, unsigned depth, rl_word_t* out) {
+static rl_outcome_t convert(
+    rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_word_t value, unsigned depth, rl_word_t* out) {
     if (!differs(from, to, 0)) {
         *out = value;
         return RL_DONE;
     }
     if (to->kind == RL_TYPE_ANY) return rl_value_to_any(vm, from, value, out);
     if (depth > MOST_NESTING) {
-        return rl_vm_raise(vm, RL_CODE_RUNTIME_STACK_OVERFLOW, "value is nested too deeply to be converted to %.*s", RL_STR_ARG(to->name));
+        return rl_vm_raise(vm, RL_CODE_RUNTIME_STACK_OVERFLOW, "value is nested too deeply to be converted to %.*s",
+            RL_STR_ARG(to->name));
     }
     if (!rl_vm_charge(vm, 1)) return RL_RAISE;
     switch (from->kind) {
@@ -284,8 +313,10 @@ static rl_outcome_t convert(rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_
     case RL_TYPE_NAMED: break;
     default: *out = value; return RL_DONE;
     }
-    if (from->def_kind == RL_DEF_NEWTYPE && from->payload && to->payload) return convert(vm, from->payload, to->payload, value, depth + 1, out);
-    if (from->def_kind == RL_DEF_RECORD) return convert_shape(vm, &from->shapes[0], &to->shapes[0], value.o, depth, out);
+    if (from->def_kind == RL_DEF_NEWTYPE && from->payload && to->payload)
+        return convert(vm, from->payload, to->payload, value, depth + 1, out);
+    if (from->def_kind == RL_DEF_RECORD)
+        return convert_shape(vm, &from->shapes[0], &to->shapes[0], value.o, depth, out);
     if (from->def_kind == RL_DEF_SUM && value.o->tag < from->shape_count) {
         unsigned tag = value.o->tag;
         return convert_shape(vm, &from->shapes[tag], &to->shapes[tag], value.o, depth, out);
@@ -297,6 +328,7 @@ static rl_outcome_t convert(rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_
     return RL_DONE;
 }
 
-rl_outcome_t rl_value_convert(rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_word_t value, rl_word_t* out) {
+rl_outcome_t rl_value_convert(
+    rl_vm_t* vm, const rl_rtype_t* from, const rl_rtype_t* to, rl_word_t value, rl_word_t* out) {
     return convert(vm, from, to, value, 0, out);
 }

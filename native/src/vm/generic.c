@@ -1,6 +1,7 @@
 /*
  * Equality, order and hash of any value by its type. One walk with an explicit stack of open containers: data may be
- * nested a million deep. Values without identity cannot be cyclic, and those with identity are compared by it, so it ends.
+ * nested a million deep. Values without identity cannot be cyclic, and those with identity are compared by it, so it
+ * ends.
  */
 #include "base/map.h"
 #include "vm/core/collections.h"
@@ -11,20 +12,20 @@ typedef enum relation { EQUAL, SAME_KEY, ORDER } relation_t;
 typedef enum open_kind { OPEN_SHAPE, OPEN_WALK, OPEN_VEC } open_kind_t;
 
 typedef struct open {
-    uint8_t kind;              /* open_kind_t */
-    bool pending;              /* WALK over a map: the keys were equal, the values follow */
-    bool pairs;                /* WALK over a map */
+    uint8_t kind; /* open_kind_t */
+    bool pending; /* WALK over a map: the keys were equal, the values follow */
+    bool pairs;   /* WALK over a map */
     uint32_t index, count;
-    const rl_rtype_t* type;    /* element; of the whole for maps */
+    const rl_rtype_t* type; /* element; of the whole for maps */
     const rl_rshape_t* shape;
-    rl_object_t *a, *b;        /* b is NULL when hashing */
+    rl_object_t *a, *b; /* b is NULL when hashing */
     rl_word_t value_a, value_b;
 } open_t;
 
 typedef struct walker {
     rl_vm_t* vm;
     relation_t relation;
-    int order;                 /* first difference */
+    int order; /* first difference */
     bool hashing;
     uint64_t hash;
     RL_VEC(open_t) stack;
@@ -42,7 +43,9 @@ static int order_f64(double a, double b) {
     return (a != a) - (b != b);
 }
 
-static void mix(walker_t* w, uint64_t word) { w->hash = rl_hash_mix(w->hash ^ word, w->vm->hash_secret[1] + 0x9e3779b97f4a7c15u); }
+static void mix(walker_t* w, uint64_t word) {
+    w->hash = rl_hash_mix(w->hash ^ word, w->vm->hash_secret[1] + 0x9e3779b97f4a7c15u);
+}
 
 static void mix_f64(walker_t* w, double value) {
     rl_word_t word = {.f = value};
@@ -53,7 +56,8 @@ static void mix_f64(walker_t* w, double value) {
 
 static rl_outcome_t unsupported(walker_t* w, const rl_rtype_t* type) {
     rl_code_t code = w->relation == ORDER && !w->hashing ? RL_CODE_TYPE_ORD_UNSUPPORTED : RL_CODE_TYPE_EQ_UNSUPPORTED;
-    return rl_vm_raise(w->vm, code, "values of type %.*s cannot be %s", RL_STR_ARG(type->name), code == RL_CODE_TYPE_ORD_UNSUPPORTED ? "ordered" : "compared");
+    return rl_vm_raise(w->vm, code, "values of type %.*s cannot be %s", RL_STR_ARG(type->name),
+        code == RL_CODE_TYPE_ORD_UNSUPPORTED ? "ordered" : "compared");
 }
 
 static rl_outcome_t push(walker_t* w, open_t open) {
@@ -84,7 +88,8 @@ static rl_outcome_t open_collection(walker_t* w, const rl_rtype_t* type, rl_obje
         w->order = order_u64(count, other);
         return RL_DONE;
     }
-    return push_walk(w, (open_t){.kind = OPEN_WALK, .pairs = pairs, .type = pairs ? type : type->args[0], .a = a, .b = b});
+    return push_walk(
+        w, (open_t){.kind = OPEN_WALK, .pairs = pairs, .type = pairs ? type : type->args[0], .a = a, .b = b});
 }
 
 static rl_outcome_t open_vector(walker_t* w, const rl_rtype_t* element, rl_object_t* a, rl_object_t* b) {
@@ -173,15 +178,26 @@ static rl_outcome_t visit(walker_t* w, const rl_rtype_t* type, rl_word_t a, rl_w
     }
     switch (type->kind) {
     case RL_TYPE_UNIT: return RL_DONE;
-    case RL_TYPE_U8: case RL_TYPE_U16: case RL_TYPE_U32: case RL_TYPE_U64: case RL_TYPE_BOOL: case RL_TYPE_CHAR:
+    case RL_TYPE_U8:
+    case RL_TYPE_U16:
+    case RL_TYPE_U32:
+    case RL_TYPE_U64:
+    case RL_TYPE_BOOL:
+    case RL_TYPE_CHAR:
         if (w->hashing) mix(w, a.u);
         else w->order = order_u64(a.u, b.u);
         return RL_DONE;
-    case RL_TYPE_I8: case RL_TYPE_I16: case RL_TYPE_I32: case RL_TYPE_I64: case RL_TYPE_DURATION: case RL_TYPE_TIMESTAMP:
+    case RL_TYPE_I8:
+    case RL_TYPE_I16:
+    case RL_TYPE_I32:
+    case RL_TYPE_I64:
+    case RL_TYPE_DURATION:
+    case RL_TYPE_TIMESTAMP:
         if (w->hashing) mix(w, a.u);
         else w->order = order_i64(a.i, b.i);
         return RL_DONE;
-    case RL_TYPE_F32: case RL_TYPE_F64:
+    case RL_TYPE_F32:
+    case RL_TYPE_F64:
         if (w->hashing) mix_f64(w, a.f);
         else if (w->relation == EQUAL) w->order = !(a.f == b.f);
         else w->order = order_f64(a.f, b.f);
@@ -231,7 +247,8 @@ static rl_outcome_t step(walker_t* w) {
         if (top->index >= top->shape->field_count) break;
         const rl_rfield_t* field = &top->shape->fields[top->index++];
         rl_word_t none = {0};
-        return visit(w, field->type, rl_object_words(top->a)[field->slot], top->b ? rl_object_words(top->b)[field->slot] : none);
+        return visit(
+            w, field->type, rl_object_words(top->a)[field->slot], top->b ? rl_object_words(top->b)[field->slot] : none);
     }
     case OPEN_WALK: return step_walk(w, top);
     default: {

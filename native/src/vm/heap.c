@@ -16,7 +16,8 @@ enum {
     LEAST_THRESHOLD = 256 << 10, /* allocated bytes before a cycle begins: at least this much … */
     STEP_BYTES = 64 << 10,       /* allocated bytes between two steps of a cycle */
     WORK_RATIO = 4,              /* bytes marked or swept per byte allocated meanwhile */
-    MOST_DEBT = 1 << 20          /* bytes of debt worked off in one step; the rest waits for the next safe point */
+    LIMIT_SHARE = 32,   /* near the limit: at least limit / 32 is allocated between two cycles, or the run ends */
+    MOST_DEBT = 1 << 20 /* bytes of debt worked off in one step; the rest waits for the next safe point */
 };
 
 struct rl_page {
@@ -24,7 +25,7 @@ struct rl_page {
     rl_page_t* next_available;
     rl_object_t* free; /* cells not handed out yet */
     uint32_t bytes, cell_bytes, cell_count;
-    uint32_t used; /* cells not in `free`: alive, dead but not swept, or handed out to free_cells */
+    uint32_t used;    /* cells not in `free`: alive, dead but not swept, or handed out to free_cells */
     uint64_t padding; /* keeps the cells 16-byte aligned */
 };
 
@@ -33,10 +34,11 @@ typedef struct large {
     size_t bytes;
 } large_t; /* the object follows */
 
-const uint16_t rl_heap_class_bytes[RL_SIZE_CLASSES] = {16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512};
-const uint8_t rl_heap_classes[65] = {
-    0,  0,  0,  1,  2,  3,  4,  5,  6,  7,  7,  8,  8,  9,  9,  10, 10, 11, 11, 11, 11, 12, 12, 12, 12, 13, 13, 13, 13, 13, 13, 13, 13,
-    14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15};
+const uint16_t rl_heap_class_bytes[RL_SIZE_CLASSES] = {
+    16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512};
+const uint8_t rl_heap_classes[65] = {0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 11, 11, 12, 12, 12,
+    12, 13, 13, 13, 13, 13, 13, 13, 13, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15,
+    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15};
 
 static unsigned colour_of(const rl_object_t* object) { return object->flags & RL_OBJ_MARK; }
 static void set_colour(rl_object_t* object, unsigned colour) {
@@ -61,7 +63,12 @@ static size_t bytes_of(const rl_object_t* object) {
 }
 
 void rl_heap_init(rl_heap_t* heap, rl_allocator_t* allocator) {
-    *heap = (rl_heap_t){.allocator = allocator, .white = 1, .black = 2, .born = 1, .phase = RL_PHASE_IDLE, .threshold = LEAST_THRESHOLD};
+    *heap = (rl_heap_t){.allocator = allocator,
+        .white = 1,
+        .black = 2,
+        .born = 1,
+        .phase = RL_PHASE_IDLE,
+        .threshold = LEAST_THRESHOLD};
 #ifdef RL_STRESS_GC
     rl_heap_set_stress(heap, true, true);
 #endif
@@ -75,7 +82,8 @@ static rl_page_t* new_page(rl_heap_t* heap, unsigned size_class) {
     rl_page_t* page = rl_alloc(heap->allocator, bytes);
     if (!page) return NULL;
     uint32_t cell_bytes = rl_heap_class_bytes[size_class];
-    *page = (rl_page_t){.bytes = bytes, .cell_bytes = cell_bytes, .cell_count = (bytes - (uint32_t)sizeof *page) / cell_bytes};
+    *page = (rl_page_t){
+        .bytes = bytes, .cell_bytes = cell_bytes, .cell_count = (bytes - (uint32_t)sizeof *page) / cell_bytes};
     for (uint32_t i = page->cell_count; i-- > 0;) {
         rl_object_t* cell = cell_at(page, i);
         *cell = (rl_object_t){.kind = RL_OBJ_FREE};
@@ -102,7 +110,8 @@ static void finalise(rl_heap_t* heap, rl_object_t* object) {
     if (row->free) row->free(heap, object);
 }
 
-/* Take the first unswept page of the class, rebuild its free list in order of address; give it back when nothing is left. */
+/* Take the first unswept page of the class, rebuild its free list in order of address; give it back when nothing is
+   left. */
 static size_t sweep_page(rl_heap_t* heap, unsigned size_class) {
     rl_page_t* page = heap->unswept[size_class];
     heap->unswept[size_class] = page->next;
@@ -358,10 +367,25 @@ static void end_cycle(rl_heap_t* heap) {
     heap->stats.collections++;
 }
 
+static size_t room_left(const rl_heap_t* heap) {
+    const rl_allocator_t* allocator = heap->allocator;
+    return allocator->limit_bytes > allocator->live_bytes ? allocator->limit_bytes - allocator->live_bytes : 0;
+}
+
 static void set_threshold(rl_heap_t* heap) {
-    if (heap->stress) heap->threshold = 0;
-    else if (heap->phase != RL_PHASE_IDLE) heap->threshold = STEP_BYTES;
-    else heap->threshold = heap->live_after_last > LEAST_THRESHOLD ? heap->live_after_last : LEAST_THRESHOLD;
+    if (heap->stress) {
+        heap->threshold = 0;
+        return;
+    }
+    if (heap->phase != RL_PHASE_IDLE) {
+        heap->threshold = STEP_BYTES;
+        return;
+    }
+    size_t threshold = heap->live_after_last > LEAST_THRESHOLD ? heap->live_after_last : LEAST_THRESHOLD;
+    /* A cycle should end before the limit forces a whole one. */
+    size_t half_room = room_left(heap) / 2, least = heap->allocator->limit_bytes / LIMIT_SHARE;
+    if (threshold > half_room) threshold = half_room > least ? half_room : least;
+    heap->threshold = threshold;
 }
 
 static void finish_cycle(rl_heap_t* heap) {
@@ -419,6 +443,12 @@ void rl_heap_collect(rl_heap_t* heap) {
     heap->bytes_since = 0;
     set_threshold(heap);
     note_pause(heap, start);
+}
+
+bool rl_heap_make_room(rl_heap_t* heap) {
+    rl_heap_collect(heap);
+    rl_alloc_clear_failure(heap->allocator);
+    return heap->allocator->limit_bytes == SIZE_MAX || room_left(heap) >= heap->allocator->limit_bytes / LIMIT_SHARE;
 }
 
 void rl_heap_set_stress(rl_heap_t* heap, bool stress, bool leaves_open) {

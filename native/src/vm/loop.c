@@ -10,18 +10,28 @@
 
 #include <math.h>
 
+#ifndef RL_THREADED
 #if defined(__GNUC__) || defined(__clang__)
 #define RL_THREADED 1
-#pragma GCC diagnostic ignored "-Wpedantic" /* computed goto: chosen behind RL_THREADED */
 #else
 #define RL_THREADED 0
 #endif
+#endif
+#if RL_THREADED
+#pragma GCC diagnostic ignored "-Wpedantic" /* computed goto */
+#endif
 #if defined(__GNUC__) && !defined(__clang__)
-/* Keep one indirect jump per instruction, no common subexpressions across them, and pc and proto out of vector registers. */
+/* Keep one indirect jump per instruction, no common subexpressions across them, and pc and proto out of vector
+   registers. */
 #pragma GCC optimize("no-gcse", "no-crossjumping", "no-tree-slp-vectorize")
 #endif
 
-/* --- slow halves of instructions; the frame has been saved ---------------------------------------------------------- */
+/* --- slow halves of instructions; the frame has been saved --------------------------------------------------- */
+
+static RL_NOINLINE rl_outcome_t out_of_memory(rl_vm_t* vm) {
+    rl_alloc_clear_failure(vm->allocator);
+    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+}
 
 /* A new object with unset words; steps the collector when that is due. NULL: failure is set. */
 static RL_NOINLINE rl_object_t* allocate(rl_vm_t* vm, rl_shape_t shape) {
@@ -29,18 +39,14 @@ static RL_NOINLINE rl_object_t* allocate(rl_vm_t* vm, rl_shape_t shape) {
     if (rl_heap_wants_step(heap)) rl_heap_step(heap);
     rl_object_t* object = rl_heap_new(heap, shape.kind, shape.tag, shape.refs, shape.words);
     if (RL_LIKELY(object != NULL)) return object;
-    rl_heap_collect(heap);
-    rl_alloc_clear_failure(heap->allocator);
-    object = rl_heap_new(heap, shape.kind, shape.tag, shape.refs, shape.words);
-    if (!object) {
-        rl_alloc_clear_failure(heap->allocator);
-        rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
-    }
+    if (rl_heap_make_room(heap)) object = rl_heap_new(heap, shape.kind, shape.tag, shape.refs, shape.words);
+    if (!object) out_of_memory(vm);
     return object;
 }
 
 /* Gather the arguments of a builtin and call it. */
-static inline rl_outcome_t call_builtin(rl_vm_t* vm, const rl_builtin_site_t* site, rl_word_t* s, rl_object_t** r, rl_word_t* result) {
+static inline rl_outcome_t call_builtin(
+    rl_vm_t* vm, const rl_builtin_site_t* site, rl_word_t* s, rl_object_t** r, rl_word_t* result) {
     rl_word_t args[RL_BUILTIN_ARGS_MAX];
     unsigned count = site->arg_count;
     for (unsigned i = 0; i < count; i++) {
@@ -49,56 +55,47 @@ static inline rl_outcome_t call_builtin(rl_vm_t* vm, const rl_builtin_site_t* si
     return site->call(vm, args, result, site);
 }
 
-/* After RL_COLLECT: collect, try once more. */
-static RL_NOINLINE rl_outcome_t call_builtin_again(rl_vm_t* vm, const rl_builtin_site_t* site, rl_word_t* s, rl_object_t** r, rl_word_t* result) {
-    rl_heap_collect(&vm->heap);
-    rl_alloc_clear_failure(vm->allocator);
+/* After RL_COLLECT: collect, try once more. What the first attempt was charged is given back: fuel must not depend
+   on memory. */
+static RL_NOINLINE rl_outcome_t call_builtin_again(
+    rl_vm_t* vm, const rl_builtin_site_t* site, int64_t fuel_before, rl_word_t* s, rl_object_t** r, rl_word_t* result) {
+    vm->budget = fuel_before - vm->fuel_left;
+    if (!rl_heap_make_room(&vm->heap)) return out_of_memory(vm);
     rl_outcome_t outcome = call_builtin(vm, site, s, r, result);
-    if (outcome != RL_COLLECT) return outcome;
-    rl_alloc_clear_failure(vm->allocator);
-    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    return outcome == RL_COLLECT ? out_of_memory(vm) : outcome;
 }
 
-static RL_NOINLINE rl_outcome_t call_host_again(rl_vm_t* vm, rl_host_site_t* site, rl_word_t* result, uint32_t a, uint32_t b) {
-    rl_heap_collect(&vm->heap);
-    rl_alloc_clear_failure(vm->allocator);
+static RL_NOINLINE rl_outcome_t call_host_again(
+    rl_vm_t* vm, rl_host_site_t* site, rl_word_t* result, uint32_t a, uint32_t b) {
+    if (!rl_heap_make_room(&vm->heap)) return out_of_memory(vm);
     rl_fiber_t* fiber = vm->fiber;
-    rl_outcome_t outcome = rl_vm_call_host(vm, site, fiber->s + fiber->s_base + a, fiber->r + fiber->r_base + b, result);
-    if (outcome != RL_COLLECT) return outcome;
-    rl_alloc_clear_failure(vm->allocator);
-    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    rl_outcome_t outcome =
+        rl_vm_call_host(vm, site, fiber->s + fiber->s_base + a, fiber->r + fiber->r_base + b, result);
+    return outcome == RL_COLLECT ? out_of_memory(vm) : outcome;
 }
 
-static rl_outcome_t iterate_begin(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* collection, rl_object_t** out_iter) {
+static rl_outcome_t iterate_begin(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* collection, rl_object_t** out_iter) {
     if (rl_heap_wants_step(&vm->heap)) rl_heap_step(&vm->heap);
     rl_outcome_t outcome = rl_iterate_begin(vm, type, collection, out_iter);
     if (outcome != RL_COLLECT) return outcome;
-    rl_heap_collect(&vm->heap);
-    rl_alloc_clear_failure(vm->allocator);
+    if (!rl_heap_make_room(&vm->heap)) return out_of_memory(vm);
     outcome = rl_iterate_begin(vm, type, collection, out_iter);
-    if (outcome != RL_COLLECT) return outcome;
-    rl_alloc_clear_failure(vm->allocator);
-    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    return outcome == RL_COLLECT ? out_of_memory(vm) : outcome;
 }
 
 static RL_NOINLINE rl_outcome_t iterate_next_again(rl_vm_t* vm, rl_object_t* iter, rl_word_t* element, bool* ended) {
-    rl_heap_collect(&vm->heap);
-    rl_alloc_clear_failure(vm->allocator);
+    if (!rl_heap_make_room(&vm->heap)) return out_of_memory(vm);
     rl_outcome_t outcome = rl_iterate_next(vm, iter, element, ended);
-    if (outcome != RL_COLLECT) return outcome;
-    rl_alloc_clear_failure(vm->allocator);
-    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    return outcome == RL_COLLECT ? out_of_memory(vm) : outcome;
 }
 
 static rl_outcome_t string_relate(rl_vm_t* vm, const rl_object_t* a, const rl_object_t* b, int* order) {
     rl_outcome_t outcome = rl_string_relate(vm, a, b, order);
     if (RL_LIKELY(outcome != RL_COLLECT)) return outcome;
-    rl_heap_collect(&vm->heap);
-    rl_alloc_clear_failure(vm->allocator);
+    if (!rl_heap_make_room(&vm->heap)) return out_of_memory(vm);
     outcome = rl_string_relate(vm, a, b, order);
-    if (outcome != RL_COLLECT) return outcome;
-    rl_alloc_clear_failure(vm->allocator);
-    return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    return outcome == RL_COLLECT ? out_of_memory(vm) : outcome;
 }
 
 static RL_NOINLINE void raise_overflow(rl_vm_t* vm, const char* what) {
@@ -121,142 +118,142 @@ static RL_NOINLINE void raise_narrow(rl_vm_t* vm, unsigned kind) {
 static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* closure) {
     rl_fiber_t* fiber = vm->fiber;
     if (rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){closure, fiber->frame_count})) return true;
-    rl_heap_collect(&vm->heap);
-    rl_alloc_clear_failure(vm->allocator);
-    if (rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){closure, fiber->frame_count})) return true;
-    rl_alloc_clear_failure(vm->allocator);
-    rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    bool room = rl_heap_make_room(&vm->heap);
+    if (room && rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){closure, fiber->frame_count})) return true;
+    out_of_memory(vm);
     return false;
 }
 
-/* --- the loop ------------------------------------------------------------------------------------------------------------ */
+/* --- the loop ------------------------------------------------------------------------------------------------ */
 
 /* Operands of the running instruction: pc stands behind it. */
-#define A (pc[-1].a)
-#define B (pc[-1].b)
-#define C (pc[-1].c)
-#define SB ((int64_t)(int16_t)pc[-1].b)
-#define SC ((int64_t)(int16_t)pc[-1].c)
-#define IMM (pc[-1].imm)
+#define A     (pc[-1].a)
+#define B     (pc[-1].b)
+#define C     (pc[-1].c)
+#define SB    ((int64_t)(int16_t)pc[-1].b)
+#define SC    ((int64_t)(int16_t)pc[-1].c)
+#define IMM   (pc[-1].imm)
 #define INDEX (pc[-1].index)
 
 #if RL_THREADED
 #define OP_CASE(name) op_##name:
-#define NEXT                      \
-    do {                          \
-        pc++;                     \
-        goto* labels[pc[-1].op];  \
+#define NEXT                                                                                                           \
+    do {                                                                                                               \
+        pc++;                                                                                                          \
+        goto* labels[pc[-1].op];                                                                                       \
     } while (0)
 #else
 #define OP_CASE(name) case RL_OP_##name:
-#define NEXT goto next_instruction
+#define NEXT          goto next_instruction
 #endif
 
 #define fiber (vm->fiber) /* not a local: registers are for what every instruction needs */
-#define SAVE()                                                \
-    do {                                                      \
-        fiber->pc = pc;                                       \
-        fiber->proto = proto;                                 \
-        fiber->s_base = (uint32_t)(s - fiber->s);             \
-        fiber->r_base = (uint32_t)(r - fiber->r);             \
-        fiber->frame_count = (uint32_t)(frame - fiber->frames) + 1; \
-        vm->budget = budget;                                  \
+#define SAVE()                                                                                                         \
+    do {                                                                                                               \
+        fiber->pc = pc;                                                                                                \
+        fiber->proto = proto;                                                                                          \
+        fiber->s_base = (uint32_t)(s - fiber->s);                                                                      \
+        fiber->r_base = (uint32_t)(r - fiber->r);                                                                      \
+        fiber->frame_count = (uint32_t)(frame - fiber->frames) + 1;                                                    \
+        vm->budget = budget;                                                                                           \
     } while (0)
 
-#define LOAD_FRAME()                                          \
-    do {                                                      \
-        pc = fiber->pc;                                       \
-        proto = fiber->proto;                                 \
-        s = fiber->s + fiber->s_base;                         \
-        r = fiber->r + fiber->r_base;                         \
-        frame = fiber->frames + fiber->frame_count - 1;       \
-        s_end = fiber->s + fiber->s_capacity;                 \
-        r_end = fiber->r + fiber->r_capacity;                 \
-        last_frame = fiber->frames + (fiber->frame_capacity < vm->limits.call_depth ? fiber->frame_capacity : vm->limits.call_depth) - 1; \
-        budget = vm->budget;                                  \
+#define LOAD_FRAME()                                                                                                   \
+    do {                                                                                                               \
+        pc = fiber->pc;                                                                                                \
+        proto = fiber->proto;                                                                                          \
+        s = fiber->s + fiber->s_base;                                                                                  \
+        r = fiber->r + fiber->r_base;                                                                                  \
+        frame = fiber->frames + fiber->frame_count - 1;                                                                \
+        s_end = fiber->s + fiber->s_capacity;                                                                          \
+        r_end = fiber->r + fiber->r_capacity;                                                                          \
+        last_frame = fiber->frames +                                                                                   \
+                     (fiber->frame_capacity < vm->limits.call_depth ? fiber->frame_capacity : vm->limits.call_depth) - \
+                     1;                                                                                                \
+        budget = vm->budget;                                                                                           \
     } while (0)
 
 /* After a backward jump. */
-#define CHARGE(distance)                                 \
-    do {                                                 \
-        budget -= (distance);                            \
-        if (RL_UNLIKELY(budget < 0)) goto poll;          \
+#define CHARGE(distance)                                                                                               \
+    do {                                                                                                               \
+        budget -= (distance);                                                                                          \
+        if (RL_UNLIKELY(budget < 0)) goto poll;                                                                        \
     } while (0)
 
-#define BINARY_CHECKED(builtin, text)                                           \
-    {                                                                           \
-        int64_t result;                                                         \
-        if (RL_UNLIKELY(builtin(s[B].i, s[C].i, &result))) {                    \
-            what = text;                                                        \
-            goto overflow;                                                      \
-        }                                                                       \
-        s[A].i = result;                                                        \
-        NEXT;                                                                   \
+#define BINARY_CHECKED(builtin, text)                                                                                  \
+    {                                                                                                                  \
+        int64_t result;                                                                                                \
+        if (RL_UNLIKELY(builtin(s[B].i, s[C].i, &result))) {                                                           \
+            what = text;                                                                                               \
+            goto overflow;                                                                                             \
+        }                                                                                                              \
+        s[A].i = result;                                                                                               \
+        NEXT;                                                                                                          \
     }
-#define BINARY_CHECKED_U(builtin, text)                                         \
-    {                                                                           \
-        uint64_t result;                                                        \
-        if (RL_UNLIKELY(builtin(s[B].u, s[C].u, &result))) {                    \
-            what = text;                                                        \
-            goto overflow;                                                      \
-        }                                                                       \
-        s[A].u = result;                                                        \
-        NEXT;                                                                   \
+#define BINARY_CHECKED_U(builtin, text)                                                                                \
+    {                                                                                                                  \
+        uint64_t result;                                                                                               \
+        if (RL_UNLIKELY(builtin(s[B].u, s[C].u, &result))) {                                                           \
+            what = text;                                                                                               \
+            goto overflow;                                                                                             \
+        }                                                                                                              \
+        s[A].u = result;                                                                                               \
+        NEXT;                                                                                                          \
     }
-#define COMPARE(field, operator)                   \
-    {                                              \
-        s[A].i = s[B].field operator s[C].field;   \
-        NEXT;                                      \
+#define COMPARE(field, operator)                                                                                       \
+    {                                                                                                                  \
+        s[A].i = s[B].field operator s[C].field;                                                                       \
+        NEXT;                                                                                                          \
     }
-#define JUMP_IF(condition)                         \
-    {                                              \
-        if (condition) pc += (int16_t)C;           \
-        NEXT;                                      \
+#define JUMP_IF(condition)                                                                                             \
+    {                                                                                                                  \
+        if (condition) pc += (int16_t)C;                                                                               \
+        NEXT;                                                                                                          \
     }
-#define JUMP_BACK_IF(condition)                    \
-    {                                              \
-        if (condition) {                           \
-            unsigned distance = C;                 \
-            pc -= distance;                        \
-            CHARGE(distance);                      \
-        }                                          \
-        NEXT;                                      \
+#define JUMP_BACK_IF(condition)                                                                                        \
+    {                                                                                                                  \
+        if (condition) {                                                                                               \
+            unsigned distance = C;                                                                                     \
+            pc -= distance;                                                                                            \
+            CHARGE(distance);                                                                                          \
+        }                                                                                                              \
+        NEXT;                                                                                                          \
     }
 /* Into `callee`, whose registers begin at s[A], r[B]. */
-#define ENTER                                                                              \
-    do {                                                                                   \
-        rl_word_t* callee_s = s + A;                                                       \
-        rl_object_t** callee_r = r + B;                                                    \
-        budget -= (int64_t)callee->entry_cost;                                             \
-        if (RL_UNLIKELY(budget < 0 || frame >= last_frame)) goto enter_slowly;             \
-        if (RL_UNLIKELY(callee_s + callee->s_count > s_end)) goto enter_slowly;            \
-        if (RL_UNLIKELY(callee_r + callee->r_count > r_end)) goto enter_slowly;            \
-        frame++;                                                                           \
-        frame->return_pc = pc;                                                             \
-        frame->caller = proto;                                                             \
-        frame->s_delta = A;                                                                \
-        frame->r_delta = B;                                                                \
-        s = callee_s;                                                                      \
-        r = callee_r;                                                                      \
-        proto = callee;                                                                    \
-        pc = callee->code;                                                                 \
-        NEXT;                                                                              \
+#define ENTER                                                                                                          \
+    do {                                                                                                               \
+        rl_word_t* callee_s = s + A;                                                                                   \
+        rl_object_t** callee_r = r + B;                                                                                \
+        budget -= (int64_t)callee->entry_cost;                                                                         \
+        if (RL_UNLIKELY(budget < 0 || frame >= last_frame)) goto enter_slowly;                                         \
+        if (RL_UNLIKELY(callee_s + callee->s_count > s_end)) goto enter_slowly;                                        \
+        if (RL_UNLIKELY(callee_r + callee->r_count > r_end)) goto enter_slowly;                                        \
+        frame++;                                                                                                       \
+        frame->return_pc = pc;                                                                                         \
+        frame->caller = proto;                                                                                         \
+        frame->s_delta = A;                                                                                            \
+        frame->r_delta = B;                                                                                            \
+        s = callee_s;                                                                                                  \
+        r = callee_r;                                                                                                  \
+        proto = callee;                                                                                                \
+        pc = callee->code;                                                                                             \
+        NEXT;                                                                                                          \
     } while (0)
-#define LEAVE                    \
-    do {                         \
-        pc = frame->return_pc;   \
-        proto = frame->caller;   \
-        s -= frame->s_delta;     \
-        r -= frame->r_delta;     \
-        frame--;                 \
-        NEXT;                    \
+#define LEAVE                                                                                                          \
+    do {                                                                                                               \
+        pc = frame->return_pc;                                                                                         \
+        proto = frame->caller;                                                                                         \
+        s -= frame->s_delta;                                                                                           \
+        r -= frame->r_delta;                                                                                           \
+        frame--;                                                                                                       \
+        NEXT;                                                                                                          \
     } while (0)
-#define VECTOR_AT(vector, index)                                              \
-    const rl_vector_t* v = (const rl_vector_t*)(vector);                      \
-    uint64_t at = (index).u;                                                  \
-    if (RL_UNLIKELY(at >= v->length)) {                                       \
-        rl_vm_raise_index(vm, (int64_t)at, v->length);                        \
-        goto raise;                                                           \
+#define VECTOR_AT(vector, index)                                                                                       \
+    const rl_vector_t* v = (const rl_vector_t*)(vector);                                                               \
+    uint64_t at = (index).u;                                                                                           \
+    if (RL_UNLIKELY(at >= v->length)) {                                                                                \
+        rl_vm_raise_index(vm, (int64_t)at, v->length);                                                                 \
+        goto raise;                                                                                                    \
     }
 
 rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
@@ -288,6 +285,8 @@ next_instruction:
     switch ((rl_op_t)pc[-1].op) {
 #endif
 
+    /* One instruction a line where it fits. */
+    /* clang-format off */
     OP_CASE(MOVS) { s[A] = s[B]; NEXT; }
     OP_CASE(MOVR) { r[A] = r[B]; NEXT; }
     OP_CASE(LDI) { s[A].i = IMM; NEXT; }
@@ -361,6 +360,7 @@ next_instruction:
         s[A].i = result;
         NEXT;
     }
+
     OP_CASE(ADD_U) BINARY_CHECKED_U(__builtin_add_overflow, "+")
     OP_CASE(SUB_U) BINARY_CHECKED_U(__builtin_sub_overflow, "-")
     OP_CASE(MUL_U) BINARY_CHECKED_U(__builtin_mul_overflow, "*")
@@ -411,6 +411,7 @@ next_instruction:
     OP_CASE(LT_F) COMPARE(f, <)
     OP_CASE(LE_F) COMPARE(f, <=)
     OP_CASE(NOT) { s[A].i = s[B].i == 0; NEXT; }
+
     OP_CASE(EQ_STR) {
         const rl_string_t* x = (const rl_string_t*)r[B];
         const rl_string_t* y = (const rl_string_t*)r[C];
@@ -459,6 +460,7 @@ next_instruction:
     OP_CASE(JNLE_F) JUMP_IF(!(s[A].f <= s[B].f))
     OP_CASE(JTAG) JUMP_IF(r[A]->tag == B)
     OP_CASE(JNTAG) JUMP_IF(r[A]->tag != B)
+
     OP_CASE(SWITCH_S) {
         const uint32_t* table = proto->switches[INDEX];
         uint64_t tag = s[A].u;
@@ -518,7 +520,7 @@ next_instruction:
     }
     OP_CASE(TAILCALL) {
         tail = proto->callees[C];
-    enter_tail: {
+    enter_tail : {
         const rl_proto_t* callee = tail;
         uint32_t a = A, b = B;
         for (unsigned n = 0; n < callee->s_params; n++) s[n] = s[a + n];
@@ -531,7 +533,8 @@ next_instruction:
             if (vm->budget < 0 && !rl_vm_poll(vm)) goto raise_saved;
             /* One frame fewer: this call needs none of its own. */
             fiber->frame_count--;
-            bool room = rl_fiber_reserve(vm, fiber, (size_t)fiber->s_base + callee->s_count, (size_t)fiber->r_base + callee->r_count);
+            bool room = rl_fiber_reserve(
+                vm, fiber, (size_t)fiber->s_base + callee->s_count, (size_t)fiber->r_base + callee->r_count);
             fiber->frame_count++;
             if (!room) goto raise_saved;
             LOAD_FRAME();
@@ -566,11 +569,12 @@ next_instruction:
             rl_heap_step(&vm->heap);
         }
         vm->budget = budget;
+        int64_t fuel_before = vm->fuel_left + budget;
         rl_outcome_t outcome = call_builtin(vm, site, s, r, &result);
         budget = vm->budget;
         if (RL_UNLIKELY(outcome != RL_DONE)) {
             SAVE();
-            if (outcome == RL_COLLECT) outcome = call_builtin_again(vm, site, s, r, &result);
+            if (outcome == RL_COLLECT) outcome = call_builtin_again(vm, site, fuel_before, s, r, &result);
             if (outcome != RL_DONE) goto raise_saved;
             budget = vm->budget;
         }
@@ -585,17 +589,19 @@ next_instruction:
             rl_heap_step(&vm->heap);
         }
         vm->budget = budget;
+        int64_t fuel_before = vm->fuel_left + budget;
         rl_outcome_t outcome = call_builtin(vm, site, s, r, &result);
         budget = vm->budget;
         if (RL_UNLIKELY(outcome != RL_DONE)) {
             SAVE();
-            if (outcome == RL_COLLECT) outcome = call_builtin_again(vm, site, s, r, &result);
+            if (outcome == RL_COLLECT) outcome = call_builtin_again(vm, site, fuel_before, s, r, &result);
             if (outcome != RL_DONE) goto raise_saved;
             budget = vm->budget;
         }
         r[A] = result.o;
         NEXT;
     }
+
     OP_CASE(RETS) { s[0] = s[A]; LEAVE; }
     OP_CASE(RETR) { r[0] = r[A]; LEAVE; }
     OP_CASE(RETU) { s[0].u = 0; LEAVE; }
@@ -759,6 +765,7 @@ next_instruction:
         ((uint8_t*)v->data)[at] = (uint8_t)s[C].u;
         NEXT;
     }
+
     OP_CASE(ITER) {
         rl_object_t* iter;
         SAVE();
@@ -767,7 +774,7 @@ next_instruction:
         r[A] = iter;
         NEXT;
     }
-    OP_CASE(NEXTS)
+    OP_CASE(NEXTS) 
     OP_CASE(NEXTR) {
         rl_object_t* iter = r[B];
         rl_word_t element;
@@ -793,10 +800,7 @@ next_instruction:
 
     OP_CASE(I2F) { s[A].f = (double)s[B].i; NEXT; }
     OP_CASE(U2F) { s[A].f = (double)s[B].u; NEXT; }
-    OP_CASE(CAST) {
-        if (RL_UNLIKELY(rl_vm_cast(vm, C >> 8, C & 255, s[B], &s[A]) != RL_DONE)) goto raise;
-        NEXT;
-    }
+    OP_CASE(CAST) { if (RL_UNLIKELY(rl_vm_cast(vm, C >> 8, C & 255, s[B], &s[A]) != RL_DONE)) goto raise; NEXT; }
 
     OP_CASE(DEFER) {
         SAVE();
@@ -831,17 +835,19 @@ next_instruction:
         SAVE();
         goto unwind;
     }
+    /* clang-format on */
 #if !RL_THREADED
-    case RL_OP_COUNT: break;
-    }
+case RL_OP_COUNT: break;
+}
 #endif
 
-enter_slowly: {
+enter_slowly : {
     uint32_t a = A, b = B;
     const rl_proto_t* callee = pc[-1].op == RL_OP_CALL ? proto->callees[C] : rl_object_words(r[b])[r[b]->refs].p;
     SAVE();
     if (budget < 0 && !rl_vm_poll(vm)) goto raise_saved;
-    if (!rl_fiber_reserve(vm, fiber, (size_t)fiber->s_base + a + callee->s_count, (size_t)fiber->r_base + b + callee->r_count)) {
+    if (!rl_fiber_reserve(
+            vm, fiber, (size_t)fiber->s_base + a + callee->s_count, (size_t)fiber->r_base + b + callee->r_count)) {
         goto raise_saved;
     }
     LOAD_FRAME();
@@ -854,31 +860,25 @@ enter_slowly: {
     NEXT;
 }
 
-poll:
-    SAVE();
-    if (RL_UNLIKELY(!rl_vm_poll(vm))) {
-        fiber->pc = pc + 1; /* the instruction jumped to is the one that could not start */
-        goto raise_saved;
-    }
-    budget = vm->budget;
-    NEXT;
+poll : SAVE();
+if (RL_UNLIKELY(!rl_vm_poll(vm))) {
+    fiber->pc = pc + 1; /* the instruction jumped to is the one that could not start */
+    goto raise_saved;
+}
+budget = vm->budget;
+NEXT;
 
-overflow:
-    raise_overflow(vm, what);
-    goto raise;
-division_by_zero:
-    rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_DIV_ZERO);
-    goto raise;
-uninitialised:
-    raise_uninitialised(vm, INDEX);
-    goto raise;
-raise:
-    SAVE();
-raise_saved:
-unwind:
-    if (rl_vm_unwind(vm, floor)) {
-        LOAD_FRAME();
-        NEXT;
-    }
-    return RL_RAISE;
+overflow : raise_overflow(vm, what);
+goto raise;
+division_by_zero : rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_DIV_ZERO);
+goto raise;
+uninitialised : raise_uninitialised(vm, INDEX);
+goto raise;
+raise : SAVE();
+raise_saved :
+    unwind : if (rl_vm_unwind(vm, floor)) {
+    LOAD_FRAME();
+    NEXT;
+}
+return RL_RAISE;
 }

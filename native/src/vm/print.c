@@ -1,5 +1,6 @@
 /*
- * Display and Debug text of any value by its type (LANGUAGE 8.2). An explicit stack of open containers instead of recursion;
+ * Display and Debug text of any value by its type (LANGUAGE 8.2). An explicit stack of open containers instead of
+ * recursion;
  * a container with identity that is met again inside itself is shown as `…`.
  */
 #include "base/number.h"
@@ -14,14 +15,14 @@ enum { VISITING = 32 /* flag of an object that is open on the stack; always clea
 typedef enum open_kind { OPEN_SHAPE, OPEN_LIST, OPEN_SET, OPEN_MAP, OPEN_VEC, OPEN_ONE } open_kind_t;
 
 typedef struct open {
-    uint8_t kind;         /* open_kind_t */
-    bool visiting;        /* `object` carries VISITING */
-    bool pending;         /* `value` is still to be written: of MAP after its key, of ONE */
-    uint32_t index;       /* items written */
+    uint8_t kind;   /* open_kind_t */
+    bool visiting;  /* `object` carries VISITING */
+    bool pending;   /* `value` is still to be written: of MAP after its key, of ONE */
+    uint32_t index; /* items written */
     const char* close;
     rl_object_t* object;
-    const rl_rtype_t* type;     /* of the elements (LIST, SET, VEC); of the whole (MAP) */
-    const rl_rshape_t* shape;   /* SHAPE */
+    const rl_rtype_t* type;   /* of the elements (LIST, SET, VEC); of the whole (MAP) */
+    const rl_rshape_t* shape; /* SHAPE */
     rl_word_t value;
 } open_t;
 
@@ -57,7 +58,8 @@ static void add_quoted(rl_buf_t* out, rl_str_t text) {
     size_t start = 0;
     for (size_t i = 0; i < text.length; i++) {
         unsigned char c = (unsigned char)text.data[i];
-        bool wide_control = c == 0xC2 && i + 1 < text.length && (unsigned char)text.data[i + 1] < 0xA0; /* U+0080 … U+009F */
+        bool wide_control =
+            c == 0xC2 && i + 1 < text.length && (unsigned char)text.data[i + 1] < 0xA0; /* U+0080 … U+009F */
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7F && !wide_control) continue;
         rl_buf_add(out, (rl_str_t){text.data + start, i - start});
         add_quoted_scalar(out, wide_control ? (unsigned char)text.data[++i] : c, '"');
@@ -163,7 +165,8 @@ static bool open_shape(printer_t* p, const rl_rshape_t* shape, rl_object_t* obje
             return true;
         }
         rl_buf_add(out, RL_STR("{ "));
-        return push(p, (open_t){.kind = OPEN_SHAPE, .close = " }", .object = object, .shape = shape, .visiting = identity});
+        return push(
+            p, (open_t){.kind = OPEN_SHAPE, .close = " }", .object = object, .shape = shape, .visiting = identity});
     }
     rl_buf_add_char(out, '(');
     return push(p, (open_t){.kind = OPEN_SHAPE, .close = ")", .object = object, .shape = shape});
@@ -191,14 +194,20 @@ static bool print_builtin(printer_t* p, const rl_rtype_t* type, rl_word_t value)
     case RL_BUILTIN_VEC:
         if (is_cycle(p, object)) return true;
         rl_buf_add_char(out, '[');
-        return push(p, (open_t){.kind = OPEN_VEC, .close = "]", .object = object, .type = type->args[0], .visiting = true});
+        return push(
+            p, (open_t){.kind = OPEN_VEC, .close = "]", .object = object, .type = type->args[0], .visiting = true});
     case RL_BUILTIN_CELL:
     case RL_BUILTIN_REF:
         if (is_cycle(p, object)) return true;
         rl_buf_add(out, type->name);
         rl_buf_add_char(out, '(');
-        return push(p, (open_t){.kind = OPEN_ONE, .close = ")", .object = object, .type = type->args[0], .visiting = true,
-                                .pending = true, .value = rl_object_words(object)[0]});
+        return push(p, (open_t){.kind = OPEN_ONE,
+                           .close = ")",
+                           .object = object,
+                           .type = type->args[0],
+                           .visiting = true,
+                           .pending = true,
+                           .value = rl_object_words(object)[0]});
     case RL_BUILTIN_RANGE: {
         const rl_word_t* words = rl_object_words(object);
         bool ok = print_value(p, type->args[0], words[0]);
@@ -242,7 +251,8 @@ static bool print_named(printer_t* p, const rl_rtype_t* type, rl_word_t value) {
             return print_value(p, type->payload, value);
         }
         rl_buf_add_char(out, '(');
-        return push(p, (open_t){.kind = OPEN_ONE, .close = ")", .type = type->payload, .pending = true, .value = value});
+        return push(
+            p, (open_t){.kind = OPEN_ONE, .close = ")", .type = type->payload, .pending = true, .value = value});
     case RL_DEF_BUILTIN: return print_builtin(p, type, value);
     default: add_angle(out, type->name); return true;
     }
@@ -269,8 +279,14 @@ static bool print_value(printer_t* p, const rl_rtype_t* type, rl_word_t value) {
         add_quoted_scalar(out, (uint32_t)value.u, '\'');
         rl_buf_add_char(out, '\'');
         return true;
-    case RL_TYPE_I8: case RL_TYPE_I16: case RL_TYPE_I32: case RL_TYPE_I64: rl_buf_add_i64(out, value.i); return true;
-    case RL_TYPE_U8: case RL_TYPE_U16: case RL_TYPE_U32: case RL_TYPE_U64: rl_buf_add_u64(out, value.u); return true;
+    case RL_TYPE_I8:
+    case RL_TYPE_I16:
+    case RL_TYPE_I32:
+    case RL_TYPE_I64: rl_buf_add_i64(out, value.i); return true;
+    case RL_TYPE_U8:
+    case RL_TYPE_U16:
+    case RL_TYPE_U32:
+    case RL_TYPE_U64: rl_buf_add_u64(out, value.u); return true;
     case RL_TYPE_F32: {
         char text[RL_F64_TEXT];
         rl_buf_add(out, (rl_str_t){text, rl_f32_print((float)value.f, text)});

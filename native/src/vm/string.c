@@ -6,7 +6,9 @@
 
 enum { INDEX_STEP = 64 }; /* code points between two entries of the index */
 
-static size_t inline_room(const rl_string_t* s) { return (size_t)s->header.words * 8 + sizeof(rl_object_t) - sizeof(rl_string_t); }
+static size_t inline_room(const rl_string_t* s) {
+    return (size_t)s->header.words * 8 + sizeof(rl_object_t) - sizeof(rl_string_t);
+}
 
 /* An empty string object with room for `room` bytes, inside the cell or in a side buffer. */
 static rl_string_t* new_string(rl_vm_t* vm, size_t room, unsigned kind) {
@@ -57,7 +59,8 @@ rl_object_t* rl_string_new(rl_vm_t* vm, rl_str_t bytes, unsigned kind) {
 }
 
 rl_outcome_t rl_string_too_long(rl_vm_t* vm) {
-    return rl_vm_raise(vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a string would be longer than %llu bytes", (unsigned long long)vm->limits.string_bytes);
+    return rl_vm_raise(vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a string would be longer than %llu bytes",
+        (unsigned long long)vm->limits.string_bytes);
 }
 
 rl_outcome_t rl_string_from_buf(rl_vm_t* vm, const rl_buf_t* buf, unsigned kind, rl_object_t** out) {
@@ -244,7 +247,7 @@ static void sip_round(uint64_t v[4]) {
 
 static uint64_t sip_hash(const uint64_t secret[2], rl_str_t text) {
     uint64_t v[4] = {secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du, secret[0] ^ 0x6c7967656e657261u,
-                     secret[1] ^ 0x7465646279746573u};
+        secret[1] ^ 0x7465646279746573u};
     size_t whole = text.length & ~(size_t)7;
     for (size_t i = 0; i < whole; i += 8) {
         uint64_t m;

@@ -13,9 +13,14 @@ enum {
 
 const rl_instr_t rl_vm_halt[1] = {{.op = RL_OP_HALT}};
 
-#define NULLARY(i) {RL_OBJ_CELLS, RL_OBJ_STATIC | RL_OBJ_SHARED, (i), 0, 0}
-#define NULLARY8(i) NULLARY(i), NULLARY(i + 1), NULLARY(i + 2), NULLARY(i + 3), NULLARY(i + 4), NULLARY(i + 5), NULLARY(i + 6), NULLARY(i + 7)
-#define NULLARY64(i) NULLARY8(i), NULLARY8(i + 8), NULLARY8(i + 16), NULLARY8(i + 24), NULLARY8(i + 32), NULLARY8(i + 40), NULLARY8(i + 48), NULLARY8(i + 56)
+#define NULLARY(i)                                                                                                     \
+    { RL_OBJ_CELLS, RL_OBJ_STATIC | RL_OBJ_SHARED, (i), 0, 0 }
+#define NULLARY8(i)                                                                                                    \
+    NULLARY(i), NULLARY(i + 1), NULLARY(i + 2), NULLARY(i + 3), NULLARY(i + 4), NULLARY(i + 5), NULLARY(i + 6),        \
+        NULLARY(i + 7)
+#define NULLARY64(i)                                                                                                   \
+    NULLARY8(i), NULLARY8(i + 8), NULLARY8(i + 16), NULLARY8(i + 24), NULLARY8(i + 32), NULLARY8(i + 40),              \
+        NULLARY8(i + 48), NULLARY8(i + 56)
 rl_object_t rl_nullary_objects[256] = {NULLARY64(0), NULLARY64(64), NULLARY64(128), NULLARY64(192)};
 
 static void mark_fiber(rl_heap_t* heap, rl_fiber_t* fiber) {
@@ -36,9 +41,16 @@ static void mark_roots(rl_heap_t* heap, void* user) {
 
 bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* program) {
     *vm = (rl_vm_t){.allocator = allocator, .program = program, .native_depth_limit = NATIVE_DEPTH};
-    vm->limits = (rl_limits_t){.fuel = 1000000000000u, .heap_bytes = (uint64_t)1 << 30, .call_depth = 200000,
-                               .string_bytes = 256u << 20, .output_bytes = (uint64_t)1 << 30, .source_bytes = 16u << 20,
-                               .nesting = 1000, .identifier_bytes = 1024, .instances = 10000, .type_depth = 100};
+    vm->limits = (rl_limits_t){.fuel = 1000000000000u,
+        .heap_bytes = (uint64_t)1 << 30,
+        .call_depth = 200000,
+        .string_bytes = 256u << 20,
+        .output_bytes = (uint64_t)1 << 30,
+        .source_bytes = 16u << 20,
+        .nesting = 1000,
+        .identifier_bytes = 1024,
+        .instances = 10000,
+        .type_depth = 100};
     rl_heap_init(&vm->heap, allocator);
     vm->heap.roots_user = vm;
     vm->heap.mark_roots = mark_roots;
@@ -122,7 +134,7 @@ static void shrink_fiber(rl_vm_t* vm) {
 void rl_vm_begin_run(rl_vm_t* vm) {
     rl_fiber_t* fiber = vm->fiber;
     if (RL_UNLIKELY(fiber->frame_count == 0 && (fiber->s_capacity > KEEP_WORDS || fiber->r_capacity > KEEP_WORDS ||
-                                                fiber->frame_capacity > KEEP_WORDS))) {
+                                                   fiber->frame_capacity > KEEP_WORDS))) {
         shrink_fiber(vm);
     }
     if (RL_UNLIKELY(vm->failure.present)) rl_vm_clear_failure(vm);
@@ -155,7 +167,8 @@ bool rl_vm_poll(rl_vm_t* vm) {
     if (atomic_load_explicit(&vm->interrupt, memory_order_relaxed)) return stop(vm, RL_CODE_RUNTIME_INTERRUPTED);
     if (vm->deadline_ns && rl_os_monotonic_ns() > vm->deadline_ns) return stop(vm, RL_CODE_RUNTIME_LIMIT_DEADLINE);
     if (vm->poll && !vm->poll(vm->host)) {
-        if (!vm->failure.present || vm->unwinding) return stop(vm, vm->poll_code ? vm->poll_code : RL_CODE_RUNTIME_INTERRUPTED);
+        if (!vm->failure.present || vm->unwinding)
+            return stop(vm, vm->poll_code ? vm->poll_code : RL_CODE_RUNTIME_INTERRUPTED);
         vm->stopped = vm->failure.code;
         vm->budget = -1;
         return false;
@@ -172,7 +185,7 @@ rl_outcome_t rl_vm_output(rl_vm_t* vm, rl_str_t text, bool is_error) {
     return rl_vm_raise(vm, RL_CODE_HOST_CALL_FAILED, "the host's output callback failed");
 }
 
-/* --- failures ------------------------------------------------------------------------------------------------------ */
+/* --- failures ------------------------------------------------------------------------------------------------ */
 
 void rl_vm_clear_failure(rl_vm_t* vm) {
     rl_failure_t* failure = &vm->failure;
@@ -278,21 +291,25 @@ rl_outcome_t rl_vm_raise(rl_vm_t* vm, rl_code_t code, const char* format, ...) {
     return rl_vm_raise_text(vm, code, (rl_str_t){text, used});
 }
 
-rl_outcome_t rl_vm_raise_standard(rl_vm_t* vm, rl_code_t code) { return rl_vm_raise_text(vm, code, rl_vm_standard_message(code)); }
-
-rl_outcome_t rl_vm_raise_index(rl_vm_t* vm, int64_t index, uint64_t length) {
-    return rl_vm_raise(vm, RL_CODE_RUNTIME_INDEX_OUT_OF_BOUNDS, "index %lld is out of bounds for length %llu", (long long)index,
-                       (unsigned long long)length);
+rl_outcome_t rl_vm_raise_standard(rl_vm_t* vm, rl_code_t code) {
+    return rl_vm_raise_text(vm, code, rl_vm_standard_message(code));
 }
 
-/* --- ways in and out ------------------------------------------------------------------------------------------------ */
+rl_outcome_t rl_vm_raise_index(rl_vm_t* vm, int64_t index, uint64_t length) {
+    return rl_vm_raise(vm, RL_CODE_RUNTIME_INDEX_OUT_OF_BOUNDS, "index %lld is out of bounds for length %llu",
+        (long long)index, (unsigned long long)length);
+}
 
-rl_outcome_t rl_vm_call(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result) {
+/* --- ways in and out ----------------------------------------------------------------------------------------- */
+
+rl_outcome_t rl_vm_call(
+    rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result) {
     rl_fiber_t* fiber = vm->fiber;
     uint32_t floor = fiber->frame_count;
     out_result->u = 0;
     if (vm->native_depth >= vm->native_depth_limit) {
-        return rl_vm_raise(vm, RL_CODE_RUNTIME_STACK_OVERFLOW, "stack overflow: more than %u nested host calls", vm->native_depth_limit);
+        return rl_vm_raise(vm, RL_CODE_RUNTIME_STACK_OVERFLOW, "stack overflow: more than %u nested host calls",
+            vm->native_depth_limit);
     }
     uint32_t s_delta = fiber->proto ? fiber->proto->s_count : 0, r_delta = fiber->proto ? fiber->proto->r_count : 0;
     size_t s_base = (size_t)fiber->s_base + s_delta, r_base = (size_t)fiber->r_base + r_delta;
@@ -303,7 +320,8 @@ rl_outcome_t rl_vm_call(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s
         if (!rl_fiber_reserve(vm, fiber, s_base + proto->s_count, r_base + proto->r_count)) return RL_RAISE;
     }
     for (unsigned i = 0; i < proto->s_params; i++) fiber->s[s_base + i] = s_args[i];
-    for (unsigned i = 0, count = proto->r_params + (unsigned)proto->has_env; i < count; i++) fiber->r[r_base + i] = r_args[i];
+    for (unsigned i = 0, count = proto->r_params + (unsigned)proto->has_env; i < count; i++)
+        fiber->r[r_base + i] = r_args[i];
     fiber->frames[fiber->frame_count++] = (rl_frame_t){rl_vm_halt, fiber->proto, s_delta, r_delta};
     const rl_instr_t* outer_pc = fiber->pc;
     const rl_proto_t* outer_proto = fiber->proto;
@@ -327,7 +345,8 @@ rl_outcome_t rl_vm_call(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s
     return outcome;
 }
 
-rl_outcome_t rl_vm_call_closure(rl_vm_t* vm, rl_object_t* closure, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result) {
+rl_outcome_t rl_vm_call_closure(
+    rl_vm_t* vm, rl_object_t* closure, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result) {
     const rl_proto_t* proto = rl_object_words(closure)[closure->refs].p;
     rl_object_t* few[16];
     size_t count = (size_t)proto->r_params + 1, size = count * sizeof *few;
@@ -340,10 +359,12 @@ rl_outcome_t rl_vm_call_closure(rl_vm_t* vm, rl_object_t* closure, const rl_word
     return outcome;
 }
 
-rl_outcome_t rl_vm_call_host(rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
+rl_outcome_t rl_vm_call_host(
+    rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     result->u = 0;
     if (RL_UNLIKELY(!vm->call_host)) {
-        return rl_vm_raise(vm, RL_CODE_HOST_SYMBOL_UNBOUND, "host function `%.*s` is not bound", RL_STR_ARG(site->name));
+        return rl_vm_raise(
+            vm, RL_CODE_HOST_SYMBOL_UNBOUND, "host function `%.*s` is not bound", RL_STR_ARG(site->name));
     }
     if (RL_LIKELY(!vm->unwinding)) {
         if (vm->failure.present) rl_vm_clear_failure(vm); /* of a nested run whose failure the host has swallowed */

@@ -15,7 +15,7 @@
 typedef struct rl_frame {
     const rl_instr_t* return_pc; /* in the caller */
     const rl_proto_t* caller;
-    uint32_t s_delta, r_delta;   /* how far this frame's bases lie above the caller's */
+    uint32_t s_delta, r_delta; /* how far this frame's bases lie above the caller's */
 } rl_frame_t;
 
 typedef struct rl_deferred {
@@ -25,8 +25,8 @@ typedef struct rl_deferred {
 
 /* A computation with registers of its own: the only control mechanism. Grows; parked and continued once. */
 typedef struct rl_fiber {
-    rl_word_t* s;            /* S bank */
-    rl_object_t** r;         /* R bank; all words valid or NULL up to r_capacity */
+    rl_word_t* s;    /* S bank */
+    rl_object_t** r; /* R bank; all words valid or NULL up to r_capacity */
     rl_frame_t* frames;
     uint32_t s_capacity, r_capacity, frame_capacity;
     uint32_t s_base, r_base, frame_count; /* saved when not running */
@@ -39,7 +39,7 @@ typedef struct rl_fiber {
 typedef struct rl_limits {
     uint64_t fuel;
     uint64_t heap_bytes;
-    uint64_t deadline_ms;  /* 0: none */
+    uint64_t deadline_ms; /* 0: none */
     uint64_t call_depth;
     uint64_t string_bytes;
     uint64_t output_bytes;
@@ -51,42 +51,46 @@ typedef struct rl_failure {
     rl_buf_t message;
     RL_VEC(rl_stack_entry_t) stack; /* innermost first, at most 64 */
     rl_module_id_t module;
-    uint32_t start;       /* byte offset in that module */
+    uint32_t start; /* byte offset in that module */
     bool present;
-    bool by_host;         /* a host function failed: host/ keeps the original (exception object) */
+    bool by_host;           /* a host function failed: host/ keeps the original (exception object) */
     RL_VEC(rl_str_t) notes; /* panics of defers while unwinding; texts in vm->failure_arena */
 } rl_failure_t;
 
 typedef struct rl_vm {
     rl_allocator_t* allocator;
     rl_heap_t heap;
-    const rl_program_t* program;  /* for names and lines */
-    rl_fiber_t* fiber;            /* running or about to */
-    rl_word_t* globals_s;         /* by global id of this context's numbering (rl_vm_reserve_globals) */
+    const rl_program_t* program; /* for names and lines */
+    rl_fiber_t* fiber;           /* running or about to */
+    rl_word_t* globals_s;        /* by global id of this context's numbering (rl_vm_reserve_globals) */
     rl_object_t** globals_r;
     uint8_t* globals_set;
     uint32_t global_count;
     rl_limits_t limits;
-    /* Fuel: `budget` is what the loop counts down; it is the smaller of the fuel left and the distance to the next poll. */
+    /* Fuel: `budget` is what the loop counts down; it is the smaller of the fuel left and the distance to the next
+       poll. */
     int64_t budget;
-    int64_t fuel_left;            /* not counting what is handed out as budget */
-    uint64_t deadline_ns;         /* monotonic; 0: none */
+    int64_t fuel_left;    /* not counting what is handed out as budget */
+    uint64_t deadline_ns; /* monotonic; 0: none */
     uint64_t output_left;
-    _Atomic uint32_t interrupt;   /* set from any thread: stop with runtime.interrupted at the next poll */
-    uint32_t native_depth;        /* loops nested through host functions */
+    _Atomic uint32_t interrupt; /* set from any thread: stop with runtime.interrupted at the next poll */
+    uint32_t native_depth;      /* loops nested through host functions */
     uint32_t native_depth_limit;
-    bool unwinding;               /* a failure is on its way out and deferred closures are running: further ones become notes */
-    bool grace_given;             /* deferred closures got their extra fuel after a limit was reached */
-    rl_code_t stopped;            /* a limit that stays reached until the outermost run ends; 0: none */
-    rl_code_t poll_code;          /* what to raise when `poll` says stop without a failure of its own */
+    bool unwinding;      /* a failure is on its way out and deferred closures are running: further ones become notes */
+    bool grace_given;    /* deferred closures got their extra fuel after a limit was reached */
+    rl_code_t stopped;   /* a limit that stays reached until the outermost run ends; 0: none */
+    rl_code_t poll_code; /* what to raise when `poll` says stop without a failure of its own */
     uint64_t hash_secret[2];
     rl_arena_t failure_arena;
     rl_failure_t failure;
     /* The host, seen from here. */
     void* host;
-    rl_outcome_t (*call_host)(void* host, struct rl_vm* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
+    /* `s` and `r` stay valid until it enters this vm. */
+    rl_outcome_t (*call_host)(void* host, struct rl_vm* vm, rl_host_site_t* site, const rl_word_t* s,
+        rl_object_t* const* r, rl_word_t* result);
     bool (*output)(void* host, rl_str_t text, bool is_error); /* false: refused (host error) */
-    bool (*poll)(void* host);     /* every POLL_INTERVAL steps of budget; false: stop (failure set by host or runtime.interrupted) */
+    /* Every POLL_INTERVAL steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter this vm. */
+    bool (*poll)(void* host);
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
     void (*mark_host_roots)(rl_heap_t* heap, void* host);
 } rl_vm_t;
@@ -101,23 +105,27 @@ bool rl_vm_reserve_globals(rl_vm_t* vm, uint32_t count);
 void rl_vm_begin_run(rl_vm_t* vm);
 
 /*
- * Enter a function with its parameters, per bank in order; of a function with environment the closure comes first among the
- * references. References among them must be rooted by the caller (handles are). Answers RL_DONE and the result word (a reference result is
- * rooted only until the next run: take a handle at once), or RL_RAISE with vm->failure. Deferred expressions have run.
+ * Enter a function with its parameters, per bank in order; of a function with environment the closure comes first
+ * among the references. References must be rooted by the caller (handles are). Answers RL_DONE and the result word (a
+ * reference result is rooted only until the next run: take a handle at once), or RL_RAISE with vm->failure. Deferred
+ * expressions have run.
  */
-rl_outcome_t rl_vm_call(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result);
+rl_outcome_t rl_vm_call(
+    rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result);
 /* Call a closure object that takes parameters and gives a result as its proto says. */
-rl_outcome_t rl_vm_call_closure(rl_vm_t* vm, rl_object_t* closure, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result);
+rl_outcome_t rl_vm_call_closure(
+    rl_vm_t* vm, rl_object_t* closure, const rl_word_t* s_args, rl_object_t* const* r_args, rl_word_t* out_result);
 
 extern const rl_instr_t rl_vm_halt[1]; /* where the frame that was entered from outside returns to */
 
 /* rl_vm_call for a leaf_scalar proto, without any of its generality: `args` are its s_params words,
    count of them. Works nested, too (then through rl_vm_call). */
-static inline rl_outcome_t rl_vm_call_scalar(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* args, unsigned count,
-                                             rl_word_t* out_result);
+static inline rl_outcome_t rl_vm_call_scalar(
+    rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* args, unsigned count, rl_word_t* out_result);
 
-/* The interpreter loop itself (loop.c): runs vm->fiber until the frame above `floor`, which returns to rl_vm_halt, has been
-   left. RL_DONE: the caller resets frame_count, bases, proto and pc of the fiber; RL_RAISE: the frames have been unwound. */
+/* The interpreter loop itself (loop.c): runs vm->fiber until the frame above `floor`, which returns to rl_vm_halt, has
+   been left. RL_DONE: the caller resets frame_count, bases, proto and pc of the fiber; RL_RAISE: the frames have been
+   unwound. */
 rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor);
 
 /* For builtins. */
@@ -138,9 +146,11 @@ void rl_fiber_deinit(rl_vm_t* vm, rl_fiber_t* fiber);
 /* Room for registers up to these indices and one more frame; moves the banks. False: failure is set. The running frame
    must have been saved. */
 bool rl_fiber_reserve(rl_vm_t* vm, rl_fiber_t* fiber, size_t s_top, size_t r_top);
-/* Failure on its way out: true: a deferred closure has been entered, run on; false: all frames above `floor` are gone. */
+/* Failure on its way out: true: a deferred closure has been entered, run on; false: all frames above `floor` are
+   gone. */
 bool rl_vm_unwind(rl_vm_t* vm, uint32_t floor);
-rl_outcome_t rl_vm_call_host(rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
+rl_outcome_t rl_vm_call_host(
+    rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
 
 /* Mark as possibly owned twice. Never writes to an object that already is. */
 static inline void rl_share(rl_object_t* object) {
@@ -148,13 +158,15 @@ static inline void rl_share(rl_object_t* object) {
 }
 
 /* --- objects that more than one file makes --------------------------------------------------------------- */
-rl_object_t* rl_string_new(rl_vm_t* vm, rl_str_t bytes, unsigned kind); /* STR (must be valid UTF-8) or BYTES; NULL: memory */
+rl_object_t* rl_string_new(
+    rl_vm_t* vm, rl_str_t bytes, unsigned kind); /* STR (must be valid UTF-8) or BYTES; NULL: memory */
 rl_string_t* rl_string_uninit(rl_vm_t* vm, size_t length, unsigned kind); /* own bytes to fill in: (char*)data */
 static inline rl_str_t rl_string_str(const rl_object_t* object) {
     const rl_string_t* s = (const rl_string_t*)object;
     return (rl_str_t){s->data, s->length};
 }
-extern rl_object_t rl_nullary_objects[256]; /* STATIC | SHARED, tag = index; kept in writable memory but never written */
+extern rl_object_t
+    rl_nullary_objects[256]; /* STATIC | SHARED, tag = index; kept in writable memory but never written */
 
 /* More about strings: vm/string.h. */
 
@@ -177,12 +189,12 @@ static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps) {
     return RL_LIKELY(vm->budget >= 0) || rl_vm_poll(vm);
 }
 
-static inline rl_outcome_t rl_vm_call_scalar(rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* args, unsigned count,
-                                             rl_word_t* out_result) {
+static inline rl_outcome_t rl_vm_call_scalar(
+    rl_vm_t* vm, const rl_proto_t* proto, const rl_word_t* args, unsigned count, rl_word_t* out_result) {
     rl_fiber_t* fiber = vm->fiber;
     vm->budget -= (int64_t)proto->entry_cost;
-    if (RL_UNLIKELY(fiber->frame_count != 0 || proto->s_count > fiber->s_capacity || proto->r_count > fiber->r_capacity ||
-                    vm->budget < 0)) {
+    if (RL_UNLIKELY(fiber->frame_count != 0 || proto->s_count > fiber->s_capacity ||
+                    proto->r_count > fiber->r_capacity || vm->budget < 0)) {
         vm->budget += (int64_t)proto->entry_cost;
         return rl_vm_call(vm, proto, args, NULL, out_result);
     }

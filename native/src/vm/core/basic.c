@@ -5,11 +5,11 @@
 #include "vm/format.h"
 #include "vm/string.h"
 
-#define ARGS rl_vm_t *vm, const rl_word_t *args, rl_word_t *result, const rl_builtin_site_t *site
+#define ARGS        rl_vm_t *vm, const rl_word_t *args, rl_word_t *result, const rl_builtin_site_t *site
 #define UNUSED_SITE (void)site
-#define UNUSED_VM (void)vm
+#define UNUSED_VM   (void)vm
 
-/* --- variants ------------------------------------------------------------------------------------------------------ */
+/* --- variants ------------------------------------------------------------------------------------------------ */
 
 const rl_rshape_t* rl_shape_named(const rl_rtype_t* sum, rl_str_t name) {
     for (unsigned i = 0; i < sum->shape_count; i++) {
@@ -18,7 +18,7 @@ const rl_rshape_t* rl_shape_named(const rl_rtype_t* sum, rl_str_t name) {
     return NULL;
 }
 
-rl_outcome_t rl_make_variant(rl_vm_t* vm, const rl_rshape_t* shape, rl_word_t payload, rl_word_t* out) {
+rl_outcome_t rl_object_variant(rl_vm_t* vm, const rl_rshape_t* shape, rl_word_t payload, rl_word_t* out) {
     rl_object_t* object = rl_heap_new(&vm->heap, RL_OBJ_CELLS, shape->tag, shape->refs, shape->words);
     if (!object) return RL_COLLECT;
     rl_object_words(object)[shape->fields[0].slot] = payload;
@@ -28,7 +28,7 @@ rl_outcome_t rl_make_variant(rl_vm_t* vm, const rl_rshape_t* shape, rl_word_t pa
 
 rl_outcome_t rl_make_some(rl_vm_t* vm, const rl_rtype_t* option, rl_word_t payload, rl_word_t* out) {
     const rl_rshape_t* shape = rl_shape_named(option, RL_STR("Some"));
-    return rl_make_variant(vm, shape ? shape : &option->shapes[option->shape_count - 1], payload, out);
+    return rl_object_variant(vm, shape ? shape : &option->shapes[option->shape_count - 1], payload, out);
 }
 
 void rl_make_none(const rl_rtype_t* option, rl_word_t* out) {
@@ -36,7 +36,7 @@ void rl_make_none(const rl_rtype_t* option, rl_word_t* out) {
     out->o = &rl_nullary_objects[(shape ? shape->tag : 0) & 255];
 }
 
-/* --- equality, order, text ------------------------------------------------------------------------------------------- */
+/* --- equality, order, text ----------------------------------------------------------------------------------- */
 
 rl_outcome_t rl_core_eq(ARGS) {
     bool equal = false;
@@ -75,7 +75,8 @@ rl_outcome_t rl_core_format_value(ARGS) {
     rl_format_spec_t spec = {0};
     rl_str_t text = rl_string_str(args[0].o);
     if (!rl_format_spec_parse(text, &spec)) {
-        return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, "`%.*s` is no format specification", text.length > 40 ? 40 : (int)text.length, text.data);
+        return rl_vm_raise(vm, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, "`%.*s` is no format specification",
+            text.length > 40 ? 40 : (int)text.length, text.data);
     }
     rl_buf_t buf;
     rl_buf_init(&buf, vm->allocator);
@@ -96,7 +97,9 @@ rl_outcome_t rl_core_format_any(ARGS) {
     return outcome;
 }
 
-rl_outcome_t rl_core_convert(ARGS) { return rl_value_convert(vm, site->arg_types[0], site->result_type, args[0], result); }
+rl_outcome_t rl_core_convert(ARGS) {
+    return rl_value_convert(vm, site->arg_types[0], site->result_type, args[0], result);
+}
 
 rl_outcome_t rl_core_clone(ARGS) {
     UNUSED_VM;
@@ -112,7 +115,7 @@ rl_outcome_t rl_core_same(ARGS) {
     return RL_DONE;
 }
 
-/* --- output --------------------------------------------------------------------------------------------------------------- */
+/* --- output -------------------------------------------------------------------------------------------------- */
 
 rl_outcome_t rl_core_print_str(ARGS) {
     UNUSED_SITE;
@@ -144,7 +147,7 @@ rl_outcome_t rl_core_eprintln_str(ARGS) {
     return print_line(vm, rl_string_str(args[0].o), true);
 }
 
-/* --- failure ---------------------------------------------------------------------------------------------------------------- */
+/* --- failure ------------------------------------------------------------------------------------------------- */
 
 static rl_outcome_t fail_with(ARGS, rl_code_t code) {
     UNUSED_SITE;
@@ -156,7 +159,7 @@ rl_outcome_t rl_core_assert_failed(ARGS) { return fail_with(vm, args, result, si
 rl_outcome_t rl_core_unwrap_failed(ARGS) { return fail_with(vm, args, result, site, RL_CODE_RUNTIME_UNWRAP); }
 rl_outcome_t rl_core_todo_failed(ARGS) { return fail_with(vm, args, result, site, RL_CODE_RUNTIME_TODO); }
 
-/* --- ranges: from, to, inclusive, step ---------------------------------------------------------------------------------------- */
+/* --- ranges: from, to, inclusive, step ----------------------------------------------------------------------- */
 
 static rl_outcome_t check_step(rl_vm_t* vm, int64_t step) {
     if (step > 0) return RL_DONE;
@@ -169,7 +172,8 @@ rl_outcome_t rl_core_range_step_check(ARGS) {
     return check_step(vm, args[0].i);
 }
 
-static rl_outcome_t new_range(rl_vm_t* vm, rl_word_t from, rl_word_t to, bool inclusive, int64_t step, rl_word_t* result) {
+static rl_outcome_t new_range(
+    rl_vm_t* vm, rl_word_t from, rl_word_t to, bool inclusive, int64_t step, rl_word_t* result) {
     rl_object_t* range = rl_heap_new(&vm->heap, RL_OBJ_RANGE, 0, 0, 4);
     if (!range) return RL_COLLECT;
     rl_word_t* words = rl_object_words(range);
@@ -187,7 +191,8 @@ rl_outcome_t rl_core_range_step_by(ARGS) {
     int64_t step;
     if (__builtin_mul_overflow(words[3].i, args[1].i, &step)) {
         /* Longer than any range: only the first element, if there is one. */
-        step = rl_range_count(site->arg_types[0]->args[0], args[0].o) ? (words[3].i < 0 ? INT64_MIN : INT64_MAX) : words[3].i;
+        step = rl_range_count(site->arg_types[0]->args[0], args[0].o) ? (words[3].i < 0 ? INT64_MIN : INT64_MAX)
+                                                                      : words[3].i;
     }
     return new_range(vm, words[0], words[1], words[2].i != 0, step, result);
 }
@@ -230,7 +235,8 @@ rl_outcome_t rl_core_range_end(ARGS) {
 
 rl_outcome_t rl_core_range_count(ARGS) {
     uint64_t count = rl_range_count(site->arg_types[0]->args[0], args[0].o);
-    if (count > INT64_MAX) return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "range has more elements than an Int can count");
+    if (count > INT64_MAX)
+        return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "range has more elements than an Int can count");
     result->u = count;
     return RL_DONE;
 }

@@ -10,7 +10,7 @@ const rl_rshape_t* rl_shape_named(const rl_rtype_t* sum, rl_str_t name);
 rl_outcome_t rl_make_some(rl_vm_t* vm, const rl_rtype_t* option, rl_word_t payload, rl_word_t* out);
 void rl_make_none(const rl_rtype_t* option, rl_word_t* out);
 /* A one-payload variant such as Ok(x), Err(e). */
-rl_outcome_t rl_make_variant(rl_vm_t* vm, const rl_rshape_t* shape, rl_word_t payload, rl_word_t* out);
+rl_outcome_t rl_object_variant(rl_vm_t* vm, const rl_rshape_t* shape, rl_word_t payload, rl_word_t* out);
 
 /* Whole text as an integer (`_` between digits, sign) of this kind; false: it is none, or does not fit. */
 bool rl_parse_integer(rl_str_t text, unsigned kind, int64_t* out);

@@ -2,7 +2,8 @@
 
 #include "vm/core/collections.h"
 
-rl_iter_t* rl_iter_new(rl_vm_t* vm, const rl_iter_class_t* walker, const rl_rtype_t* type, rl_object_t* source, size_t extra_bytes) {
+rl_iter_t* rl_iter_new(
+    rl_vm_t* vm, const rl_iter_class_t* walker, const rl_rtype_t* type, rl_object_t* source, size_t extra_bytes) {
     rl_iter_t* iter = rl_heap_new_sized(&vm->heap, RL_OBJ_ITER, 2, sizeof *iter + extra_bytes);
     if (!iter) return NULL;
     iter->walker = walker;
@@ -33,7 +34,7 @@ static rl_outcome_t next_of_vec(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_ele
 }
 static const rl_iter_class_t walk_of_vec = {"Vec", next_of_vec};
 
-/* --- List, Set --------------------------------------------------------------------------------------------------------- */
+/* --- List, Set ----------------------------------------------------------------------------------------------- */
 
 static rl_cursor_t* cursor_of(rl_iter_t* iter) { return (rl_cursor_t*)(iter + 1); }
 
@@ -46,7 +47,7 @@ static rl_outcome_t next_of_list(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_el
 }
 static const rl_iter_class_t walk_of_list = {"List", next_of_list};
 
-/* --- Map, Table: pairs ------------------------------------------------------------------------------------------------ */
+/* --- Map, Table: pairs --------------------------------------------------------------------------------------- */
 
 /* The tuple (K, V): references first, then scalars. */
 static rl_object_t* new_pair(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t key, rl_word_t value) {
@@ -61,7 +62,8 @@ static rl_object_t* new_pair(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t key,
 
 static rl_outcome_t next_of_map(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_element, bool* out_ended) {
     if (iter->source->kind == RL_OBJ_TABLE && rl_table_changes(iter->source) != iter->changes) {
-        return rl_vm_raise(vm, RL_CODE_RUNTIME_ITERATOR_INVALIDATED, "keys of a Table were added or removed while it was walked");
+        return rl_vm_raise(
+            vm, RL_CODE_RUNTIME_ITERATOR_INVALIDATED, "keys of a Table were added or removed while it was walked");
     }
     rl_cursor_t before = *cursor_of(iter);
     rl_word_t key, value;
@@ -74,7 +76,7 @@ static rl_outcome_t next_of_map(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_ele
 }
 static const rl_iter_class_t walk_of_map = {"Map", next_of_map};
 
-/* --- Range: position is the next value, count what is left, changes the step -------------------------------------------- */
+/* --- Range: position is the next value, count what is left, changes the step --------------------------------- */
 
 uint64_t rl_range_count(const rl_rtype_t* element, const rl_object_t* range) {
     const rl_word_t* words = rl_object_words((rl_object_t*)(uintptr_t)range);
@@ -105,7 +107,7 @@ static rl_outcome_t next_of_range(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_e
 }
 static const rl_iter_class_t walk_of_range = {"Range", next_of_range};
 
-/* --- Option: count is 0 or 1 ----------------------------------------------------------------------------------------------- */
+/* --- Option: count is 0 or 1 --------------------------------------------------------------------------------- */
 
 static rl_outcome_t next_of_option(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_element, bool* out_ended) {
     (void)vm;
@@ -120,7 +122,7 @@ static rl_outcome_t next_of_option(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_
 }
 static const rl_iter_class_t walk_of_option = {"Option", next_of_option};
 
-/* ----------------------------------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------------------- */
 
 static rl_iter_t* begin_range(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* range) {
     rl_iter_t* iter = rl_iter_new(vm, &walk_of_range, type, range, 0);
@@ -131,7 +133,8 @@ static rl_iter_t* begin_range(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* 
     return iter;
 }
 
-static rl_iter_t* begin_walk(rl_vm_t* vm, const rl_iter_class_t* walker, const rl_rtype_t* type, rl_object_t* collection) {
+static rl_iter_t* begin_walk(
+    rl_vm_t* vm, const rl_iter_class_t* walker, const rl_rtype_t* type, rl_object_t* collection) {
     rl_iter_t* iter = rl_iter_new(vm, walker, type, collection, sizeof(rl_cursor_t));
     if (!iter) return NULL;
     rl_share(collection); /* nobody may now update it in place */
@@ -160,8 +163,11 @@ rl_outcome_t rl_iterate_begin(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* 
             if (iter) iter->count = type->shapes[collection->tag].field_count == 1;
             break;
         }
-        return rl_vm_raise(vm, RL_CODE_LANGUAGE_ITERATOR_EXPECTED, "a value of type %.*s cannot be walked", RL_STR_ARG(type->name));
-    default: return rl_vm_raise(vm, RL_CODE_LANGUAGE_ITERATOR_EXPECTED, "a value of type %.*s cannot be walked", RL_STR_ARG(type->name));
+        return rl_vm_raise(
+            vm, RL_CODE_LANGUAGE_ITERATOR_EXPECTED, "a value of type %.*s cannot be walked", RL_STR_ARG(type->name));
+    default:
+        return rl_vm_raise(
+            vm, RL_CODE_LANGUAGE_ITERATOR_EXPECTED, "a value of type %.*s cannot be walked", RL_STR_ARG(type->name));
     }
     if (!iter) return RL_COLLECT;
     *out_iter = &iter->header;

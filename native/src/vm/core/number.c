@@ -1,4 +1,5 @@
-/* Numbers, Char, Duration, clocks: rows of basic.def that work on scalars. They go by static types, at their own width. */
+/* Numbers, Char, Duration, clocks: rows of basic.def that work on scalars. They go by static types, at their own
+   width. */
 #include "base/number.h"
 
 #include "base/os.h"
@@ -9,10 +10,10 @@
 #include <math.h>
 
 #define ARGS rl_vm_t *vm, const rl_word_t *args, rl_word_t *result, const rl_builtin_site_t *site
-#define UNUSED      \
-    do {            \
-        (void)vm;   \
-        (void)site; \
+#define UNUSED                                                                                                         \
+    do {                                                                                                               \
+        (void)vm;                                                                                                      \
+        (void)site;                                                                                                    \
     } while (0)
 
 static unsigned kind_of(const rl_builtin_site_t* site) { return site->arg_types[0]->kind; }
@@ -23,7 +24,7 @@ static rl_outcome_t overflow(rl_vm_t* vm, const char* what) {
     return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in `%s`", what);
 }
 
-/* --- any number ------------------------------------------------------------------------------------------------------ */
+/* --- any number ---------------------------------------------------------------------------------------------- */
 
 static bool less(unsigned kind, rl_word_t a, rl_word_t b) {
     if (is_float(kind)) return a.f < b.f;
@@ -90,12 +91,14 @@ rl_outcome_t rl_num_pow(ARGS) {
     unsigned kind = kind_of(site);
     if (is_float(kind)) {
         result->f = pow(args[0].f, args[1].f);
-        if (args[0].f != args[0].f || args[1].f != args[1].f) result->f = NAN; /* libm knows 1 ^ NaN = 1; a NaN operand gives NaN */
+        if (args[0].f != args[0].f || args[1].f != args[1].f)
+            result->f = NAN; /* libm knows 1 ^ NaN = 1; a NaN operand gives NaN */
         if (kind == RL_TYPE_F32) result->f = (double)(float)result->f;
         return RL_DONE;
     }
     unsigned exponent_kind = site->arg_types[1]->kind;
-    if (is_signed(exponent_kind) && args[1].i < 0) return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_NEGATIVE_EXPONENT);
+    if (is_signed(exponent_kind) && args[1].i < 0)
+        return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_NEGATIVE_EXPONENT);
     if (is_signed(kind)) {
         int64_t power;
         if (!rl_pow_i64(args[0].i, args[1].i, &power) || !rl_integer_fits(kind, power)) return overflow(vm, "pow");
@@ -113,7 +116,7 @@ rl_outcome_t rl_num_cast_to_float(ARGS) { return rl_num_cast(vm, args, result, s
 rl_outcome_t rl_num_cast_from_float(ARGS) { return rl_num_cast(vm, args, result, site); }
 rl_outcome_t rl_num_cast_to_int(ARGS) { return rl_num_cast(vm, args, result, site); }
 
-/* --- text to number ---------------------------------------------------------------------------------------------------- */
+/* --- text to number ------------------------------------------------------------------------------------------ */
 
 /* Copy the digits without `_`; false unless each `_` stands between two digits. */
 static bool strip(rl_str_t text, char* out, size_t* out_length) {
@@ -121,8 +124,8 @@ static bool strip(rl_str_t text, char* out, size_t* out_length) {
     for (size_t i = 0; i < text.length; i++) {
         char c = text.data[i];
         if (c == '_') {
-            bool between = i > 0 && i + 1 < text.length && text.data[i - 1] >= '0' && text.data[i - 1] <= '9' && text.data[i + 1] >= '0' &&
-                           text.data[i + 1] <= '9';
+            bool between = i > 0 && i + 1 < text.length && text.data[i - 1] >= '0' && text.data[i - 1] <= '9' &&
+                           text.data[i + 1] >= '0' && text.data[i + 1] <= '9';
             if (!between) return false;
             continue;
         }
@@ -148,7 +151,9 @@ bool rl_parse_integer(rl_str_t text, unsigned kind, int64_t* out) {
             continue;
         }
         if (c < '0' || c > '9') return false;
-        if (__builtin_mul_overflow(value, (uint64_t)10, &value) || __builtin_add_overflow(value, (uint64_t)(c - '0'), &value)) return false;
+        if (__builtin_mul_overflow(value, (uint64_t)10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(c - '0'), &value))
+            return false;
     }
     uint64_t most = rl_integer_max(kind);
     if (negative) {
@@ -211,7 +216,8 @@ rl_outcome_t rl_int_parse(ARGS) {
     rl_str_t text = rl_string_str(args[0].o);
     if (!rl_vm_charge(vm, 1 + text.length / 16)) return RL_RAISE;
     rl_word_t value;
-    if (rl_parse_integer(text, payload_of(site->result_type)->kind, &value.i)) return rl_make_some(vm, site->result_type, value, result);
+    if (rl_parse_integer(text, payload_of(site->result_type)->kind, &value.i))
+        return rl_make_some(vm, site->result_type, value, result);
     rl_make_none(site->result_type, result);
     return RL_DONE;
 }
@@ -230,7 +236,7 @@ rl_outcome_t rl_float_parse(ARGS) {
     return RL_DONE;
 }
 
-/* --- integers that do not trap -------------------------------------------------------------------------------------------- */
+/* --- integers that do not trap ------------------------------------------------------------------------------- */
 
 __extension__ typedef __int128 wide_t;
 typedef enum arith { ADD, SUB, MUL, DIV } arith_t;
@@ -329,7 +335,8 @@ rl_outcome_t rl_int_bnot(ARGS) {
 
 static rl_outcome_t check_shift(rl_vm_t* vm, unsigned kind, int64_t count) {
     if (count >= 0 && count < (int64_t)rl_integer_bits(kind)) return RL_DONE;
-    return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "shift by %lld is not between 0 and %u", (long long)count, rl_integer_bits(kind) - 1);
+    return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "shift by %lld is not between 0 and %u", (long long)count,
+        rl_integer_bits(kind) - 1);
 }
 rl_outcome_t rl_int_shl(ARGS) {
     unsigned kind = kind_of(site);
@@ -352,15 +359,15 @@ rl_outcome_t rl_int_count_ones(ARGS) {
     return RL_DONE;
 }
 
-/* --- floats ----------------------------------------------------------------------------------------------------------------- */
+/* --- floats -------------------------------------------------------------------------------------------------- */
 
-#define FLOAT_FUNCTION(name, expression)                                                  \
-    rl_outcome_t name(ARGS) {                                                             \
-        (void)vm;                                                                         \
-        double x = args[0].f;                                                             \
-        result->f = (expression);                                                         \
-        if (kind_of(site) == RL_TYPE_F32) result->f = (double)(float)result->f;           \
-        return RL_DONE;                                                                   \
+#define FLOAT_FUNCTION(name, expression)                                                                               \
+    rl_outcome_t name(ARGS) {                                                                                          \
+        (void)vm;                                                                                                      \
+        double x = args[0].f;                                                                                          \
+        result->f = (expression);                                                                                      \
+        if (kind_of(site) == RL_TYPE_F32) result->f = (double)(float)result->f;                                        \
+        return RL_DONE;                                                                                                \
     }
 FLOAT_FUNCTION(rl_float_sqrt, sqrt(x))
 FLOAT_FUNCTION(rl_float_floor, floor(x))
@@ -399,14 +406,14 @@ rl_outcome_t rl_float_total_cmp(ARGS) {
     return RL_DONE;
 }
 
-/* --- Char ------------------------------------------------------------------------------------------------------------------------ */
+/* --- Char ---------------------------------------------------------------------------------------------------- */
 
-#define CHAR_FUNCTION(name, expression)  \
-    rl_outcome_t name(ARGS) {            \
-        UNUSED;                          \
-        uint32_t c = (uint32_t)args[0].u; \
-        result->i = (expression);        \
-        return RL_DONE;                  \
+#define CHAR_FUNCTION(name, expression)                                                                                \
+    rl_outcome_t name(ARGS) {                                                                                          \
+        UNUSED;                                                                                                        \
+        uint32_t c = (uint32_t)args[0].u;                                                                              \
+        result->i = (expression);                                                                                      \
+        return RL_DONE;                                                                                                \
     }
 CHAR_FUNCTION(rl_char_is_digit, c >= '0' && c <= '9')
 CHAR_FUNCTION(rl_char_is_alphabetic, rl_unicode_is_alphabetic(c))
@@ -416,7 +423,8 @@ CHAR_FUNCTION(rl_char_is_whitespace, rl_unicode_is_white_space(c))
 CHAR_FUNCTION(rl_char_is_upper, rl_unicode_is_upper(c))
 CHAR_FUNCTION(rl_char_is_lower, rl_unicode_is_lower(c))
 CHAR_FUNCTION(rl_char_is_control, c < 0x20 || (c >= 0x7F && c < 0xA0))
-CHAR_FUNCTION(rl_char_is_punctuation, (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~'))
+CHAR_FUNCTION(rl_char_is_punctuation,
+    (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~'))
 CHAR_FUNCTION(rl_char_is_xid_start, rl_unicode_is_xid_start(c))
 CHAR_FUNCTION(rl_char_is_xid_continue, rl_unicode_is_xid_continue(c))
 CHAR_FUNCTION(rl_char_is_scalar, c <= 0x10FFFF && !(c >= 0xD800 && c <= 0xDFFF))
@@ -426,16 +434,20 @@ CHAR_FUNCTION(rl_char_to_lower, rl_unicode_to_lower(c))
 rl_outcome_t rl_char_digit_value(ARGS) {
     UNUSED;
     uint32_t c = (uint32_t)args[0].u;
-    int64_t value = c >= '0' && c <= '9' ? (int64_t)c - '0' : c >= 'a' && c <= 'z' ? (int64_t)c - 'a' + 10 : c >= 'A' && c <= 'Z' ? (int64_t)c - 'A' + 10 : -1;
+    int64_t value = c >= '0' && c <= '9'   ? (int64_t)c - '0'
+                    : c >= 'a' && c <= 'z' ? (int64_t)c - 'a' + 10
+                    : c >= 'A' && c <= 'Z' ? (int64_t)c - 'A' + 10
+                                           : -1;
     result->i = value < args[1].i ? value : -1;
     return RL_DONE;
 }
 
-/* --- Duration, clocks ---------------------------------------------------------------------------------------------------------------- */
+/* --- Duration, clocks ---------------------------------------------------------------------------------------- */
 
 rl_outcome_t rl_duration_of_int(ARGS) {
     (void)site;
-    if (__builtin_mul_overflow(args[0].i, args[1].i, &result->i)) return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "duration overflow");
+    if (__builtin_mul_overflow(args[0].i, args[1].i, &result->i))
+        return rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "duration overflow");
     return RL_DONE;
 }
 

@@ -74,7 +74,7 @@ FN(rl_core_vec_new) {
 }
 
 FN(rl_core_vec_with_capacity) {
-    rl_vector_t* v;
+    rl_vector_t* v = NULL;
     rl_outcome_t outcome = make(vm, site, args[0].i < 0 ? 0 : args[0].u, &v);
     if (outcome == RL_DONE) result->o = &v->header;
     return outcome;
@@ -92,7 +92,7 @@ FN(rl_core_vec_of) {
 
 FN(rl_core_vec_from_list) {
     uint32_t length = rl_collection_length(args[0].o);
-    rl_vector_t* v;
+    rl_vector_t* v = NULL;
     if (!charge(vm, length)) return RL_RAISE;
     rl_outcome_t outcome = make(vm, site, length, &v);
     if (outcome != RL_DONE) return outcome;

@@ -1,0 +1,79 @@
+"""What several commands share: sources, limits, the JSON object, how diagnostics are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+
+from reml_embed.diagnostics import Diagnostic, Json
+from reml_embed.limits import LIMIT_NAMES, Limits
+
+#: An existing file; a missing one ends with 2.
+SOURCE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+
+
+def format_option(function: Any) -> Any:
+    """``--format human|json``."""
+    choice = click.Choice(["human", "json"])
+    return click.option("--format", "form", type=choice, default="human", show_default=True, help="How to print.")(function)
+
+
+def limit_options(function: Any) -> Any:
+    """``--limit NAME=VALUE`` and ``--untrusted``."""
+    function = click.option("--untrusted", is_flag=True, help="Tight limits, for hostile code.")(function)
+    text = f"Change a limit: {', '.join(LIMIT_NAMES)}. VALUE is a number or `unlimited`."
+    return click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help=text)(function)
+
+
+def read_limits(given: tuple[str, ...], *, untrusted: bool) -> Limits:
+    """Limits from the options."""
+    changes: dict[str, int] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in LIMIT_NAMES:
+            raise click.BadParameter(f"`{name}` is no limit; known: {', '.join(LIMIT_NAMES)}", param_hint="--limit")
+        try:
+            changes[name] = Limits.UNLIMITED if value == "unlimited" else int(value)
+        except ValueError:
+            raise click.BadParameter(f"`{value}` is neither a number nor `unlimited`", param_hint="--limit") from None
+    try:
+        return Limits.untrusted(**changes) if untrusted else Limits(**changes)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--limit") from None
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Colours go to terminals only, and not there when NO_COLOR is set."""
+    return stream.isatty() and "NO_COLOR" not in os.environ
+
+
+@dataclass
+class Outcome:
+    """What a command found; `show` prints it as the object of the JSON form."""
+
+    ok: bool = False
+    value: str | None = None
+    type: str | None = None
+    stdout: str = ""
+    diagnostics: list[dict[str, Json]] = field(default_factory=list)
+    audit_count: int = 0
+
+    def add(self, diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], **extra: Json) -> None:
+        """Take diagnostics in, as the library shapes them."""
+        self.diagnostics += [diagnostic.json | extra for diagnostic in diagnostics]
+
+    def show(self) -> None:
+        """Print it as JSON: one line on standard output."""
+        click.echo(json.dumps(self.__dict__, ensure_ascii=False, separators=(",", ":")))
+
+
+def complain(text: str, coloured: str) -> None:
+    """Print diagnostics where errors go."""
+    shown = coloured if wants_colour(sys.stderr) else text
+    click.echo(shown.rstrip("\n"), err=True, color=True)

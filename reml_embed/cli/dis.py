@@ -1,0 +1,31 @@
+"""``reml dis``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reml_embed import Context, LoadError, RunError
+from reml_embed.cli._common import SOURCE, complain
+
+
+@click.command()
+@click.argument("file", type=SOURCE)
+@click.option("--function", default="", help="Only this function.")
+@click.option("--what", type=click.Choice(["ir", "bytecode", "tree", "tokens"]), multiple=True,
+              help="What to show; typed IR and bytecode by default.")  # fmt: skip
+@click.pass_context
+def dis(command: click.Context, file: Path, function: str, what: tuple[str, ...]) -> None:
+    """Show how FILE is compiled: typed IR and bytecode, or its syntax tree or tokens."""
+    shown = what or ("ir", "bytecode")
+    try:
+        with Context() as context:
+            context.load(file)
+            for part in shown:
+                if len(shown) > 1:
+                    click.echo(f"; {part}")
+                click.echo(context.explain(part, function).rstrip("\n"))
+    except (LoadError, RunError) as error:
+        complain(error.text or error.message, error.coloured or error.message)
+        command.exit(1)

@@ -1,0 +1,508 @@
+"""
+A context: load modules, run them, call their functions.
+
+Comes in: sources, Python values, Python functions. Goes out: Python values, exceptions, audit records. Every call of the guide is
+one method here, and leaves one record.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from reml_embed import audit as audit_log
+from reml_embed import diagnostics as diagnostic_shapes
+from reml_embed import limits as limit_table
+from reml_embed import metrics as metric_table
+from reml_embed._ffi import (
+    HEADER_VERSION,
+    NULL,
+    Border,
+    Function,
+    Lifecycle,
+    SinkHolder,
+    check_versions,
+    context_pointer,
+    ffi,
+    lib,
+    owned_text,
+    span_text,
+    status_label,
+    string,
+    uncounted_lifecycle,
+)
+from reml_embed._signatures import signature_text
+from reml_embed._support import Support, write_stdout
+from reml_embed.errors import (
+    EXCEPTIONS,
+    AuditUnavailableError,
+    LoadError,
+    RemlError,
+    RunError,
+    SignatureError,
+    StaleError,
+    UnknownFunctionError,
+    refuse_pickling,
+)
+from reml_embed.module import Module
+from reml_embed.results import BorrowedResult, TransferredResult
+from reml_embed.values import Proxy, Some
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from reml_embed.diagnostics import Diagnostic
+    from reml_embed.limits import Limits
+    from reml_embed.metrics import FfiMetrics
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_BORROWED = ffi.typeof("reml_value_t*")
+_EXPLAIN = {"ir": 0, "bytecode": 1, "tree": 2, "tokens": 3}
+_DISPOSED = context_pointer(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Memory of a context, in bytes and counts."""
+
+    live_bytes: int
+    peak_bytes: int
+    heap_live_objects: int
+    collections: int
+    allocations: int
+    live_handles: int
+
+
+class Context:
+    """
+    A place where modules are loaded and run; independent of every other context.
+
+    A context belongs to the thread that made it (see `adopt`). Use it in a ``with`` block, or call `close`; what was borrowed from
+    it becomes stale then. Other Python threads run while a script runs, and Ctrl-C stops it.
+
+    Args:
+        audit: where audit records go: the path of a file, or an object with ``write(line)``; by default the last 4,096 wait for
+            `drain`. The environment variable ``REML_EMBED_AUDIT_PATH`` names a file for contexts without this argument.
+        limits: what scripts may use up.
+        output: called with each text that scripts print; by default it goes to ``sys.stdout``.
+        abi_version: the version of the interface that the caller was written for.
+        strict_top_level: top-level expression statements are errors.
+        deny_non_exhaustive: a match that misses a case is an error.
+        warnings_as_errors: warnings are errors.
+        stress_gc: collect at every chance; for tests.
+
+    Raises:
+        AbiMismatchError, UnsupportedTargetError, AuditUnavailableError, OutOfMemoryError: nothing was made.
+    """
+
+    def __init__(  # noqa: PLR0913  (independent options, all by name)
+        self,
+        *,
+        audit: str | os.PathLike[str] | audit_log.Sink | None = None,
+        limits: Limits | None = None,
+        output: Callable[[str], object] | None = None,
+        abi_version: str = HEADER_VERSION,
+        strict_top_level: bool = False,
+        deny_non_exhaustive: bool = False,
+        warnings_as_errors: bool = False,
+        stress_gc: bool = False,
+    ) -> None:
+        self._id = _DISPOSED
+        self._epoch = 0
+        self._pid = os.getpid()
+        self._sink: SinkHolder | None = None
+        self._loading = False
+        check_versions(abi_version)
+        flags = (
+            strict_top_level * lib.REML_EMBED_OPTION_STRICT_TOP_LEVEL
+            | deny_non_exhaustive * lib.REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE
+            | warnings_as_errors * lib.REML_EMBED_OPTION_WARNINGS_AS_ERRORS
+            | stress_gc * lib.REML_EMBED_OPTION_STRESS_GC
+        )
+        options = ffi.new("reml_embed_options_t*", {"struct_size": ffi.sizeof("reml_embed_options_t"), "flags": flags})
+        keep: list[object] = []  # what the struct points to, for the duration of the call
+        if limits is not None:
+            keep.append(limit_table.to_c(limits))
+            options.limits = keep[-1]
+        sink = audit if audit is not None and isinstance(audit, audit_log.Sink) else None
+        if audit is not None and sink is None:
+            keep.append(ffi.new("char[]", os.fsencode(audit)))
+            options.audit_path = keep[-1]
+        out = ffi.new("reml_embed_context_t**")
+        with Lifecycle("reml_create_context"):
+            status = lib.reml_embed_create(ffi.new("char[]", abi_version.encode()), options, out)
+        if status:
+            message = string(lib.reml_embed_last_create_error()) or status_label(status)
+            raise EXCEPTIONS[status](message, status=status, label=status_label(status))
+        self._id = out[0]
+        self._support = Support(self)
+        self._border = Border(int(ffi.cast("uintptr_t", self._id)), self._support, output or write_stdout, Some, Proxy)
+        _open.add(self)
+        if sink is not None:
+            self._set_sink(sink)
+
+    def _set_sink(self, sink: audit_log.Sink) -> None:
+        self._sink = SinkHolder(sink.write)
+        status = lib.reml_embed_set_audit_sink(self._id, lib.reml_python_sink, self._sink.handle, NULL)
+        if status:
+            error = self._error(status)
+            self.close()
+            raise error
+
+    # --- life -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Has it been closed?"""
+        return bool(self._id == _DISPOSED)
+
+    def close(self) -> None:
+        """
+        Free everything. Values, functions and results of the context become stale. Closing twice is fine.
+
+        Raises:
+            BusyError: the context is running. WrongThreadError: it belongs to another thread.
+        """
+        if self.closed:
+            return
+        if self._pid != os.getpid():
+            status = self._border.dispose()  # what a child inherited leaves no record: the log is the parent's
+        else:
+            with Lifecycle("reml_dispose_context"):
+                status = self._border.dispose()
+        self._raise_for(status)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._epoch += 1
+        self._id = _DISPOSED
+        self._support.context = None  # no cycle is left: functions that are still out keep only their border
+        _open.discard(self)
+
+    def _abandon(self) -> None:
+        """Close without anybody to tell: at collection, on whatever thread, and at the end of the interpreter."""
+        if self.closed or self._pid != os.getpid():
+            return  # finalisers in a child do nothing native
+        lib.reml_embed_adopt(self._id)  # nobody else uses it any more; refused while it runs
+        uncounted_lifecycle()
+        if self._border.dispose() == 0:
+            self._forget()
+
+    def __enter__(self) -> Context:
+        if self.closed:
+            raise StaleError("the context is closed")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if "_border" in self.__dict__:
+            self._abandon()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickling(self)
+
+    def __repr__(self) -> str:
+        return "<Context, closed>" if self.closed else f"<Context {int(ffi.cast('uintptr_t', self._id)):#x}>"
+
+    def adopt(self) -> None:
+        """
+        Make the calling thread the owner of the context. The threads must agree when.
+
+        Raises:
+            BusyError: it is running. ForkedError: it belongs to the parent process.
+        """
+        self._raise_for(lib.reml_embed_adopt(self._id))
+
+    def interrupt(self) -> None:
+        """Stop the current run, from any thread: it ends with a RunError ``runtime.interrupted``."""
+        self._raise_for(lib.reml_embed_interrupt(self._id))
+
+    # --- loading --------------------------------------------------------------------------------------------------------
+
+    def load(self, source: str | bytes | Path, *, name: str | None = None, ambient: bool = False) -> Module:
+        """
+        Check and compile a module. Loading runs nothing; on failure nothing has changed.
+
+        Args:
+            source: the text, or the Path of a file.
+            name: file name for diagnostics; by default that of the Path.
+            ambient: its public items and ``extern "host"`` blocks are visible to modules loaded later, without ``use``.
+
+        Raises:
+            LoadError: the source is wrong; it prints like a compiler's errors.
+            OSError: the file cannot be read.
+        """
+        self._load(source, name, lib.REML_EMBED_SOURCE_AMBIENT if ambient else 0)
+        return Module(self, self._border.module() or "")
+
+    def check(self, source: str | bytes | Path, *, name: str | None = None) -> list[Diagnostic]:
+        """
+        Say what is wrong with a source, without adding it; warnings included. An empty list: nothing.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        try:
+            self._load(source, name, lib.REML_EMBED_SOURCE_CHECK_ONLY)
+        except LoadError as error:
+            return list(error.diagnostics)
+        return list(self.diagnostics)
+
+    def _load(self, source: str | bytes | Path, name: str | None, flags: int) -> None:
+        if isinstance(source, Path):
+            name = str(source) if name is None else name
+            data = source.read_bytes()
+        elif isinstance(source, str):
+            data = source.encode("utf-8", "surrogatepass")  # a lone surrogate: the library says that it is not UTF-8
+        else:
+            data = bytes(source)
+        given = ffi.new("reml_embed_source_t*", {"struct_size": ffi.sizeof("reml_embed_source_t"), "flags": flags})
+        text = ffi.from_buffer("char[]", data)
+        file = ffi.from_buffer("char[]", (name or "").encode("utf-8", "replace"))
+        given.text, given.text_length = text, len(data)
+        if name is not None:
+            given.file_name, given.file_name_length = file, len(file)
+        self._epoch += 1
+        with Lifecycle("reml_load_module"):
+            status = lib.reml_embed_load(self._id, given)
+        if status:
+            self._loading = True
+            try:
+                raise self._error(status)
+            finally:
+                self._loading = False
+
+    def functions(self) -> list[tuple[str, str]]:
+        """(``Module.name``, signature) of every function of the loaded modules, host functions included."""
+        status, text = owned_text(lambda out, length: lib.reml_embed_functions(self._id, out, length))
+        self._raise_for(status)
+        rows = (line.partition(" ") for line in text.splitlines())
+        return [(path, signature) for path, _, signature in rows]
+
+    def function(self, name: str, signature: str | None = None) -> Function:
+        """
+        A top-level function: ``total``, ``Billing.total``; see `Module.function`.
+
+        Raises:
+            UnknownFunctionError: there is none (a KeyError, too).
+            SignatureError: it has another signature, or a generic one and none was given.
+        """
+        return self._border.function(name, signature)
+
+    # --- running ----------------------------------------------------------------------------------------------------------
+
+    def run(self, entry: str = "main") -> Any:
+        """
+        Run a function that needs no parameters; its result as a Python value. The empty name runs module initialisation only.
+
+        Raises:
+            RunError, LimitError: the script failed; the context stays usable.
+            UnknownFunctionError: there is no such function.
+            BaseException: the very object that a host function raised.
+        """
+        self._epoch += 1
+        with Lifecycle("reml_run"):
+            self._border.run(entry)
+        return self._border.result()
+
+    def execute(self, entry: str = "main") -> None:
+        """Like `run`, but leaves the result in the context: see `result_borrow` and `result_take`."""
+        self._epoch += 1
+        with Lifecycle("reml_run"):
+            self._border.run(entry)
+
+    def result_borrow(self) -> BorrowedResult:
+        """The last result, lent until the next run, load or close."""
+        out = ffi.new(_BORROWED)
+        self._raise_for(lib.reml_embed_result_borrow(self._id, out))
+        return BorrowedResult(self, (out.kind, out.context, out.bits), self._epoch)
+
+    def result_take(self) -> TransferredResult:
+        """
+        The last result, handed over: release it once. The context forgets it.
+
+        Raises:
+            RunError: there is none.
+        """
+        out = ffi.new(_BORROWED)
+        self._raise_for(lib.reml_embed_result_take(self._id, out))
+        return TransferredResult(self, (out.kind, out.context, out.bits))
+
+    def call(self, function: Function, *arguments: Any) -> TransferredResult:
+        """Call a function and keep its result in the context: for values that Python need not see, or cannot."""
+        return TransferredResult(self, self._border.call_handle(function, *arguments))
+
+    # --- host functions ---------------------------------------------------------------------------------------------------
+
+    def host(self, name: str, *, signature: str | None = None) -> Callable[[F], F]:
+        """
+        Decorator: make a Python function callable by modules loaded later, as ``Host.price`` or ``price``.
+
+        The signature comes from *signature* (``(sku: Str) -> Float``) or from the annotations: int, float, str, bool, bytes, None,
+        list[int], dict[str, int], tuple[int, str], set[int], int | None, Any. With neither, a function is bound that a module declares
+        itself. Exceptions that it raises come out of the run as the same object.
+
+        Raises:
+            TypeError: there is no Reml type for an annotation.
+            RemlError: the signature is wrong, or the name is known with another one.
+        """
+
+        def decorate(function: F) -> F:
+            self.define(name, function, signature=signature)
+            return function
+
+        return decorate
+
+    def define(self, name: str, function: Callable[..., Any], *, signature: str | None = None) -> None:
+        """The same as `host`, without the decorator. Defining a name again replaces it."""
+        if not callable(function):
+            raise TypeError(f"expected a callable, got {type(function).__name__}")
+        self._border.define(name, signature if signature is not None else signature_text(function), function)
+
+    # --- settings and facts -------------------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> Limits:
+        """What scripts may use up; setting it takes effect with the next run or load, inside a run it can only tighten."""
+        out = ffi.new("reml_embed_limits_t*", {"struct_size": ffi.sizeof("reml_embed_limits_t")})
+        self._raise_for(lib.reml_embed_get_limits(self._id, out))
+        return limit_table.from_c(out)
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._raise_for(lib.reml_embed_set_limits(self._id, limit_table.to_c(limits)))
+
+    def set_output(self, output: Callable[[str], object] | None) -> None:
+        """Where printed text goes from now on; None: ``sys.stdout``."""
+        self._border.set_output(output or write_stdout)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What the last load or run had to say."""
+        status, text = span_text(lambda out: lib.reml_embed_diagnostics_json(self._id, out))
+        return diagnostic_shapes.parse(text) if status == 0 and text else ()
+
+    def diagnostics_text(self, *, colour: bool = False) -> str:
+        """The same as a compiler prints it."""
+        _, text = span_text(lambda out: lib.reml_embed_diagnostics_text(self._id, colour, out))
+        return text
+
+    def explain(self, what: str, function: str = "") -> str:
+        """
+        Readable ``ir`` or ``bytecode`` of a function, or of all with an empty name; ``tree`` or ``tokens`` of the module loaded last.
+        """
+        if what not in _EXPLAIN:
+            raise ValueError(f"expected one of {', '.join(_EXPLAIN)}, got {what!r}")
+        name = ffi.new("char[]", function.encode())
+        status, text = owned_text(
+            lambda out, length: lib.reml_embed_explain(self._id, _EXPLAIN[what], name, out, length)
+        )
+        self._raise_for(status)
+        return text
+
+    def metrics(self) -> FfiMetrics:
+        """Crossings of this context."""
+        out = ffi.new("reml_ffi_bridge_metrics_t*")
+        self._raise_for(lib.reml_ffi_bridge_context_metrics(self._id, out))
+        return metric_table.from_c(out)
+
+    def memory(self) -> Memory:
+        """Memory of this context."""
+        out = ffi.new("reml_embed_memory_t*", {"struct_size": ffi.sizeof("reml_embed_memory_t")})
+        self._raise_for(lib.reml_embed_memory(self._id, out))
+        return Memory(**{name: int(getattr(out, name)) for name in Memory.__slots__})
+
+    def collect(self) -> None:
+        """Collect garbage now."""
+        self._raise_for(lib.reml_embed_collect(self._id))
+
+    # --- audit --------------------------------------------------------------------------------------------------------------
+
+    def drain(self) -> list[dict[str, Any]]:
+        """
+        Take the records that wait; summaries of calls counted so far are among them. With a file or sink they go there, and the
+        list is empty.
+        """
+        status, text = owned_text(lambda out, length: lib.reml_embed_audit_drain(self._id, out, length))
+        self._raise_for(status)
+        return audit_log.parse(text)
+
+    @property
+    def audit_count(self) -> int:
+        """Records of this context so far, all kinds."""
+        return int(lib.reml_embed_audit_count(self._id))
+
+    @property
+    def audit_dropped(self) -> int:
+        """Records that were let go because nothing took them."""
+        return int(lib.reml_embed_audit_dropped(self._id))
+
+    def set_audit_policy(
+        self, *, every: bool = False, refuse: bool = True, summary_interval_ms: int = 1000
+    ) -> None:
+        """One record for each crossing, or summaries; and whether calls are refused while the log fails, or only counted."""
+        policy = lib.REML_AUDIT_POLICY_EVERY if every else lib.REML_AUDIT_POLICY_SUMMARY
+        failing = lib.REML_AUDIT_ON_FAILURE_REFUSE if refuse else lib.REML_AUDIT_ON_FAILURE_COUNT
+        self._raise_for(lib.reml_embed_audit_policy(self._id, policy, failing, summary_interval_ms))
+
+    # --- failures -------------------------------------------------------------------------------------------------------------
+
+    def _raise_for(self, status: int) -> None:
+        if status:
+            raise self._error(status)
+
+    def _error(self, status: int) -> BaseException:
+        """The exception for a status, with what the library says about it."""
+        label = status_label(status)
+        said = string(lib.reml_last_error(self._id))
+        if self.closed:
+            return StaleError("the context is closed")
+        cls = EXCEPTIONS.get(status, RemlError)
+        if cls is AuditUnavailableError and self._sink is not None and self._sink.error is not None:
+            error = AuditUnavailableError(said or label, status=status, label=label)
+            error.__cause__ = self._sink.error
+            return error
+        if not issubclass(cls, RunError):
+            return cls(said or label, status=status, label=label)
+        return self._script_error(cls, status, said or label)
+
+    def _script_error(self, cls: type[RunError], status: int, said: str) -> RemlError:
+        label, code = status_label(status), self._border.error_code()
+        found = self.diagnostics
+        text, coloured = self.diagnostics_text(), self.diagnostics_text(colour=True)
+        if not any(item.severity == "error" and item.code == code for item in found):
+            # What failed lies outside any source; what the context still holds is about something else.
+            code = code or "ffi.call.failed"
+            found, text, coloured = (diagnostic_shapes.plain(code, said.removeprefix(f"{code}: ")),), "", ""
+        if self._loading:
+            return LoadError(said, found, text=text, coloured=coloured, status=status, label=label)
+        stack = next((item.stack for item in found if item.severity == "error"), ())
+        if code == "runtime.entry.unknown":
+            cls = UnknownFunctionError
+        elif code == "type.mismatch" and cls is RunError:
+            cls = SignatureError
+        return cls(said, code=code, stack=stack, diagnostics=found, text=text, coloured=coloured, status=status, label=label)
+
+
+_open: weakref.WeakSet[Context] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what is still open while Python is whole: nothing native is left for finalisers of a dying interpreter."""
+    for context in list(_open):
+        try:
+            context._abandon()
+        except Exception as error:  # noqa: BLE001  (the others must be closed, too)
+            print(f"reml_embed: {error}", file=sys.stderr)

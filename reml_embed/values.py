@@ -1,0 +1,302 @@
+"""
+Values of Reml in Python (CONTRACTS 2.7a).
+
+Plain values are copied: `Some`, `Ok`, `Err`, `Duration`, and the classes made for each record and sum type. Structs, Vec and
+Table stay where they are: `StructProxy`, `VecProxy` and `TableProxy` show them live, and handing a proxy back to the script hands
+over the same object. A proxy keeps its context and its object alive; it is released when Python lets it go, on any thread.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
+
+from reml_embed._ffi import ffi, lib, owned_text, value_struct
+from reml_embed.errors import refuse_pickling
+
+if TYPE_CHECKING:
+    from reml_embed._fast import Border, Handle
+    from reml_embed.context import Context
+
+T = TypeVar("T")
+E = TypeVar("E")
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Some(Generic[T]):
+    """An Option that has a value, where the value alone would not tell: ``Option<Option<Int>>``, ``Option<()>``."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Ok(Generic[T]):
+    """A Result that went well."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Err(Generic[E]):
+    """A Result that failed; a value like any other, never raised."""
+
+    value: E
+
+    @property
+    def error(self) -> E:
+        """The same as ``value``."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Duration:
+    """A span of time in whole nanoseconds; ``timedelta`` has only microseconds."""
+
+    nanoseconds: int
+
+    @classmethod
+    def from_timedelta(cls, delta: datetime.timedelta) -> Duration:
+        """Exact: a timedelta is a whole number of microseconds."""
+        return cls(delta // datetime.timedelta(microseconds=1) * 1000)
+
+    def to_timedelta(self) -> datetime.timedelta:
+        """Raises ValueError when nanoseconds would be lost."""
+        if self.nanoseconds % 1000:
+            raise ValueError(f"{self.nanoseconds} ns is not a whole number of microseconds")
+        return datetime.timedelta(microseconds=self.nanoseconds // 1000)
+
+
+class Record:
+    """Base of the frozen dataclasses made for records; ``__match_args__`` are the fields in the order of their declaration."""
+
+    __slots__ = ()
+
+
+class Variant:
+    """Base of the classes made for sum types: one class per type, and below it one frozen dataclass per constructor."""
+
+    __slots__ = ()
+
+
+class Proxy:
+    """A value that lives in its context, by a handle that is released with this object."""
+
+    __slots__ = ("__weakref__", "_border", "_context", "_handle")
+    _border: Border
+    _context: Context
+    _handle: Handle
+
+    def __init__(self, context: Context, border: Border, handle: Handle) -> None:
+        object.__setattr__(self, "_context", context)
+        object.__setattr__(self, "_border", border)
+        object.__setattr__(self, "_handle", handle)
+
+    def __del__(self, _release: Any = lib.reml_value_release, _struct: Any = value_struct) -> None:
+        try:
+            context, handle = self._context, self._handle
+        except AttributeError:  # __init__ did not come that far
+            return
+        _release(context._id, _struct(handle))  # from another thread: queued; after the context: refused
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Proxy):
+            return NotImplemented
+        if self._border is not other._border:
+            return False
+        return self._border.same(self._handle, other._handle)
+
+    def __hash__(self) -> int:
+        return hash(self._border.identity(self._handle))
+
+    def __repr__(self) -> str:
+        context = self._context
+        status, text = owned_text(
+            lambda out, length: lib.reml_value_text(context._id, value_struct(self._handle), out, length)
+        )
+        return f"<{type(self).__name__} {text}>" if status == 0 else f"<{type(self).__name__} of a closed context>"
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickling(self)
+
+
+class StructProxy(Proxy):
+    """A struct: its fields are attributes, read and written in place. Equal means: the same struct."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._border.field(self._handle, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._border.set_field(self._handle, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"the field `{name}` of a struct cannot be deleted")
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *self._border.fields(self._handle)]
+
+
+class VecProxy(Proxy, MutableSequence[T]):
+    """A Vec. Iterating walks over a copy of its items. Equal means: the same Vec; ``list(vec)`` compares contents."""
+
+    __slots__ = ()
+    __hash__ = Proxy.__hash__
+
+    def __len__(self) -> int:
+        return self._border.length(self._handle)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._border.items(self._handle))
+
+    def __eq__(self, other: object) -> bool:
+        return Proxy.__eq__(self, other)
+
+    def _index(self, index: int) -> int:
+        length = len(self)
+        place = index + length if index < 0 else index
+        if not 0 <= place < length:
+            raise IndexError(f"index {index} is out of range for {length} items")
+        return place
+
+    def _replace(self, items: list[T]) -> None:
+        self._border.method(self._handle, "clear")
+        self._border.method(self._handle, "extend", items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        item: T = self._border.item(self._handle, self._index(index))
+        return item
+
+    @overload
+    def __setitem__(self, index: int, value: T) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[T]) -> None: ...
+    def __setitem__(self, index: int | slice, value: Any) -> None:
+        if isinstance(index, slice):
+            items = list(self)
+            items[index] = value
+            self._replace(items)
+        else:
+            self._border.method(self._handle, "set", self._index(index), value)
+
+    def __delitem__(self, index: int | slice) -> None:
+        items = list(self)
+        del items[index if isinstance(index, slice) else self._index(index)]
+        self._replace(items)
+
+    def insert(self, index: int, value: T) -> None:
+        """Put *value* before *index*; at the end in constant time."""
+        length = len(self)
+        if index >= length:
+            self._border.method(self._handle, "push", value)
+        else:
+            items = list(self)
+            items.insert(index, value)
+            self._replace(items)
+
+    def append(self, value: T) -> None:
+        """Put *value* at the end."""
+        self._border.method(self._handle, "push", value)
+
+    def extend(self, values: Iterable[T]) -> None:
+        """Put all *values* at the end, in one crossing."""
+        self._border.method(self._handle, "extend", list(values))
+
+    def clear(self) -> None:
+        """Remove everything."""
+        self._border.method(self._handle, "clear")
+
+    def reverse(self) -> None:
+        """Turn it around in place."""
+        self._border.method(self._handle, "reverse")
+
+    def pop(self, index: int = -1) -> T:
+        """Take an item out; the last one in constant time."""
+        value = self[index]
+        if index in (-1, len(self) - 1):
+            self._border.method(self._handle, "truncate", len(self) - 1)
+        else:
+            del self[index]
+        return value
+
+
+class TableProxy(Proxy, MutableMapping[K, V]):
+    """A Table. Iterating walks over a copy of its keys, in the order of insertion. Equal means: the same Table."""
+
+    __slots__ = ()
+    __hash__ = Proxy.__hash__
+
+    def __len__(self) -> int:
+        return self._border.length(self._handle)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter([key for key, _ in self._border.items(self._handle)])
+
+    def __eq__(self, other: object) -> bool:
+        return Proxy.__eq__(self, other)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            return bool(self._border.method(self._handle, "contains_key", key))
+        except (TypeError, OverflowError, ValueError):
+            return False  # a key that the Table cannot have
+
+    def __getitem__(self, key: K) -> V:
+        found = self._border.method(self._handle, "get", key)
+        if found is None:
+            raise KeyError(key)
+        value: V = found.value if isinstance(found, Some) else found
+        return value
+
+    def __setitem__(self, key: K, value: V) -> None:
+        self._border.method(self._handle, "insert", key, value)
+
+    def __delitem__(self, key: K) -> None:
+        if self._border.method(self._handle, "remove", key) is None:
+            raise KeyError(key)
+
+    def items(self) -> Any:
+        """A list of (key, value) pairs as they are now, in one crossing."""
+        return self._border.items(self._handle)
+
+
+class Opaque(Proxy):
+    """A value that has no Python form (a Range, an iterator, another host's object): it can be held and handed back."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+#: Kind of a live value (``reml_kind_t``) → class of its proxy.
+PROXIES: dict[int, type[Proxy]] = {
+    int(lib.REML_KIND_STRUCT): StructProxy,
+    int(lib.REML_KIND_VEC): VecProxy,
+    int(lib.REML_KIND_TABLE): TableProxy,
+}
+
+
+class Kinds:
+    """Names of ``reml_kind_t``: ``Kinds.name(4) == "STRING"``."""
+
+    _names: ClassVar[dict[int, str]] = {
+        value: name.removeprefix("REML_KIND_") for value, name in ffi.typeof("reml_kind_t").elements.items()
+    }
+
+    @classmethod
+    def name(cls, kind: int) -> str:
+        """Name of a kind; ``UNKNOWN`` for one that a newer library may have."""
+        return cls._names.get(kind, "UNKNOWN")
