@@ -1,6 +1,8 @@
 /* Function: a function of a context as a Python callable, and its batches. */
 #include "border.h"
 
+#include "host/fast_call.h"
+
 enum { MOST = 64, MOST_COLUMNS = 32 };
 
 /* --- calling --------------------------------------------------------------------------------------------------------- */
@@ -144,7 +146,7 @@ static PyObject* call(function_t* self, PyObject* const* args, Py_ssize_t count)
         while (i < count && plain_argument(proto->param_types[i], args[i], &words[i])) i++;
         if (RL_LIKELY(i == count)) {
             bool outer = border_enter(border);
-            reml_embed_status_t status = rl_function_call_words(context, entry, words, NULL, &result);
+            reml_embed_status_t status = rl_fast_call(context, entry, words, (unsigned)count, &result);
             border_leave(border, outer);
             if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK || border->pending)) {
                 border_finish(border, status);

@@ -43,6 +43,7 @@ typedef struct plan {
 static board_t* board;
 static char directory[64], path[96];
 static uint64_t random_state;
+static uint64_t recoveries, torn, rendered; /* audit.recovered records read, those that cut a line, events they wrote out */
 
 static uint64_t random_next(void) { /* xorshift64* */
     random_state ^= random_state >> 12;
@@ -214,6 +215,10 @@ static void read_line(reading_t* reading, const char* line) {
         if (!strstr(line, "\"audit.recovery.damaged_events\":0,") || !strstr(line, "\"audit.recovery.missing_records\":0,")) {
             complain(reading, "the recovery found damage", line);
         }
+        recoveries++;
+        if (!strstr(line, "\"audit.recovery.cut_bytes\":0,")) torn++;
+        member(line, "\"audit.recovery.events\":", text, sizeof text);
+        rendered += strtoull(text, NULL, 10);
         return;
     }
     expected_record(0, expected, sizeof expected);
@@ -310,7 +315,7 @@ static bool kill_one(const plan_t* plan) {
 }
 
 int main(int argc, char** argv) {
-    unsigned kills = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 200, done = 0, recovered_here = 0, empty = 0;
+    unsigned kills = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 200, done = 0, logs_read = 0, empty = 0;
     uint64_t acknowledged[SESSIONS], total = 0;
     size_t children = 0;
     plan_t plan = {0};
@@ -343,7 +348,7 @@ int main(int argc, char** argv) {
         /* Else the next child finds what this one left, and may be killed while it recovers it. */
         bool last = children == SESSIONS || done + 1 == kills;
         if (!last && random_below(2) == 0) continue;
-        recovered_here++;
+        logs_read++;
         if (access(path, F_OK) == 0 || segments_of_log((uint64_t[1]){0}, 1)) {
             CHECK_INT_EQ(reml_audit_recover(path), REML_EMBED_STATUS_OK);
         }
@@ -352,8 +357,10 @@ int main(int argc, char** argv) {
     }
     if (check_failures == 0) remove_log(), rmdir(directory);
     else printf("the log is kept in %s\n", directory);
-    printf("%u kills, %u recoveries checked, %" PRIu64 " records acknowledged, %u children killed before their first\n", done, recovered_here,
-           total, empty);
+    printf("%u kills, %" PRIu64 " records acknowledged; %u logs read, %u children killed before their first record\n",
+           done, total, logs_read, empty);
+    printf("read: %" PRIu64 " recoveries, %" PRIu64 " of them cut a torn line, %" PRIu64 " records came out of a journal\n", recoveries, torn,
+           rendered);
     munmap(board, sizeof *board);
     return check_failures ? 1 : 0;
 }

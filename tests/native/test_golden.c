@@ -271,10 +271,14 @@ static void normalise_audit(const text_t* log, text_t* out) {
         char hash[65], shown[32];
         size_t number = 0;
         snprintf(hash, sizeof hash, "%.*s", (int)(at - value - 2), value + 1);
+        if (strspn(hash, "0") == 64) { /* before the first record */
+            text_add_cstr(out, "\"<start>\"");
+            continue;
+        }
         while (number < hash_count && strcmp(hashes[number], hash) != 0) number++;
         if (number == hash_count && hash_count < sizeof hashes / sizeof *hashes) memcpy(hashes[hash_count++], hash, sizeof hash);
-        snprintf(shown, sizeof shown, "\"<hash %zu>\"", number);
-        text_add_cstr(out, strspn(hash, "0") == 64 ? "\"<start>\"" : shown);
+        snprintf(shown, sizeof shown, "\"<hash %zu>\"", number + 1);
+        text_add_cstr(out, shown);
     }
 }
 

@@ -274,6 +274,23 @@ static void emit_logic(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
 }
 
 /* --- control that only hands values on ----------------------------------------------------------------------------------- */
+/* `if c { break }`: the condition jumps out itself. */
+static bool emit_leave_if(rl_emitter_t* e, const rl_ir_node_t* n) {
+    rl_ir_t then = n->b;
+    while (rl_node(e, then)->op == RL_IR_BLOCK && rl_node(e, then)->b == 1 && !(rl_node(e, then)->flags & RL_IR_BLOCK_DEFERS)) {
+        then = *rl_program_extra(e->program, rl_node(e, then)->a);
+    }
+    rl_ir_node_t leave = *rl_node(e, then);
+    if ((leave.op != RL_IR_BREAK && leave.op != RL_IR_CONTINUE) || (leave.op == RL_IR_BREAK && leave.a) || leave.b >= e->loops.count) return false;
+    uint32_t index = e->loops.count - 1 - leave.b;
+    if (e->loops.data[index].defers != e->defers) return false;
+    rl_jumps_t out = 0;
+    rl_emit_condition(e, n->a, true, &out);
+    rl_loop_t* loop = &e->loops.data[index];
+    rl_jump_join(e, leave.op == RL_IR_BREAK ? &loop->breaks : &loop->continues, out);
+    return true;
+}
+
 /* Chains of else-if are walked here, not by recursion. */
 static void emit_if(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_jumps_t done = 0;
@@ -282,6 +299,11 @@ static void emit_if(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_jumps_t otherwise = 0;
         rl_mark_t mark = rl_mark(e);
         rl_at(e, n.start);
+        if (n.c == 0 && emit_leave_if(e, &n)) {
+            rl_jump_bind(e, done);
+            rl_emit_unit(e, dest);
+            return;
+        }
         rl_emit_condition(e, n.a, false, &otherwise);
         rl_emit(e, n.b, n.c ? dest : RL_DROP);
         rl_release(e, mark);

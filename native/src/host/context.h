@@ -189,6 +189,8 @@ void rl_result_drop(rl_context_t* context);
 /* Run a function whose parameters lie in their banks; counts and records the crossing. */
 reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r,
                                            rl_word_t* result);
+/* Count a call of a function and leave its record by the policy. */
+void rl_function_crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status);
 reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_t function, rl_function_entry_t** out);
 void rl_functions_deinit(rl_context_t* context);
 

@@ -219,7 +219,7 @@ reml_embed_status_t reml_function_result_type(reml_embed_context_t* id, reml_fun
 /* --- calls ------------------------------------------------------------------------------------------------------------------ */
 
 /* Count the call and leave its record by the policy. */
-static void crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status) {
+void rl_function_crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status) {
     rl_crossing_t crossing = {.symbol = entry->proto->name, .tally = &entry->tally, .ok = status == REML_EMBED_STATUS_OK,
                               .ownership = entry->tally.ownership, .result = entry->tally.result};
     if (!crossing.ok) {
@@ -252,7 +252,7 @@ reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_en
         if (enter(context, entry, s, r, result) != RL_DONE) status = rl_context_fail_from_vm(context);
         rl_run_end(context);
     }
-    crossed(context, entry, status);
+    rl_function_crossed(context, entry, status);
     return status;
 }
 
@@ -404,6 +404,6 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
         rl_run_end(context);
     }
     *out_done = done;
-    crossed(context, entry, status);
+    rl_function_crossed(context, entry, status);
     return status;
 }

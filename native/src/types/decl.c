@@ -227,7 +227,10 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             if (param->kind == RL_TYPE_PARAM && param->a >= c->next_param) c->next_param = param->a + 1;
         }
     }
+    c->implied_generics = self_type ? c->generics.count - generics : 0;
+    if (impl_type) c->implied_generics = c->generics.count - c->impl_generics;
     rl_push_generics(c, decl.generics, 0);
+    c->implied_generics = 0;
 
     rl_fn_id_t fn = rl_new_function(c, name, 0, span);
     if (fn) {
@@ -272,8 +275,8 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             }
         }
         function = rl_function_at(c, fn);
-        if (decl.body) {
-            /* checked with its unit */
+        if (decl.body) { /* checked with its unit; a constant of the core library is evaluated where it is named: Float.pi */
+            if (c->input->is_prelude && rl_has_attr(c, decl.attrs, rl_sym_intern(c->symbols, RL_STR("constant")), NULL)) function->flags |= RL_FN_THUNK;
         } else if (c->input->is_prelude && rl_has_attr(c, decl.attrs, c->sym_builtin, &builtin)) {
             function->kind = RL_FN_BUILTIN;
             function->builtin = rl_builtin_find(builtin);
@@ -332,6 +335,7 @@ static void declare_impl(rl_checker_t* c, rl_node_t node) {
         rl_node_t item = rl_tree_list_at(c->tree, decl.items, i);
         bool is_public = rl_tree_has(c->tree, item, RL_PUB);
         if (rl_tree_kind(c->tree, item) == RL_NODE_FN) {
+            c->impl_generics = c->generics.count;
             for (uint32_t k = 0; k < head.count; k++) (void)rl_vec_push(c->allocator, &c->generics, head.data[k]);
             rl_declare_fn(c, item, type, false, is_public);
             c->generics.count = generics;

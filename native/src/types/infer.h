@@ -86,7 +86,7 @@ typedef struct rl_local_fn {
     uint32_t group;        /* number of the group that is still being checked, for self reference; 0 when done */
     uint32_t local;        /* holds the closure when one is needed and the function is not generic */
     rl_ir_t group_node;
-    bool is_thunk, is_lambda, needs_closure;
+    bool is_thunk, is_lambda, is_generic, needs_closure;
 } rl_local_fn_t;
 
 typedef struct rl_local_ref {
@@ -228,11 +228,14 @@ typedef struct rl_checker {
     RL_VEC(rl_generic_name_t) generics;       /* type parameters in scope, innermost last */
     RL_VEC(rl_generic_name_t) generics_store; /* of units, put into scope again for their bodies */
     rl_type_t self_type;           /* Self */
+    uint32_t implied_generics;     /* names on top of `generics` that belong to the type a function is declared for */
+    uint32_t impl_generics;        /* where the names of an impl's head begin */
     uint32_t impl_rigid;           /* first constraint of the head of the impl being declared */
     bool in_host;                  /* declarations of the host: effect annotations are read over */
     bool saw_unsupported;          /* something was refused: names it would have declared are missing */
     uint8_t implicit_params;       /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
     uint32_t next_param;           /* next PARAM made by implicit_params 1 */
+    uint32_t owner_generics; /* first of the names that the owner of a `fn T.m` brings, + 1; 0: none */
 
     RL_VEC(rl_unit_t) units;
     RL_VEC(uint32_t) edges;        /* units that a unit needs, one run for each */

@@ -323,8 +323,55 @@ static uint32_t new_local_fn(rl_checker_t* c, rl_sym_t name, rl_fn_id_t fn, rl_t
     return rl_vec_push(c->allocator, &c->local_fns, entry) ? index : 0;
 }
 
+/* Member of the group [first, first + count) that the code of `frame` belongs to, or count. */
+static uint32_t member_of(rl_checker_t* c, uint32_t frame, uint32_t first, uint32_t count) {
+    for (; frame; frame = c->frames.data[frame].parent) {
+        uint32_t local_fn = c->frames.data[frame].local_fn;
+        if (local_fn && local_fn - 1 >= first && local_fn - 1 - first < count) return local_fn - 1 - first;
+    }
+    return count;
+}
+
+typedef struct param_range {
+    uint32_t first, count;
+    bool found;
+} param_range_t;
+
+static rl_type_t look_for_params(rl_checker_t* c, void* user, uint32_t index) {
+    param_range_t* range = user;
+    uint32_t at = index - RL_LOCAL_PARAM_BASE;
+    if (index >= RL_LOCAL_PARAM_BASE && at >= range->first && at - range->first < range->count) range->found = true;
+    return rl_type_param(c->types, index);
+}
+
+/* Members whose type, and the types of the members they call, hold none of the group's type parameters are not generic. */
+static void settle_generic_members(rl_checker_t* c, uint32_t first, uint32_t count, uint32_t first_ref) {
+    for (uint32_t i = 0; i < count; i++) {
+        rl_local_fn_t* fn = &c->local_fns.data[first + i];
+        param_range_t range = {fn->param_first, fn->param_count, false};
+        (void)rl_map_params(c, fn->type, look_for_params, &range);
+        c->local_fns.data[first + i].is_generic = range.found;
+    }
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = first_ref; i < c->local_refs.count; i++) {
+            const rl_local_ref_t ref = c->local_refs.data[i];
+            if (ref.local_fn < first || ref.local_fn - first >= count || !c->local_fns.data[ref.local_fn].is_generic) continue;
+            uint32_t member = member_of(c, ref.frame, first, count);
+            if (member == count || c->local_fns.data[first + member].is_generic) continue;
+            c->local_fns.data[first + member].is_generic = changed = true;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        rl_local_fn_t* fn = &c->local_fns.data[first + i];
+        if (fn->is_generic) continue;
+        fn->param_count = 0;
+        c->frames.data[fn->frame].own_params = 0;
+    }
+}
+
 /* After the bodies of a group: generalise over what is its own. */
-static void finish_group(rl_checker_t* c, uint32_t first, uint32_t count, uint16_t level, uint32_t first_pending) {
+static void finish_group(rl_checker_t* c, uint32_t first, uint32_t count, uint16_t level, uint32_t first_pending, uint32_t first_ref) {
     c->solver.level = level;
     uint32_t mark = c->scratch.count, param_first = 0, params = 0;
     for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->scratch, c->local_fns.data[first + i].type);
@@ -344,6 +391,7 @@ static void finish_group(rl_checker_t* c, uint32_t first, uint32_t count, uint16
         fn->type = rl_solver_zonk(&c->solver, fn->type);
         c->locals.data[fn->local].type = fn->type;
     }
+    if (params && count > 1) settle_generic_members(c, first, count, first_ref);
     c->scratch.count = mark;
 }
 
@@ -425,7 +473,7 @@ static void local_defaults(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn) {
 
 void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, rl_ir_t* out_node) {
     uint16_t level = c->solver.level;
-    uint32_t first = c->local_fns.count, first_pending = c->pendings.count, generics = c->generics.count, outer = c->frame;
+    uint32_t first = c->local_fns.count, first_pending = c->pendings.count, first_ref = c->local_refs.count, generics = c->generics.count, outer = c->frame;
     uint32_t group = ++c->group_count;
     rl_ir_t group_node = rl_ir_unit(c, rl_tree_node(c->tree, nodes[0])->start);
     *out_node = group_node;
@@ -474,7 +522,7 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
     }
     rl_vec_deinit(c->allocator, &own);
     c->generics.count = generics;
-    if (!rl_failed(c)) finish_group(c, first, c->local_fns.count - first < count ? 0 : count, level, first_pending);
+    if (!rl_failed(c)) finish_group(c, first, c->local_fns.count - first < count ? 0 : count, level, first_pending, first_ref);
     c->solver.level = level;
 }
 
@@ -495,7 +543,7 @@ rl_ir_t rl_check_let_lambda(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_n
     c->local_fns.data[index].frame = frame;
     c->local_fns.data[index].is_lambda = true;
     c->frames.data[frame].local_fn = index + 1;
-    finish_group(c, index, 1, level, first_pending);
+    finish_group(c, index, 1, level, first_pending, c->local_refs.count);
     rl_bind(c, name, RL_BOUND_LOCAL_FN, index);
     return group_node;
 }

@@ -329,13 +329,17 @@ void rl_push_generics(rl_checker_t* c, rl_list_t generics, rl_list_t where_) {
     for (uint32_t i = 0; i < count; i++) {
         rl_node_t generic = rl_tree_list_at(c->tree, generics, i);
         rl_sym_t name = rl_tree_node(c->tree, generic)->a;
+        rl_type_t implied = 0; /* `fn Map.f<K: Ord, V>`: the parameters of Map, named again to be bounded */
+        for (uint32_t k = 0; k < c->implied_generics && k < first; k++) {
+            if (c->generics.data[first - c->implied_generics + k].name == name) implied = c->generics.data[first - c->implied_generics + k].type;
+        }
         for (uint32_t k = first; k < c->generics.count; k++) {
             if (c->generics.data[k].name == name) {
                 rl_str_t text = rl_text(c, name);
                 rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, rl_tree_name_span(c->tree, c->symbols, generic), "%.*s is defined twice", RL_STR_ARG(text));
             }
         }
-        rl_generic_name_t entry = {name, rl_type_param(c->types, c->next_param++)};
+        rl_generic_name_t entry = {name, implied ? implied : rl_type_param(c->types, c->next_param++)};
         (void)rl_vec_push(c->allocator, &c->generics, entry);
     }
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {

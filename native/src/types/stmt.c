@@ -296,8 +296,8 @@ rl_ir_t rl_check_assign(rl_checker_t* c, rl_node_t node) {
         step->reference = is_reference(c, head, step->kind);
         if (step->reference) base = (int32_t)i;
         bool is_root = i + 1 == steps.count;
-        step->object = simple || (is_root && !step->reference && !compound) ? object : rl_hold(c, object, start);
-        if (is_root && !step->reference) step->object = object; /* a variable is read where it is needed */
+        /* The variable at the root is read where it is needed: it must not get a second owner. */
+        step->object = simple || (is_root && !step->reference) ? object : rl_hold(c, object, start);
         if (step->kind == RL_NODE_FIELD) {
             step->field = place.b;
             rl_ir_t read = rl_infer_field(c, step->object, place.b, step->node);

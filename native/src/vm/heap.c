@@ -77,8 +77,8 @@ void rl_heap_init(rl_heap_t* heap, rl_allocator_t* allocator) {
 /* --- pages ------------------------------------------------------------------------------------------------ */
 
 static rl_page_t* new_page(rl_heap_t* heap, unsigned size_class) {
-    unsigned doublings = heap->page_count[size_class] < 4 ? heap->page_count[size_class] : 4;
-    uint32_t bytes = (uint32_t)FIRST_PAGE << doublings;
+    uint32_t bytes = FIRST_PAGE; /* pages double as their class grows */
+    for (unsigned i = 0; i < heap->page_count[size_class] && bytes < LARGEST_PAGE; i++) bytes *= 2;
     rl_page_t* page = rl_alloc(heap->allocator, bytes);
     if (!page) return NULL;
     uint32_t cell_bytes = rl_heap_class_bytes[size_class];

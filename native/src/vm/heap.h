@@ -1,8 +1,7 @@
 /*
  * The heap: every run-time value. Non-moving, size-class cells in pages from the context's allocator, side buffers
- * beside
- * them, incremental tri-colour marking with one write barrier, lazy sweeping. Roots: registers of fibers, globals, host
- * handles, kept by the owner through `mark_roots`.
+ * beside them, incremental tri-colour marking with one write barrier, lazy sweeping. Roots: registers of fibers,
+ * globals, host handles, kept by the owner through `mark_roots`.
  *
  * Collection happens only at safe points of the loop (rl_heap_wants_step → rl_heap_step), never inside a builtin.
  * An idle heap owns no page.
@@ -59,9 +58,9 @@ typedef struct rl_heap {
 void rl_heap_init(rl_heap_t* heap, rl_allocator_t* allocator);
 void rl_heap_deinit(rl_heap_t* heap); /* frees everything, host objects released */
 
-/* New object, words zeroed; NULL when the allocator refuses (answer RL_COLLECT). bytes = sizeof header + 8 * words,
-   or the
-   size of the kind's struct plus extra; `refs` leading words are references (for kinds with structs: of the struct). */
+/* New object, words zeroed; NULL when the allocator refuses (answer RL_COLLECT). bytes = sizeof header + 8 * words, or
+   the size of the kind's struct plus extra; `refs` leading words are references (for kinds with structs: of the
+   struct). */
 rl_object_t* rl_heap_new(rl_heap_t* heap, unsigned kind, unsigned tag, unsigned refs, unsigned words);
 void* rl_heap_new_sized(rl_heap_t* heap, unsigned kind, unsigned refs, size_t bytes);
 /* Side buffers, counted with the heap. Freed by the kind's finaliser. */
@@ -69,10 +68,10 @@ void* rl_heap_buffer(rl_heap_t* heap, void* old, size_t old_size, size_t new_siz
 
 /*
  * The one barrier. Marking works on the graph as it was when the cycle began (snapshot), and new objects are born
- * black, so
- * what must not get lost is an *old* reference: call this before any change or removal of a reference that `holder`
- * contains (store, pop, clear, move), not for filling a new object. `value` is what will be stored, or NULL; it is not
- * looked at by this collector. Values in registers need nothing: they were reachable when the cycle began, or are new.
+ * black, so what must not get lost is an *old* reference: call this before any change or removal of a reference that
+ * `holder` contains (store, pop, clear, move), not for filling a new object. `value` is what will be stored, or NULL;
+ * it is not looked at by this collector. Values in registers need nothing: they were reachable when the cycle began, or
+ * are new.
  */
 static inline void rl_heap_barrier(rl_heap_t* heap, rl_object_t* holder, rl_object_t* value);
 void rl_heap_barrier_slow(rl_heap_t* heap, rl_object_t* holder, rl_object_t* value);
@@ -85,8 +84,7 @@ void rl_heap_set_stress(rl_heap_t* heap, bool stress, bool leaves_open);
 void rl_heap_step(rl_heap_t* heap);    /* a bounded piece of work */
 void rl_heap_collect(rl_heap_t* heap); /* a whole cycle */
 /* Memory was refused: a whole cycle, and the refusal is forgotten. False: so little of the limit is free afterwards
-   that going on
-   would be mostly collecting; give up. */
+   that going on would be mostly collecting; give up. */
 bool rl_heap_make_room(rl_heap_t* heap);
 
 static inline void rl_heap_barrier(rl_heap_t* heap, rl_object_t* holder, rl_object_t* value) {

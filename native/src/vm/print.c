@@ -1,7 +1,6 @@
 /*
  * Display and Debug text of any value by its type (LANGUAGE 8.2). An explicit stack of open containers instead of
- * recursion;
- * a container with identity that is met again inside itself is shown as `…`.
+ * recursion; a container with identity that is met again inside itself is shown as `…`.
  */
 #include "base/number.h"
 #include "base/os.h"

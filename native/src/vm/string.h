@@ -1,7 +1,6 @@
 /*
  * Str and Bytes objects. Text is valid UTF-8. Bytes of short strings follow the struct inside the cell; longer ones
- * have a
- * side buffer; a slice shares the bytes of its owner (then marked SHARED, so that nobody appends to it in place).
+ * have a side buffer; a slice shares the bytes of its owner (then marked SHARED, so that nobody appends to it in place).
  * NULL answers mean memory: answer RL_COLLECT.
  */
 #ifndef RL_VM_STRING_H

@@ -89,7 +89,7 @@ typedef struct rl_vm {
     rl_outcome_t (*call_host)(void* host, struct rl_vm* vm, rl_host_site_t* site, const rl_word_t* s,
         rl_object_t* const* r, rl_word_t* result);
     bool (*output)(void* host, rl_str_t text, bool is_error); /* false: refused (host error) */
-    /* Every POLL_INTERVAL steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter this vm. */
+    /* Every POLL_INTERVAL steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter. */
     bool (*poll)(void* host);
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
     void (*mark_host_roots)(rl_heap_t* heap, void* host);

@@ -13,8 +13,7 @@ typedef struct rl_iter rl_iter_t;
 typedef struct rl_iter_class {
     const char* name;
     /* Next element, or *out_ended. RL_COLLECT: nothing has changed, call again. An element that stays reachable from
-       the
-       collection is answered SHARED. Charges what it costs. */
+       the collection is answered SHARED. Charges what it costs. */
     rl_outcome_t (*next)(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_element, bool* out_ended);
 } rl_iter_class_t;
 
