@@ -332,9 +332,12 @@ build/bench/run-file: benchmarks/c/run_file.c $(STATIC)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(BENCH_CFLAGS) -Inative/include $< $(STATIC) $(REML_LIBS) -o $@
 
+# One after the other: two measurements at a time would measure each other.
 .PHONY: bench
-bench: bench-c bench-programs bench-python  ## call overhead and whole programs beside the peers installed here
-	$(Q)$(VENV_PYTHON) benchmarks/report.py build/bench/*.json --output build/bench/report.md
+bench: build/bench/calls build/bench/run-file build $(VENV)/.bench  ## call overhead and whole programs beside the peers installed here
+	$(Q)for part in bench-c bench-programs bench-python; do $(MAKE) -j1 $$part || exit 1; done
+	$(Q)$(VENV_PYTHON) benchmarks/report.py build/bench/c-calls.json build/bench/python-calls.json build/bench/programs.json \
+	    --output build/bench/report.md
 
 .PHONY: bench-c bench-peers bench-programs bench-python
 bench-c: build/bench/calls

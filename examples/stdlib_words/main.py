@@ -149,12 +149,14 @@ def main() -> int:
         before = time.perf_counter()
         best, directories, total = program["ranking"](options.top), program["by_directory"](), program["summary"]()
         crossing.load_s, crossing.reports_s = load_s, time.perf_counter() - before
+        metrics = context.metrics()
 
     show(console, best, directories, options.top)
     megabytes, millions = crossing.sent / 1e6, total.words / 1e6
     print(f"{total.files:,} files, {total.lines:,} lines, {total.words:,} words, {total.distinct:,} different")
     print(f"crossed the border: {crossing.calls:,} calls with {megabytes:.1f} MB of text in and a record out each,")
-    print(f"    then 3 calls with {len(best) + len(directories) + 1:,} records out")
+    print(f"    then 3 calls with {len(best) + len(directories) + 1:,} records out; ", end="")
+    print(f"the bridge counted {metrics.success_calls:,} good calls of {metrics.total_calls:,}")
     print(f"time in Reml: {crossing.inside_s:.2f} s: {megabytes / crossing.inside_s:.1f} MB/s, ", end="")
     print(
         f"{millions / crossing.inside_s:.2f} million words/s, {crossing.inside_s / crossing.calls * 1e6:,.0f} µs a call;"

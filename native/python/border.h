@@ -21,7 +21,21 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <structmember.h>
+
 #include "host/context.h"
+
+/*
+ * Vectorcall has been CPython's public protocol since 3.9 and part of the limited API since 3.12. What it needs of a type is one
+ * flag and one member, whose values never changed, so 3.11 gets it, too: no symbol outside the limited API is used.
+ */
+#if Py_LIMITED_API >= 0x030c0000
+typedef vectorcallfunc border_vectorcall_t;
+#define BORDER_HAVE_VECTORCALL Py_TPFLAGS_HAVE_VECTORCALL
+#else
+typedef PyObject* (*border_vectorcall_t)(PyObject* callable, PyObject* const* args, size_t flagged_count, PyObject* names);
+#define BORDER_HAVE_VECTORCALL (1UL << 11)
+#endif
 
 /* The Python side of records and variants, by type id. NULL: not made yet. */
 typedef struct border_row {
@@ -32,7 +46,9 @@ typedef struct border_row {
 typedef struct border {
     PyObject_HEAD
     reml_embed_context_t* id;
-    rl_context_t* context;      /* only compared and frozen; NULL once disposed. Look-ups go through `id` */
+    rl_context_t* context;      /* valid while the row of `slot` has its generation; NULL once disposed */
+    rl_slot_t* slot;            /* of `id`; rows are never freed */
+    uint64_t generation;
     PyThreadState* released;    /* not NULL: this run has let the GIL go */
     bool active;                /* the context runs on behalf of a method of ours: the GIL is ours to let go */
     uint64_t taken_ns;          /* when this run took the GIL back; 0: not yet */
@@ -61,13 +77,25 @@ typedef struct function {
     PyObject_HEAD
     border_t* border; /* owned */
     reml_function_t function;
-#if Py_LIMITED_API >= 0x030c0000
-    vectorcallfunc vectorcall;
-#endif
+    border_vectorcall_t vectorcall;
+    /* What the hot path looks at, so that it need not follow five pointers. `entry` lives as long as the context, and is of this
+       function while its generation is that of the handle. */
+    rl_function_entry_t* entry;
+    uint8_t scalars;      /* parameters, when all of them and the result are Int, Float, Bool or (); else UINT8_MAX */
+    uint8_t result_kind;
+    uint8_t kinds[14];    /* rl_type_kind_t */
 } function_t;
 
 /* The living context of a border on this thread; NULL and an exception set. */
 rl_context_t* border_context(border_t* border);
+/* The same, NULL for anything unusual: rl_slot_resolve for an id that has been looked up before. */
+static inline rl_context_t* border_context_fast(const border_t* border) {
+    const rl_slot_t* slot = border->slot;
+    if (RL_UNLIKELY(atomic_load_explicit(&slot->generation, memory_order_acquire) != border->generation)) return NULL;
+    if (RL_UNLIKELY(atomic_load_explicit(&slot->fork, memory_order_relaxed) != rl_os_fork_generation())) return NULL;
+    if (RL_UNLIKELY(atomic_load_explicit(&slot->thread, memory_order_relaxed) != rl_os_thread_id())) return NULL;
+    return border->context;
+}
 /* Raise what the package makes of a status; always answers NULL. */
 PyObject* border_raise(border_t* border, reml_embed_status_t status);
 

@@ -17,16 +17,16 @@ static PyObject* wrong_count(const rl_proto_t* proto, Py_ssize_t count) {
 }
 
 /* Arguments that need no Python code and no memory; false: look closer. */
-static inline bool plain_argument(const rl_rtype_t* type, PyObject* object, rl_word_t* out) {
-    switch (type->kind) {
+static inline bool plain_argument(unsigned kind, PyObject* object, rl_word_t* out) {
+    switch (kind) {
     case RL_TYPE_I64:
-        if (!PyLong_CheckExact(object)) return false;
+        if (RL_UNLIKELY(!PyLong_CheckExact(object))) return false;
         out->i = PyLong_AsLongLong(object);
         if (RL_LIKELY(out->i != -1 || !PyErr_Occurred())) return true;
         PyErr_Clear();
         return false;
     case RL_TYPE_F64:
-        if (!PyFloat_CheckExact(object)) return false;
+        if (RL_UNLIKELY(!PyFloat_CheckExact(object))) return false;
         out->f = PyFloat_AsDouble(object);
         return true;
     case RL_TYPE_BOOL:
@@ -43,7 +43,7 @@ static bool convert_all(border_t* border, rl_context_t* context, const rl_proto_
     border->consumed = false;
     for (uint16_t i = 0; i < proto->param_count; i++) {
         rl_word_t word;
-        if (!plain_argument(proto->param_types[i], args[i], &word) && !border_from_python(border, context, proto->param_types[i], args[i], "args", i, &word)) {
+        if (!plain_argument(proto->param_types[i]->kind, args[i], &word) && !border_from_python(border, context, proto->param_types[i], args[i], "args", i, &word)) {
             rl_context_thaw(context);
             return false;
         }
@@ -129,42 +129,45 @@ static PyObject* finish_general(border_t* border, rl_context_t* context, const r
     return result;
 }
 
-/* The hot path. `args` are borrowed. */
-static PyObject* call(function_t* self, PyObject* const* args, Py_ssize_t count) {
+static PyObject* call_slowly(function_t* self, PyObject* const* args, Py_ssize_t count) {
     border_t* border = self->border;
     rl_function_entry_t* entry;
     rl_context_t* context = find(border, self->function, &entry);
-    if (RL_UNLIKELY(!context)) return NULL;
-    const rl_proto_t* proto = entry->proto;
-    if (RL_UNLIKELY(count != proto->param_count || count > MOST)) return wrong_count(proto, count);
-    if (RL_UNLIKELY(context->has_error)) rl_context_clear_error(context);
-    const rl_rtype_t* type = proto->result_type;
+    if (!context) return NULL;
+    if (count != entry->proto->param_count || count > MOST) return wrong_count(entry->proto, count);
+    rl_context_clear_error(context);
+    const rl_rtype_t* type = entry->proto->result_type;
     rl_word_t result;
-    if (RL_LIKELY(entry->scalar)) {
-        rl_word_t words[MOST];
-        Py_ssize_t i = 0;
-        while (i < count && plain_argument(proto->param_types[i], args[i], &words[i])) i++;
-        if (RL_LIKELY(i == count)) {
-            bool outer = border_enter(border);
-            reml_embed_status_t status = rl_fast_call(context, entry, words, (unsigned)count, &result);
-            border_leave(border, outer);
-            if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK || border->pending)) {
-                border_finish(border, status);
-                return NULL;
-            }
-            PyObject* shown;
-            switch (type->kind) {
-            case RL_TYPE_I64: shown = PyLong_FromLongLong(result.i); break;
-            case RL_TYPE_F64: shown = PyFloat_FromDouble(result.f); break;
-            case RL_TYPE_UNIT: shown = Py_NewRef(Py_None); break;
-            default: shown = border_to_python(border, context, type, result); break;
-            }
-            if (RL_UNLIKELY(border->dropped_count || border->dead_count)) settle_quietly(border);
-            return shown;
-        }
-    }
     if (!call_general(border, context, entry, args, &result)) return NULL;
     return finish_general(border, context, type, result);
+}
+
+/* The hot path. `args` are borrowed. */
+static inline PyObject* call(function_t* self, PyObject* const* args, Py_ssize_t count) {
+    border_t* border = self->border;
+    rl_word_t words[RL_COUNT_OF(self->kinds)], result;
+    if (RL_UNLIKELY(count != self->scalars || !border)) return call_slowly(self, args, count);
+    rl_context_t* context = border_context_fast(border);
+    if (RL_UNLIKELY(!context || self->entry->generation != (uint32_t)(self->function.id >> 32) || context->has_error)) return call_slowly(self, args, count);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (RL_UNLIKELY(!plain_argument(self->kinds[i], args[i], &words[i]))) return call_slowly(self, args, count);
+    }
+    bool outer = border_enter(border);
+    reml_embed_status_t status = rl_fast_call(context, self->entry, words, (unsigned)count, &result);
+    border_leave(border, outer);
+    if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK || border->pending)) {
+        border_finish(border, status);
+        return NULL;
+    }
+    PyObject* shown;
+    switch (self->result_kind) {
+    case RL_TYPE_I64: shown = PyLong_FromLongLong(result.i); break;
+    case RL_TYPE_F64: shown = PyFloat_FromDouble(result.f); break;
+    case RL_TYPE_BOOL: shown = PyBool_FromLong(result.u != 0); break;
+    default: shown = Py_NewRef(Py_None); break;
+    }
+    if (RL_UNLIKELY(border->dropped_count || border->dead_count)) settle_quietly(border);
+    return shown;
 }
 
 /* Arguments by name: put them in order, then call. */
@@ -196,13 +199,13 @@ static PyObject* call_named(function_t* self, PyObject* const* args, Py_ssize_t 
     return call(self, all, total);
 }
 
-#if Py_LIMITED_API >= 0x030c0000
-static PyObject* function_vectorcall(PyObject* self, PyObject* const* args, size_t flagged, PyObject* names) {
-    Py_ssize_t count = PyVectorcall_NARGS(flagged);
+static PyObject* function_vectorcall(PyObject* self, PyObject* const* args, size_t flagged_count, PyObject* names) {
+    Py_ssize_t count = (Py_ssize_t)(flagged_count & (SIZE_MAX >> 1)); /* the top bit is CPython's */
     if (RL_LIKELY(!names || PyTuple_Size(names) == 0)) return call((function_t*)self, args, count);
     return call_named((function_t*)self, args, count, names, args + count);
 }
-#else
+
+/* For callers that have a tuple. */
 static PyObject* function_call(PyObject* self, PyObject* args, PyObject* named) {
     PyObject* few[MOST + 1];
     Py_ssize_t count = PyTuple_Size(args);
@@ -224,7 +227,6 @@ static PyObject* function_call(PyObject* self, PyObject* args, PyObject* named) 
     Py_XDECREF(names);
     return result;
 }
-#endif
 
 /* --- batches ---------------------------------------------------------------------------------------------------------------- */
 
@@ -386,6 +388,10 @@ static PyObject* function_map(PyObject* self_object, PyObject* args, PyObject* n
 
 /* --- the type ----------------------------------------------------------------------------------------------------------------- */
 
+static bool is_plain(const rl_rtype_t* type, bool result) {
+    return type->kind == RL_TYPE_I64 || type->kind == RL_TYPE_F64 || type->kind == RL_TYPE_BOOL || (result && type->kind == RL_TYPE_UNIT);
+}
+
 PyObject* border_function_object(border_t* border, reml_function_t function) {
     allocfunc allocate = (allocfunc)PyType_GetSlot(border->function_type, Py_tp_alloc);
     function_t* made = (function_t*)allocate(border->function_type, 0);
@@ -395,9 +401,21 @@ PyObject* border_function_object(border_t* border, reml_function_t function) {
     }
     made->border = (border_t*)Py_NewRef((PyObject*)border);
     made->function = function;
-#if Py_LIMITED_API >= 0x030c0000
+    made->scalars = UINT8_MAX;
+    rl_context_t* context = border_context_fast(border);
+    rl_function_entry_t* entry;
+    if (context && rl_function_find_entry(context, function, &entry) == REML_EMBED_STATUS_OK) {
+        const rl_proto_t* proto = entry->proto;
+        bool plain = entry->scalar && proto->param_count <= RL_COUNT_OF(made->kinds) && is_plain(proto->result_type, true);
+        for (uint16_t i = 0; plain && i < proto->param_count; i++) {
+            made->kinds[i] = proto->param_types[i]->kind;
+            plain = is_plain(proto->param_types[i], false);
+        }
+        made->entry = entry;
+        made->result_kind = proto->result_type->kind;
+        if (plain) made->scalars = (uint8_t)proto->param_count;
+    }
     made->vectorcall = function_vectorcall;
-#endif
     return (PyObject*)made;
 }
 
@@ -512,12 +530,10 @@ static PyMethodDef function_methods[] = {
     {"__reduce__", function_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
-#if Py_LIMITED_API >= 0x030c0000
 static PyMemberDef function_members[] = {
-    {"__vectorcalloffset__", Py_T_PYSSIZET, offsetof(function_t, vectorcall), Py_READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(function_t, vectorcall), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
-#endif
 static PyType_Slot function_slots[] = {
     {Py_tp_doc, "A function of a module: call it with Python values. Made by ``module[\"name\"]``."},
     {Py_tp_dealloc, function_dealloc},
@@ -526,21 +542,14 @@ static PyType_Slot function_slots[] = {
     {Py_tp_repr, function_repr},
     {Py_tp_getset, function_getset},
     {Py_tp_methods, function_methods},
-#if Py_LIMITED_API >= 0x030c0000
     {Py_tp_members, function_members},
-    {Py_tp_call, PyVectorcall_Call},
-#else
     {Py_tp_call, function_call},
-#endif
     {0, NULL},
 };
 PyType_Spec border_function_spec = {
     .name = "reml_embed.Function",
     .basicsize = sizeof(function_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE
-#if Py_LIMITED_API >= 0x030c0000
-             | Py_TPFLAGS_HAVE_VECTORCALL
-#endif
-    ,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE |
+             BORDER_HAVE_VECTORCALL,
     .slots = function_slots,
 };

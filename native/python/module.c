@@ -41,6 +41,8 @@ static PyObject* border_new(PyTypeObject* type, PyObject* args, PyObject* named)
         Py_DECREF((PyObject*)border);
         return NULL;
     }
+    border->slot = context->slot;
+    border->generation = atomic_load(&context->slot->generation);
     border_attach(border, context);
     return (PyObject*)border;
 }

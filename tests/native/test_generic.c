@@ -342,6 +342,9 @@ TEST(test_print__records_sums_and_wrappers) {
     SHOWS(&record_type, r, "{ name: \"n\", x: 3 }", NULL);
     SHOWS(&named_type, r, "P { name: \"n\", x: 3 }", NULL);
     SHOWS(&record_newtype_type, r, "V { name: \"n\", x: 3 }", NULL);
+    rl_rtype_t named_newtype = record_newtype_type;
+    named_newtype.payload = &named_type;
+    SHOWS(&named_newtype, r, "V { name: \"n\", x: 3 }", NULL);
     SHOWS(&empty_record_type, w_o(&rl_nullary_objects[0]), "{}", NULL);
     SHOWS(&empty_named_type, w_o(&rl_nullary_objects[0]), "E {}", NULL);
     rl_word_t leaf = w_o(&rl_nullary_objects[0]);

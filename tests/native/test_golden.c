@@ -103,13 +103,37 @@ static reml_embed_status_t collect(const char* data, size_t length, void* user) 
 
 enum { IR = 0, BYTECODE = 1, TREE = 2, TOKENS = 3 }; /* `what` of reml_embed_explain */
 
+/*
+ * Numbers of functions count the core library's too, which grows: they become 1, 2, 3 … by first appearance. Blanks at line ends,
+ * which editors remove, go.
+ */
+static void normalise_stage(const char* data, size_t length, text_t* out) {
+    static uint32_t numbers[4096];
+    size_t known = 0;
+    for (const char *at = data, *end = data + length; at < end;) {
+        if (*at == '\n') {
+            while (out->length && out->data[out->length - 1] == ' ') out->length--;
+        }
+        text_add(out, at++, 1);
+        if (at[-1] != '@' || *at < '0' || *at > '9') continue;
+        char shown[16];
+        uint32_t number = (uint32_t)strtoul(at, NULL, 10);
+        size_t i = 0;
+        while (i < known && numbers[i] != number) i++;
+        if (i == known && known < sizeof numbers / sizeof *numbers) numbers[known++] = number;
+        at += strspn(at, "0123456789");
+        snprintf(shown, sizeof shown, "%zu", i + 1);
+        text_add_cstr(out, shown);
+    }
+}
+
 static void settle_stage(reml_embed_context_t* context, const char* name, const char* suffix, int what) {
     text_t text = {0};
     char* explained = NULL;
     size_t length = 0;
     if (CHECK_INT_EQ(reml_embed_explain(context, what, "", &explained, &length), REML_EMBED_STATUS_OK)) {
-        text_add(&text, explained ? explained : "", length);
         CHECK(length > 0);
+        normalise_stage(explained ? explained : "", length, &text);
         settle(name, suffix, &text);
     }
     reml_embed_free(explained);

@@ -359,6 +359,8 @@ void rl_emit_let(rl_emitter_t* e, rl_ir_t id) {
     if (!fail) return;
     rl_jump_goto(e, &done);
     rl_jump_bind(e, fail);
+    rl_at(e, n.start);
+    rl_at(e, n.start);
     rl_emit_trap(e, RL_CODE_RUNTIME_MATCH_NO_ARM);
     rl_jump_bind(e, done);
 }
@@ -518,6 +520,8 @@ void rl_emit_match(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         for (uint32_t k = 1; table && k < plan[0] + 2; k++) {
             if (plan[k] == 0) table[k] = rl_here(e);
         }
+        rl_at(e, n.start);
+        rl_at(e, n.start);
         rl_emit_trap(e, RL_CODE_RUNTIME_MATCH_NO_ARM);
     }
     rl_jump_bind(e, done);

@@ -226,7 +226,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->vm.unsafe_region = vm_unsafe_region;
     context->vm.mark_host_roots = rl_context_mark_roots;
     context->vm.heap.host_dropped = rl_host_object_dropped;
-    context->vm.heap.stress = (context->options & REML_EMBED_OPTION_STRESS_GC) != 0;
+    if (context->options & REML_EMBED_OPTION_STRESS_GC) rl_heap_set_stress(&context->vm.heap, true, true);
     return !allocator->failed;
 }
 

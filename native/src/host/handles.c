@@ -140,7 +140,7 @@ reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_
 }
 
 void rl_functions_deinit(rl_context_t* context) {
-    for (uint32_t i = 1; i < context->functions.count; i++) {
+    for (uint32_t i = 0; i < context->functions.count; i++) {
         rl_function_entry_t* entry = context->functions.data[i];
         if (entry->proto) rl_audit_tally_detach(&context->audit, &entry->tally);
         rl_free(&context->allocator, entry, sizeof *entry);

@@ -195,7 +195,9 @@ rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const r
     if (RL_UNLIKELY(site->binding == UINT32_MAX)) {
         rl_sym_t symbol = rl_program_function(&context->program, site->function)->symbol;
         for (uint32_t i = 0; i < context->bindings.count; i++) {
-            if (context->bindings.data[i]->symbol == symbol) site->binding = i;
+            const rl_binding_t* known = context->bindings.data[i];
+            /* A registration that memory cut short has left its name without a function. */
+            if (known->symbol == symbol && (known->call || known->call_scalars || known->call_words)) site->binding = i;
         }
         if (site->binding == UINT32_MAX) return rl_vm_raise(vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(site->name));
     }

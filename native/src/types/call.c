@@ -112,6 +112,10 @@ static bool match_args(rl_checker_t* c, const callee_t* callee, rl_arg_t* args, 
         (void)rl_vec_push(c->allocator, &slots, 0);
         values[i] = 0;
     }
+    if (rl_failed(c)) {
+        rl_vec_deinit(c->allocator, &slots);
+        return false;
+    }
     bool named_seen = false;
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         uint32_t at = i;

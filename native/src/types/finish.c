@@ -212,7 +212,10 @@ static void number_locals(rl_checker_t* c) {
         uint32_t params, captures, others, first;
     } counts_t;
     RL_VEC(counts_t) counts = {0};
-    if (!rl_vec_reserve(c->allocator, &counts, c->frames.count) || !rl_vec_reserve(c->allocator, &program->locals, c->locals.count + 1)) return;
+    if (!rl_vec_reserve(c->allocator, &counts, c->frames.count) || !rl_vec_reserve(c->allocator, &program->locals, c->locals.count + 1)) {
+        rl_vec_deinit(c->allocator, &counts);
+        return;
+    }
     memset(counts.data, 0, c->frames.count * sizeof *counts.data);
     for (uint32_t i = 0; i < c->locals.count; i++) {
         rl_check_local_t* local = &c->locals.data[i];

@@ -92,7 +92,7 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
     rl_type_t type = rl_type_at(c, left);
     if (kind == RL_TYPE_VAR && rt == RL_TYPE_NEVER) return rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_NEVER, start, left, right, 0);
     rl_ir_t converted = rl_convert(c, right, type, right_span, RL_CODE_TYPE_MISMATCH);
-    if (rl_head(c, type) == RL_TYPE_ERROR) return rl_ir_error(c, start);
+    if (rl_head(c, type) == RL_TYPE_ERROR || rl_type_at(c, converted) == RL_TYPE_ERROR) return rl_ir_error(c, start);
     /* The left operand may have been an open variable that the right one made known: the same rules again. */
     rl_type_t now = rl_head(c, type);
     if (kind == RL_TYPE_VAR && !rl_is_var(c, now) && (now == RL_TYPE_STR || now == RL_TYPE_DURATION || now == RL_TYPE_TIMESTAMP)) {

@@ -395,7 +395,7 @@ static void infer_all(rl_checker_t* c) {
             if (visit->edge == 0 && unit->index == 0) {
                 unit->index = unit->low = next++;
                 unit->on_stack = true;
-                (void)rl_vec_push(c->allocator, &stack, visit->unit);
+                if (!rl_vec_push(c->allocator, &stack, visit->unit)) break;
             }
             if (visit->edge < unit->edge_count) {
                 uint32_t to = c->edges.data[unit->edge_first + visit->edge++];

@@ -245,9 +245,10 @@ static bool print_named(printer_t* p, const rl_rtype_t* type, rl_word_t value) {
         return open_shape(p, &type->shapes[0], value.o, true, type->has_identity);
     case RL_DEF_NEWTYPE:
         rl_buf_add(out, type->name);
-        if (type->payload->kind == RL_TYPE_RECORD) {
+        if (type->payload->kind == RL_TYPE_RECORD ||
+            (type->payload->kind == RL_TYPE_NAMED && type->payload->def_kind == RL_DEF_RECORD)) {
             rl_buf_add_char(out, ' ');
-            return print_value(p, type->payload, value);
+            return open_shape(p, &type->payload->shapes[0], value.o, true, false);
         }
         rl_buf_add_char(out, '(');
         return push(

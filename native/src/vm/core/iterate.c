@@ -1,5 +1,6 @@
 #include "vm/core/iterate.h"
 
+#include "base/utf8.h"
 #include "vm/core/collections.h"
 
 rl_iter_t* rl_iter_new(
@@ -122,6 +123,22 @@ static rl_outcome_t next_of_option(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_
 }
 static const rl_iter_class_t walk_of_option = {"Option", next_of_option};
 
+/* --- Str: its characters; position is the byte offset ------------------------------------------------------------ */
+
+static rl_outcome_t next_of_chars(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_element, bool* out_ended) {
+    (void)vm;
+    const rl_string_t* s = (const rl_string_t*)iter->source;
+    size_t at = (size_t)iter->position;
+    if (at >= s->length) {
+        *out_ended = true;
+        return RL_DONE;
+    }
+    out_element->u = rl_utf8_next_valid(s->data, &at);
+    iter->position = at;
+    return RL_DONE;
+}
+static const rl_iter_class_t walk_of_chars = {"chars", next_of_chars};
+
 /* ------------------------------------------------------------------------------------------------------------- */
 
 static rl_iter_t* begin_range(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* range) {
@@ -157,6 +174,10 @@ rl_outcome_t rl_iterate_begin(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* 
         break;
     case RL_OBJ_TABLE: iter = begin_walk(vm, &walk_of_map, type, collection); break;
     case RL_OBJ_RANGE: iter = begin_range(vm, type, collection); break;
+    case RL_OBJ_STR: /* what `for c in s.chars()` walks */
+        iter = rl_iter_new(vm, &walk_of_chars, type, collection, 0);
+        if (iter) rl_share(collection);
+        break;
     case RL_OBJ_CELLS:
         if (type->def_kind == RL_DEF_SUM && collection->tag < type->shape_count) {
             iter = rl_iter_new(vm, &walk_of_option, type, collection, 0);

@@ -31,7 +31,7 @@ struct rl_iter {
 rl_iter_t* rl_iter_new(
     rl_vm_t* vm, const rl_iter_class_t* walker, const rl_rtype_t* type, rl_object_t* source, size_t extra_bytes);
 
-/* ITER: a walk over `collection` of static type `type`; a value of type Iter<T> is its own walk. */
+/* ITER: a walk over `collection` of static type `type`; a value of type Iter<T> is its own walk; a Str gives its characters. */
 rl_outcome_t rl_iterate_begin(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* collection, rl_object_t** out_iter);
 /* NEXT */
 static inline rl_outcome_t rl_iterate_next(rl_vm_t* vm, rl_object_t* iter, rl_word_t* out_element, bool* out_ended) {

@@ -200,6 +200,10 @@ bool rl_list_cursor_next(rl_cursor_t* cursor, rl_word_t* out_element) {
     const rl_list_t* list = (const rl_list_t*)cursor->source;
     rl_element_t element = (rl_element_t)list->element;
     if (walk->index >= list->length) return false;
+    if (is_flat(list)) {
+        *out_element = rl_element_load(element, list->data, list->start + (size_t)walk->index++);
+        return true;
+    }
     if (walk->leaf && walk->place < walk->leaf->used) {
         *out_element = rl_element_load(element, rl_tree_at(walk->leaf, RL_TREE_HEAD_BYTES), walk->place++);
         walk->index++;
