@@ -245,6 +245,7 @@ stress-asan: $(STRESS_ASAN)
 	$(call run_tests,address and undefined sanitizers,$^)
 
 .PHONY: stress-gc
+stress-gc: export REML_STRESS_GC = 1
 stress-gc: $(STRESS_GC)
 	$(call run_tests,a collection at every allocation,$^)
 
@@ -264,8 +265,8 @@ fuzz: build/asan/libreml_internal.a
 endif
 
 .PHONY: golden
-golden: build lib $(patsubst tests/native/%.c,build/release/tests/%,$(NATIVE_TESTS))  ## rewrite the golden files; look at the diff before committing
-	$(Q)REML_UPDATE_GOLDEN=1 $(VENV_PYTHON) -m pytest -q tests/golden $(PYTEST_ARGS)
+golden: build/release/tests/test_golden  ## rewrite the golden files; read the diff before committing
+	$(Q)REML_UPDATE_GOLDEN=1 $<
 
 $(VENV)/.lint: $(VENV)/.ready
 	$(Q)$(VENV_PYTHON) tools/requirements.py lint > build/requirements-lint.txt

@@ -18,7 +18,7 @@ Run Reml programs inside a Python program::
 Errors are below `RemlError`; `LoadError` prints like a compiler's. What Python calls a value of Reml: `reml_embed.values`.
 """
 
-from importlib.metadata import PackageNotFoundError
+from importlib.metadata import PackageNotFoundError as _PackageNotFoundError
 from importlib.metadata import version as _version
 
 from reml_embed import audit
@@ -69,7 +69,7 @@ from reml_embed.values import (
 
 try:
     __version__ = _version("reml-embed")
-except PackageNotFoundError:  # a source tree that is not installed
+except _PackageNotFoundError:  # a source tree that is not installed
     __version__ = library_version()
 
 __all__ = [

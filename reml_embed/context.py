@@ -284,11 +284,11 @@ class Context:
                 self._loading = False
 
     def functions(self) -> list[tuple[str, str]]:
-        """(``Module.name``, signature) of every function of the loaded modules, host functions included."""
+        """(``Module.name``, signature) of every function of the loaded modules."""
         status, text = owned_text(lambda out, length: lib.reml_embed_functions(self._id, out, length))
         self._raise_for(status)
         rows = (line.partition(" ") for line in text.splitlines())
-        return [(path, signature) for path, _, signature in rows]
+        return [(path, signature) for path, _, signature in rows if not path.startswith("#")]  # "#host": host functions
 
     def function(self, name: str, signature: str | None = None) -> Function:
         """

@@ -43,7 +43,8 @@ typedef struct plan {
 static board_t* board;
 static char directory[64], path[96];
 static uint64_t random_state;
-static uint64_t recoveries, torn, rendered; /* audit.recovered records read, those that cut a line, events they wrote out */
+static uint64_t recoveries, torn,
+    rendered; /* audit.recovered records read, those that cut a line, events they wrote out */
 
 static uint64_t random_next(void) { /* xorshift64* */
     random_state ^= random_state >> 12;
@@ -60,7 +61,8 @@ static const char source[] = "module Kill\n"
                              "fn step(n: Int) -> Int = n + 1\n"
                              "fn visit(n: Int) -> Int = Host.note(n)\n";
 
-static reml_embed_status_t note(reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
+static reml_embed_status_t note(
+    reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
     (void)context;
     (void)user;
     *out_result = arguments[0];
@@ -83,7 +85,8 @@ static reml_embed_context_t* open_log(const plan_t* plan) {
     if (reml_embed_create(REML_EMBED_ABI_VERSION, &options, &context) != REML_EMBED_STATUS_OK) give_up(NULL, "create");
     if (plan->created_with_path) {
         acknowledge(1);
-        if (reml_embed_audit_policy(context, REML_AUDIT_POLICY_EVERY, REML_AUDIT_ON_FAILURE_REFUSE, 0) != REML_EMBED_STATUS_OK) {
+        if (reml_embed_audit_policy(context, REML_AUDIT_POLICY_EVERY, REML_AUDIT_ON_FAILURE_REFUSE, 0) !=
+            REML_EMBED_STATUS_OK) {
             give_up(context, "policy");
         }
         return context;
@@ -102,7 +105,8 @@ static reml_embed_context_t* open_log(const plan_t* plan) {
 static reml_function_t look_up(reml_embed_context_t* context, const char* name) {
     static const char signature[] = "(Int) -> Int";
     reml_function_t function;
-    if (reml_function_find(context, name, strlen(name), signature, sizeof signature - 1, &function) != REML_EMBED_STATUS_OK) {
+    if (reml_function_find(context, name, strlen(name), signature, sizeof signature - 1, &function) !=
+        REML_EMBED_STATUS_OK) {
         give_up(context, name);
     }
     return function;
@@ -115,16 +119,19 @@ static void child(const plan_t* plan) {
     host.signature = "(n: Int) -> Int";
     host.call_scalars = note;
     if (reml_host_define(context, &host) != REML_EMBED_STATUS_OK) give_up(context, "define");
-    if (reml_load_module(context, (const unsigned char*)source, sizeof source - 1) != REML_EMBED_STATUS_OK) give_up(context, "load");
+    if (reml_load_module(context, (const unsigned char*)source, sizeof source - 1) != REML_EMBED_STATUS_OK)
+        give_up(context, "load");
     acknowledge(1);
     reml_function_t step = look_up(context, "step"), visit = look_up(context, "visit");
     atomic_store(&board->stage, 1);
     for (int64_t i = 0;; i++) {
         char number[32];
         reml_scalar_t argument = {.i = i}, result;
-        if (reml_function_call_scalars(context, step, &argument, 1, &result) != REML_EMBED_STATUS_OK) give_up(context, "step");
+        if (reml_function_call_scalars(context, step, &argument, 1, &result) != REML_EMBED_STATUS_OK)
+            give_up(context, "step");
         acknowledge(1);
-        if (reml_function_call_scalars(context, visit, &argument, 1, &result) != REML_EMBED_STATUS_OK) give_up(context, "visit");
+        if (reml_function_call_scalars(context, visit, &argument, 1, &result) != REML_EMBED_STATUS_OK)
+            give_up(context, "visit");
         acknowledge(2); /* the host function's and the handle's */
         snprintf(number, sizeof number, "n%" PRId64, i);
         if (reml_run(context, number) != REML_EMBED_STATUS_ERROR) give_up(context, "run");
@@ -187,7 +194,8 @@ static void complain(reading_t* reading, const char* what, const char* line) {
 static bool sessions_fit(const reading_t* reading, size_t session, const uint64_t* acknowledged, size_t children) {
     if (children == 0) return session == reading->sessions;
     uint64_t known = *acknowledged;
-    if (session < reading->sessions && reading->lengths[session] >= known && reading->lengths[session] <= known + most_in_flight(known) &&
+    if (session < reading->sessions && reading->lengths[session] >= known &&
+        reading->lengths[session] <= known + most_in_flight(known) &&
         sessions_fit(reading, session + 1, acknowledged + 1, children - 1)) {
         return true;
     }
@@ -206,13 +214,16 @@ static void member(const char* line, const char* key, char* out, size_t size) {
 static void read_line(reading_t* reading, const char* line) {
     char expected[96], text[96];
     member(line, "\"audit.sequence\":", text, sizeof text);
-    if (strtoull(text, NULL, 10) != reading->sequence + 1) complain(reading, "a gap or a repetition in audit.sequence", line);
+    if (strtoull(text, NULL, 10) != reading->sequence + 1)
+        complain(reading, "a gap or a repetition in audit.sequence", line);
     reading->sequence = strtoull(text, NULL, 10);
     member(line, "\"audit.chain.previous\":", text, sizeof text);
-    if (reading->sequence > 1 && strcmp(text, reading->head) != 0) complain(reading, "the chain does not continue", line);
+    if (reading->sequence > 1 && strcmp(text, reading->head) != 0)
+        complain(reading, "the chain does not continue", line);
     member(line, "\"audit.chain.hash\":", reading->head, sizeof reading->head);
     if (strstr(line, "\"event.kind\":\"audit.recovered\"")) {
-        if (!strstr(line, "\"audit.recovery.damaged_events\":0,") || !strstr(line, "\"audit.recovery.missing_records\":0,")) {
+        if (!strstr(line, "\"audit.recovery.damaged_events\":0,") ||
+            !strstr(line, "\"audit.recovery.missing_records\":0,")) {
             complain(reading, "the recovery found damage", line);
         }
         recoveries++;
@@ -243,8 +254,8 @@ static void read_file(reading_t* reading, const char* name) {
     CHECK_INT_EQ(reml_audit_verify(name, NULL, &report), REML_EMBED_STATUS_OK);
     if (report.verdict != REML_AUDIT_VERDICT_OK || report.pending != 0 || report.torn_bytes != 0) {
         complain(reading, "the log does not verify after recovery", name);
-        printf("  %s, %" PRIu64 " pending, %" PRIu64 " torn: %s\n", reml_audit_verdict_label(report.verdict), report.pending,
-               report.torn_bytes, report.detail);
+        printf("  %s, %" PRIu64 " pending, %" PRIu64 " torn: %s\n", reml_audit_verdict_label(report.verdict),
+            report.pending, report.torn_bytes, report.detail);
     }
     FILE* file = fopen(name, "rb");
     if (!CHECK(file != NULL)) return;
@@ -267,7 +278,8 @@ static bool read_log(const uint64_t* acknowledged, size_t children) {
     if (!reading.failed && !sessions_fit(&reading, 0, acknowledged, children)) {
         complain(&reading, "acknowledged records are missing, or there are more records than calls", "(end)");
         for (size_t i = 0; i < children; i++) printf("  child %zu knew of %" PRIu64 "\n", i + 1, acknowledged[i]);
-        for (size_t i = 0; i < reading.sessions; i++) printf("  session %zu has %" PRIu64 "\n", i + 1, reading.lengths[i]);
+        for (size_t i = 0; i < reading.sessions; i++)
+            printf("  session %zu has %" PRIu64 "\n", i + 1, reading.lengths[i]);
     }
     return !reading.failed;
 }
@@ -337,8 +349,8 @@ int main(int argc, char** argv) {
         if (children == 0) {
             remove_log();
             plan = (plan_t){.created_with_path = random_below(3) == 0,
-                            .fsync = random_below(4) == 0 ? REML_AUDIT_FSYNC_EVERY : REML_AUDIT_FSYNC_NONE,
-                            .rotate_bytes = random_below(2) == 0 ? 100000 : 0};
+                .fsync = random_below(4) == 0 ? REML_AUDIT_FSYNC_EVERY : REML_AUDIT_FSYNC_NONE,
+                .rotate_bytes = random_below(2) == 0 ? 100000 : 0};
         }
         if (!kill_one(&plan)) break;
         acknowledged[children] = atomic_load(&board->acknowledged);
@@ -358,9 +370,10 @@ int main(int argc, char** argv) {
     if (check_failures == 0) remove_log(), rmdir(directory);
     else printf("the log is kept in %s\n", directory);
     printf("%u kills, %" PRIu64 " records acknowledged; %u logs read, %u children killed before their first record\n",
-           done, total, logs_read, empty);
-    printf("read: %" PRIu64 " recoveries, %" PRIu64 " of them cut a torn line, %" PRIu64 " records came out of a journal\n", recoveries, torn,
-           rendered);
+        done, total, logs_read, empty);
+    printf("read: %" PRIu64 " recoveries, %" PRIu64 " of them cut a torn line, %" PRIu64
+           " records came out of a journal\n",
+        recoveries, torn, rendered);
     munmap(board, sizeof *board);
     return check_failures ? 1 : 0;
 }

@@ -379,12 +379,12 @@ TEST(test_tally__counts_become_one_record) {
     rl_audit_tally_t tally = {.symbol = RL_STR("total"), .bridge_total = 10, .bridge_success = 10};
     begin(&log_a, NULL);
     rl_audit_tally_attach(&log_a, &tally);
-    for (int i = 0; i < 1000; i++) rl_audit_tally_count(&log_a, &tally, rl_audit_ticks(&log_a));
+    for (int i = 0; i < 1000; i++) rl_audit_tally_count(&log_a, &tally);
     char* line = one_line(&log_a);
     CHECK(strstr(line, "\"ffi.count\":1000,\"ffi.failures\":0,\"ffi.first_at\":\"20"));
     CHECK(strstr(line, "\"extern_symbol\":\"total\""));
     free(line);
-    rl_audit_tally_count(&log_a, &tally, rl_audit_ticks(&log_a));
+    rl_audit_tally_count(&log_a, &tally);
     rl_audit_tally_detach(&log_a, &tally);
     line = one_line(&log_a);
     CHECK(strstr(line, "\"ffi.count\":1,"));
@@ -400,7 +400,7 @@ TEST(test_tally__an_interval_over_tells) {
     rl_audit_set_policy(&log_a, RL_AUDIT_SUMMARY, 1);
     rl_audit_tally_attach(&log_a, &tally);
     uint64_t start = rl_os_monotonic_ns();
-    while (rl_os_monotonic_ns() - start < 20000000) rl_audit_tally_count(&log_a, &tally, rl_audit_ticks(&log_a));
+    while (rl_os_monotonic_ns() - start < 20000000) rl_audit_tally_count(&log_a, &tally);
     CHECK(rl_audit_record_count(&log_a) >= 3 && rl_audit_record_count(&log_a) <= 60);
     rl_audit_deinit(&log_a); /* detaches */
     CHECK(tally.link == NULL);

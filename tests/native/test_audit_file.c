@@ -908,7 +908,7 @@ static int measure(void) {
     rl_audit_tally_attach(&log_a, &tally);
     start = seconds();
     for (int k = 0; k < 10 * COUNT; k++) {
-        if (rl_audit_ready(&log_a) == RL_AUDIT_OK) rl_audit_tally_count(&log_a, &tally, rl_audit_ticks(&log_a));
+        if (rl_audit_ready(&log_a) == RL_AUDIT_OK) rl_audit_tally_count(&log_a, &tally);
     }
     printf("ready and tally: %.1f ns\n", (seconds() - start) * 1e9 / (10 * COUNT));
     rl_audit_deinit(&log_a);

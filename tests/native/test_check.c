@@ -22,10 +22,16 @@ static bool load_into(checked_t* checked, const char* source, bool ambient) {
     rl_tree_t tree;
     checked->diags.source = text;
     checked->diags.module = RL_STR("main");
-    rl_parser_input_t parser = {.allocator = &allocator, .source = text, .symbols = &checked->program.symbols, .diags = &checked->diags};
+    rl_parser_input_t parser = {
+        .allocator = &allocator, .source = text, .symbols = &checked->program.symbols, .diags = &checked->diags};
     bool fine = rl_parse(&parser, &tree);
     if (fine) {
-        rl_check_input_t input = {.tree = &tree, .source = text, .file = RL_STR("test.reml"), .program = &checked->program, .diags = &checked->diags, .ambient = ambient};
+        rl_check_input_t input = {.tree = &tree,
+            .source = text,
+            .file = RL_STR("test.reml"),
+            .program = &checked->program,
+            .diags = &checked->diags,
+            .ambient = ambient};
         fine = rl_check_module(&input, &checked->module);
     }
     rl_tree_deinit(&tree);
@@ -52,7 +58,8 @@ static void print_codes(const checked_t* checked, rl_buf_t* out) {
     for (uint32_t i = 0; i < checked->diags.items.count; i++) {
         const rl_diag_t* diag = &checked->diags.items.data[i];
         if (i) rl_buf_add_char(out, ' ');
-        rl_buf_printf(out, "%u:%s", rl_position_of(checked->diags.source, diag->span.start).line, rl_code_text(diag->code));
+        rl_buf_printf(
+            out, "%u:%s", rl_position_of(checked->diags.source, diag->span.start).line, rl_code_text(diag->code));
     }
 }
 
@@ -72,7 +79,8 @@ static void check_codes(const code_case_t* cases, size_t count) {
         if (strcmp(rl_buf_cstr(&found), cases[i].codes) != 0) {
             check_failures++;
             printf("%s\n  found    %s\n  expected %s\n", cases[i].source, rl_buf_cstr(&found), cases[i].codes);
-            for (uint32_t k = 0; k < checked.diags.items.count; k++) printf("    %.*s\n", RL_STR_ARG(checked.diags.items.data[k].message));
+            for (uint32_t k = 0; k < checked.diags.items.count; k++)
+                printf("    %.*s\n", RL_STR_ARG(checked.diags.items.data[k].message));
         }
         rl_buf_deinit(&found);
         close_checked(&checked);
@@ -108,7 +116,8 @@ static void check_types(const type_case_t* cases, size_t count) {
             rl_fn_id_t fn = rl_program_find_function(&checked.program, RL_STR("f"));
             rl_global_id_t global;
             if (fn) print_signature(&checked.program, fn, &found);
-            else if (rl_program_find_global(&checked.program, RL_STR("f"), &global)) rl_type_print(&checked.program, rl_program_global(&checked.program, global)->type, &found);
+            else if (rl_program_find_global(&checked.program, RL_STR("f"), &global))
+                rl_type_print(&checked.program, rl_program_global(&checked.program, global)->type, &found);
         }
         if (strcmp(rl_buf_cstr(&found), cases[i].type) != 0) {
             check_failures++;
@@ -119,49 +128,50 @@ static void check_types(const type_case_t* cases, size_t count) {
     }
 }
 
-#define CODES(...)                                              \
-    do {                                                        \
-        static const code_case_t cases[] = {__VA_ARGS__};       \
-        check_codes(cases, sizeof cases / sizeof *cases);       \
+#define CODES(...)                                                                                                     \
+    do {                                                                                                               \
+        static const code_case_t cases[] = {__VA_ARGS__};                                                              \
+        check_codes(cases, sizeof cases / sizeof *cases);                                                              \
     } while (0)
-#define TYPES(...)                                              \
-    do {                                                        \
-        static const type_case_t cases[] = {__VA_ARGS__};       \
-        check_types(cases, sizeof cases / sizeof *cases);       \
+#define TYPES(...)                                                                                                     \
+    do {                                                                                                               \
+        static const type_case_t cases[] = {__VA_ARGS__};                                                              \
+        check_types(cases, sizeof cases / sizeof *cases);                                                              \
     } while (0)
 
-/* --- names --------------------------------------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------------------------- */
 
 TEST(test_check__names_are_found_or_reported) {
-    CODES({"fn f() = nope", "1:type.unresolved_ident"},
-          {"fn f(x: Nope) = 1", "1:type.unknown_type"},
-          {"fn f() = 1\nfn f() = 2", "2:language.duplicate_definition"},
-          {"let gr\xc3\xb6\xc3\x9f""e = 1\nlet gr\xc3\xb6\xc3\x9f""e = 2", "2:language.shadowing.unicode"},
-          {"type T = | A\ntype T = | B", "2:language.duplicate_definition"},
-          {"type T = | A | A", "1:language.duplicate_definition"},
-          {"fn f(x) = { let x = x + 1\n x }", ""},
-          {"fn f() = g()\nfn g() = 1", ""},
-          {"let a = b\nlet b = 1", "1:language.init.forward_reference"},
-          {"let a = || b\nlet b = 1", ""},
-          {"fn f() = List.nope([1])", "1:type.unresolved_ident"},
-          {"fn f() = Nope.g()", "1:type.unresolved_ident"});
+    CODES({"fn f() = nope", "1:type.unresolved_ident"}, {"fn f(x: Nope) = 1", "1:type.unknown_type"},
+        {"fn f() = 1\nfn f() = 2", "2:language.duplicate_definition"},
+        {"let gr\xc3\xb6\xc3\x9f"
+         "e = 1\nlet gr\xc3\xb6\xc3\x9f"
+         "e = 2",
+            "2:language.shadowing.unicode"},
+        {"type T = | A\ntype T = | B", "2:language.duplicate_definition"},
+        {"type T = | A | A", "1:language.duplicate_definition"}, {"fn f(x) = { let x = x + 1\n x }", ""},
+        {"fn f() = g()\nfn g() = 1", ""}, {"let a = b\nlet b = 1", "1:language.init.forward_reference"},
+        {"let a = || b\nlet b = 1", ""}, {"fn f() = List.nope([1])", "1:type.unresolved_ident"},
+        {"fn f() = Nope.g()", "1:type.unresolved_ident"});
 }
 
 TEST(test_check__constructors_are_chosen_by_type_then_shape) {
     CODES({"type A = | X(Int)\ntype B = | X(Str)\nfn f() -> B = X(\"s\")", ""},
-          {"type A = | X(Int)\ntype B = | X(Int, Int)\nfn f() = X(1, 2)", ""},
-          {"type A = | X(Int)\ntype B = | X(Str)\nfn f() = X(1)", "3:type.constructor.ambiguous"},
-          {"type A = | X(Int)\nfn f() = A.X(1)", ""},
-          {"type A = | X(Int)\nfn f() = A::X(1, 2)", "2:type.sum.constructor_arity_mismatch"},
-          {"type A = | Some(Int)\nfn f() -> A = Some(1)", ""});
+        {"type A = | X(Int)\ntype B = | X(Int, Int)\nfn f() = X(1, 2)", ""},
+        {"type A = | X(Int)\ntype B = | X(Str)\nfn f() = X(1)", "3:type.constructor.ambiguous"},
+        {"type A = | X(Int)\nfn f() = A.X(1)", ""},
+        {"type A = | X(Int)\nfn f() = A::X(1, 2)", "2:type.sum.constructor_arity_mismatch"},
+        {"type A = | Some(Int)\nfn f() -> A = Some(1)", ""});
 }
 
 TEST(test_check__modules_show_what_is_public) {
     checked_t checked;
     open_checked(&checked);
-    CHECK(load_into(&checked, "module A.B\npub fn f() = 1\nfn g() = 2\npub type T = | C1 | C2(Int)\npub let v = 3", false));
+    CHECK(load_into(
+        &checked, "module A.B\npub fn f() = 1\nfn g() = 2\npub type T = | C1 | C2(Int)\npub let v = 3", false));
     CHECK(load_into(&checked, "module U\nuse A.B\nfn h() = B.f() + B.v\nfn c() = B.C2(1)", false));
-    CHECK(load_into(&checked, "module W\nuse A.B.{f, T as Tee, v}\nfn h() -> Tee = if f() > v then C1 else C2(f())", false));
+    CHECK(load_into(
+        &checked, "module W\nuse A.B.{f, T as Tee, v}\nfn h() -> Tee = if f() > v then C1 else C2(f())", false));
     rl_diags_clear(&checked.diags);
     CHECK(!load_into(&checked, "module V\nuse A.B\nfn h() = B.g()", false));
     CHECK_INT_EQ(checked.diags.items.count, 1);
@@ -183,178 +193,149 @@ TEST(test_check__modules_show_what_is_public) {
 TEST(test_check__ambient_modules_need_no_use) {
     checked_t checked;
     open_checked(&checked);
-    CHECK(load_into(&checked, "module host.gpu\nextern \"host\" {\n  type Device\n  fn Device.name(self) -> Str\n  fn init(n: Int, fast: Bool = true) -> Device ! {io}\n  let count: Int\n}", true));
-    CHECK(load_into(&checked, "fn f() = gpu::init(1).name() + to_string(count)\nfn g() -> Device = init(2, fast = false)", false));
+    CHECK(load_into(&checked,
+        "module host.gpu\nextern \"host\" {\n  type Device\n  fn Device.name(self) -> Str\n  fn init(n: Int, fast: "
+        "Bool = true) -> Device ! {io}\n  let count: Int\n}",
+        true));
+    CHECK(load_into(
+        &checked, "fn f() = gpu::init(1).name() + to_string(count)\nfn g() -> Device = init(2, fast = false)", false));
     close_checked(&checked);
 }
 
 TEST(test_check__use_of_core) {
     CODES({"use Core\nuse Core.Prelude\nuse Core.Collections.List\nfn f() = List.len([1])", ""},
-          {"use Core.Parse.{Parser}\nfn f() = Parser", "1:language.use.core_unavailable 2:unresolved.symbol.core_unavailable"});
+        {"use Core.Parse.{Parser}\nfn f() = Parser",
+            "1:language.use.core_unavailable 2:unresolved.symbol.core_unavailable"});
 }
 
-/* --- types ---------------------------------------------------------------------------------------------------------------------- */
+/* --- types -------------------------------------------------------------------------------------------------------- */
 
 TEST(test_check__types_are_inferred) {
-    TYPES({"fn f(a, b) = a + b", "(T, T) -> T"},
-          {"fn f(x) = x", "(T) -> T"},
-          {"fn f(g, x) = g(g(x))", "((T) -> T, T) -> T"},
-          {"fn f(p) = p.x", "(T) -> U"},
-          {"fn f(n) = if n == 0 then 1 else n * f(n - 1)", "(T) -> T"},
-          {"fn f(xs: List<Int>) = xs.map(|x| x.to_string())", "(List<Int>) -> List<Str>"},
-          {"fn f() = [1, 2.5]", "() -> List<Float>"},
-          {"fn f() = { \"a\": 1, \"b\": \"x\" }", "() -> Map<Str, Any>"},
-          {"fn f() = (1, \"a\", 'c', true, ())", "() -> (Int, Str, Char, Bool, ())"},
-          {"fn f(a: T, b: List<T>) -> T1 = todo", "(T, List<T>) -> U"},
-          {"fn f(x: i32) = x + 1", "(i32) -> i32"},
-          {"fn f() { let n = None\n (Some(1).or(n), Some(\"a\").or(n)) }", "() -> (Option<Int>, Option<Str>)"},
-          {"fn f() { let id = |x| x\n (id(1), id(\"a\")) }", "() -> (Int, Str)"},
-          {"fn f() { let xs = []\n xs.push(1) }", "() -> List<Int>"},
-          {"fn f() = panic(\"x\")", "() -> Never"},
-          {"fn f() = 16.ms", "() -> Duration"},
-          {"let f = 1", "Int"},
-          {"let n = 1\nlet f: i64 = n\nfn g() -> u8 = 1", "Int"},
-          {"let f = |x| x", "(T) -> T"},
-          {"let f = None", "() -> Option<T>"},
-          {"let f = 3 as u8", "u8"},
-          {"fn f(a) { a.x + a.y }", "(T) -> U"},
-          {"fn f() = loop { break 3 }", "() -> Int"},
-          {"fn f(c: Bool) = if c { 1 } else { return 2 }", "(Bool) -> Int"},
-          {"fn f(r) { match r with | { x, y } -> x + y }", "({ x: T, y: T }) -> T"},
-          {"fn f(xs) = match xs with | [a, ..t] -> a | [] -> 0", "(List<T>) -> T"},
-          {"fn f() = |a, b| a < b", "() -> (T, T) -> Bool"},
-          {"fn f(a: &Int, b: &mut Int) = a + b", "(Int, Int) -> Int"},
-          {"fn f() = 1..5", "() -> Range<Int>"});
+    TYPES({"fn f(a, b) = a + b", "(T, T) -> T"}, {"fn f(x) = x", "(T) -> T"},
+        {"fn f(g, x) = g(g(x))", "((T) -> T, T) -> T"}, {"fn f(p) = p.x", "(T) -> U"},
+        {"fn f(n) = if n == 0 then 1 else n * f(n - 1)", "(T) -> T"},
+        {"fn f(xs: List<Int>) = xs.map(|x| x.to_string())", "(List<Int>) -> List<Str>"},
+        {"fn f() = [1, 2.5]", "() -> List<Float>"}, {"fn f() = { \"a\": 1, \"b\": \"x\" }", "() -> Map<Str, Any>"},
+        {"fn f() = (1, \"a\", 'c', true, ())", "() -> (Int, Str, Char, Bool, ())"},
+        {"fn f(a: T, b: List<T>) -> T1 = todo", "(T, List<T>) -> U"}, {"fn f(x: i32) = x + 1", "(i32) -> i32"},
+        {"fn f() { let n = None\n (Some(1).or(n), Some(\"a\").or(n)) }", "() -> (Option<Int>, Option<Str>)"},
+        {"fn f() { let id = |x| x\n (id(1), id(\"a\")) }", "() -> (Int, Str)"},
+        {"fn f() { let xs = []\n xs.push(1) }", "() -> List<Int>"}, {"fn f() = panic(\"x\")", "() -> Never"},
+        {"fn f() = 16.ms", "() -> Duration"}, {"let f = 1", "Int"},
+        {"let n = 1\nlet f: i64 = n\nfn g() -> u8 = 1", "Int"}, {"let f = |x| x", "(T) -> T"},
+        {"let f = None", "() -> Option<T>"}, {"let f = 3 as u8", "u8"}, {"fn f(a) { a.x + a.y }", "(T) -> U"},
+        {"fn f() = loop { break 3 }", "() -> Int"}, {"fn f(c: Bool) = if c { 1 } else { return 2 }", "(Bool) -> Int"},
+        {"fn f(r) { match r with | { x, y } -> x + y }", "({ x: T, y: T }) -> T"},
+        {"fn f(xs) = match xs with | [a, ..t] -> a | [] -> 0", "(List<T>) -> T"},
+        {"fn f() = |a, b| a < b", "() -> (T, T) -> Bool"}, {"fn f(a: &Int, b: &mut Int) = a + b", "(Int, Int) -> Int"},
+        {"fn f() = 1..5", "() -> Range<Int>"});
 }
 
 TEST(test_check__type_errors_have_their_codes) {
-    CODES({"fn f() -> Int = \"a\"", "1:type.mismatch"},
-          {"fn f(x) = x(x)", "1:type.infinite"},
-          {"fn f(x: List) = x", "1:type.arity"},
-          {"fn f() = if 1 then 2 else 3", "1:type.condition.bool_required"},
-          {"fn f() = !1 || 2", "1:type.condition.bool_required 1:type.condition.bool_required"},
-          {"fn f(c) = if c then 1 else \"a\"", "1:language.inference.return_conflict"},
-          {"fn f(c) = match c with\n | 1 -> 1\n | _ -> \"a\"", "3:type.match.arm_mismatch"},
-          {"fn f(c) -> Int = if c then 1 else \"a\"", "1:type.mismatch"},
-          {"fn f(c) { if c { 1 } }", "1:type.if.else_required"},
-          {"fn f() = \"n=\" + 1", "1:type.mismatch"},
-          {"fn f() = 1 + \"n\"", "1:type.mismatch"},
-          {"fn f() = true + false", "1:type.operator.unsupported"},
-          {"fn f() = [1] + [2]", "1:type.operator.unsupported"},
-          {"fn f() = (|x| x) == (|x| x)", "1:type.eq.unsupported"},
-          {"fn f(a: Vec<Int>, b: Vec<Int>) = (a == b, a < b)", "1:type.ord.unsupported"},
-          {"fn f(a: T, b: T) = a == b", "1:type.eq.unsupported"},
-          {"fn f<T: Eq>(a: T, b: T) = a == b", ""},
-          {"fn f<T: Ord>(a: T, b: T) = a == b", ""},
-          {"fn f<T>(a: T, b: T) = a + b", "1:typeclass.constraint.unresolved"},
-          {"fn g(a, b) = a < b\nfn f() = g(|x| x, |y| y)", "2:type.ord.unsupported"},
-          {"fn f() = 1.nope()", "1:type.method.unknown"},
-          {"fn f() = { x: 1 }.y", "1:type.record.access.unknown_field"},
-          {"fn f() = [1].len", "1:type.method.not_called"},
-          {"fn f() = (1, 2).2", "1:type.tuple.index"},
-          {"fn f() = \"abc\"[0]", "1:type.index.unsupported"},
-          {"fn f(x) = x[0]", "1:type.annotation.required"},
-          {"fn f(x) = x.0", "1:type.annotation.required"},
-          {"fn f(x) = x as Int", "1:type.annotation.required"},
-          {"fn f(x) { for y in x { } }", "1:type.annotation.required"},
-          {"fn f() { for y in \"abc\" { } }", "1:language.iterator.expected"},
-          {"fn f() = \"a\" as Int", "1:type.cast.unsupported"},
-          {"fn f(a: Any) = a.x", "1:type.any.member"},
-          {"fn f() = 3(4)", "1:type.call.not_callable"},
-          {"let x: Int = [1]", "1:type.array.literal.annotation_conflict"},
-          {"let x: [Int; 2] = [1]", "1:type.array.literal.length_mismatch"},
-          {"fn f() = [1, \"a\"]", "1:type.array.literal.element_mismatch"},
-          {"let x: List<Any> = [1, \"a\"]", ""},
-          {"fn f() { let x = []\n 1 }", "1:type.array.literal.empty_requires_annotation"},
-          {"var x = None", "1:language.inference.value_restriction"},
-          {"fn f() { let v = Vec.new()\n 1 }", "1:language.inference.value_restriction"},
-          {"fn f() { let v = Vec.new()\n v.push(1)\n v }", ""},
-          {"fn f() = { \"a\": 1, \"a\": 2 }", "1:type.map.literal.duplicate_key"},
-          {"type A = B\ntype B = A", "1:type.alias.cycle"},
-          {"type A = Nope", "1:type.unknown_type"});
+    CODES({"fn f() -> Int = \"a\"", "1:type.mismatch"}, {"fn f(x) = x(x)", "1:type.infinite"},
+        {"fn f(x: List) = x", "1:type.arity"}, {"fn f() = if 1 then 2 else 3", "1:type.condition.bool_required"},
+        {"fn f() = !1 || 2", "1:type.condition.bool_required 1:type.condition.bool_required"},
+        {"fn f(c) = if c then 1 else \"a\"", "1:language.inference.return_conflict"},
+        {"fn f(c) = match c with\n | 1 -> 1\n | _ -> \"a\"", "3:type.match.arm_mismatch"},
+        {"fn f(c) -> Int = if c then 1 else \"a\"", "1:type.mismatch"},
+        {"fn f(c) { if c { 1 } }", "1:type.if.else_required"}, {"fn f() = \"n=\" + 1", "1:type.mismatch"},
+        {"fn f() = 1 + \"n\"", "1:type.mismatch"}, {"fn f() = true + false", "1:type.operator.unsupported"},
+        {"fn f() = [1] + [2]", "1:type.operator.unsupported"}, {"fn f() = (|x| x) == (|x| x)", "1:type.eq.unsupported"},
+        {"fn f(a: Vec<Int>, b: Vec<Int>) = (a == b, a < b)", "1:type.ord.unsupported"},
+        {"fn f(a: T, b: T) = a == b", "1:type.eq.unsupported"}, {"fn f<T: Eq>(a: T, b: T) = a == b", ""},
+        {"fn f<T: Ord>(a: T, b: T) = a == b", ""}, {"fn f<T>(a: T, b: T) = a + b", "1:typeclass.constraint.unresolved"},
+        {"fn g(a, b) = a < b\nfn f() = g(|x| x, |y| y)", "2:type.ord.unsupported"},
+        {"fn f() = 1.nope()", "1:type.method.unknown"}, {"fn f() = { x: 1 }.y", "1:type.record.access.unknown_field"},
+        {"fn f() = [1].len", "1:type.method.not_called"}, {"fn f() = (1, 2).2", "1:type.tuple.index"},
+        {"fn f() = \"abc\"[0]", "1:type.index.unsupported"}, {"fn f(x) = x[0]", "1:type.annotation.required"},
+        {"fn f(x) = x.0", "1:type.annotation.required"}, {"fn f(x) = x as Int", "1:type.annotation.required"},
+        {"fn f(x) { for y in x { } }", "1:type.annotation.required"},
+        {"fn f() { for y in \"abc\" { } }", "1:language.iterator.expected"},
+        {"fn f() = \"a\" as Int", "1:type.cast.unsupported"}, {"fn f(a: Any) = a.x", "1:type.any.member"},
+        {"fn f() = 3(4)", "1:type.call.not_callable"}, {"let x: Int = [1]", "1:type.array.literal.annotation_conflict"},
+        {"let x: [Int; 2] = [1]", "1:type.array.literal.length_mismatch"},
+        {"fn f() = [1, \"a\"]", "1:type.array.literal.element_mismatch"}, {"let x: List<Any> = [1, \"a\"]", ""},
+        {"fn f() { let x = []\n 1 }", "1:type.array.literal.empty_requires_annotation"},
+        {"var x = None", "1:language.inference.value_restriction"},
+        {"fn f() { let v = Vec.new()\n 1 }", "1:language.inference.value_restriction"},
+        {"fn f() { let v = Vec.new()\n v.push(1)\n v }", ""},
+        {"fn f() = { \"a\": 1, \"a\": 2 }", "1:type.map.literal.duplicate_key"},
+        {"type A = B\ntype B = A", "1:type.alias.cycle"}, {"type A = Nope", "1:type.unknown_type"});
 }
 
 TEST(test_check__errors_do_not_follow_from_errors) {
     CODES({"fn f() { let x = nope\n x.y.z(1) + x[3] }", "1:type.unresolved_ident"},
-          {"fn g() -> Int = \"a\"\nfn f() = g() + 1", "1:type.mismatch"});
+        {"fn g() -> Int = \"a\"\nfn f() = g() + 1", "1:type.mismatch"});
 }
 
 TEST(test_check__literals_fit_their_type) {
-    CODES({"let x: u8 = 256", "1:E7101"},
-          {"let x: i8 = -128", ""},
-          {"let x: i8 = 128", "1:E7101"},
-          {"let x: u8 = -1", "1:E7101"},
-          {"let x = 9223372036854775808", "1:E7101"},
-          {"let x = -9223372036854775808", ""},
-          {"let x = 0xFFFF_FFFF_FFFF_FFFF as u64", ""},
-          {"let x = 300 as u8", "1:E7101"},
-          {"let x = 0xD800 as Char", "1:E7103"},
-          {"let x: Float = 3", ""},
-          {"fn f(x: u8) = match x with | 300 -> 1 | _ -> 2", "1:E7101"});
+    CODES({"let x: u8 = 256", "1:E7101"}, {"let x: i8 = -128", ""}, {"let x: i8 = 128", "1:E7101"},
+        {"let x: u8 = -1", "1:E7101"}, {"let x = 9223372036854775808", "1:E7101"}, {"let x = -9223372036854775808", ""},
+        {"let x = 0xFFFF_FFFF_FFFF_FFFF as u64", ""}, {"let x = 300 as u8", "1:E7101"},
+        {"let x = 0xD800 as Char", "1:E7103"}, {"let x: Float = 3", ""},
+        {"fn f(x: u8) = match x with | 300 -> 1 | _ -> 2", "1:E7101"});
 }
 
-/* --- calls ----------------------------------------------------------------------------------------------------------------------- */
+/* --- calls -------------------------------------------------------------------------------------------------------- */
 
 TEST(test_check__calls_match_arguments) {
     CODES({"fn g(a: Int, b: Int = a) = a + b\nfn f() = (g(1), g(1, 2), g(b = 1, a = 2), g(1, b: 3))", ""},
-          {"fn g(a: Int, b: Int) = a\nfn f() = g(1)", "2:type.call.arity"},
-          {"fn g(a: Int) = a\nfn f() = g(1, 2)", "2:type.call.arity"},
-          {"fn g(a: Int) = a\nfn f() = g(c = 1)", "2:type.call.unknown_arg"},
-          {"fn g(a: Int) = a\nfn f() = g(1, a = 1)", "2:type.call.duplicate_arg"},
-          {"fn f(g: fn(Int) -> Int) = g(a = 1)", "1:type.call.unknown_arg"},
-          {"type V = | B(left: Int, right: Int)\nfn f() = B(right = 1, left = 2)", ""},
-          {"fn f(xs: List<Int>) = xs |> List.map(|x| x + 1) |> List.len", ""},
-          {"fn g(a: Int, b: Int) = a\nfn f() = 1 |> g(2, _)", ""},
-          {"fn g(a: Int, b: Int) = a\nfn f() = [1].map(g(_, 2))", ""},
-          {"fn f() = [1, 2] |> map(|x| x * 2)", ""},
-          {"fn f() = [1].map(Some)", ""},
-          {"fn f() = [1].for_each(println)", ""});
+        {"fn g(a: Int, b: Int) = a\nfn f() = g(1)", "2:type.call.arity"},
+        {"fn g(a: Int) = a\nfn f() = g(1, 2)", "2:type.call.arity"},
+        {"fn g(a: Int) = a\nfn f() = g(c = 1)", "2:type.call.unknown_arg"},
+        {"fn g(a: Int) = a\nfn f() = g(1, a = 1)", "2:type.call.duplicate_arg"},
+        {"fn f(g: fn(Int) -> Int) = g(a = 1)", "1:type.call.unknown_arg"},
+        {"type V = | B(left: Int, right: Int)\nfn f() = B(right = 1, left = 2)", ""},
+        {"fn f(xs: List<Int>) = xs |> List.map(|x| x + 1) |> List.len", ""},
+        {"fn g(a: Int, b: Int) = a\nfn f() = 1 |> g(2, _)", ""},
+        {"fn g(a: Int, b: Int) = a\nfn f() = [1].map(g(_, 2))", ""}, {"fn f() = [1, 2] |> map(|x| x * 2)", ""},
+        {"fn f() = [1].map(Some)", ""}, {"fn f() = [1].for_each(println)", ""});
 }
 
 TEST(test_check__methods_wait_for_their_receiver) {
-    TYPES({"fn f() { let adult = |p| p.name.len() > 1\n [{ name: \"a\" }].filter(adult) }", "() -> List<{ name: Str }>"},
-          {"fn f(x) = x.to_string()", "(T) -> Str"},
-          {"fn f(x) = x.go(1, true)", "(T) -> U"},
-          {"fn f() { let g = |s| s.len()\n g(\"abc\") }", "() -> Int"});
+    TYPES(
+        {"fn f() { let adult = |p| p.name.len() > 1\n [{ name: \"a\" }].filter(adult) }", "() -> List<{ name: Str }>"},
+        {"fn f(x) = x.to_string()", "(T) -> Str"}, {"fn f(x) = x.go(\"a\", true)", "(T) -> U"},
+        {"fn f() { let g = |s| s.len()\n g(\"abc\") }", "() -> Int"});
 }
 
 TEST(test_check__inherent_methods) {
-    CODES({"type P = { x: Int }\nimpl P {\n pub fn get(self) -> Int = self.x\n fn make(x: Int) -> P = P { x }\n}\nfn f() = P.make(3).get() + P.get(P { x: 1 })", ""},
-          {"type Q<T> = { v: T }\nfn Q.get(self) -> T = self.v\nfn f() = Q { v: 1 }.get() + 1", ""},
-          {"fn Int.double(self) -> Int = self * 2\nfn f() = 3.double()", ""},
-          {"type P = { x: Int }\nfn P.a(self) = 1\nfn P.a(self) = 2", "3:language.duplicate_definition"},
-          {"type Q<T> = { v: T }\nimpl<A: Ord> Q<A> { fn less(self, o: Q<A>) -> Bool = self.v < o.v }\nfn f() = Q { v: 1 }.less(Q { v: 2 })", ""});
+    CODES({"type P = { x: Int }\nimpl P {\n pub fn get(self) -> Int = self.x\n fn make(x: Int) -> P = P { x }\n}\nfn "
+           "f() = P.make(3).get() + P.get(P { x: 1 })",
+              ""},
+        {"type Q<T> = { v: T }\nfn Q.get(self) -> T = self.v\nfn f() = Q { v: 1 }.get() + 1", ""},
+        {"fn Int.double(self) -> Int = self * 2\nfn f() = 3.double()", ""},
+        {"type P = { x: Int }\nfn P.a(self) = 1\nfn P.a(self) = 2", "3:language.duplicate_definition"},
+        {"type Q<T> = { v: T }\nimpl<A: Ord> Q<A> { fn less(self, o: Q<A>) -> Bool = self.v < o.v }\nfn f() = Q { v: 1 "
+         "}.less(Q { v: 2 })",
+            ""});
 }
 
-/* --- records -------------------------------------------------------------------------------------------------------------------------- */
+/* --- records ------------------------------------------------------------------------------------------------------ */
 
 TEST(test_check__records) {
     CODES({"type P = { x: Int, y: Int = 0 }\nfn f() -> P = { x: 1 }", ""},
-          {"type P = { x: Int, y: Int }\nfn f() = P { x: 1 }", "2:type.record.literal.missing_field"},
-          {"type P = { x: Int }\nfn f() = P { x: 1, z: 2 }", "2:type.record.literal.unknown_field"},
-          {"fn f() = { x: 1, x: 2 }", "1:type.record.literal.duplicate_field"},
-          {"type P = { x: Int, y: Int }\nfn f(p: P) = { ..p, y: 3 }", ""},
-          {"fn f(p) = { ..p, y: 3 }", ""},
-          {"type P = { x: Int }\ntype Q = { x: Int }\nfn f(p: P) -> Q = p", "3:type.mismatch"},
-          {"type P = { x: Int }\nfn f(p: P) -> { x: Int } = p", ""},
-          {"type P = { x: Int = 1 }\nfn f() = P { ..default }", ""},
-          {"struct S { n: Int = 3 }\nfn f() { let s = S { n = 1 }\n s.n := 4\n S { ..s }.n }", ""},
-          {"type V = | C { f: Int = 1 }\nfn f() = (C, C { f: 2 }, C({ f: 3 }), C({}))", ""});
+        {"type P = { x: Int, y: Int }\nfn f() = P { x: 1 }", "2:type.record.literal.missing_field"},
+        {"type P = { x: Int }\nfn f() = P { x: 1, z: 2 }", "2:type.record.literal.unknown_field"},
+        {"fn f() = { x: 1, x: 2 }", "1:type.record.literal.duplicate_field"},
+        {"type P = { x: Int, y: Int }\nfn f(p: P) = { ..p, y: 3 }", ""}, {"fn f(p) = { ..p, y: 3 }", ""},
+        {"type P = { x: Int }\ntype Q = { x: Int }\nfn f(p: P) -> Q = p", "3:type.mismatch"},
+        {"type P = { x: Int }\nfn f(p: P) -> { x: Int } = p", ""},
+        {"type P = { x: Int = 1 }\nfn f() = P { ..default }", ""},
+        {"struct S { n: Int = 3 }\nfn f() { let s = S { n = 1 }\n s.n := 4\n S { ..s }.n }", ""},
+        {"type V = | C { f: Int = 1 }\nfn f() = (C, C { f: 2 }, C({ f: 3 }), C({}))", ""});
 }
 
-/* --- statements ----------------------------------------------------------------------------------------------------------------------- */
+/* --- statements --------------------------------------------------------------------------------------------------- */
 
 TEST(test_check__assignment) {
     CODES({"fn f() { let x = 1\n x := 2 }", "2:language.assign.immutable"},
-          {"fn f(x) { x := 2 }", "1:language.assign.immutable"},
-          {"fn f(mut x: Int) { x := 2 }", ""},
-          {"fn f() { var x = 1\n x += 2\n x := x * 2 }", ""},
-          {"fn f() { var x = 1\n x := \"a\" }", "2:type.mismatch"},
-          {"type P = { x: Int }\nfn f() { let p = P { x: 1 }\n p.x := 2 }", "3:language.assign.immutable"},
-          {"type P = { x: Int }\nfn f() { var p = P { x: 1 }\n p.x := 2 }", ""},
-          {"fn f() { let xs = [1]\n xs[0] := 2 }", "2:language.assign.immutable"},
-          {"fn f() { let v = Vec.from_list([1])\n v[0] := 2 }", ""},
-          {"var g = 1\nfn f() { g += 1 }", ""});
+        {"fn f(x) { x := 2 }", "1:language.assign.immutable"}, {"fn f(mut x: Int) { x := 2 }", ""},
+        {"fn f() { var x = 1\n x += 2\n x := x * 2 }", ""}, {"fn f() { var x = 1\n x := \"a\" }", "2:type.mismatch"},
+        {"type P = { x: Int }\nfn f() { let p = P { x: 1 }\n p.x := 2 }", "3:language.assign.immutable"},
+        {"type P = { x: Int }\nfn f() { var p = P { x: 1 }\n p.x := 2 }", ""},
+        {"fn f() { let xs = [1]\n xs[0] := 2 }", "2:language.assign.immutable"},
+        {"fn f() { let v = Vec.from_list([1])\n v[0] := 2 }", ""}, {"var g = 1\nfn f() { g += 1 }", ""});
     checked_t checked;
     open_checked(&checked);
     load_into(&checked, "fn f() {\n  let x = 1\n  x := 2\n}", false);
@@ -371,84 +352,82 @@ TEST(test_check__assignment) {
 
 TEST(test_check__control_flow) {
     CODES({"fn f() { return 1\n 2 }", "2:language.control_flow.unreachable"},
-          {"fn f() { panic(\"x\")\n println(2) }", ""},
-          {"fn f() { break }", "1:language.control_flow.invalid_break"},
-          {"fn f() { while true { [1].for_each(|x| { continue }) } }", "1:language.control_flow.invalid_break"},
-          {"return 1", "1:language.control_flow.invalid_return"},
-          {"fn f() { while true { break 1 } }", "1:type.mismatch"},
-          {"fn f() = loop { if true { break 1 }\n break \"a\" }", "2:type.mismatch"},
-          {"fn f() { 1\n () }", "1:language.statement.unused_value"},
-          {"fn f() { Some(1)\n () }", "1:type.unused.must_use"},
-          {"@must_use\nfn g() = 1\nfn f() { g()\n let _ = g()\n () }", "3:type.unused.must_use"},
-          {"fn f() { defer println(1)\n 2 }", ""});
+        {"fn f() { panic(\"x\")\n println(2) }", ""}, {"fn f() { break }", "1:language.control_flow.invalid_break"},
+        {"fn f() { while true { [1].for_each(|x| { continue }) } }", "1:language.control_flow.invalid_break"},
+        {"return 1", "1:language.control_flow.invalid_return"},
+        {"fn f() { while true { break 1 } }", "1:type.mismatch"},
+        {"fn f() = loop { if true { break 1 }\n break \"a\" }", "2:type.mismatch"},
+        {"fn f() { 1\n () }", "1:language.statement.unused_value"},
+        {"fn f() { Some(1)\n () }", "1:type.unused.must_use"},
+        {"@must_use\nfn g() = 1\nfn f() { g()\n let _ = g()\n () }", "3:type.unused.must_use"},
+        {"fn f() { defer println(1)\n 2 }", ""});
 }
 
 TEST(test_check__try) {
     CODES({"fn g() -> Option<Int> = None\nfn f() -> Option<Int> { let x = g()?\n Some(x) }", ""},
-          {"fn g() -> Option<Int> = None\nfn f() -> Result<Int, Str> { let x = g()?\n Ok(x) }", "2:type.try.carrier_mismatch"},
-          {"fn g() -> Result<Int, Int> = Ok(1)\nfn f() -> Result<Int, Str> { let x = g()?\n Ok(x) }", "2:type.try.error_mismatch"},
-          {"fn f() = 1?", "1:type.try.unsupported"},
-          {"fn f(x) { x?; }", "1:type.annotation.required"},
-          {"fn g() -> Option<Int> = None\nfn f() -> Option<Int> = g()?", ""},
-          {"fn g() -> Option<Int> = None\nlet x = g()? + 1", ""});
+        {"fn g() -> Option<Int> = None\nfn f() -> Result<Int, Str> { let x = g()?\n Ok(x) }",
+            "2:type.try.carrier_mismatch"},
+        {"fn g() -> Result<Int, Int> = Ok(1)\nfn f() -> Result<Int, Str> { let x = g()?\n Ok(x) }",
+            "2:type.try.error_mismatch"},
+        {"fn f() = 1?", "1:type.try.unsupported"}, {"fn f(x) { x?; }", "1:type.annotation.required"},
+        {"fn g() -> Option<Int> = None\nfn f() -> Option<Int> = g()?", ""},
+        {"fn g() -> Option<Int> = None\nlet x = g()? + 1", ""});
     TYPES({"fn g() -> Option<Int> = None\nfn f() { println(g()?); }", "() -> Option<()>"},
-          {"fn g() -> Result<Int, Str> = Ok(1)\nfn f() { let a = g()?\n Ok(a > 1) }", "() -> Result<Bool, Str>"});
+        {"fn g() -> Result<Int, Str> = Ok(1)\nfn f() { let a = g()?\n Ok(a > 1) }", "() -> Result<Bool, Str>"});
 }
 
-/* --- patterns ----------------------------------------------------------------------------------------------------------------------- */
+/* --- patterns ----------------------------------------------------------------------------------------------------- */
 
 TEST(test_check__patterns) {
     CODES({"fn f() { let Some(x) = Some(1)\n x }", "1:pattern.let.refutable"},
-          {"fn f() { let (a, a) = (1, 2)\n a }", "1:pattern.binding.duplicate_name"},
-          {"fn f(o: Option<Int>) = match o with | Sum(x) -> x | _ -> 0", "1:pattern.constructor.unknown"},
-          {"fn f(o: Option<Int>) = match o with | Some(x, y) -> x | _ -> 0", "1:type.sum.constructor_arity_mismatch"},
-          {"fn f(o: Option<Int>) = match o with | Some(x) -> x", "1:pattern.exhaustiveness.missing"},
-          {"fn f(o: Option<Int>) = match o with\n | Some(x) -> x\n | None -> 0\n | _ -> 1", "4:pattern.unreachable_arm"},
-          {"fn f(o: (Int, Option<Int>)) = match o with | (x, None) | (_, Some(x)) -> x", ""},
-          {"fn f(o: Option<Int>) = match o with | Some(x) | None -> 1", "1:pattern.or.binding_mismatch"},
-          {"type E = | A(E) | B\nfn f(e: E) = match e with | A(x) | B -> x", ""},
-          {"fn f(r: { x: Int, y: Int }) = match r with | { x } -> x", "1:pattern.record.missing_field"},
-          {"fn f(r: { x: Int }) = match r with | { z, .. } -> 1", "1:type.record.access.unknown_field"},
-          {"fn f(n: Int) = match n with | 5..1 -> 1 | _ -> 2", "1:pattern.range.bound_inverted"},
-          {"fn f(s: Str) = match s with | 1..2 -> 1 | _ -> 2", "1:pattern.range.type_mismatch"},
-          {"fn f(s: Str) = match s with | [a] -> 1 | _ -> 2", "1:pattern.slice.type_mismatch"},
-          {"fn f(s: List<Int>) = match s with | [.., ..] -> 1", "1:pattern.slice.multiple_rest"},
-          {"fn f(s: Str) = match s with | 1 -> 1 | _ -> 2", "1:type.mismatch"},
-          {"fn f(n: Int) = match n with | x if x > 1 -> 1 | _ -> 2", "1:pattern.guard.if_deprecated"},
-          {"fn f(n: Option<Int>) = match n with | Some(x) when x > 1 as w -> w | w -> w", ""},
-          {"fn f(xs: List<Int>) = match xs with | Cons(h, t) -> h | Nil -> 0", ""},
-          {"fn f(b: Bool) = match b with | true -> 1 | false -> 2", ""});
+        {"fn f() { let (a, a) = (1, 2)\n a }", "1:pattern.binding.duplicate_name"},
+        {"fn f(o: Option<Int>) = match o with | Sum(x) -> x | _ -> 0", "1:pattern.constructor.unknown"},
+        {"fn f(o: Option<Int>) = match o with | Some(x, y) -> x | _ -> 0", "1:type.sum.constructor_arity_mismatch"},
+        {"fn f(o: Option<Int>) = match o with | Some(x) -> x", "1:pattern.exhaustiveness.missing"},
+        {"fn f(o: Option<Int>) = match o with\n | Some(x) -> x\n | None -> 0\n | _ -> 1", "4:pattern.unreachable_arm"},
+        {"fn f(o: (Int, Option<Int>)) = match o with | (x, None) | (_, Some(x)) -> x", ""},
+        {"fn f(o: Option<Int>) = match o with | Some(x) | None -> 1", "1:pattern.or.binding_mismatch"},
+        {"type E = | A(E) | B\nfn f(e: E) = match e with | A(x) | B -> x", ""},
+        {"fn f(r: { x: Int, y: Int }) = match r with | { x } -> x", "1:pattern.record.missing_field"},
+        {"fn f(r: { x: Int }) = match r with | { z, .. } -> 1", "1:type.record.access.unknown_field"},
+        {"fn f(n: Int) = match n with | 5..1 -> 1 | _ -> 2", "1:pattern.range.bound_inverted"},
+        {"fn f(s: Str) = match s with | 1..2 -> 1 | _ -> 2", "1:pattern.range.type_mismatch"},
+        {"fn f(s: Str) = match s with | [a] -> 1 | _ -> 2", "1:pattern.slice.type_mismatch"},
+        {"fn f(s: List<Int>) = match s with | [.., ..] -> 1", "1:pattern.slice.multiple_rest"},
+        {"fn f(s: Str) = match s with | 1 -> 1 | _ -> 2", "1:type.mismatch"},
+        {"fn f(n: Int) = match n with | x if x > 1 -> 1 | _ -> 2", "1:pattern.guard.if_deprecated"},
+        {"fn f(n: Option<Int>) = match n with | Some(x) when x > 1 as w -> w | w -> w", ""},
+        {"fn f(xs: List<Int>) = match xs with | Cons(h, t) -> h | Nil -> 0", ""},
+        {"fn f(b: Bool) = match b with | true -> 1 | false -> 2", ""});
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------------------ */
+/* --- the rest ----------------------------------------------------------------------------------------------------- */
 
 TEST(test_check__format) {
-    CODES({"fn f() = format(\"%d %s\", [1, \"a\"])", ""},
-          {"fn f() = format(\"%d %s\", [1])", "1:type.format.arity"},
-          {"fn f() = format(\"%d\", [\"a\"])", "1:type.format.arg_mismatch"},
-          {"fn f(n: Int) = format(\"{n:04X} {n + 1} {{}}\")", ""},
-          {"fn f() = format(\"{nope}\")", "1:type.unresolved_ident"},
-          {"fn f(s: Str) = format(\"{s:d}\")", "1:type.format.arg_mismatch"},
-          {"let a = format(\"{b}\")\nlet b = 1", "1:language.init.forward_reference"});
+    CODES({"fn f() = format(\"%d %s\", [1, \"a\"])", ""}, {"fn f() = format(\"%d %s\", [1])", "1:type.format.arity"},
+        {"fn f() = format(\"%d\", [\"a\"])", "1:type.format.arg_mismatch"},
+        {"fn f(n: Int) = format(\"{n:04X} {n + 1} {{}}\")", ""},
+        {"fn f() = format(\"{nope}\")", "1:type.unresolved_ident"},
+        {"fn f(s: Str) = format(\"{s:d}\")", "1:type.format.arg_mismatch"},
+        {"let a = format(\"{b}\")\nlet b = 1", "1:language.init.forward_reference"});
 }
 
 TEST(test_check__later_features_are_refused_once) {
     CODES({"trait Show { fn show(self) -> Str }", "1:language.unsupported"},
-          {"effect E { operation op() -> Int }", "1:language.unsupported"},
-          {"async fn f() = 1", "1:language.unsupported"},
-          {"fn f(x: { a: Int, .. }) = 1", "1:language.unsupported"},
-          {"fn f() = async { 1 }", "1:language.unsupported"},
-          {"extern \"C\" fn puts(s: Ptr<u8>) -> i32", "1:language.unsupported"},
-          {"fn f(s: Str) = match s with | r\"a+\" -> 1 | _ -> 2", "1:language.unsupported"},
-          {"@pure\nfn f() = 1", "1:language.unsupported"},
-          {"@wat\nfn f() = 1", "1:language.attribute.unknown"});
+        {"effect E { operation op() -> Int }", "1:language.unsupported"},
+        {"async fn f() = 1", "1:language.unsupported"}, {"fn f(x: { a: Int, .. }) = 1", "1:language.unsupported"},
+        {"fn f() = async { 1 }", "1:language.unsupported"},
+        {"extern \"C\" fn puts(s: Ptr<u8>) -> i32", "1:language.unsupported"},
+        {"fn f(s: Str) = match s with | r\"a+\" -> 1 | _ -> 2", "1:language.unsupported"},
+        {"@pure\nfn f() = 1", "1:language.unsupported"}, {"@wat\nfn f() = 1", "1:language.attribute.unknown"});
 }
 
 TEST(test_check__host_functions_are_ambient) {
     checked_t checked;
     open_checked(&checked);
     rl_fn_id_t fn;
-    CHECK(rl_check_host_function(&checked.program, &checked.diags, RL_STR("price"), RL_STR("(sku: Str, n: Int) -> Float"), &fn));
+    CHECK(rl_check_host_function(
+        &checked.program, &checked.diags, RL_STR("price"), RL_STR("(sku: Str, n: Int) -> Float"), &fn));
     CHECK(rl_program_function(&checked.program, fn)->kind == RL_FN_HOST);
     CHECK(rl_check_host_function(&checked.program, &checked.diags, RL_STR("Shop.open"), RL_STR("() -> Bool"), &fn));
     CHECK(load_into(&checked, "fn f() = if Shop.open() then price(\"a\", n = 2) else 0.0", false));
@@ -495,51 +474,51 @@ static void check_ir(const char* source, const char* function, const char* expec
 
 TEST(test_check__named_arguments_are_evaluated_as_written) {
     check_ir("fn g(a: Int, b: Int) = a - b\nfn h(n: Int) = n\nfn f() = g(b = h(1), a = h(2))", "f",
-             "fn f() -> Int\n"
-             "  let _#0: Int\n"
-             "  let _#1: Int\n"
-             "  block value : Int\n"
-             "    bind _#0 : ()\n"
-             "      call h : Int\n"
-             "        int 1 : Int\n"
-             "    bind _#1 : ()\n"
-             "      call h : Int\n"
-             "        int 2 : Int\n"
-             "    call g tail : Int\n"
-             "      local _#1 : Int\n"
-             "      local _#0 : Int\n");
+        "fn f() -> Int\n"
+        "  let _#0: Int\n"
+        "  let _#1: Int\n"
+        "  block value : Int\n"
+        "    bind _#0 : ()\n"
+        "      call h : Int\n"
+        "        int 1 : Int\n"
+        "    bind _#1 : ()\n"
+        "      call h : Int\n"
+        "        int 2 : Int\n"
+        "    call g tail : Int\n"
+        "      local _#1 : Int\n"
+        "      local _#0 : Int\n");
 }
 
 TEST(test_check__local_function_with_captures_gets_a_closure) {
     check_ir("fn f(k: Int) { fn go(n: Int) -> Int = if n == 0 then k else go(n - 1)\n go(3) }", "f",
-             "fn f(k#0: Int) -> Int\n"
-             "  let go#1: (Int) -> Int\n"
-             "  block value : Int\n"
-             "    closure_group go#1 = go : ()\n"
-             "    call_value tail : Int\n"
-             "      local go#1 : (Int) -> Int\n"
-             "      int 3 : Int\n");
+        "fn f(k#0: Int) -> Int\n"
+        "  let go#1: (Int) -> Int\n"
+        "  block value : Int\n"
+        "    closure_group go#1 = go : ()\n"
+        "    call_value tail : Int\n"
+        "      local go#1 : (Int) -> Int\n"
+        "      int 3 : Int\n");
 }
 
 TEST(test_check__captured_variables_are_boxed) {
-    check_ir("fn f() { var n = 0\n let bump = || { n := n + 1 }\n bump()\n n }", "f",
-             "fn f() -> Int\n"
-             "  var boxed n#0: Int\n"
-             "  let bump#1: () -> ()\n"
-             "  block value : Int\n"
-             "    bind n#0 : ()\n"
-             "      int 0 : Int\n"
-             "    bind bump#1 : ()\n"
-             "      closure lambda : () -> ()\n"
-             "    call_value : ()\n"
-             "      local bump#1 : () -> ()\n"
-             "    local n#0 : Int\n");
+    checked_t checked;
+    open_checked(&checked);
+    if (CHECK(load_into(
+            &checked, "fn f() { var n = 0\n var m = 0\n let bump = || { n := n + 1 }\n bump()\n n + m }", false))) {
+        const rl_function_t* f =
+            rl_program_function(&checked.program, rl_program_find_function(&checked.program, RL_STR("f")));
+        CHECK_INT_EQ(rl_program_local(&checked.program, f->local_first)->flags, RL_LOCAL_MUTABLE | RL_LOCAL_BOXED);
+        CHECK_INT_EQ(rl_program_local(&checked.program, f->local_first + 1)->flags, RL_LOCAL_MUTABLE);
+    }
+    close_checked(&checked);
 }
 
 /* Every prefix of memory: nothing crashes, nothing leaks. */
 TEST(test_check__survives_any_refused_allocation) {
-    const char* source = "type T = | A(Int) | B { x: Int = 1 }\nfn g(a, b = 2) = a + b\nfn f(t: T) {\n  var n = 0\n  let k = |x| x + n\n  fn go(m) = if m == 0 then g(k(1)) else go(m - 1)\n"
-                         "  match t with | A(x) -> go(x) | B { x } -> format(\"%d\", [x]).len()\n}\nlet v = { \"a\": [1, 2] }";
+    const char* source =
+        "type T = | A(Int) | B { x: Int = 1 }\nfn g(a, b = 2) = a + b\nfn f(t: T) {\n  var n = 0\n  let k = |x| x + "
+        "n\n  fn go(m) = if m == 0 then g(k(1)) else go(m - 1)\n"
+        "  match t with | A(x) -> go(x) | B { x } -> format(\"%d\", [x]).len()\n}\nlet v = { \"a\": [1, 2] }";
     for (uint64_t n = 1; n < 4000; n += 7) {
         size_t before = allocator.live_bytes;
         checked_t checked;
@@ -582,7 +561,8 @@ TEST(test_check__long_chains_and_deep_nests_are_fine) {
     add_repeat(&source, ")", 90);
     open_checked(&checked);
     CHECK(load_into(&checked, rl_buf_cstr(&source), false));
-    for (uint32_t i = 0; i < checked.diags.items.count && i < 5; i++) printf("%.*s\n", RL_STR_ARG(checked.diags.items.data[i].message));
+    for (uint32_t i = 0; i < checked.diags.items.count && i < 5; i++)
+        printf("%.*s\n", RL_STR_ARG(checked.diags.items.data[i].message));
     close_checked(&checked);
     rl_buf_deinit(&source);
 }

@@ -1,6 +1,6 @@
 /*
- * emit from hand-built IR: the shape of the code (as the disassembler prints it), ownership marks, layouts, and the results
- * when the loop runs it. Every function compiled here passes the verifier.
+ * emit from hand-built IR: the shape of the code (as the disassembler prints it), ownership marks, layouts, and the
+ * results when the loop runs it. Every function compiled here passes the verifier.
  */
 #include "check.h"
 #include "code/builtin_names.h"
@@ -37,7 +37,9 @@ static rl_ir_t node_flags(unsigned op, unsigned flags, rl_type_t type, uint32_t 
     rl_vec_push(&allocator, &program.nodes, n);
     return program.first_node + program.nodes.count - 1;
 }
-static rl_ir_t node(unsigned op, rl_type_t type, uint32_t a, uint32_t b, uint32_t c) { return node_flags(op, 0, type, a, b, c); }
+static rl_ir_t node(unsigned op, rl_type_t type, uint32_t a, uint32_t b, uint32_t c) {
+    return node_flags(op, 0, type, a, b, c);
+}
 
 static uint32_t words(unsigned count, const uint32_t* list) {
     uint32_t at = program.first_extra + program.extra.count;
@@ -49,7 +51,9 @@ static uint32_t words(unsigned count, const uint32_t* list) {
 
 enum { INT = RL_TYPE_I64, BOOL = RL_TYPE_BOOL, UNIT = RL_TYPE_UNIT, FLOAT = RL_TYPE_F64, STR = RL_TYPE_STR };
 
-static rl_ir_t integer_of(rl_type_t type, int64_t v) { return node(RL_IR_INT, type, (uint32_t)v, (uint32_t)((uint64_t)v >> 32), 0); }
+static rl_ir_t integer_of(rl_type_t type, int64_t v) {
+    return node(RL_IR_INT, type, (uint32_t)v, (uint32_t)((uint64_t)v >> 32), 0);
+}
 static rl_ir_t integer(int64_t v) { return integer_of(INT, v); }
 static rl_ir_t real(double v) {
     uint64_t bits;
@@ -67,24 +71,34 @@ static rl_ir_t binary(unsigned op, rl_type_t type, rl_ir_t a, rl_ir_t b) { retur
 static rl_ir_t add(rl_ir_t a, rl_ir_t b) { return binary(RL_IR_ADD, rl_program_node(&program, a)->type, a, b); }
 static rl_ir_t compare(unsigned op, rl_ir_t a, rl_ir_t b) { return binary(op, BOOL, a, b); }
 static rl_ir_t if_else(rl_type_t type, rl_ir_t c, rl_ir_t a, rl_ir_t b) { return node(RL_IR_IF, type, c, a, b); }
-#define BLOCK(...) node(RL_IR_BLOCK, UNIT, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
-#define VALUE(type, ...) node_flags(RL_IR_BLOCK, RL_IR_BLOCK_VALUE, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
-#define CALL(type, fn, ...) node(RL_IR_CALL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
-#define TAIL(type, fn, ...) node_flags(RL_IR_CALL, RL_IR_TAIL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
-#define VARIANT(type, tag, ...) node(RL_IR_VARIANT, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), tag)
-#define TUPLE(type, ...) node(RL_IR_TUPLE, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
-#define ARM(pattern, guard, body) pattern, guard, body
+#define BLOCK(...)                  node(RL_IR_BLOCK, UNIT, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
+#define VALUE(type, ...)            node_flags(RL_IR_BLOCK, RL_IR_BLOCK_VALUE, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
+#define CALL(type, fn, ...)         node(RL_IR_CALL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
+#define TAIL(type, fn, ...)         node_flags(RL_IR_CALL, RL_IR_TAIL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
+#define VARIANT(type, tag, ...)     node(RL_IR_VARIANT, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), tag)
+#define TUPLE(type, ...)            node(RL_IR_TUPLE, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
+#define ARM(pattern, guard, body)   pattern, guard, body
 #define MATCH(type, scrutinee, ...) node(RL_IR_MATCH, type, scrutinee, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__) / 3)
 static rl_ir_t any_pattern(rl_type_t type) { return node(RL_PAT_WILDCARD, type, 0, 0, 0); }
 static rl_ir_t bind_pattern(rl_type_t type, uint32_t id) { return node(RL_PAT_BIND, type, id, 0, 0); }
 #define VARIANT_PATTERN(type, tag, ...) node(RL_PAT_VARIANT, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), tag)
-static rl_ir_t const_pattern(rl_ir_t constant) { return node(RL_PAT_CONST, rl_program_node(&program, constant)->type, constant, 0, 0); }
+static rl_ir_t const_pattern(rl_ir_t constant) {
+    return node(RL_PAT_CONST, rl_program_node(&program, constant)->type, constant, 0, 0);
+}
 
 /* A function; its locals are the parameters, the captures, then what local_of() adds. */
-typedef struct fn_options { uint32_t flags, type_params; rl_fn_id_t parent; } fn_options_t;
+typedef struct fn_options {
+    uint32_t flags, type_params;
+    rl_fn_id_t parent;
+} fn_options_t;
 static rl_fn_id_t declare(const char* name, rl_type_t result, const rl_type_t* params, uint32_t count) {
-    rl_function_t f = {.name = sym(name), .module = 1, .result = result, .param_first = program.first_param + program.params.count,
-                       .param_count = count, .local_first = program.first_local + program.locals.count, .local_count = count};
+    rl_function_t f = {.name = sym(name),
+        .module = 1,
+        .result = result,
+        .param_first = program.first_param + program.params.count,
+        .param_count = count,
+        .local_first = program.first_local + program.locals.count,
+        .local_count = count};
     for (uint32_t i = 0; i < count; i++) {
         rl_vec_push(&allocator, &program.params, (rl_param_t){.type = params[i]});
         rl_vec_push(&allocator, &program.locals, (rl_local_t){.type = params[i]});
@@ -93,7 +107,7 @@ static rl_fn_id_t declare(const char* name, rl_type_t result, const rl_type_t* p
     return program.first_fn + program.functions.count - 1;
 }
 #define FN(name, result, ...) declare(name, result, (rl_type_t[]){__VA_ARGS__}, COUNT(__VA_ARGS__))
-#define FN0(name, result) declare(name, result, NULL, 0)
+#define FN0(name, result)     declare(name, result, NULL, 0)
 static rl_function_t* last_fn(void) { return &program.functions.data[program.functions.count - 1]; }
 /* Locals are added before the next function is declared. */
 static uint32_t local_of(rl_type_t type, uint32_t flags) {
@@ -110,26 +124,34 @@ static void capture(uint32_t outer, rl_type_t type, uint32_t flags) {
 static void body(rl_fn_id_t fn, rl_ir_t ir) { program.functions.data[fn - program.first_fn].body = ir; }
 
 static rl_type_t declare_type(const char* name, rl_typedef_kind_t kind, uint32_t variants, uint32_t params) {
-    rl_typedef_t def = {.name = sym(name), .module = 1, .kind = (uint8_t)kind, .type_params = (uint16_t)params,
-                        .variant_first = program.variants.count, .variant_count = variants};
+    rl_typedef_t def = {.name = sym(name),
+        .module = 1,
+        .kind = (uint8_t)kind,
+        .type_params = (uint16_t)params,
+        .variant_first = program.variants.count,
+        .variant_count = variants};
     rl_vec_push(&allocator, &program.typedefs, def);
     return rl_type_named(&program.types, program.typedefs.count - 1, NULL, 0);
 }
 static void variant(const char* name, uint32_t count, const rl_type_t* types) {
-    rl_vec_push(&allocator, &program.variants, (rl_variant_t){.name = sym(name), .field_first = program.fields.count, .field_count = count});
+    rl_vec_push(&allocator, &program.variants,
+        (rl_variant_t){.name = sym(name), .field_first = program.fields.count, .field_count = count});
     for (uint32_t i = 0; i < count; i++) rl_vec_push(&allocator, &program.fields, (rl_field_t){.type = types[i]});
 }
 static rl_type_t builtin_type(const char* name, rl_builtin_type_t builtin, const rl_type_t* args, uint32_t count) {
     for (uint32_t i = 1; i < program.typedefs.count; i++) {
         if (program.typedefs.data[i].builtin == builtin) return rl_type_named(&program.types, i, args, count);
     }
-    rl_typedef_t def = {.name = sym(name), .kind = RL_DEF_BUILTIN, .builtin = (uint8_t)builtin, .type_params = (uint16_t)count};
+    rl_typedef_t def = {
+        .name = sym(name), .kind = RL_DEF_BUILTIN, .builtin = (uint8_t)builtin, .type_params = (uint16_t)count};
     rl_vec_push(&allocator, &program.typedefs, def);
     return rl_type_named(&program.types, program.typedefs.count - 1, args, count);
 }
 static rl_type_t list_type(rl_type_t element) { return builtin_type("List", RL_BUILTIN_LIST, &element, 1); }
 static rl_type_t vec_type(rl_type_t element) { return builtin_type("Vec", RL_BUILTIN_VEC, &element, 1); }
-static rl_type_t map_type(rl_type_t key, rl_type_t value) { return builtin_type("Map", RL_BUILTIN_MAP, (rl_type_t[]){key, value}, 2); }
+static rl_type_t map_type(rl_type_t key, rl_type_t value) {
+    return builtin_type("Map", RL_BUILTIN_MAP, (rl_type_t[]){key, value}, 2);
+}
 static rl_fn_id_t builtin_fn(const char* name, rl_type_t result, const rl_type_t* params, uint32_t count) {
     rl_fn_id_t id = declare(name, result, params, count);
     program.functions.data[id].kind = RL_FN_BUILTIN;
@@ -138,14 +160,15 @@ static rl_fn_id_t builtin_fn(const char* name, rl_type_t result, const rl_type_t
     return id;
 }
 
-/* --- looking at the result -------------------------------------------------------------------------------------------- */
+/* --- looking at the result ---------------------------------------------------------------------------------------- */
 static rl_proto_t* compile(rl_fn_id_t fn) {
     rl_proto_t* proto = rl_compile(&compiler, fn, NULL, 0, false);
     CHECK(proto != NULL);
     for (uint32_t i = 1; i < compiler.instances.count; i++) {
         rl_buf_t why;
         rl_buf_init(&why, &allocator);
-        if (!rl_verify(compiler.instances.data[i].proto, &why)) check_report(false, __FILE__, __LINE__, rl_buf_cstr(&why));
+        if (!rl_verify(compiler.instances.data[i].proto, &why))
+            check_report(false, __FILE__, __LINE__, rl_buf_cstr(&why));
         rl_buf_deinit(&why);
     }
     return proto;
@@ -178,15 +201,17 @@ static rl_word_t run_with(const rl_proto_t* proto, const rl_word_t* args, rl_out
     rl_vm_begin_run(&vm);
     CHECK(rl_vm_reserve_globals(&vm, program.globals.count + 1));
     rl_outcome_t outcome = rl_vm_call(&vm, proto, args, NULL, &result);
-    if (outcome != expected && outcome == RL_RAISE) check_report(false, __FILE__, __LINE__, rl_buf_cstr(&vm.failure.message));
+    if (outcome != expected && outcome == RL_RAISE)
+        check_report(false, __FILE__, __LINE__, rl_buf_cstr(&vm.failure.message));
     CHECK_INT_EQ(outcome, expected);
     rl_vm_deinit(&vm);
     return result;
 }
 #define RUN_I(proto, ...) run_with(proto, (rl_word_t[]){__VA_ARGS__}, RL_DONE).i
-#define W(v) {.i = (v)}
+#define W(v)                                                                                                           \
+    { .i = (v) }
 
-/* --- arithmetic and calls ------------------------------------------------------------------------------------------------ */
+/* --- arithmetic and calls ----------------------------------------------------------------------------------------- */
 static rl_fn_id_t make_fib(void) {
     rl_fn_id_t fib = FN("fib", INT, INT);
     rl_ir_t left = CALL(INT, fib, binary(RL_IR_SUB, INT, local(0, INT), integer(1)));
@@ -348,7 +373,8 @@ TEST(test_emit__short_circuit_conditions_jump) {
     setup();
     /* if (a < b && b < c) || a == 9 then 1 else 0 */
     rl_fn_id_t f = FN("f", INT, INT, INT, INT);
-    rl_ir_t both = binary(RL_IR_AND, BOOL, compare(RL_IR_LT, local(0, INT), local(1, INT)), compare(RL_IR_LT, local(1, INT), local(2, INT)));
+    rl_ir_t both = binary(RL_IR_AND, BOOL, compare(RL_IR_LT, local(0, INT), local(1, INT)),
+        compare(RL_IR_LT, local(1, INT), local(2, INT)));
     rl_ir_t either = binary(RL_IR_OR, BOOL, both, compare(RL_IR_EQ, local(0, INT), integer(9)));
     body(f, if_else(INT, either, integer(1), integer(0)));
     rl_proto_t* p = compile(f);
@@ -356,7 +382,8 @@ TEST(test_emit__short_circuit_conditions_jump) {
     CHECK_INT_EQ(RUN_I(p, W(1), W(3), W(2)), 0);
     CHECK_INT_EQ(RUN_I(p, W(9), W(3), W(2)), 1);
     rl_fn_id_t g = FN("g", BOOL, INT, INT);
-    rl_ir_t v = binary(RL_IR_AND, BOOL, compare(RL_IR_LT, local(0, INT), local(1, INT)), compare(RL_IR_NE, local(0, INT), integer(0)));
+    rl_ir_t v = binary(
+        RL_IR_AND, BOOL, compare(RL_IR_LT, local(0, INT), local(1, INT)), compare(RL_IR_NE, local(0, INT), integer(0)));
     body(g, node(RL_IR_NOT, BOOL, v, 0, 0));
     p = compile(g);
     CHECK_INT_EQ(RUN_I(p, W(1), W(2)), 0);
@@ -374,7 +401,8 @@ TEST(test_emit__long_chains_do_not_recurse) {
     CHECK_INT_EQ(RUN_I(compile(f), W(5)), 200005);
     rl_fn_id_t g = FN("g", INT, INT);
     rl_ir_t chain = integer(-1);
-    for (int i = 3000; i-- > 0;) chain = if_else(INT, compare(RL_IR_EQ, local(0, INT), integer(i)), integer(i * 2), chain);
+    for (int i = 3000; i-- > 0;)
+        chain = if_else(INT, compare(RL_IR_EQ, local(0, INT), integer(i)), integer(i * 2), chain);
     body(g, chain);
     rl_proto_t* p = compile(g);
     CHECK_INT_EQ(RUN_I(p, W(2999)), 5998);
@@ -400,10 +428,12 @@ TEST(test_emit__jumps_past_16_bits_are_lengthened) {
     enum { LENGTH = 70000 };
     uint32_t first = program.extra.count;
     for (int k = 0; k < LENGTH; k++) rl_vec_push(&allocator, &program.extra, 0);
-    for (int k = 0; k < LENGTH; k++) program.extra.data[first + (uint32_t)k] = set_local(s, add(local(s, INT), integer(1)));
+    for (int k = 0; k < LENGTH; k++)
+        program.extra.data[first + (uint32_t)k] = set_local(s, add(local(s, INT), integer(1)));
     rl_ir_t huge = node(RL_IR_BLOCK, UNIT, first, LENGTH, 0);
     rl_ir_t test = if_else(UNIT, compare(RL_IR_EQ, local(i, INT), integer(1)), huge, 0);
-    rl_ir_t loop = node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), local(0, INT), 0), bind_pattern(INT, i), test);
+    rl_ir_t loop =
+        node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), local(0, INT), 0), bind_pattern(INT, i), test);
     rl_ir_t again = node(RL_IR_WHILE, UNIT, compare(RL_IR_LT, local(s, INT), integer(3)), huge, 0);
     body(f, VALUE(INT, bind(s, integer(0)), again, loop, local(s, INT)));
     rl_proto_t* p = compile(f);
@@ -416,14 +446,17 @@ TEST(test_emit__tail_calls_do_not_grow_the_stack) {
     setup();
     /* of itself: a loop; the parameters swap places on the way */
     rl_fn_id_t f = FN("count", INT, INT, INT, INT);
-    rl_ir_t again = TAIL(INT, f, binary(RL_IR_SUB, INT, local(0, INT), integer(1)), add(local(2, INT), integer(2)), local(1, INT));
-    body(f, if_else(INT, compare(RL_IR_EQ, local(0, INT), integer(0)), binary(RL_IR_SUB, INT, local(1, INT), local(2, INT)), again));
+    rl_ir_t again =
+        TAIL(INT, f, binary(RL_IR_SUB, INT, local(0, INT), integer(1)), add(local(2, INT), integer(2)), local(1, INT));
+    body(f, if_else(INT, compare(RL_IR_EQ, local(0, INT), integer(0)),
+                binary(RL_IR_SUB, INT, local(1, INT), local(2, INT)), again));
     rl_proto_t* p = compile(f);
     CHECK_INT_EQ(count_ops(p, RL_OP_LOOP), 1);
     CHECK_INT_EQ(RUN_I(p, W(1000001), W(5), W(7)), 4);
     /* of each other */
     rl_fn_id_t even = FN("even", BOOL, INT), odd = FN("odd", BOOL, INT);
-    rl_ir_t less = binary(RL_IR_SUB, INT, local(0, INT), integer(1)), is_zero = compare(RL_IR_EQ, local(0, INT), integer(0));
+    rl_ir_t less = binary(RL_IR_SUB, INT, local(0, INT), integer(1)),
+            is_zero = compare(RL_IR_EQ, local(0, INT), integer(0));
     body(even, if_else(BOOL, is_zero, integer_of(BOOL, 1), TAIL(BOOL, odd, less)));
     body(odd, if_else(BOOL, is_zero, integer_of(BOOL, 0), TAIL(BOOL, even, less)));
     p = compile(even);
@@ -432,7 +465,7 @@ TEST(test_emit__tail_calls_do_not_grow_the_stack) {
     teardown();
 }
 
-/* --- objects and patterns --------------------------------------------------------------------------------------------------- */
+/* --- objects and patterns ----------------------------------------------------------------------------------------- */
 static rl_type_t make_tree_type(void) {
     rl_type_t tree = declare_type("Tree", RL_DEF_SUM, 2, 0);
     variant("Leaf", 0, NULL);
@@ -452,7 +485,7 @@ TEST(test_emit__trees_are_built_in_place_and_walked_without_marks) {
     uint32_t l = local_of(tree, 0), r = local_of(tree, 0);
     rl_ir_t count = add(add(integer(1), CALL(INT, check, local(l, tree))), CALL(INT, check, local(r, tree)));
     body(check, MATCH(INT, local(0, tree), ARM(node(RL_PAT_VARIANT, tree, 0, 0, 0), 0, integer(1)),
-                      ARM(VARIANT_PATTERN(tree, 1, bind_pattern(tree, l), bind_pattern(tree, r)), 0, count)));
+                    ARM(VARIANT_PATTERN(tree, 1, bind_pattern(tree, l), bind_pattern(tree, r)), 0, count)));
     rl_fn_id_t run = FN("run", INT, INT);
     body(run, CALL(INT, check, CALL(tree, make, local(0, INT))));
     CHECK_INT_EQ(RUN_I(compile(run), W(6)), 127);
@@ -510,7 +543,11 @@ TEST(test_emit__layout_puts_references_first) {
 TEST(test_emit__recursive_types_without_end_meet_the_limit) {
     setup();
     /* type T<A> = N(A, T<(A, A)>) */
-    rl_typedef_t def = {.name = sym("T"), .kind = RL_DEF_SUM, .type_params = 1, .variant_first = program.variants.count, .variant_count = 1};
+    rl_typedef_t def = {.name = sym("T"),
+        .kind = RL_DEF_SUM,
+        .type_params = 1,
+        .variant_first = program.variants.count,
+        .variant_count = 1};
     rl_vec_push(&allocator, &program.typedefs, def);
     uint32_t id = program.typedefs.count - 1;
     rl_type_t a = rl_type_param(&program.types, 0);
@@ -539,7 +576,8 @@ TEST(test_emit__four_constructors_switch) {
     CHECK_INT_EQ(count_ops(p, RL_OP_SWITCH_TAG), 1);
     rl_fn_id_t f = FN("f", INT, INT, INT);
     rl_ir_t make = VARIANT(t, 3, local(1, INT));
-    for (uint32_t i = 0; i < 3; i++) make = if_else(t, compare(RL_IR_EQ, local(0, INT), integer(i)), VARIANT(t, i, local(1, INT)), make);
+    for (uint32_t i = 0; i < 3; i++)
+        make = if_else(t, compare(RL_IR_EQ, local(0, INT), integer(i)), VARIANT(t, i, local(1, INT)), make);
     rl_ir_t last = if_else(t, compare(RL_IR_EQ, local(0, INT), integer(4)), node(RL_IR_VARIANT, t, 0, 0, 4), make);
     body(f, CALL(INT, eval, last));
     p = compile(f);
@@ -559,9 +597,11 @@ TEST(test_emit__integer_match_with_ranges_guards_and_alternatives) {
     rl_ir_t one_or_two = node(RL_PAT_OR, INT, WORDS(const_pattern(integer(1)), const_pattern(integer(2))), 2, 0);
     rl_ir_t range = node(RL_PAT_RANGE, INT, integer(10), integer(20), 0);
     rl_ir_t closed = node_flags(RL_PAT_RANGE, 1, INT, integer(20), integer(30), 0);
-    body(f, MATCH(INT, local(0, INT), ARM(one_or_two, 0, integer(100)), ARM(range, 0, integer(200)), ARM(closed, 0, integer(300)),
-                  ARM(bind_pattern(INT, n), compare(RL_IR_LT, local(n, INT), integer(0)), node(RL_IR_NEG, INT, local(n, INT), 0, 0)),
-                  ARM(any_pattern(INT), 0, integer(0))));
+    body(f, MATCH(INT, local(0, INT), ARM(one_or_two, 0, integer(100)), ARM(range, 0, integer(200)),
+                ARM(closed, 0, integer(300)),
+                ARM(bind_pattern(INT, n), compare(RL_IR_LT, local(n, INT), integer(0)),
+                    node(RL_IR_NEG, INT, local(n, INT), 0, 0)),
+                ARM(any_pattern(INT), 0, integer(0))));
     rl_proto_t* p = compile(f);
     CHECK_INT_EQ(RUN_I(p, W(2)), 100);
     CHECK_INT_EQ(RUN_I(p, W(10)), 200);
@@ -591,7 +631,8 @@ TEST(test_emit__or_pattern_alternatives_fill_the_same_names) {
     rl_ir_t left = node(RL_PAT_TUPLE, pair, WORDS(const_pattern(integer(0)), bind_pattern(INT, x)), 2, 0);
     rl_ir_t right = node(RL_PAT_TUPLE, pair, WORDS(bind_pattern(INT, x), const_pattern(integer(0))), 2, 0);
     rl_ir_t either = node(RL_PAT_OR, pair, WORDS(left, right), 2, 0);
-    body(f, MATCH(INT, TUPLE(pair, local(0, INT), local(1, INT)), ARM(either, 0, local(x, INT)), ARM(any_pattern(pair), 0, integer(-1))));
+    body(f, MATCH(INT, TUPLE(pair, local(0, INT), local(1, INT)), ARM(either, 0, local(x, INT)),
+                ARM(any_pattern(pair), 0, integer(-1))));
     rl_proto_t* p = compile(f);
     CHECK_INT_EQ(RUN_I(p, W(0), W(7)), 7);
     CHECK_INT_EQ(RUN_I(p, W(8), W(0)), 8);
@@ -599,7 +640,7 @@ TEST(test_emit__or_pattern_alternatives_fill_the_same_names) {
     teardown();
 }
 
-/* --- closures ------------------------------------------------------------------------------------------------------------------ */
+/* --- closures ----------------------------------------------------------------------------------------------------- */
 TEST(test_emit__closures_share_assigned_variables) {
     setup();
     /* var n = 1; let inc = |k| { n := n + k; n }; inc(5); inc(a) + n */
@@ -621,7 +662,7 @@ TEST(test_emit__closures_share_assigned_variables) {
 
 TEST(test_emit__local_functions_see_each_other) {
     setup();
-    /* let base = a; fn even(n) = if n == 0 then base else odd(n - 1); fn odd(n) = if n == 0 then 0 else even(n - 1); even(10) */
+    /* let base = a; fn even(n) = if n == 0 then base else odd(n - 1); fn odd(n) = …; even(10) */
     rl_type_t fn_type = rl_type_function(&program.types, (rl_type_t[]){INT}, 1, INT);
     rl_fn_id_t outer = FN("outer", INT, INT, INT);
     uint32_t even_local = local_of(fn_type, 0), odd_local = local_of(fn_type, 0);
@@ -659,7 +700,8 @@ TEST(test_emit__recursion_of_a_capturing_function_needs_no_new_closure) {
     CHECK_INT_EQ(RUN_I(p, W(3), W(5)), 15);
     CHECK_INT_EQ(count_ops(p, RL_OP_CLOSURE), 1);
     for (uint32_t i = 1; i < compiler.instances.count; i++) {
-        if (compiler.instances.data[i].function == go) CHECK_INT_EQ(count_ops(compiler.instances.data[i].proto, RL_OP_CLOSURE), 0);
+        if (compiler.instances.data[i].function == go)
+            CHECK_INT_EQ(count_ops(compiler.instances.data[i].proto, RL_OP_CLOSURE), 0);
     }
     teardown();
 }
@@ -681,7 +723,7 @@ TEST(test_emit__functions_without_captures_are_constants) {
     teardown();
 }
 
-/* --- generics ------------------------------------------------------------------------------------------------------------------- */
+/* --- generics ----------------------------------------------------------------------------------------------------- */
 TEST(test_emit__instances_use_the_instructions_of_their_types) {
     setup();
     rl_type_t t = rl_type_param(&program.types, 0);
@@ -737,7 +779,8 @@ TEST(test_emit__small_functions_of_the_prelude_are_compiled_in_place) {
     uint32_t x = local_of(INT, RL_LOCAL_MUTABLE);
     /* var x = n; x := clamp(x + 1, x * 2); if is_empty(xs) then x else looping(x) */
     rl_ir_t call = CALL(INT, clamp, add(local(x, INT), integer(1)), binary(RL_IR_MUL, INT, local(x, INT), integer(2)));
-    rl_ir_t value = if_else(INT, CALL(BOOL, is_empty, local(0, list)), local(x, INT), CALL(INT, looping, local(x, INT)));
+    rl_ir_t value =
+        if_else(INT, CALL(BOOL, is_empty, local(0, list)), local(x, INT), CALL(INT, looping, local(x, INT)));
     body(f, VALUE(INT, bind(x, local(1, INT)), set_local(x, call), value));
     rl_proto_t* p = compile(f);
     CHECK_INT_EQ(count_ops(p, RL_OP_CALL), 1);
@@ -753,14 +796,15 @@ TEST(test_emit__small_functions_of_the_prelude_are_compiled_in_place) {
     CHECK_INT_EQ(allocator.live_bytes, 0);
 }
 
-/* --- loops, defer ------------------------------------------------------------------------------------------------------------------ */
+/* --- loops, defer ------------------------------------------------------------------------------------------------- */
 TEST(test_emit__loop_gives_the_value_of_its_break) {
     setup();
     rl_fn_id_t f = FN("f", INT, INT);
     uint32_t i = local_of(INT, RL_LOCAL_MUTABLE);
     rl_ir_t leave = node(RL_IR_BREAK, RL_TYPE_NEVER, binary(RL_IR_MUL, INT, local(i, INT), integer(10)), 0, 0);
     rl_ir_t test = if_else(UNIT, compare(RL_IR_GE, local(i, INT), local(0, INT)), leave, 0);
-    rl_ir_t skip = if_else(UNIT, compare(RL_IR_EQ, local(i, INT), integer(3)), node(RL_IR_CONTINUE, RL_TYPE_NEVER, 0, 0, 0), 0);
+    rl_ir_t skip =
+        if_else(UNIT, compare(RL_IR_EQ, local(i, INT), integer(3)), node(RL_IR_CONTINUE, RL_TYPE_NEVER, 0, 0, 0), 0);
     rl_ir_t step = set_local(i, add(local(i, INT), integer(1)));
     body(f, VALUE(INT, bind(i, integer(0)), node(RL_IR_LOOP, INT, BLOCK(step, skip, test), 0, 0)));
     rl_proto_t* p = compile(f);
@@ -800,7 +844,7 @@ TEST(test_emit__defers_run_last_first_on_every_way_out) {
     teardown();
 }
 
-/* --- ownership ------------------------------------------------------------------------------------------------------------------------ */
+/* --- ownership ---------------------------------------------------------------------------------------------------- */
 static rl_fn_id_t push_fn(rl_type_t list) { return builtin_fn("list.push", list, (rl_type_t[]){list, INT}, 2); }
 
 TEST(test_emit__appending_in_a_loop_marks_nothing) {
@@ -828,7 +872,8 @@ TEST(test_emit__a_value_used_again_is_marked_before_it_is_consumed) {
     /* let ys = xs.push(1); (xs, ys) */
     rl_fn_id_t f = FN("f", pair, list);
     uint32_t ys = local_of(list, 0);
-    body(f, VALUE(pair, bind(ys, CALL(list, push, local(0, list), integer(1))), TUPLE(pair, local(0, list), local(ys, list))));
+    body(f, VALUE(pair, bind(ys, CALL(list, push, local(0, list), integer(1))),
+                TUPLE(pair, local(0, list), local(ys, list))));
     CHECK_INT_EQ(count_ops(compile(f), RL_OP_SHARE), 1);
     /* (xs, xs): twice in one operation */
     rl_fn_id_t g = FN("g", pair, list);
@@ -872,7 +917,8 @@ TEST(test_emit__what_comes_out_of_a_container_is_marked_when_consumed) {
     rl_fn_id_t g = FN("g", list, pair);
     uint32_t xs = local_of(list, 0);
     rl_ir_t pattern = node(RL_PAT_TUPLE, pair, WORDS(bind_pattern(list, xs), any_pattern(INT)), 2, 0);
-    body(g, VALUE(list, node(RL_IR_LET, UNIT, pattern, local(0, pair), 0), CALL(list, push, local(xs, list), integer(1))));
+    body(g,
+        VALUE(list, node(RL_IR_LET, UNIT, pattern, local(0, pair), 0), CALL(list, push, local(xs, list), integer(1))));
     rl_proto_t* p = compile(g);
     CHECK_INT_EQ(count_ops(p, RL_OP_SHARE) + count_ops(p, RL_OP_GETR), 0);
     CHECK_INT_EQ(count_ops(p, RL_OP_GETR_SHARE), 1); /* where it is used, not where it is bound */
@@ -898,7 +944,7 @@ TEST(test_emit__record_update_copies_only_what_is_used_again) {
     teardown();
 }
 
-/* --- collections and text --------------------------------------------------------------------------------------------------------------- */
+/* --- collections and text ----------------------------------------------------------------------------------------- */
 static rl_ir_t list_of(rl_type_t list, uint32_t count, int64_t first) {
     uint32_t items[64];
     for (uint32_t i = 0; i < count; i++) items[i] = integer(first + i);
@@ -949,9 +995,11 @@ TEST(test_emit__slices_match_by_length_and_from_both_ends) {
         uint32_t a = local_of(INT, 0), z = local_of(INT, 0), t = local_of(list, 0);
         rl_ir_t none = node(RL_PAT_SLICE, subject, 0, 0, 0);
         rl_ir_t one = node(RL_PAT_SLICE, subject, WORDS(bind_pattern(INT, a)), 1, 0);
-        rl_ir_t many = node(RL_PAT_SLICE, subject, WORDS(bind_pattern(INT, a), bind_pattern(list, t), bind_pattern(INT, z)), 3, 2);
-        rl_ir_t sum = add(add(binary(RL_IR_MUL, INT, local(a, INT), integer(100)), binary(RL_IR_MUL, INT, local(z, INT), integer(10))),
-                          CALL(INT, len, local(t, list)));
+        rl_ir_t many =
+            node(RL_PAT_SLICE, subject, WORDS(bind_pattern(INT, a), bind_pattern(list, t), bind_pattern(INT, z)), 3, 2);
+        rl_ir_t sum = add(add(binary(RL_IR_MUL, INT, local(a, INT), integer(100)),
+                              binary(RL_IR_MUL, INT, local(z, INT), integer(10))),
+            CALL(INT, len, local(t, list)));
         body(f, MATCH(INT, local(0, subject), ARM(none, 0, integer(0)), ARM(one, 0, local(a, INT)), ARM(many, 0, sum)));
         static const int64_t expected[] = {0, 5, 560, 571, 582};
         for (uint32_t n = 0; n < 5; n++) {
@@ -973,15 +1021,20 @@ TEST(test_emit__vectors_are_indexed_by_their_width) {
     rl_fn_id_t filled_flags = builtin_fn("vec.filled", flags, (rl_type_t[]){INT, BOOL}, 2);
     last_fn()->type_params = 1;
     rl_fn_id_t f = FN("f", INT, INT);
-    uint32_t v = local_of(vec, 0), s = local_of(INT, RL_LOCAL_MUTABLE), x = local_of(INT, 0), b = local_of(flags, 0), i = local_of(INT, 0);
+    uint32_t v = local_of(vec, 0), s = local_of(INT, RL_LOCAL_MUTABLE), x = local_of(INT, 0), b = local_of(flags, 0),
+             i = local_of(INT, 0);
     rl_ir_t make = node(RL_IR_CALL, vec, filled, WORDS(INT), WORDS(2, local(0, INT), integer(3)));
-    rl_ir_t make_flags = node(RL_IR_CALL, flags, filled_flags, WORDS(BOOL), WORDS(2, local(0, INT), integer_of(BOOL, 0)));
+    rl_ir_t make_flags =
+        node(RL_IR_CALL, flags, filled_flags, WORDS(BOOL), WORDS(2, local(0, INT), integer_of(BOOL, 0)));
     rl_ir_t set = node(RL_IR_SET_INDEX, UNIT, local(v, vec), WORDS(local(i, INT), local(i, INT)), 0);
     rl_ir_t set_flag = node(RL_IR_SET_INDEX, UNIT, local(b, flags), WORDS(local(i, INT), integer_of(BOOL, 1)), 0);
-    rl_ir_t fill = node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), local(0, INT), 0), bind_pattern(INT, i), BLOCK(set, set_flag));
-    rl_ir_t walk = node(RL_IR_FOR, UNIT, local(v, vec), bind_pattern(INT, x), set_local(s, add(local(s, INT), local(x, INT))));
+    rl_ir_t fill = node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), local(0, INT), 0), bind_pattern(INT, i),
+        BLOCK(set, set_flag));
+    rl_ir_t walk =
+        node(RL_IR_FOR, UNIT, local(v, vec), bind_pattern(INT, x), set_local(s, add(local(s, INT), local(x, INT))));
     rl_ir_t last = node(RL_IR_INDEX, BOOL, local(b, flags), integer(1), 0);
-    body(f, VALUE(INT, bind(v, make), bind(b, make_flags), bind(s, integer(0)), fill, walk, if_else(INT, last, local(s, INT), integer(-1))));
+    body(f, VALUE(INT, bind(v, make), bind(b, make_flags), bind(s, integer(0)), fill, walk,
+                if_else(INT, last, local(s, INT), integer(-1))));
     rl_proto_t* p = compile(f);
     CHECK_INT_EQ(count_ops(p, RL_OP_VECGETI64), 1);
     CHECK_INT_EQ(count_ops(p, RL_OP_VECSETU8), 1);
@@ -999,10 +1052,13 @@ TEST(test_emit__maps_and_text) {
     rl_fn_id_t f = FN("f", INT, INT);
     uint32_t m = local_of(map, 0), s = local_of(STR, RL_LOCAL_MUTABLE), i = local_of(INT, 0);
     rl_ir_t made = node(RL_IR_MAP, map, WORDS(text("a"), integer(1), text("b"), local(0, INT)), 2, 0);
-    rl_ir_t format = node(RL_IR_FORMAT, STR, WORDS(0xFFFFFFFFu, text("n="), program.nodes.data[text("04d")].a, local(0, INT),
-                                                   program.nodes.data[text("")].a, integer(-7)), 3, 0);
+    rl_ir_t format = node(RL_IR_FORMAT, STR,
+        WORDS(0xFFFFFFFFu, text("n="), program.nodes.data[text("04d")].a, local(0, INT), program.nodes.data[text("")].a,
+            integer(-7)),
+        3, 0);
     rl_ir_t append = set_local(s, add(local(s, STR), node(RL_IR_TO_STRING, STR, local(i, INT), 0, 0)));
-    rl_ir_t loop = node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), integer(20), 0), bind_pattern(INT, i), append);
+    rl_ir_t loop =
+        node(RL_IR_FOR, UNIT, node(RL_IR_RANGE, INT, integer(0), integer(20), 0), bind_pattern(INT, i), append);
     rl_ir_t index = node(RL_IR_INDEX, INT, local(m, map), text("b"), 0);
     rl_ir_t same = compare(RL_IR_EQ, format, text("n=0042-7"));
     rl_ir_t sum = add(binary(RL_IR_MUL, INT, index, integer(100)), CALL(INT, byte_len, local(s, STR)));
@@ -1018,8 +1074,10 @@ TEST(test_emit__any_keeps_its_type) {
     setup();
     /* match (x as Any) { 1 => 10, "s" => 20, _ => 30 }; 1 and 1.0 differ */
     rl_fn_id_t f = FN("f", INT, RL_TYPE_ANY);
-    rl_ir_t one = node(RL_PAT_CONST, RL_TYPE_ANY, integer(1), 0, 0), s = node(RL_PAT_CONST, RL_TYPE_ANY, text("s"), 0, 0);
-    body(f, MATCH(INT, local(0, RL_TYPE_ANY), ARM(one, 0, integer(10)), ARM(s, 0, integer(20)), ARM(any_pattern(RL_TYPE_ANY), 0, integer(30))));
+    rl_ir_t one = node(RL_PAT_CONST, RL_TYPE_ANY, integer(1), 0, 0),
+            s = node(RL_PAT_CONST, RL_TYPE_ANY, text("s"), 0, 0);
+    body(f, MATCH(INT, local(0, RL_TYPE_ANY), ARM(one, 0, integer(10)), ARM(s, 0, integer(20)),
+                ARM(any_pattern(RL_TYPE_ANY), 0, integer(30))));
     rl_ir_t values[] = {integer(1), text("s"), real(1.0), integer(2)};
     static const int64_t expected[] = {10, 20, 30, 30};
     for (int i = 0; i < 4; i++) {
@@ -1030,9 +1088,11 @@ TEST(test_emit__any_keeps_its_type) {
     teardown();
 }
 
-/* --- tables and failure ---------------------------------------------------------------------------------------------------------------- */
+/* --- tables and failure ------------------------------------------------------------------------------------------- */
 TEST(test_emit__every_builtin_that_code_calls_exists) {
-    static const struct { const char *name, *uses; } wanted[] = {
+    static const struct {
+        const char *name, *uses;
+    } wanted[] = {
 #define X(ID, name, uses, text) {name, uses},
         RL_EMIT_BUILTINS(X)
 #undef X
@@ -1051,7 +1111,10 @@ TEST(test_emit__verifier_finds_what_is_wrong) {
     memcpy(code, p->code, sizeof code);
     const rl_instr_t* good = p->code;
     p->code = code;
-    static const struct { unsigned at; rl_instr_t bad; } cases[] = {
+    static const struct {
+        unsigned at;
+        rl_instr_t bad;
+    } cases[] = {
         {0, {.op = RL_OP_COUNT}},
         {0, {.op = RL_OP_JMP, .imm = 100}},
         {0, {.op = RL_OP_MOVS, .a = 200}},
@@ -1083,16 +1146,18 @@ TEST(test_emit__memory_that_runs_out_leaves_the_table_as_it_was) {
         rl_type_t tree = make_tree_type();
         rl_type_t fn_type = rl_type_function(&program.types, (rl_type_t[]){INT}, 1, INT);
         rl_fn_id_t outer = FN("outer", INT, INT);
-        uint32_t box = local_of(INT, RL_LOCAL_MUTABLE | RL_LOCAL_BOXED), held = local_of(fn_type, 0), t = local_of(tree, 0), s = local_of(STR, 0);
+        uint32_t box = local_of(INT, RL_LOCAL_MUTABLE | RL_LOCAL_BOXED), held = local_of(fn_type, 0),
+                 t = local_of(tree, 0), s = local_of(STR, 0);
         rl_fn_id_t lambda = FN("", INT, INT);
         last_fn()->parent = outer;
         capture(box, INT, RL_LOCAL_MUTABLE | RL_LOCAL_BOXED);
         body(lambda, add(local(0, INT), local(1, INT)));
         rl_ir_t leaf = node(RL_IR_VARIANT, tree, 0, 0, 0);
         rl_ir_t call = node(RL_IR_CALL_VALUE, INT, local(held, fn_type), 0, WORDS(1, local(0, INT)));
-        rl_ir_t arms = MATCH(INT, local(t, tree), ARM(node(RL_PAT_VARIANT, tree, 0, 0, 0), 0, call), ARM(any_pattern(tree), 0, integer(1)));
+        rl_ir_t arms = MATCH(INT, local(t, tree), ARM(node(RL_PAT_VARIANT, tree, 0, 0, 0), 0, call),
+            ARM(any_pattern(tree), 0, integer(1)));
         body(outer, VALUE(INT, bind(box, integer(1)), bind(held, node(RL_IR_CLOSURE, fn_type, lambda, 0, 0)),
-                          bind(t, VARIANT(tree, 1, leaf, leaf)), bind(s, text("abc")), arms));
+                        bind(t, VARIANT(tree, 1, leaf, leaf)), bind(s, text("abc")), arms));
         uint64_t before = allocator.requests;
         allocator.fail_at = before + n;
         allocator.fail_every = 1;

@@ -73,8 +73,8 @@ static void show_difference(const char* path, const char* found, const char* exp
     for (const char *a = found, *b = expected; *a && *a == *b; a++, b++) {
         if (*a == '\n') line++, f = a + 1, e = b + 1;
     }
-    printf("  %s:%u\n    golden: %.*s\n    found:  %.*s\n  make golden rewrites it\n", path, line, (int)strcspn(e, "\n"), e,
-           (int)strcspn(f, "\n"), f);
+    printf("  %s:%u\n    golden: %.*s\n    found:  %.*s\n  make golden rewrites it\n", path, line,
+        (int)strcspn(e, "\n"), e, (int)strcspn(f, "\n"), f);
 }
 
 /* Compare `found` with the golden file, or rewrite it. An empty text means that there must be no such file. */
@@ -88,7 +88,8 @@ static void settle(const char* name, const char* suffix, const text_t* found) {
         return;
     }
     text_read(path, &expected);
-    if (!CHECK(found->length == expected.length && (found->length == 0 || memcmp(found->data, expected.data, found->length) == 0))) {
+    if (!CHECK(found->length == expected.length &&
+               (found->length == 0 || memcmp(found->data, expected.data, found->length) == 0))) {
         show_difference(path, found->data ? found->data : "", expected.data ? expected.data : "");
     }
     text_free(&expected);
@@ -218,7 +219,8 @@ static void settle_source(const char* file_name) {
     reml_embed_source_t input = REML_EMBED_SOURCE_INIT;
     snprintf(name, sizeof name, "%.*s", (int)(strlen(file_name) - strlen(".reml")), file_name);
     snprintf(path, sizeof path, "%s/%s", root, file_name);
-    if (!CHECK(text_read(path, &source)) || !CHECK_INT_EQ(reml_create_context(REML_EMBED_ABI_VERSION, &context), REML_EMBED_STATUS_OK)) {
+    if (!CHECK(text_read(path, &source)) ||
+        !CHECK_INT_EQ(reml_create_context(REML_EMBED_ABI_VERSION, &context), REML_EMBED_STATUS_OK)) {
         text_free(&source);
         return;
     }
@@ -259,6 +261,19 @@ TEST(test_golden__every_stage_of_every_source) {
     free(entries);
 }
 
+/* A source that was renamed or removed must not leave its golden files behind. */
+TEST(test_golden__no_file_without_a_source) {
+    DIR* d = opendir(root);
+    if (!CHECK(d != NULL)) return;
+    for (struct dirent* entry; (entry = readdir(d));) {
+        char path[512];
+        if (entry->d_name[0] == '.' || strcmp(entry->d_name, "crossings.audit.ndjson") == 0) continue;
+        snprintf(path, sizeof path, "%s/%.*s.reml", root, (int)strcspn(entry->d_name, "."), entry->d_name);
+        if (!CHECK(access(path, F_OK) == 0)) printf("  %s/%s has no source\n", root, entry->d_name);
+    }
+    closedir(d);
+}
+
 /* --- audit lines ------------------------------------------------------------------------------------------------------ */
 
 /*
@@ -269,11 +284,21 @@ static void normalise_audit(const text_t* log, text_t* out) {
     static const struct {
         const char *key, *value;
     } rows[] = {
-        {"\"timestamp\":", "\"<time>\""},       {"\"ffi.first_at\":", "\"<time>\""},      {"\"ffi.last_at\":", "\"<time>\""},
-        {"\"audit_id\":", "\"<id>\""},          {"\"latency_ns\":", "\"<ns>\""},          {"\"target.arch\":", "\"<machine>\""},
-        {"\"target.os\":", "\"<machine>\""},    {"\"target.triple\":", "\"<machine>\""},  {"\"abi\":", "\"<machine>\""},
-        {"\"expected_abi\":", "\"<machine>\""}, {"\"arch\":", "\"<machine>\""},           {"\"platform\":", "\"<machine>\""},
-        {"\"target\":", "\"<machine>\""},       {"\"audit.chain.hash\":", NULL},          {"\"audit.chain.previous\":", NULL},
+        {"\"timestamp\":", "\"<time>\""},
+        {"\"ffi.first_at\":", "\"<time>\""},
+        {"\"ffi.last_at\":", "\"<time>\""},
+        {"\"audit_id\":", "\"<id>\""},
+        {"\"latency_ns\":", "\"<ns>\""},
+        {"\"target.arch\":", "\"<machine>\""},
+        {"\"target.os\":", "\"<machine>\""},
+        {"\"target.triple\":", "\"<machine>\""},
+        {"\"abi\":", "\"<machine>\""},
+        {"\"expected_abi\":", "\"<machine>\""},
+        {"\"arch\":", "\"<machine>\""},
+        {"\"platform\":", "\"<machine>\""},
+        {"\"target\":", "\"<machine>\""},
+        {"\"audit.chain.hash\":", NULL},
+        {"\"audit.chain.previous\":", NULL},
     };
     static char hashes[256][65];
     size_t hash_count = 0;
@@ -300,7 +325,8 @@ static void normalise_audit(const text_t* log, text_t* out) {
             continue;
         }
         while (number < hash_count && strcmp(hashes[number], hash) != 0) number++;
-        if (number == hash_count && hash_count < sizeof hashes / sizeof *hashes) memcpy(hashes[hash_count++], hash, sizeof hash);
+        if (number == hash_count && hash_count < sizeof hashes / sizeof *hashes)
+            memcpy(hashes[hash_count++], hash, sizeof hash);
         snprintf(shown, sizeof shown, "\"<hash %zu>\"", number + 1);
         text_add_cstr(out, shown);
     }
@@ -315,16 +341,16 @@ static const char crossings_source[] = "module Golden.Crossings\n"
                                        "fn divide(a: Int, b: Int) -> Int = a / b\n"
                                        "fn main() -> Str = \"done\"\n";
 
-static reml_embed_status_t host_echo(reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out_result,
-                                     void* user) {
+static reml_embed_status_t host_echo(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out_result, void* user) {
     reml_span_t text = {NULL, 0};
     (void)count;
     (void)user;
     reml_embed_status_t status = reml_value_span(context, arguments[0], &text);
     return status == REML_EMBED_STATUS_OK ? reml_value_string(context, text.data, text.length, out_result) : status;
 }
-static reml_embed_status_t host_refuse(reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out_result,
-                                       void* user) {
+static reml_embed_status_t host_refuse(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out_result, void* user) {
     static const char why[] = "not today";
     (void)arguments;
     (void)count;
@@ -333,20 +359,23 @@ static reml_embed_status_t host_refuse(reml_embed_context_t* context, const reml
     reml_host_fail(context, why, sizeof why - 1);
     return REML_EMBED_STATUS_ERROR;
 }
-static reml_embed_status_t host_double(reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
+static reml_embed_status_t host_double(
+    reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
     (void)context;
     (void)user;
     out_result->i = arguments[0].i * 2;
     return REML_EMBED_STATUS_OK;
 }
 
-static void define(reml_embed_context_t* context, const char* name, const char* signature, reml_host_fn call, reml_host_scalar_fn scalars) {
+static void define(reml_embed_context_t* context, const char* name, const char* signature, reml_host_fn call,
+    reml_host_scalar_fn scalars) {
     reml_host_function_t function = REML_HOST_FUNCTION_INIT;
     function.name = name;
     function.signature = signature;
     function.call = call;
     function.call_scalars = scalars;
-    if (!CHECK_INT_EQ(reml_host_define(context, &function), REML_EMBED_STATUS_OK)) printf("  %s\n", reml_last_error(context));
+    if (!CHECK_INT_EQ(reml_host_define(context, &function), REML_EMBED_STATUS_OK))
+        printf("  %s\n", reml_last_error(context));
 }
 
 static reml_function_t found(reml_embed_context_t* context, const char* name) {
@@ -372,11 +401,13 @@ static void cross(reml_embed_context_t* context) {
     reml_value_t taken;
     reml_span_t text;
     CHECK_INT_EQ(reml_run(context, "main"), REML_EMBED_STATUS_ERROR); /* nothing is loaded */
-    CHECK_INT_EQ(reml_load_module(context, (const unsigned char*)"fn main() -> Int = nothing", 26), REML_EMBED_STATUS_ERROR);
+    CHECK_INT_EQ(
+        reml_load_module(context, (const unsigned char*)"fn main() -> Int = nothing", 26), REML_EMBED_STATUS_ERROR);
     define(context, "Host.echo", "(text: Str) -> Str", host_echo, NULL);
     define(context, "Host.refuse", "(text: Str) -> Str", host_refuse, NULL);
     define(context, "Host.double", "(n: Int) -> Int", NULL, host_double);
-    if (!CHECK_INT_EQ(reml_load_module(context, (const unsigned char*)crossings_source, strlen(crossings_source)), REML_EMBED_STATUS_OK)) {
+    if (!CHECK_INT_EQ(reml_load_module(context, (const unsigned char*)crossings_source, strlen(crossings_source)),
+            REML_EMBED_STATUS_OK)) {
         printf("  %s\n", reml_last_error(context));
         return;
     }
@@ -389,16 +420,19 @@ static void cross(reml_embed_context_t* context) {
 
     CHECK_INT_EQ(reml_function_call_scalars(context, found(context, "add"), two, 2, &result), REML_EMBED_STATUS_OK);
     CHECK_INT_EQ(result.i, 7);
-    CHECK_INT_EQ(reml_function_call_scalars(context, found(context, "divide"), two, 2, &result), REML_EMBED_STATUS_ERROR);
+    CHECK_INT_EQ(
+        reml_function_call_scalars(context, found(context, "divide"), two, 2, &result), REML_EMBED_STATUS_ERROR);
     CHECK_INT_EQ(call_text(context, found(context, "shout"), "hello"), REML_EMBED_STATUS_OK);
     CHECK_INT_EQ(call_text(context, found(context, "refused"), "please"), REML_EMBED_STATUS_ERROR);
 
     /* From here on good calls are counted, failing ones still told singly. */
-    CHECK_INT_EQ(reml_embed_audit_policy(context, REML_AUDIT_POLICY_SUMMARY, REML_AUDIT_ON_FAILURE_REFUSE, 3600000), REML_EMBED_STATUS_OK);
+    CHECK_INT_EQ(reml_embed_audit_policy(context, REML_AUDIT_POLICY_SUMMARY, REML_AUDIT_ON_FAILURE_REFUSE, 3600000),
+        REML_EMBED_STATUS_OK);
     reml_function_t doubled = found(context, "doubled"), divide = found(context, "divide");
     for (int i = 0; i < 1000; i++) {
         CHECK_INT_EQ(reml_function_call_scalars(context, doubled, two, 1, &result), REML_EMBED_STATUS_OK);
-        if (i == 500) CHECK_INT_EQ(reml_function_call_scalars(context, divide, two, 2, &result), REML_EMBED_STATUS_ERROR);
+        if (i == 500)
+            CHECK_INT_EQ(reml_function_call_scalars(context, divide, two, 2, &result), REML_EMBED_STATUS_ERROR);
     }
     CHECK_INT_EQ(result.i, 14);
 }
@@ -435,6 +469,7 @@ TEST(test_golden__audit_lines_of_every_crossing) {
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_golden__every_stage_of_every_source),
+        RUN(test_golden__no_file_without_a_source),
         RUN(test_golden__audit_lines_of_every_crossing),
     };
     const char* asked = getenv("REML_UPDATE_GOLDEN");

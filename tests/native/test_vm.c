@@ -942,6 +942,8 @@ TEST(test_vm__messages_survive_a_lack_of_memory) {
     CHECK(!f.allocator.failed);
     rl_vm_raise(&f.vm, RL_CODE_RUNTIME_PANIC, "number %d", 5);
     CHECK_TEXT_EQ(f.vm.failure.message, "number 5");
+    rl_vm_raise_text(&f.vm, RL_CODE_RUNTIME_ASSERT, rl_buf_str(&f.vm.failure.message)); /* again, with its own text */
+    CHECK_TEXT_EQ(f.vm.failure.message, "number 5");
     end(&f);
 }
 

@@ -392,8 +392,17 @@ void rl_audit_tally_attach(rl_audit_t* audit, rl_audit_tally_t* tally) {
     audit->tallies = tally;
 }
 
+void rl_audit_tally_clock(rl_audit_t* audit, rl_audit_tally_t* tally) {
+    uint64_t ticks = rl_audit_ticks(audit);
+    if (tally->count == 1) tally->first_ticks = ticks;
+    tally->last_ticks = ticks;
+    if (ticks - tally->first_ticks > audit->summary_interval_ticks) rl_audit_tally_flush(audit, tally);
+}
+
 bool rl_audit_tally_flush(rl_audit_t* audit, rl_audit_tally_t* tally) {
     if (tally->count == 0) return true;
+    /* Calls since the clock was last read: the last of them was no later than now. */
+    if (((tally->count - 1) & (RL_AUDIT_TALLY_STEP - 1)) != 0) tally->last_ticks = rl_audit_ticks(audit);
     rl_audit_event_t event = {.kind = RL_AUDIT_KIND_FFI_SUMMARY,
                               .status = tally->failures > 0 ? RL_AUDIT_CALL_ERROR : RL_AUDIT_CALL_OK,
                               .ownership = (uint8_t)tally->ownership,
@@ -439,6 +448,7 @@ bool rl_audit_init(rl_audit_t* audit, rl_allocator_t* allocator, const rl_env_t*
     audit->allocator = allocator;
     audit->env = env_or_null ? env_or_null : rl_os_env();
     audit->real_time = audit->env == rl_os_env();
+    rl_os_watch_forks();
     audit->fork_generation = rl_os_fork_generation();
     rl_buf_init(&audit->text, allocator);
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -271,12 +271,16 @@ static inline uint64_t rl_audit_ticks(const rl_audit_t* audit) {
     return rl_os_ticks();
 }
 
-/* Count one good call that happened at `ticks` (one clock reading may serve several tallies). */
-static inline void rl_audit_tally_count(rl_audit_t* audit, rl_audit_tally_t* tally, uint64_t ticks) {
-    if (RL_UNLIKELY(tally->count == 0)) tally->first_ticks = ticks;
-    tally->count++;
-    tally->last_ticks = ticks;
-    if (RL_UNLIKELY(ticks - tally->first_ticks > audit->summary_interval_ticks)) rl_audit_tally_flush(audit, tally);
+/* Read the clock for a tally: its first call, then one in RL_AUDIT_TALLY_STEP. Tells the summary when the interval is over. */
+void rl_audit_tally_clock(rl_audit_t* audit, rl_audit_tally_t* tally);
+#define RL_AUDIT_TALLY_STEP 16u /* a power of two */
+
+/*
+ * Count one good call. Reading a clock costs as much as the rest of a call, so it is read at the first call and at each sixteenth;
+ * a summary told in between says "no later than now" for its last call (decision 0006).
+ */
+static inline void rl_audit_tally_count(rl_audit_t* audit, rl_audit_tally_t* tally) {
+    if (RL_UNLIKELY((tally->count++ & (RL_AUDIT_TALLY_STEP - 1)) == 0)) rl_audit_tally_clock(audit, tally);
 }
 
 /* Before each crossing: OK, or the refusal to answer with. A few loads when all is well. */

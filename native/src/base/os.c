@@ -144,22 +144,15 @@ bool rl_os_random(void* out, size_t length) {
 
 /* --- threads and forks -------------------------------------------------------------------------------- */
 
-uint64_t rl_os_thread_id(void) {
-    static _Thread_local char anchor;
-    return (uint64_t)(uintptr_t)&anchor;
-}
+_Thread_local char rl_os_thread_mark;
 
 /* Process-wide by nature: how often this process image was forked since it first asked. */
-static volatile uint32_t fork_generation;
+volatile uint32_t rl_os_forks;
 static pthread_once_t fork_watch = PTHREAD_ONCE_INIT;
 
-static void count_fork(void) { fork_generation++; }
+static void count_fork(void) { rl_os_forks++; }
 static void watch_forks(void) { (void)pthread_atfork(NULL, NULL, count_fork); }
-
-uint32_t rl_os_fork_generation(void) {
-    pthread_once(&fork_watch, watch_forks);
-    return fork_generation;
-}
+void rl_os_watch_forks(void) { pthread_once(&fork_watch, watch_forks); }
 
 typedef struct stack_call {
     void (*fn)(void* user);

@@ -18,8 +18,18 @@ size_t rl_os_print_rfc3339(int64_t wall_ns, char out[32]); /* whole seconds, `Z`
 bool rl_os_random(void* out, size_t length);
 
 /* --- threads and forks ------------------------------------------------------------------------------ */
-uint64_t rl_os_thread_id(void);      /* cheap: an address in thread-local storage; never 0 */
-uint32_t rl_os_fork_generation(void); /* grows by one in each forked child (pthread_atfork); a plain load */
+/* Cheap: an address in thread-local storage; never 0. On glibc without a call into the loader. */
+#if defined(__GLIBC__) && (defined(__GNUC__) || defined(__clang__))
+extern _Thread_local char rl_os_thread_mark __attribute__((tls_model("initial-exec")));
+#else
+extern _Thread_local char rl_os_thread_mark;
+#endif
+static inline uint64_t rl_os_thread_id(void) { return (uint64_t)(uintptr_t)&rl_os_thread_mark; }
+/* Grows by one in each forked child. Counting begins with rl_os_watch_forks(), which every maker of something that must not
+   cross a fork calls first. */
+extern volatile uint32_t rl_os_forks;
+void rl_os_watch_forks(void);
+static inline uint32_t rl_os_fork_generation(void) { return rl_os_forks; }
 
 /*
  * Call fn(user) with at least `stack_bytes` of C stack: passes whose recursion is bounded by the nesting limit use it

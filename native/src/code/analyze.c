@@ -3,8 +3,8 @@
 #include "vm/builtin.h"
 
 /*
- * What emit wants to know of a function before it writes code: which reads of a local are the last (so that its value may
- * be changed in place), which parameters are only looked at, what happens in loops. All of it errs on the side of "used
+ * What emit wants to know of a function before it writes code: which reads of a local are the last (so that its value
+ * may be changed in place), which parameters are only looked at, what happens in loops. All of it errs on the side of "used
  * again", which costs a copy and never an answer.
  */
 
@@ -13,7 +13,8 @@ static bool push(rl_allocator_t* allocator, rl_ir_list_t* out, rl_ir_t node) {
     return node == 0 || rl_vec_push(allocator, out, node);
 }
 
-static bool push_list(const rl_program_t* program, rl_allocator_t* allocator, rl_ir_list_t* out, uint32_t offset, uint32_t count) {
+static bool push_list(
+    const rl_program_t* program, rl_allocator_t* allocator, rl_ir_list_t* out, uint32_t offset, uint32_t count) {
     bool ok = true;
     for (uint32_t i = 0; ok && i < count; i++) ok = push(allocator, out, *rl_program_extra(program, offset + i));
     return ok;
@@ -23,48 +24,82 @@ bool rl_ir_children(const rl_program_t* program, rl_allocator_t* allocator, rl_i
     rl_ir_node_t n = *rl_program_node(program, id);
     bool ok = true;
     switch ((rl_ir_op_t)n.op) {
-    case RL_IR_NONE: case RL_IR_UNIT: case RL_IR_INT: case RL_IR_FLOAT: case RL_IR_STRING: case RL_IR_BYTES:
-    case RL_IR_LOCAL: case RL_IR_GLOBAL: case RL_IR_CLOSURE: case RL_IR_CLOSURE_GROUP: case RL_IR_CONTINUE:
-    case RL_IR_OP_COUNT:
-        return true;
-    case RL_IR_SET_LOCAL: case RL_IR_SET_GLOBAL: case RL_IR_BIND: case RL_IR_LET:
-        return push(allocator, out, n.b);
+    case RL_IR_NONE:
+    case RL_IR_UNIT:
+    case RL_IR_INT:
+    case RL_IR_FLOAT:
+    case RL_IR_STRING:
+    case RL_IR_BYTES:
+    case RL_IR_LOCAL:
+    case RL_IR_GLOBAL:
+    case RL_IR_CLOSURE:
+    case RL_IR_CLOSURE_GROUP:
+    case RL_IR_CONTINUE:
+    case RL_IR_OP_COUNT: return true;
+    case RL_IR_SET_LOCAL:
+    case RL_IR_SET_GLOBAL:
+    case RL_IR_BIND:
+    case RL_IR_LET: return push(allocator, out, n.b);
     case RL_IR_CALL_VALUE:
         ok = push(allocator, out, n.a);
         return ok && push_list(program, allocator, out, n.c + 1, *rl_program_extra(program, n.c));
-    case RL_IR_CALL:
-        return push_list(program, allocator, out, n.c + 1, *rl_program_extra(program, n.c));
-    case RL_IR_TUPLE: case RL_IR_RECORD: case RL_IR_VARIANT: case RL_IR_LIST: case RL_IR_BLOCK:
-        return push_list(program, allocator, out, n.a, n.b);
-    case RL_IR_MAP:
-        return push_list(program, allocator, out, n.a, 2 * n.b);
+    case RL_IR_CALL: return push_list(program, allocator, out, n.c + 1, *rl_program_extra(program, n.c));
+    case RL_IR_TUPLE:
+    case RL_IR_RECORD:
+    case RL_IR_VARIANT:
+    case RL_IR_LIST:
+    case RL_IR_BLOCK: return push_list(program, allocator, out, n.a, n.b);
+    case RL_IR_MAP: return push_list(program, allocator, out, n.a, 2 * n.b);
     case RL_IR_UPDATE:
         ok = push(allocator, out, n.a);
         for (uint32_t i = 0; ok && i < n.c; i++) ok = push(allocator, out, *rl_program_extra(program, n.b + 2 * i + 1));
         return ok;
-    case RL_IR_SET_FIELD:
-        return push(allocator, out, n.a) && push(allocator, out, n.c);
-    case RL_IR_SET_INDEX: case RL_IR_WITH_INDEX:
-        return push(allocator, out, n.a) && push_list(program, allocator, out, n.b, 2);
-    case RL_IR_RANGE: case RL_IR_INDEX: case RL_IR_ADD: case RL_IR_SUB: case RL_IR_MUL: case RL_IR_DIV: case RL_IR_REM:
-    case RL_IR_POW: case RL_IR_CONCAT: case RL_IR_EQ: case RL_IR_NE: case RL_IR_LT: case RL_IR_LE: case RL_IR_GT:
-    case RL_IR_GE: case RL_IR_AND: case RL_IR_OR: case RL_IR_WHILE: case RL_IR_SEQUENCE:
-        return push(allocator, out, n.a) && push(allocator, out, n.b);
-    case RL_IR_FIELD: case RL_IR_TUPLE_GET: case RL_IR_PAYLOAD: case RL_IR_NEG: case RL_IR_NOT: case RL_IR_CAST:
-    case RL_IR_TO_ANY: case RL_IR_CONVERT: case RL_IR_TO_STRING: case RL_IR_LOOP: case RL_IR_BREAK: case RL_IR_RETURN:
-    case RL_IR_DEFER: case RL_IR_PANIC: case RL_IR_UNSAFE:
-        return push(allocator, out, n.a);
+    case RL_IR_SET_FIELD: return push(allocator, out, n.a) && push(allocator, out, n.c);
+    case RL_IR_SET_INDEX:
+    case RL_IR_WITH_INDEX: return push(allocator, out, n.a) && push_list(program, allocator, out, n.b, 2);
+    case RL_IR_RANGE:
+    case RL_IR_INDEX:
+    case RL_IR_ADD:
+    case RL_IR_SUB:
+    case RL_IR_MUL:
+    case RL_IR_DIV:
+    case RL_IR_REM:
+    case RL_IR_POW:
+    case RL_IR_CONCAT:
+    case RL_IR_EQ:
+    case RL_IR_NE:
+    case RL_IR_LT:
+    case RL_IR_LE:
+    case RL_IR_GT:
+    case RL_IR_GE:
+    case RL_IR_AND:
+    case RL_IR_OR:
+    case RL_IR_WHILE:
+    case RL_IR_SEQUENCE: return push(allocator, out, n.a) && push(allocator, out, n.b);
+    case RL_IR_FIELD:
+    case RL_IR_TUPLE_GET:
+    case RL_IR_PAYLOAD:
+    case RL_IR_NEG:
+    case RL_IR_NOT:
+    case RL_IR_CAST:
+    case RL_IR_TO_ANY:
+    case RL_IR_CONVERT:
+    case RL_IR_TO_STRING:
+    case RL_IR_LOOP:
+    case RL_IR_BREAK:
+    case RL_IR_RETURN:
+    case RL_IR_DEFER:
+    case RL_IR_PANIC:
+    case RL_IR_UNSAFE: return push(allocator, out, n.a);
     case RL_IR_FORMAT:
         for (uint32_t i = 0; ok && i < n.b; i++) ok = push(allocator, out, *rl_program_extra(program, n.a + 2 * i + 1));
         return ok;
-    case RL_IR_IF:
-        return push(allocator, out, n.a) && push(allocator, out, n.b) && push(allocator, out, n.c);
+    case RL_IR_IF: return push(allocator, out, n.a) && push(allocator, out, n.b) && push(allocator, out, n.c);
     case RL_IR_MATCH:
         ok = push(allocator, out, n.a);
         for (uint32_t i = 0; ok && i < n.c; i++) ok = push_list(program, allocator, out, n.b + 3 * i + 1, 2);
         return ok;
-    case RL_IR_FOR:
-        return push(allocator, out, n.a) && push(allocator, out, n.c);
+    case RL_IR_FOR: return push(allocator, out, n.a) && push(allocator, out, n.c);
     }
     return true;
 }
@@ -72,12 +107,15 @@ bool rl_ir_children(const rl_program_t* program, rl_allocator_t* allocator, rl_i
 bool rl_pattern_children(const rl_program_t* program, rl_allocator_t* allocator, rl_ir_t id, rl_ir_list_t* out) {
     rl_ir_node_t n = *rl_program_node(program, id);
     switch ((rl_pattern_op_t)n.op) {
-    case RL_PAT_WILDCARD: case RL_PAT_CONST: case RL_PAT_RANGE: case RL_PAT_ACTIVE:
-        return true;
-    case RL_PAT_BIND:
-        return push(allocator, out, n.b);
-    case RL_PAT_VARIANT: case RL_PAT_TUPLE: case RL_PAT_OR: case RL_PAT_SLICE:
-        return push_list(program, allocator, out, n.a, n.b);
+    case RL_PAT_WILDCARD:
+    case RL_PAT_CONST:
+    case RL_PAT_RANGE:
+    case RL_PAT_ACTIVE: return true;
+    case RL_PAT_BIND: return push(allocator, out, n.b);
+    case RL_PAT_VARIANT:
+    case RL_PAT_TUPLE:
+    case RL_PAT_OR:
+    case RL_PAT_SLICE: return push_list(program, allocator, out, n.a, n.b);
     case RL_PAT_RECORD:
         for (uint32_t i = 0; i < n.b; i++) {
             if (!push(allocator, out, *rl_program_extra(program, n.a + 2 * i + 1))) return false;
@@ -93,7 +131,8 @@ bool rl_ir_may_assign(const rl_program_t* program, rl_allocator_t* allocator, rl
     for (unsigned budget = 64; !found && stack.count;) {
         rl_ir_t id = rl_vec_pop(&stack);
         const rl_ir_node_t* n = rl_program_node(program, id);
-        found = budget-- == 0 || (n->op == RL_IR_SET_LOCAL && n->a == local) || !rl_ir_children(program, allocator, id, &stack);
+        found = budget-- == 0 || (n->op == RL_IR_SET_LOCAL && n->a == local) ||
+                !rl_ir_children(program, allocator, id, &stack);
     }
     rl_vec_deinit(allocator, &stack);
     return found;
@@ -119,7 +158,7 @@ uint32_t rl_resolve_local(const rl_program_t* program, rl_fn_id_t fn, rl_fn_id_t
     return local;
 }
 
-/* --- parameters that are only looked at ---------------------------------------------------------------------------- */
+/* --- parameters that are only looked at --------------------------------------------------------------------------- */
 bool rl_builtin_consumes(uint32_t builtin, uint32_t index) {
     if (builtin >= RL_BUILTIN_ID_COUNT) return true;
     const char* uses = rl_builtin_rows[builtin].uses;
@@ -159,7 +198,8 @@ static bool binds_root(rl_compiler_t* compiler, rl_ir_t pattern, unsigned depth)
 }
 
 static void look(borrow_t* b, rl_ir_t node, unsigned use) {
-    if (node && rl_vec_push(b->compiler->allocator, &b->nodes, node)) (void)rl_vec_push(b->compiler->allocator, &b->nodes, use);
+    if (node && rl_vec_push(b->compiler->allocator, &b->nodes, node))
+        (void)rl_vec_push(b->compiler->allocator, &b->nodes, use);
 }
 
 static void keep_captures(borrow_t* b, rl_fn_id_t callee) {
@@ -179,7 +219,8 @@ static void look_call(borrow_t* b, const rl_ir_node_t* n, unsigned depth) {
     if (callee.capture_count) keep_captures(b, n->a);
     if (callee.kind == RL_FN_REML && n->a != b->fn) mask = borrowed_params(b->compiler, n->a, depth + 1);
     for (uint32_t i = 0; i < count; i++) {
-        bool keeps = callee.kind == RL_FN_BUILTIN ? rl_builtin_consumes(callee.builtin, i) : i >= 64 || !(mask >> i & 1);
+        bool keeps =
+            callee.kind == RL_FN_BUILTIN ? rl_builtin_consumes(callee.builtin, i) : i >= 64 || !(mask >> i & 1);
         rl_ir_t arg = *rl_program_extra(program, n->c + 1 + i);
         /* Handing a parameter on to itself says nothing new. */
         const rl_ir_node_t* a = rl_program_node(program, arg);
@@ -201,12 +242,8 @@ static void look_node(borrow_t* b, rl_ir_t id, unsigned use, unsigned depth) {
     case RL_IR_LOCAL:
         if (use == KEEP && n.a < 64) b->mask &= ~(1ull << n.a);
         return;
-    case RL_IR_CALL:
-        look_call(b, &n, depth);
-        return;
-    case RL_IR_CLOSURE:
-        keep_captures(b, n.a);
-        return;
+    case RL_IR_CALL: look_call(b, &n, depth); return;
+    case RL_IR_CLOSURE: keep_captures(b, n.a); return;
     case RL_IR_CLOSURE_GROUP:
         for (uint32_t i = 0; i < n.b; i++) keep_captures(b, *rl_program_extra(program, n.a + 2 * i + 1));
         return;
@@ -235,22 +272,32 @@ static void look_node(borrow_t* b, rl_ir_t id, unsigned use, unsigned depth) {
         look(b, n.a, root ? KEEP : LOOK);
         return;
     }
-    case RL_IR_LET:
-        look(b, n.b, binds_root(b->compiler, n.a, 0) ? KEEP : LOOK);
-        return;
-    case RL_IR_PAYLOAD:
-        look(b, n.a, is_newtype(b->compiler, rl_program_node(program, n.a)->type) ? use : LOOK);
-        return;
-    case RL_IR_UNSAFE:
-        look(b, n.a, use);
-        return;
-    case RL_IR_FIELD: case RL_IR_TUPLE_GET: case RL_IR_INDEX: case RL_IR_EQ: case RL_IR_NE: case RL_IR_LT: case RL_IR_LE:
-    case RL_IR_GT: case RL_IR_GE: case RL_IR_TO_STRING: case RL_IR_FORMAT: case RL_IR_WHILE: case RL_IR_LOOP: case RL_IR_FOR:
-    case RL_IR_AND: case RL_IR_OR: case RL_IR_NOT: case RL_IR_NEG:
+    case RL_IR_LET: look(b, n.b, binds_root(b->compiler, n.a, 0) ? KEEP : LOOK); return;
+    case RL_IR_PAYLOAD: look(b, n.a, is_newtype(b->compiler, rl_program_node(program, n.a)->type) ? use : LOOK); return;
+    case RL_IR_UNSAFE: look(b, n.a, use); return;
+    case RL_IR_FIELD:
+    case RL_IR_TUPLE_GET:
+    case RL_IR_INDEX:
+    case RL_IR_EQ:
+    case RL_IR_NE:
+    case RL_IR_LT:
+    case RL_IR_LE:
+    case RL_IR_GT:
+    case RL_IR_GE:
+    case RL_IR_TO_STRING:
+    case RL_IR_FORMAT:
+    case RL_IR_WHILE:
+    case RL_IR_LOOP:
+    case RL_IR_FOR:
+    case RL_IR_AND:
+    case RL_IR_OR:
+    case RL_IR_NOT:
+    case RL_IR_NEG:
         /* TO_STRING and FORMAT of a lone Str answer the Str itself. */
         look_all(b, id, n.op == RL_IR_TO_STRING || n.op == RL_IR_FORMAT ? use : LOOK);
         return;
-    case RL_IR_ADD: case RL_IR_CONCAT:
+    case RL_IR_ADD:
+    case RL_IR_CONCAT:
         look(b, n.a, KEEP);
         look(b, n.b, LOOK);
         return;
@@ -263,9 +310,7 @@ static void look_node(borrow_t* b, rl_ir_t id, unsigned use, unsigned depth) {
         look(b, *rl_program_extra(program, n.b), KEEP);
         look(b, *rl_program_extra(program, n.b + 1), KEEP);
         return;
-    default:
-        look_all(b, id, KEEP);
-        return;
+    default: look_all(b, id, KEEP); return;
     }
 }
 
@@ -281,7 +326,8 @@ static uint64_t borrowed_params(rl_compiler_t* compiler, rl_fn_id_t fn, unsigned
     borrow_t b = {.compiler = compiler, .fn = fn};
     b.mask = f.param_count >= 64 ? ~0ull : (1ull << f.param_count) - 1;
     for (uint32_t i = 0; i < f.param_count && i < 64; i++) {
-        if (rl_program_local(compiler->program, f.local_first + i)->flags & (RL_LOCAL_MUTABLE | RL_LOCAL_BOXED)) b.mask &= ~(1ull << i);
+        if (rl_program_local(compiler->program, f.local_first + i)->flags & (RL_LOCAL_MUTABLE | RL_LOCAL_BOXED))
+            b.mask &= ~(1ull << i);
     }
     look(&b, f.body, KEEP);
     while (b.mask && b.nodes.count && !compiler->allocator->failed) {
@@ -296,7 +342,9 @@ static uint64_t borrowed_params(rl_compiler_t* compiler, rl_fn_id_t fn, unsigned
     return b.mask;
 }
 
-uint64_t rl_borrowed_params(rl_compiler_t* compiler, rl_fn_id_t function) { return borrowed_params(compiler, function, 0); }
+uint64_t rl_borrowed_params(rl_compiler_t* compiler, rl_fn_id_t function) {
+    return borrowed_params(compiler, function, 0);
+}
 
 /* Left-nested operators and else-if chains do not deepen the recursion of the passes that follow. */
 static bool continues_chain(const rl_program_t* program, const rl_ir_node_t* n, uint32_t index, rl_ir_t child) {
@@ -304,7 +352,8 @@ static bool continues_chain(const rl_program_t* program, const rl_ir_node_t* n, 
     unsigned op = rl_program_node(program, child)->op;
     if (n->op == RL_IR_IF) return index == 2 && op == RL_IR_IF;
     if (index > 0) return false;
-    return (rl_is_arithmetic(n->op) && rl_is_arithmetic(op)) || ((n->op == RL_IR_AND || n->op == RL_IR_OR) && op == n->op);
+    return (rl_is_arithmetic(n->op) && rl_is_arithmetic(op)) ||
+           ((n->op == RL_IR_AND || n->op == RL_IR_OR) && op == n->op);
 }
 
 uint32_t rl_ir_depth(rl_emitter_t* e) {
@@ -326,7 +375,8 @@ uint32_t rl_ir_depth(rl_emitter_t* e) {
         uint32_t expressions = list.count;
         if (n.op == RL_IR_LET) ok = ok && push(e->allocator, &list, n.a);
         if (n.op == RL_IR_FOR) ok = ok && push(e->allocator, &list, n.b);
-        for (uint32_t i = 0; n.op == RL_IR_MATCH && ok && i < n.c; i++) ok = push(e->allocator, &list, *rl_program_extra(program, n.b + 3 * i));
+        for (uint32_t i = 0; n.op == RL_IR_MATCH && ok && i < n.c; i++)
+            ok = push(e->allocator, &list, *rl_program_extra(program, n.b + 3 * i));
         for (uint32_t i = 0; ok && i < list.count; i++) {
             bool chain = i < expressions && n.op < RL_PAT_WILDCARD && continues_chain(program, &n, i, list.data[i]);
             ok = rl_vec_push(e->allocator, &stack, list.data[i]) && rl_vec_push(e->allocator, &stack, depth + !chain);
@@ -337,11 +387,20 @@ uint32_t rl_ir_depth(rl_emitter_t* e) {
     return most;
 }
 
-/* --- facts of one function ---------------------------------------------------------------------------------------------- */
-typedef struct range { uint32_t first, end; } range_t; /* of events */
-typedef struct loop_sets { uint32_t after, head; } loop_sets_t;
-typedef struct visit { rl_ir_t id; uint32_t kind; } visit_t;
-typedef struct candidate { uint32_t group, node; } candidate_t;
+/* --- facts of one function ---------------------------------------------------------------------------------------- */
+typedef struct range {
+    uint32_t first, end;
+} range_t; /* of events */
+typedef struct loop_sets {
+    uint32_t after, head;
+} loop_sets_t;
+typedef struct visit {
+    rl_ir_t id;
+    uint32_t kind;
+} visit_t;
+typedef struct candidate {
+    uint32_t group, node;
+} candidate_t;
 
 typedef struct analyzer {
     rl_emitter_t* e;
@@ -351,10 +410,10 @@ typedef struct analyzer {
     RL_VEC(visit_t) stack;
     RL_VEC(uint32_t) events; /* tracked local that is read, or DECLARED | tracked local */
     RL_VEC(range_t) loops;
-    rl_map_t loop_of;        /* loop node → loops */
+    rl_map_t loop_of; /* loop node → loops */
     rl_ir_list_t list;
     uint32_t tracked, words, loop_depth;
-    RL_VEC(uint64_t) sets;   /* bit sets of `words` each, used like a stack; set 0: what is live now */
+    RL_VEC(uint64_t) sets; /* bit sets of `words` each, used like a stack; set 0: what is live now */
     RL_VEC(loop_sets_t) open;
     candidate_t* candidates; /* by tracked local */
     uint32_t group;
@@ -389,7 +448,8 @@ static void read_event(analyzer_t* a, rl_local_id_t local) {
 static void each_capture(analyzer_t* a, rl_fn_id_t callee, void (*fn)(analyzer_t* a, rl_local_id_t local)) {
     const rl_function_t* f = rl_program_function(a->program, callee);
     for (uint32_t i = 0; i < f->capture_count; i++) {
-        uint32_t local = rl_resolve_local(a->program, a->e->fn_id, f->parent, rl_program_capture(a->program, f->capture_first + i));
+        uint32_t local =
+            rl_resolve_local(a->program, a->e->fn_id, f->parent, rl_program_capture(a->program, f->capture_first + i));
         if (local < a->out->local_count) fn(a, local);
     }
 }
@@ -462,10 +522,10 @@ static void survey(analyzer_t* a, rl_ir_t body) {
     }
 }
 
-/* --- liveness, backward over the structured code -------------------------------------------------------------------------- */
+/* --- liveness, backward over the structured code ------------------------------------------------------------------ */
 static uint64_t* set_at(analyzer_t* a, uint32_t set) { return a->sets.data + (size_t)set * a->words; }
 
-/* A copy of set 0; freed by set_pop in reverse order. 0 when memory is short (the whole analysis is then thrown away). */
+/* A copy of set 0; freed by set_pop in reverse order. 0 when memory is short (the whole analysis is thrown away). */
 static uint32_t set_push(analyzer_t* a) {
     if (!rl_vec_reserve(a->allocator, &a->sets, a->words)) return 0;
     uint32_t set = a->sets.count / a->words;
@@ -476,7 +536,9 @@ static uint32_t set_push(analyzer_t* a) {
 static void set_pop(analyzer_t* a, uint32_t set) {
     if (set) a->sets.count = set * a->words;
 }
-static void set_load(analyzer_t* a, uint32_t set) { memmove(set_at(a, 0), set_at(a, set), sizeof(uint64_t) * a->words); }
+static void set_load(analyzer_t* a, uint32_t set) {
+    memmove(set_at(a, 0), set_at(a, set), sizeof(uint64_t) * a->words);
+}
 static void set_join(analyzer_t* a, uint32_t set) {
     for (uint32_t i = 0; i < a->words; i++) a->sets.data[i] |= set_at(a, set)[i];
 }
@@ -639,10 +701,9 @@ static void live(analyzer_t* a, rl_ir_t id) {
         rl_ir_node_t n = *rl_program_node(a->program, id);
         each_implicit_read(a, &n, revive);
         switch ((rl_ir_op_t)n.op) {
-        case RL_IR_LOCAL:
-            read_local(a, id, n.a);
-            return;
-        case RL_IR_SET_LOCAL: case RL_IR_BIND:
+        case RL_IR_LOCAL: read_local(a, id, n.a); return;
+        case RL_IR_SET_LOCAL:
+        case RL_IR_BIND:
             kill(a, n.a);
             id = n.b;
             break;
@@ -655,16 +716,13 @@ static void live(analyzer_t* a, rl_ir_t id) {
             id = n.b ? *rl_program_extra(a->program, n.a) : 0;
             break;
         }
-        case RL_IR_IF:
-            id = live_if(a, id);
-            break;
-        case RL_IR_MATCH:
-            id = live_match(a, &n);
-            break;
-        case RL_IR_WHILE: case RL_IR_LOOP: case RL_IR_FOR:
-            id = live_loop(a, id, &n);
-            break;
-        case RL_IR_AND: case RL_IR_OR: {
+        case RL_IR_IF: id = live_if(a, id); break;
+        case RL_IR_MATCH: id = live_match(a, &n); break;
+        case RL_IR_WHILE:
+        case RL_IR_LOOP:
+        case RL_IR_FOR: id = live_loop(a, id, &n); break;
+        case RL_IR_AND:
+        case RL_IR_OR: {
             uint32_t skipped = set_push(a);
             if (a->allocator->failed) return;
             live(a, n.b);
@@ -673,11 +731,13 @@ static void live(analyzer_t* a, rl_ir_t id) {
             id = n.a;
             break;
         }
-        case RL_IR_BREAK: case RL_IR_CONTINUE:
+        case RL_IR_BREAK:
+        case RL_IR_CONTINUE:
             live_jump(a, &n);
             id = n.op == RL_IR_BREAK ? n.a : 0;
             break;
-        case RL_IR_RETURN: case RL_IR_PANIC:
+        case RL_IR_RETURN:
+        case RL_IR_PANIC:
             set_clear(a);
             id = n.a;
             break;
@@ -685,14 +745,12 @@ static void live(analyzer_t* a, rl_ir_t id) {
             live(a, n.b);
             id = n.a;
             break;
-        default:
-            id = live_operands(a, id);
-            break;
+        default: id = live_operands(a, id); break;
         }
     }
 }
 
-/* --- all together ------------------------------------------------------------------------------------------------------------ */
+/* --- all together ------------------------------------------------------------------------------------------------- */
 static bool choose_tracked(analyzer_t* a) {
     for (uint32_t i = 0; i < a->out->local_count; i++) {
         const rl_local_t* local = rl_program_local(a->program, a->e->fn.local_first + i);

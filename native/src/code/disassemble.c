@@ -58,24 +58,29 @@ static void show_table(const rl_program_t* program, const rl_proto_t* p, unsigne
         const rl_object_t* object = k < p->ref_constant_count ? p->ref_constants[k] : NULL;
         if (!object) return;
         if (object->kind == RL_OBJ_CLOSURE) {
-            rl_buf_printf(out, "closure %.*s", RL_STR_ARG(((const rl_proto_t*)rl_object_words((rl_object_t*)object)[object->refs].p)->name));
+            rl_buf_printf(out, "closure %.*s",
+                RL_STR_ARG(((const rl_proto_t*)rl_object_words((rl_object_t*)object)[object->refs].p)->name));
         } else {
             const rl_string_t* s = (const rl_string_t*)object;
             show_quoted((rl_str_t){s->data, s->length}, out);
         }
         return;
     }
-    case RL_OP_CALL: case RL_OP_TAILCALL:
+    case RL_OP_CALL:
+    case RL_OP_TAILCALL:
         if (k < p->callee_count && p->callees[k]) rl_buf_printf(out, "%.*s", RL_STR_ARG(p->callees[k]->name));
         return;
     case RL_OP_CALLH:
         if (k < p->host_count) rl_buf_printf(out, "host %.*s", RL_STR_ARG(p->hosts[k].name));
         return;
-    case RL_OP_CALLB_S: case RL_OP_CALLB_R:
+    case RL_OP_CALLB_S:
+    case RL_OP_CALLB_R:
         if (k < p->builtin_count) show_site(&p->builtins[k], out);
         return;
     case RL_OP_NEW:
-        if (k < p->shape_count) rl_buf_printf(out, "tag %u, %u refs, %u scalars", p->shapes[k].tag, p->shapes[k].refs, p->shapes[k].words - p->shapes[k].refs);
+        if (k < p->shape_count)
+            rl_buf_printf(out, "tag %u, %u refs, %u scalars", p->shapes[k].tag, p->shapes[k].refs,
+                p->shapes[k].words - p->shapes[k].refs);
         return;
     case RL_OP_CLOSURE:
         if (k < p->closure_count) {
@@ -83,26 +88,30 @@ static void show_table(const rl_program_t* program, const rl_proto_t* p, unsigne
             rl_buf_printf(out, "%.*s, %u refs, %u scalars", RL_STR_ARG(site->proto->name), site->refs, site->scalars);
         }
         return;
-    case RL_OP_ANY_S: case RL_OP_ANY_R: case RL_OP_ITER:
+    case RL_OP_ANY_S:
+    case RL_OP_ANY_R:
+    case RL_OP_ITER:
         if (k < p->type_count) rl_buf_printf(out, "%.*s", RL_STR_ARG(p->types[k]->name));
         return;
-    case RL_OP_GLOBALS: case RL_OP_GLOBALR: case RL_OP_SETGLOBALS: case RL_OP_SETGLOBALR:
-        if (program) rl_buf_printf(out, "%.*s", RL_STR_ARG(rl_sym_text(&program->symbols, rl_program_global(program, k)->name)));
+    case RL_OP_GLOBALS:
+    case RL_OP_GLOBALR:
+    case RL_OP_SETGLOBALS:
+    case RL_OP_SETGLOBALR:
+        if (program)
+            rl_buf_printf(out, "%.*s", RL_STR_ARG(rl_sym_text(&program->symbols, rl_program_global(program, k)->name)));
         return;
-    case RL_OP_RAISE: case RL_OP_TRAP:
+    case RL_OP_RAISE:
+    case RL_OP_TRAP:
         if (k < RL_CODE_COUNT) rl_buf_add_cstr(out, rl_code_text((rl_code_t)k));
         return;
-    case RL_OP_SWITCH_S: case RL_OP_SWITCH_TAG:
+    case RL_OP_SWITCH_S:
+    case RL_OP_SWITCH_TAG:
         if (k >= p->switch_count) return;
         for (uint32_t i = 0; i < p->switches[k][0]; i++) rl_buf_printf(out, "%u:->%u ", i, p->switches[k][2 + i]);
         rl_buf_printf(out, "else ->%u", p->switches[k][1]);
         return;
-    case RL_OP_CAST:
-        rl_buf_printf(out, "kind %u to kind %u", k >> 8, k & 255);
-        return;
-    default:
-        rl_buf_printf(out, "%u", k);
-        return;
+    case RL_OP_CAST: rl_buf_printf(out, "kind %u to kind %u", k >> 8, k & 255); return;
+    default: rl_buf_printf(out, "%u", k); return;
     }
 }
 
@@ -118,24 +127,13 @@ static void show_instr(const rl_program_t* program, const rl_proto_t* p, uint32_
         rl_buf_add_cstr(out, separator);
         separator = ", ";
         switch (letter) {
-        case 's': case 'r':
-            rl_buf_printf(out, "%c%u", letter, fields[i]);
-            break;
-        case 'i':
-            rl_buf_printf(out, "%d", (int)(int16_t)fields[i]);
-            break;
-        case 'I':
-            rl_buf_printf(out, "%d", (int)in.imm);
-            break;
-        case 'j':
-            rl_buf_printf(out, "->%u", (unsigned)(index + 1 + (uint32_t)(int32_t)(int16_t)fields[i]));
-            break;
-        case 'J':
-            rl_buf_printf(out, "->%u", (unsigned)(index + 1 + (uint32_t)in.imm));
-            break;
-        case 'K':
-            show_table(program, p, in.op, in.index, out);
-            break;
+        case 's':
+        case 'r': rl_buf_printf(out, "%c%u", letter, fields[i]); break;
+        case 'i': rl_buf_printf(out, "%d", (int)(int16_t)fields[i]); break;
+        case 'I': rl_buf_printf(out, "%d", (int)in.imm); break;
+        case 'j': rl_buf_printf(out, "->%u", (unsigned)(index + 1 + (uint32_t)(int32_t)(int16_t)fields[i])); break;
+        case 'J': rl_buf_printf(out, "->%u", (unsigned)(index + 1 + (uint32_t)in.imm)); break;
+        case 'K': show_table(program, p, in.op, in.index, out); break;
         default:
             if (i == 2 && jumps_back(in.op)) rl_buf_printf(out, "->%u", (unsigned)(index + 1 - fields[i]));
             else show_table(program, p, in.op, fields[i], out);
@@ -149,10 +147,12 @@ void rl_disassemble(const rl_program_t* program, const rl_proto_t* p, rl_buf_t* 
     rl_buf_printf(out, "fn %.*s", RL_STR_ARG(p->name));
     if (p->result_type) {
         rl_buf_add_char(out, '(');
-        for (unsigned i = 0; i < p->param_count; i++) rl_buf_printf(out, "%s%.*s", i ? ", " : "", RL_STR_ARG(p->param_types[i]->name));
+        for (unsigned i = 0; i < p->param_count; i++)
+            rl_buf_printf(out, "%s%.*s", i ? ", " : "", RL_STR_ARG(p->param_types[i]->name));
         rl_buf_printf(out, ") -> %.*s", RL_STR_ARG(p->result_type->name));
     }
-    rl_buf_printf(out, "  ; %u scalars, %u references, cost %u%s\n", p->s_count, p->r_count, p->entry_cost, p->has_env ? ", closure in r0" : "");
+    rl_buf_printf(out, "  ; %u scalars, %u references, cost %u%s\n", p->s_count, p->r_count, p->entry_cost,
+        p->has_env ? ", closure in r0" : "");
     uint32_t line = 0;
     for (uint32_t i = 0; i < p->code_count && !out->failed; i++) {
         if (program && p->module && p->starts) {

@@ -26,7 +26,12 @@ rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type) {
     return rl_type_substitute(&e->compiler->program->types, type, e->args, e->arg_count);
 }
 
-rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id) { return rl_rep_of(e->compiler, rl_emit_type(e, id)); }
+rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id) {
+    rl_type_t type = rl_emit_type(e, id);
+    /* Only a type that nests too deep is still wrong here: others were reported when the module was checked. */
+    if (type == RL_TYPE_ERROR && !e->dead && !e->failed) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+    return rl_rep_of(e->compiler, type);
+}
 
 /* --- instructions ------------------------------------------------------------------------------------------------ */
 static uint32_t emit_instr(rl_emitter_t* e, rl_instr_t instr) {
@@ -77,7 +82,7 @@ void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit) {
     e->dead = true;
 }
 
-/* --- jumps ---------------------------------------------------------------------------------------------------------- */
+/* --- jumps -------------------------------------------------------------------------------------------------------- */
 void rl_jump_add(rl_emitter_t* e, rl_jumps_t* list, uint32_t at) {
     if (at == RL_NONE) return;
     if (rl_vec_push(e->allocator, &e->jumps, (rl_jump_t){at, RL_NONE, *list})) {
@@ -120,7 +125,7 @@ void rl_jump_join(rl_emitter_t* e, rl_jumps_t* into, rl_jumps_t list) {
     *into = list;
 }
 
-/* --- registers -------------------------------------------------------------------------------------------------------- */
+/* --- registers ---------------------------------------------------------------------------------------------------- */
 uint32_t rl_temp(rl_emitter_t* e, rl_rep_t rep) {
     uint32_t* top = rep == RL_REP_R ? &e->r_top : &e->s_top;
     if (*top >= RL_REGISTER_LIMIT) {
@@ -137,7 +142,7 @@ void rl_note_out(rl_emitter_t* e, uint32_t s, uint32_t r) {
     if (r > e->r_max) e->r_max = r;
 }
 
-/* --- tables ------------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------- */
 /* Entry of a table with this key, or a new one: true when it must be pushed. */
 static bool table_new(rl_emitter_t* e, rl_map_t* map, uint64_t key, uint32_t count, uint32_t* out_index) {
     if (rl_map_get(map, key, out_index)) return false;
@@ -148,14 +153,17 @@ static bool table_new(rl_emitter_t* e, rl_map_t* map, uint64_t key, uint32_t cou
 
 uint32_t rl_table_constant(rl_emitter_t* e, rl_word_t word) {
     uint32_t index;
-    if (table_new(e, &e->constant_map, word.u, e->constants.count, &index) && !rl_vec_push(e->allocator, &e->constants, word)) e->failed = true;
+    if (table_new(e, &e->constant_map, word.u, e->constants.count, &index) &&
+        !rl_vec_push(e->allocator, &e->constants, word))
+        e->failed = true;
     return index;
 }
 
 uint32_t rl_table_ref(rl_emitter_t* e, rl_object_t* object) {
     uint32_t index;
     if (table_new(e, &e->ref_map, (uintptr_t)object, e->ref_constants.count, &index) &&
-        !rl_vec_push(e->allocator, &e->ref_constants, object)) e->failed = true;
+        !rl_vec_push(e->allocator, &e->ref_constants, object))
+        e->failed = true;
     return index;
 }
 
@@ -165,7 +173,9 @@ uint32_t rl_table_callee(rl_emitter_t* e, rl_proto_t* proto) {
         e->failed = true;
         return 0;
     }
-    if (table_new(e, &e->callee_map, (uintptr_t)proto, e->callees.count, &index) && !rl_vec_push(e->allocator, &e->callees, proto)) e->failed = true;
+    if (table_new(e, &e->callee_map, (uintptr_t)proto, e->callees.count, &index) &&
+        !rl_vec_push(e->allocator, &e->callees, proto))
+        e->failed = true;
     return index;
 }
 
@@ -176,7 +186,8 @@ uint32_t rl_table_type(rl_emitter_t* e, rl_type_t type) {
         e->failed = true;
         return 0;
     }
-    if (table_new(e, &e->type_map, type, e->types.count, &index) && !rl_vec_push(e->allocator, &e->types, rtype)) e->failed = true;
+    if (table_new(e, &e->type_map, type, e->types.count, &index) && !rl_vec_push(e->allocator, &e->types, rtype))
+        e->failed = true;
     return index;
 }
 
@@ -203,9 +214,11 @@ static rl_object_t* string_object(rl_emitter_t* e, rl_str_t text, uint32_t strin
         ascii = ascii && byte < 0x80;
         continuation += (byte & 0xC0) == 0x80;
     }
-    s->header = (rl_object_t){.kind = bytes ? RL_OBJ_BYTES : RL_OBJ_STR, .flags = RL_OBJ_STATIC | RL_OBJ_SHARED, .refs = 1,
-                              .tag = !bytes && ascii ? RL_STR_ASCII : 0,
-                              .words = (sizeof(rl_string_t) - sizeof(rl_object_t)) / sizeof(rl_word_t)};
+    s->header = (rl_object_t){.kind = bytes ? RL_OBJ_BYTES : RL_OBJ_STR,
+        .flags = RL_OBJ_STATIC | RL_OBJ_SHARED,
+        .refs = 1,
+        .tag = !bytes && ascii ? RL_STR_ASCII : 0,
+        .words = (sizeof(rl_string_t) - sizeof(rl_object_t)) / sizeof(rl_word_t)};
     s->data = text.length ? text.data : "";
     s->length = (uint32_t)text.length;
     s->count = bytes ? s->length : s->length - continuation;
@@ -225,7 +238,7 @@ void rl_emit_string(rl_emitter_t* e, uint32_t reg, uint32_t string, bool bytes) 
 
 rl_object_t* rl_empty_string(rl_emitter_t* e) { return string_object(e, (rl_str_t){"", 0}, RL_NONE, false); }
 
-/* --- parameters --------------------------------------------------------------------------------------------------------- */
+/* --- parameters --------------------------------------------------------------------------------------------------- */
 bool rl_is_boxed(rl_emitter_t* e, rl_local_id_t local) {
     return (rl_program_local(e->program, e->fn.local_first + local)->flags & RL_LOCAL_BOXED) != 0;
 }
@@ -304,14 +317,22 @@ static void place_hot_constants(rl_emitter_t* e) {
     }
 }
 
-/* --- distances that do not fit ------------------------------------------------------------------------------------------------ */
+/* --- distances that do not fit ------------------------------------------------------------------------------------ */
 static bool is_backward(unsigned op) {
     switch (op) {
-    case RL_OP_FOR_LT: case RL_OP_FOR_LE: case RL_OP_FOR_STEP: case RL_OP_WHILE_LT_I: case RL_OP_WHILE_LE_I: case RL_OP_WHILE_LTK_I:
-    case RL_OP_WHILE_GTK_I: case RL_OP_WHILE_T: case RL_OP_WHILE_NE_I: case RL_OP_WHILE_NEK_I: case RL_OP_WHILE_LT_F: case RL_OP_WHILE_LE_F:
-        return true;
-    default:
-        return false;
+    case RL_OP_FOR_LT:
+    case RL_OP_FOR_LE:
+    case RL_OP_FOR_STEP:
+    case RL_OP_WHILE_LT_I:
+    case RL_OP_WHILE_LE_I:
+    case RL_OP_WHILE_LTK_I:
+    case RL_OP_WHILE_GTK_I:
+    case RL_OP_WHILE_T:
+    case RL_OP_WHILE_NE_I:
+    case RL_OP_WHILE_NEK_I:
+    case RL_OP_WHILE_LT_F:
+    case RL_OP_WHILE_LE_F: return true;
+    default: return false;
     }
 }
 
@@ -332,9 +353,16 @@ static void set_distance(rl_instr_t* instr, int64_t distance) {
 /* Test that jumps one instruction ahead when the fused backward jump would be taken. */
 static rl_instr_t forward_test(rl_instr_t w) {
     static const uint16_t plain[][2] = {
-        {RL_OP_WHILE_LT_I, RL_OP_JLT_I}, {RL_OP_WHILE_LE_I, RL_OP_JLE_I}, {RL_OP_WHILE_LTK_I, RL_OP_JLTK_I},
-        {RL_OP_WHILE_GTK_I, RL_OP_JGTK_I}, {RL_OP_WHILE_NE_I, RL_OP_JNE_I}, {RL_OP_WHILE_NEK_I, RL_OP_JNEK_I},
-        {RL_OP_WHILE_LT_F, RL_OP_JLT_F}, {RL_OP_WHILE_LE_F, RL_OP_JLE_F}, {RL_OP_FOR_LT, RL_OP_JLT_I}, {RL_OP_FOR_LE, RL_OP_JLT_I},
+        {RL_OP_WHILE_LT_I, RL_OP_JLT_I},
+        {RL_OP_WHILE_LE_I, RL_OP_JLE_I},
+        {RL_OP_WHILE_LTK_I, RL_OP_JLTK_I},
+        {RL_OP_WHILE_GTK_I, RL_OP_JGTK_I},
+        {RL_OP_WHILE_NE_I, RL_OP_JNE_I},
+        {RL_OP_WHILE_NEK_I, RL_OP_JNEK_I},
+        {RL_OP_WHILE_LT_F, RL_OP_JLT_F},
+        {RL_OP_WHILE_LE_F, RL_OP_JLE_F},
+        {RL_OP_FOR_LT, RL_OP_JLT_I},
+        {RL_OP_FOR_LE, RL_OP_JLT_I},
     };
     if (w.op == RL_OP_WHILE_T) return (rl_instr_t){.op = RL_OP_JT, .a = w.a, .imm = 1};
     for (size_t i = 0; i < RL_COUNT_OF(plain); i++) {
@@ -347,7 +375,7 @@ static rl_instr_t forward_test(rl_instr_t w) {
  * What a jump whose distance is too long becomes; its last but `after` instruction is the one that jumps far.
  *   J… L        →  J… +1 · JMP +1 · JMP L
  *   WHILE_… L   →  J… +1 · JMP +1 · LOOP L
- *   FOR_LT L    →  ADDK i, i, 1 · JLT +1 · JMP +1 · LOOP L        (cannot overflow: the counter is below the limit)
+ *   FOR_LT L    →  ADDK i, i, 1 · JLT +1 · JMP +1 · LOOP L      (cannot overflow: the counter is below the limit)
  *   FOR_LE L    →  JLT +1 · JMP +2 · ADDK i, i, 1 · LOOP L
  */
 static uint32_t long_form(rl_instr_t old, rl_instr_t out[4]) {
@@ -443,7 +471,7 @@ static bool link_jumps(rl_emitter_t* e) {
     return true;
 }
 
-/* --- the finished proto --------------------------------------------------------------------------------------------------------- */
+/* --- the finished proto ------------------------------------------------------------------------------------------- */
 static void* keep(rl_emitter_t* e, const void* data, uint32_t count, size_t size) {
     if (count == 0) return NULL;
     void* copy = rl_arena_alloc(&e->compiler->arena, size * count);
@@ -543,15 +571,21 @@ static void compile_body(void* user) {
 
 bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {
     rl_instance_t asked = compiler->instances.data[instance];
-    rl_emitter_t e = {.compiler = compiler, .program = compiler->program, .allocator = compiler->allocator, .instance = instance,
-                      .fn_id = asked.function, .fn = *rl_program_function(compiler->program, asked.function),
-                      .arg_count = asked.argument_count, .has_env = asked.as_value};
+    rl_emitter_t e = {.compiler = compiler,
+        .program = compiler->program,
+        .allocator = compiler->allocator,
+        .instance = instance,
+        .fn_id = asked.function,
+        .fn = *rl_program_function(compiler->program, asked.function),
+        .arg_count = asked.argument_count,
+        .has_env = asked.as_value};
     rl_type_t* args = rl_arena_alloc(&compiler->arena, sizeof(rl_type_t) * asked.argument_count + 1);
     if (!args) return false;
     memcpy(args, compiler->arguments.data + asked.argument_first, sizeof(rl_type_t) * asked.argument_count);
     e.args = args;
     e.start = e.fn.span.start;
-    size_t home_bytes = sizeof(rl_local_home_t) * ((size_t)(e.fn.local_count > e.fn.param_count ? e.fn.local_count : e.fn.param_count) + 1);
+    size_t home_bytes = sizeof(rl_local_home_t) *
+                        ((size_t)(e.fn.local_count > e.fn.param_count ? e.fn.local_count : e.fn.param_count) + 1);
     bool ok = (e.locals = rl_alloc_zero(e.allocator, home_bytes)) != NULL;
     rl_type_t result = rl_emit_ground(&e, e.fn.result);
     if (ok && e.fn.kind == RL_FN_REML) {

@@ -6,7 +6,7 @@
 
 enum { ARGS_INLINE = 16 };
 
-/* --- builtins ------------------------------------------------------------------------------------------------------ */
+/* --- builtins ----------------------------------------------------------------------------------------------------- */
 uint32_t rl_emit_builtin_id(rl_emitter_t* e, enum rl_emit_builtin which) {
     static const char* const names[] = {
 #define X(ID, name, uses, text) [RL_EB_##ID] = name,
@@ -19,16 +19,19 @@ uint32_t rl_emit_builtin_id(rl_emitter_t* e, enum rl_emit_builtin which) {
     return id;
 }
 
-void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs, const rl_type_t* types,
-                     uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count) {
+void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs,
+    const rl_type_t* types, uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count) {
     if (e->dead || e->failed) return;
     if (count > RL_BUILTIN_ARGS_MAX || builtin >= RL_BUILTIN_ID_COUNT) {
         rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
         return;
     }
     rl_rep_t rep = rl_rep_of(e->compiler, result);
-    rl_builtin_site_t site = {.call = rl_builtin_rows[builtin].function, .id = (uint16_t)builtin, .arg_count = (uint8_t)count,
-                              .result_rep = (uint8_t)rep, .result_type = rl_rtype_of(e->compiler, result)};
+    rl_builtin_site_t site = {.call = rl_builtin_rows[builtin].function,
+        .id = (uint16_t)builtin,
+        .arg_count = (uint8_t)count,
+        .result_rep = (uint8_t)rep,
+        .result_type = rl_rtype_of(e->compiler, result)};
     for (uint32_t i = 0; i < count; i++) {
         site.args[i] = (uint16_t)regs[i];
         site.arg_reps[i] = (uint8_t)rl_rep_of(e->compiler, types[i]);
@@ -52,8 +55,8 @@ typedef struct call {
     rl_fn_id_t id;
     rl_function_t fn;
     rl_type_t type_args[ARGS_INLINE];
-    const rl_type_t* args;     /* type_args, or in the arena */
-    uint32_t first, count;     /* argument nodes in extra */
+    const rl_type_t* args; /* type_args, or in the arena */
+    uint32_t first, count; /* argument nodes in extra */
     rl_type_t result;
     uint32_t start;
 } call_t;
@@ -71,10 +74,13 @@ static bool read_type_args(rl_emitter_t* e, call_t* c, uint32_t offset) {
     return true;
 }
 
-static rl_ir_t argument(rl_emitter_t* e, const call_t* c, uint32_t index) { return *rl_program_extra(e->program, c->first + index); }
+static rl_ir_t argument(rl_emitter_t* e, const call_t* c, uint32_t index) {
+    return *rl_program_extra(e->program, c->first + index);
+}
 
 static rl_type_t param_type(rl_emitter_t* e, const call_t* c, uint32_t index) {
-    if (index < c->fn.param_count) return in_callee(e, c, rl_program_param(e->program, c->fn.param_first + index)->type);
+    if (index < c->fn.param_count)
+        return in_callee(e, c, rl_program_param(e->program, c->fn.param_first + index)->type);
     return rl_emit_type(e, argument(e, c, index));
 }
 
@@ -133,7 +139,7 @@ static void emit_builtin_call(rl_emitter_t* e, const call_t* c, rl_dest_t dest) 
     rl_finish(e, rep, c->result, to, dest);
 }
 
-/* --- calls in windows ---------------------------------------------------------------------------------------------------- */
+/* --- calls in windows --------------------------------------------------------------------------------------------- */
 /* Registers of a call that is being put together: arguments from s[a] and r[b] on. */
 typedef struct window {
     uint32_t a, b;
@@ -173,7 +179,7 @@ static void close_window(rl_emitter_t* e, window_t w, rl_op_t op, uint32_t calle
     rl_deliver(e, rep, result, rep == RL_REP_R ? w.b : w.a, dest);
 }
 
-/* --- closures -------------------------------------------------------------------------------------------------------------- */
+/* --- closures ----------------------------------------------------------------------------------------------------- */
 /* Local of the parent that holds the closure of a local function, as its CLOSURE_GROUP says; RL_NONE. */
 static uint32_t holder_in_parent(rl_emitter_t* e, rl_fn_id_t fn, rl_fn_id_t parent) {
     rl_compiler_t* compiler = e->compiler;
@@ -182,12 +188,14 @@ static uint32_t holder_in_parent(rl_emitter_t* e, rl_fn_id_t fn, rl_fn_id_t pare
     if (!rl_map_get(&compiler->holder_map, seen, &known)) {
         rl_ir_list_t stack = {0};
         rl_ir_t body = rl_program_function(e->program, parent)->body;
-        bool ok = rl_map_put(e->allocator, &compiler->holder_map, seen, 1) && (!body || rl_vec_push(e->allocator, &stack, body));
+        bool ok = rl_map_put(e->allocator, &compiler->holder_map, seen, 1) &&
+                  (!body || rl_vec_push(e->allocator, &stack, body));
         while (ok && stack.count) {
             rl_ir_t id = rl_vec_pop(&stack);
             rl_ir_node_t n = *rl_node(e, id);
             for (uint32_t i = 0; n.op == RL_IR_CLOSURE_GROUP && ok && i < n.b; i++) {
-                uint32_t local = *rl_program_extra(e->program, n.a + 2 * i), held = *rl_program_extra(e->program, n.a + 2 * i + 1);
+                uint32_t local = *rl_program_extra(e->program, n.a + 2 * i),
+                         held = *rl_program_extra(e->program, n.a + 2 * i + 1);
                 ok = rl_map_put(e->allocator, &compiler->holder_map, held, local + 1) &&
                      rl_map_put(e->allocator, &compiler->held_map, rl_map_key2(parent, local), held);
             }
@@ -202,7 +210,8 @@ static uint32_t holder_in_parent(rl_emitter_t* e, rl_fn_id_t fn, rl_fn_id_t pare
 static rl_fn_id_t held_function(rl_emitter_t* e, rl_local_id_t local) {
     rl_function_t fn = e->fn;
     rl_fn_id_t id = e->fn_id;
-    for (unsigned depth = 0; local >= fn.param_count && local - fn.param_count < fn.capture_count && fn.parent && depth < 64; depth++) {
+    for (unsigned depth = 0;
+         local >= fn.param_count && local - fn.param_count < fn.capture_count && fn.parent && depth < 64; depth++) {
         local = rl_program_capture(e->program, fn.capture_first + (local - fn.param_count));
         id = fn.parent;
         fn = *rl_program_function(e->program, id);
@@ -220,21 +229,13 @@ static void load_captured(rl_emitter_t* e, const rl_local_home_t* home, uint32_t
         if (rl_is_updatable(e->compiler, home->type)) rl_emit_abc(e, RL_OP_SHARE, home->reg, 0, 0);
         rl_emit_move(e, rep, to, home->reg);
         break;
-    case RL_HOME_BOX:
-        rl_emit_move(e, RL_REP_R, to, home->reg);
-        break;
-    case RL_HOME_ENV:
-        rl_emit_load_word(e, rep, to, 0, home->reg, rl_is_updatable(e->compiler, home->type));
-        break;
-    case RL_HOME_ENV_BOX:
-        rl_emit_abc(e, RL_OP_GETR, to, 0, home->reg);
-        break;
+    case RL_HOME_BOX: rl_emit_move(e, RL_REP_R, to, home->reg); break;
+    case RL_HOME_ENV: rl_emit_load_word(e, rep, to, 0, home->reg, rl_is_updatable(e->compiler, home->type)); break;
+    case RL_HOME_ENV_BOX: rl_emit_abc(e, RL_OP_GETR, to, 0, home->reg); break;
     case RL_HOME_FIELD:
         rl_emit_load_word(e, rep, to, home->reg, home->slot, rl_is_updatable(e->compiler, home->type));
         break;
-    case RL_HOME_NONE:
-        rl_emit_bug(e, "names in IR mean something");
-        break;
+    case RL_HOME_NONE: rl_emit_bug(e, "names in IR mean something"); break;
     }
 }
 
@@ -245,7 +246,8 @@ static bool captured_as_ref(const rl_local_home_t* home) {
 /* Home of what capture i of `fn` is called here; NULL: not to be had. */
 static const rl_local_home_t* capture_home(rl_emitter_t* e, rl_fn_id_t id, const rl_function_t* fn, uint32_t index) {
     if (id == e->fn_id) return &e->locals[fn->param_count + index];
-    uint32_t local = rl_resolve_local(e->program, e->fn_id, fn->parent, rl_program_capture(e->program, fn->capture_first + index));
+    uint32_t local =
+        rl_resolve_local(e->program, e->fn_id, fn->parent, rl_program_capture(e->program, fn->capture_first + index));
     return local < e->fn.local_count ? &e->locals[local] : NULL;
 }
 
@@ -261,7 +263,9 @@ static rl_object_t* static_closure(rl_emitter_t* e, rl_proto_t* proto) {
 }
 
 /* Group being made: locals whose closures do not exist yet. */
-typedef struct patch { uint32_t closure, slot, target; } patch_t;
+typedef struct patch {
+    uint32_t closure, slot, target;
+} patch_t;
 typedef struct group {
     uint32_t offset, count, made; /* pairs in extra; those before `made` exist */
     RL_VEC(patch_t) patches;
@@ -275,7 +279,8 @@ static bool not_made(rl_emitter_t* e, const group_t* g, const rl_local_home_t* h
 }
 
 /* Make a closure at r[b…], s[a…] of a window; it comes to r[b]. */
-static void make_closure(rl_emitter_t* e, rl_fn_id_t id, const rl_type_t* args, window_t w, group_t* group, uint32_t group_reg) {
+static void make_closure(
+    rl_emitter_t* e, rl_fn_id_t id, const rl_type_t* args, window_t w, group_t* group, uint32_t group_reg) {
     rl_function_t fn = *rl_program_function(e->program, id);
     rl_proto_t* proto = rl_instance_of(e->compiler, id, args, fn.type_params, true, e->instance);
     if (!proto) {
@@ -362,8 +367,11 @@ void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id) {
         rl_fn_id_t fn = *rl_program_extra(e->program, n.a + 2 * i + 1);
         rl_local_home_t* home = &e->locals[local];
         if (rl_program_function(e->program, fn)->type_params > e->arg_count) continue; /* made where it is used */
-        *home = (rl_local_home_t){.home = RL_HOME_REGISTER, .rep = RL_REP_R, .reg = (uint16_t)rl_temp(e, RL_REP_R),
-                                  .type = rl_emit_ground(e, rl_program_local(e->program, e->fn.local_first + local)->type), .closure_of = fn};
+        *home = (rl_local_home_t){.home = RL_HOME_REGISTER,
+            .rep = RL_REP_R,
+            .reg = (uint16_t)rl_temp(e, RL_REP_R),
+            .type = rl_emit_ground(e, rl_program_local(e->program, e->fn.local_first + local)->type),
+            .closure_of = fn};
     }
     for (; g.made < n.b && !e->failed; g.made++) {
         rl_local_home_t* home = &e->locals[*rl_program_extra(e->program, n.a + 2 * g.made)];
@@ -383,7 +391,7 @@ void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id) {
     rl_vec_deinit(e->allocator, &g.patches);
 }
 
-/* --- calls ------------------------------------------------------------------------------------------------------------------ */
+/* --- calls -------------------------------------------------------------------------------------------------------- */
 static void emit_arguments(rl_emitter_t* e, const call_t* c, window_t* w, uint64_t looked_at) {
     for (uint32_t i = 0; i < c->count && !e->failed; i++) {
         uint32_t reg = window_next(e, w, rl_rep_of(e->compiler, param_type(e, c, i)));
@@ -395,8 +403,10 @@ static uint32_t host_site(rl_emitter_t* e, const call_t* c) {
     for (uint32_t i = 0; i < e->hosts.count; i++) {
         if (e->hosts.data[i].function == c->id) return i;
     }
-    rl_host_site_t site = {.function = c->id, .binding = UINT32_MAX, .param_count = (uint8_t)c->fn.param_count,
-                           .name = rl_sym_text(&e->program->symbols, c->fn.symbol ? c->fn.symbol : c->fn.name)};
+    rl_host_site_t site = {.function = c->id,
+        .binding = UINT32_MAX,
+        .param_count = (uint8_t)c->fn.param_count,
+        .name = rl_sym_text(&e->program->symbols, c->fn.symbol ? c->fn.symbol : c->fn.name)};
     if (c->fn.param_count > UINT8_MAX) rl_emit_fail(e, RL_CODE_PARSER_LIMIT_EXCEEDED);
     const rl_rtype_t** params = rl_arena_alloc(&e->compiler->arena, sizeof(*params) * c->fn.param_count + 1);
     for (uint32_t i = 0; params && i < c->fn.param_count; i++) {
@@ -411,14 +421,15 @@ static uint32_t host_site(rl_emitter_t* e, const call_t* c) {
 /* Does the call go to the very instance it stands in, with parameters in plain registers? */
 static bool is_self(rl_emitter_t* e, const call_t* c) {
     if (e->inlining || c->id != e->fn_id || c->count != e->fn.param_count) return false;
-    if (memcmp(c->args, e->args, sizeof(rl_type_t) * c->fn.type_params) != 0 || c->fn.type_params != e->arg_count) return false;
+    if (memcmp(c->args, e->args, sizeof(rl_type_t) * c->fn.type_params) != 0 || c->fn.type_params != e->arg_count)
+        return false;
     for (uint32_t i = 0; i < c->count; i++) {
         if (e->locals[i].home != RL_HOME_REGISTER) return false;
     }
     return true;
 }
 
-/* A tail call of itself is a loop: new values beside the old ones, then into the parameters; the last goes there at once. */
+/* A tail call of itself is a loop: new values beside the old ones, then into the parameters; the last goes there. */
 static void emit_self_tail(rl_emitter_t* e, const call_t* c) {
     uint32_t small[ARGS_INLINE], *regs = small;
     uint64_t looked_at = rl_borrowed_params(e->compiler, c->id);
@@ -436,7 +447,8 @@ static void emit_self_tail(rl_emitter_t* e, const call_t* c) {
         rl_emit(e, argument(e, c, i), (rl_dest_t){RL_WANT_REGISTER, i + 1 < c->count, keeps, regs[i]});
     }
     rl_at(e, c->start);
-    for (uint32_t i = 0; i < c->count && !e->failed; i++) rl_emit_move(e, (rl_rep_t)e->locals[i].rep, e->locals[i].reg, regs[i]);
+    for (uint32_t i = 0; i < c->count && !e->failed; i++)
+        rl_emit_move(e, (rl_rep_t)e->locals[i].rep, e->locals[i].reg, regs[i]);
     rl_jump_to(e, rl_emit_wide(e, RL_OP_LOOP, 0, 0), e->body_top);
     e->dead = true;
 }
@@ -465,7 +477,8 @@ static void emit_call_value(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest, bool ta
     rl_type_t result = rl_emit_type(e, id), function = rl_emit_type(e, n.a);
     /* What comes back lies where the callee's own type says. */
     const rl_type_node_t* f = rl_type_node(&e->program->types, rl_unwrap_newtype(e->compiler, function));
-    if (f->kind == RL_TYPE_FUNCTION && f->count) result = rl_type_arg(e->compiler, rl_unwrap_newtype(e->compiler, function), f->count - 1u);
+    if (f->kind == RL_TYPE_FUNCTION && f->count)
+        result = rl_type_arg(e->compiler, rl_unwrap_newtype(e->compiler, function), f->count - 1u);
     window_t w = open_window(e, rl_rep_of(e->compiler, result), tail ? RL_DROP : dest), at = w;
     rl_emit_to(e, n.a, window_next(e, &at, RL_REP_R), true);
     uint32_t count = *rl_program_extra(e->program, n.c);
@@ -478,15 +491,17 @@ static void emit_call_value(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest, bool ta
     close_window(e, w, tail ? RL_OP_TAILCALLV : RL_OP_CALLV, 0, result, dest);
 }
 
-/* --- small functions of the prelude, in place ------------------------------------------------------------------------------- */
+/* --- small functions of the prelude, in place --------------------------------------------------------------------- */
 enum { INLINE_NODES = 32, INLINE_DEPTH = 3 };
 
 /*
- * Only functions of the program below: their frames say nothing to who reads a stack of his own program. No loops, returns,
- * closures or defers, so that the body is an expression like any other.
+ * Only functions of the program below: their frames say nothing to who reads a stack of his own program. No loops,
+ * returns, closures or defers, so that the body is an expression like any other.
  */
 static bool is_inlinable(rl_emitter_t* e, const call_t* c) {
-    if (e->inlining >= INLINE_DEPTH || !e->program->below || c->id >= e->program->first_fn || c->fn.capture_count || !c->fn.body) return false;
+    if (e->inlining >= INLINE_DEPTH || !e->program->below || c->id >= e->program->first_fn || c->fn.capture_count ||
+        !c->fn.body)
+        return false;
     uint32_t known;
     if (rl_map_get(&e->compiler->inline_map, c->id, &known)) return known;
     rl_ir_list_t stack = {0};
@@ -494,9 +509,10 @@ static bool is_inlinable(rl_emitter_t* e, const call_t* c) {
     for (unsigned budget = INLINE_NODES; small && stack.count;) {
         rl_ir_t id = rl_vec_pop(&stack);
         rl_ir_node_t n = *rl_node(e, id);
-        small = budget-- > 0 && n.op != RL_IR_RETURN && n.op != RL_IR_WHILE && n.op != RL_IR_LOOP && n.op != RL_IR_FOR &&
-                n.op != RL_IR_CLOSURE && n.op != RL_IR_CLOSURE_GROUP && n.op != RL_IR_DEFER && n.op != RL_IR_UNSAFE &&
-                !(n.op == RL_IR_CALL && n.a == c->id) && !(n.op == RL_IR_BLOCK && (n.flags & RL_IR_BLOCK_DEFERS)) &&
+        small = budget-- > 0 && n.op != RL_IR_RETURN && n.op != RL_IR_WHILE && n.op != RL_IR_LOOP &&
+                n.op != RL_IR_FOR && n.op != RL_IR_CLOSURE && n.op != RL_IR_CLOSURE_GROUP && n.op != RL_IR_DEFER &&
+                n.op != RL_IR_UNSAFE && !(n.op == RL_IR_CALL && n.a == c->id) &&
+                !(n.op == RL_IR_BLOCK && (n.flags & RL_IR_BLOCK_DEFERS)) &&
                 rl_ir_children(e->program, e->allocator, id, &stack);
     }
     rl_vec_deinit(e->allocator, &stack);
@@ -531,8 +547,11 @@ static void emit_inline(rl_emitter_t* e, const call_t* c, rl_dest_t dest) {
         } else {
             reg = rl_emit_operand(e, nodes[i], keeps, nodes + i + 1, c->count - i - 1);
         }
-        locals[i] = (rl_local_home_t){.home = RL_HOME_REGISTER, .rep = (uint8_t)rl_rep_of(e->compiler, type), .reg = (uint16_t)reg,
-                                      .type = type, .borrowed = !keeps};
+        locals[i] = (rl_local_home_t){.home = RL_HOME_REGISTER,
+            .rep = (uint8_t)rl_rep_of(e->compiler, type),
+            .reg = (uint16_t)reg,
+            .type = type,
+            .borrowed = !keeps};
     }
     rl_at(e, c->start);
     rl_emitter_t outer = *e;
@@ -565,7 +584,11 @@ static bool known_callee(rl_emitter_t* e, const rl_ir_node_t* n, call_t* c) {
     const rl_ir_node_t callee = *rl_node(e, n->a);
     rl_fn_id_t id = callee.op == RL_IR_CLOSURE ? callee.a : callee.op == RL_IR_LOCAL ? held_function(e, callee.a) : 0;
     if (!id) return false;
-    *c = (call_t){.id = id, .fn = *rl_program_function(e->program, id), .first = n->c + 1, .count = *rl_program_extra(e->program, n->c), .start = n->start};
+    *c = (call_t){.id = id,
+        .fn = *rl_program_function(e->program, id),
+        .first = n->c + 1,
+        .count = *rl_program_extra(e->program, n->c),
+        .start = n->start};
     if (c->fn.kind != RL_FN_REML || c->count != c->fn.param_count) return false;
     if (callee.op == RL_IR_CLOSURE) return read_type_args(e, c, callee.b);
     c->args = e->args;
@@ -585,7 +608,11 @@ void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         emit_direct(e, &c, dest, tail);
         return;
     }
-    c = (call_t){.id = n.a, .fn = *rl_program_function(e->program, n.a), .first = n.c + 1, .count = *rl_program_extra(e->program, n.c), .start = n.start};
+    c = (call_t){.id = n.a,
+        .fn = *rl_program_function(e->program, n.a),
+        .first = n.c + 1,
+        .count = *rl_program_extra(e->program, n.c),
+        .start = n.start};
     if (!read_type_args(e, &c, n.b)) {
         e->failed = true;
         return;
@@ -596,7 +623,7 @@ void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     else emit_direct(e, &c, dest, tail && c.fn.kind == RL_FN_REML);
 }
 
-/* An instance of a builtin or host function (as a value, or asked for by the host): parameters lie in the first registers. */
+/* An instance of a builtin or host function (as a value, or asked for by the host). */
 void rl_emit_wrapper_body(rl_emitter_t* e) {
     call_t c = {.id = e->fn_id, .fn = e->fn, .args = e->args, .count = e->fn.param_count};
     c.result = rl_emit_ground(e, e->fn.result);

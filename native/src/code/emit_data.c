@@ -14,17 +14,22 @@ void rl_emit_to_any(rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t to, 
     rl_emit_abc(e, rep == RL_REP_R ? RL_OP_ANY_R : RL_OP_ANY_S, to, from, rl_table_type(e, type));
 }
 
-static bool is_array(rl_emitter_t* e, rl_type_t type) { return rl_type_kind(&e->program->types, type) == RL_TYPE_ARRAY; }
-static bool is_vec(rl_emitter_t* e, rl_type_t type) { return is_array(e, type) || rl_builtin_of(e->compiler, type) == RL_BUILTIN_VEC; }
+static bool is_array(rl_emitter_t* e, rl_type_t type) {
+    return rl_type_kind(&e->program->types, type) == RL_TYPE_ARRAY;
+}
+static bool is_vec(rl_emitter_t* e, rl_type_t type) {
+    return is_array(e, type) || rl_builtin_of(e->compiler, type) == RL_BUILTIN_VEC;
+}
 
-/* --- products ------------------------------------------------------------------------------------------------------ */
+/* --- products ----------------------------------------------------------------------------------------------------- */
 /* First R register of a run that ends in the value: the destination itself when it is the newest register. */
 static uint32_t run_base(rl_emitter_t* e, rl_dest_t dest, bool* out_taken) {
     *out_taken = dest.want == RL_WANT_REGISTER && dest.scratch && dest.reg + 1 == e->r_top;
     return *out_taken ? dest.reg : e->r_top;
 }
 
-static void emit_fields(rl_emitter_t* e, rl_ir_t id, const rl_layout_t* layout, uint32_t kind, uint32_t tag, rl_dest_t dest) {
+static void emit_fields(
+    rl_emitter_t* e, rl_ir_t id, const rl_layout_t* layout, uint32_t kind, uint32_t tag, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     rl_type_t type = rl_emit_type(e, id);
     bool taken;
@@ -74,7 +79,7 @@ void rl_emit_object(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     else e->failed = true;
 }
 
-/* --- collections ----------------------------------------------------------------------------------------------------- */
+/* --- collections -------------------------------------------------------------------------------------------------- */
 static void emit_list(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     rl_type_t type = rl_emit_type(e, id), bare = rl_unwrap_newtype(e->compiler, type);
@@ -91,7 +96,8 @@ static void emit_list(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         types[i] = element;
         regs[i] = rl_emit_operand(e, nodes[i], true, nodes + i + 1, first - i - 1);
     }
-    rl_emit_builtin(e, rl_emit_builtin_id(e, array ? RL_EB_VEC_OF : RL_EB_LIST_OF), to, type, regs, types, first, &element, 1);
+    rl_emit_builtin(
+        e, rl_emit_builtin_id(e, array ? RL_EB_VEC_OF : RL_EB_LIST_OF), to, type, regs, types, first, &element, 1);
     rl_release(e, mark);
     uint32_t push = n.b > first ? rl_emit_builtin_id(e, array ? RL_EB_VEC_PUSH : RL_EB_LIST_PUSH) : 0;
     for (uint32_t i = first; i < n.b && !e->failed; i++) {
@@ -99,7 +105,8 @@ static void emit_list(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         regs[1] = rl_emit_any(e, *rl_program_extra(e->program, n.a + i), true);
         types[0] = type;
         types[1] = element;
-        rl_emit_builtin(e, push, array ? rl_temp(e, RL_REP_S) : to, array ? RL_TYPE_UNIT : type, regs, types, 2, &element, 1);
+        rl_emit_builtin(
+            e, push, array ? rl_temp(e, RL_REP_S) : to, array ? RL_TYPE_UNIT : type, regs, types, 2, &element, 1);
         rl_release(e, mark);
     }
     rl_deliver(e, RL_REP_R, type, to, dest);
@@ -146,7 +153,7 @@ void rl_emit_collection(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     }
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------------------------ */
 static void emit_slot(rl_emitter_t* e, rl_ir_t object, const rl_layout_t* layout, uint32_t index, rl_dest_t dest) {
     if (!layout || index >= layout->count) {
         rl_emit_bug(e, "the field exists");
@@ -244,7 +251,7 @@ void rl_emit_access(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     emit_slot(e, n.a, layout, index, dest);
 }
 
-/* --- changing ----------------------------------------------------------------------------------------------------------- */
+/* --- changing ----------------------------------------------------------------------------------------------------- */
 enum { UPDATE_INLINE = 16 };
 
 static void emit_record_update(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
@@ -266,7 +273,8 @@ static void emit_record_update(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     for (uint32_t i = 0; i < n.c && !e->failed; i++) {
         rl_ir_t value = *rl_program_extra(e->program, n.b + 2 * i + 1);
         uint32_t rest = i + 1 < looked_at ? looked_at - i - 1 : 0;
-        regs[i] = n.c > UPDATE_INLINE ? rl_temp(e, rl_emit_rep(e, value)) : rl_emit_operand(e, value, true, nodes + i + 1, rest);
+        regs[i] = n.c > UPDATE_INLINE ? rl_temp(e, rl_emit_rep(e, value))
+                                      : rl_emit_operand(e, value, true, nodes + i + 1, rest);
         if (n.c > UPDATE_INLINE) rl_emit_to(e, value, regs[i], true);
     }
     uint32_t to = rl_dest_reg(e, RL_REP_R, dest);
@@ -316,7 +324,8 @@ static void emit_set_index(rl_emitter_t* e, rl_ir_t id) {
     }
     rl_type_t args[2] = {rl_type_arg(e->compiler, bare, 0), rl_type_arg(e->compiler, bare, 1)};
     rl_type_t types[3] = {collection, args[0], args[1]};
-    rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_TABLE_SET), rl_temp(e, RL_REP_S), RL_TYPE_UNIT, regs, types, 3, args, 2);
+    rl_emit_builtin(
+        e, rl_emit_builtin_id(e, RL_EB_TABLE_SET), rl_temp(e, RL_REP_S), RL_TYPE_UNIT, regs, types, 3, args, 2);
 }
 
 static void emit_with_index(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
@@ -332,24 +341,17 @@ static void emit_with_index(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_type_t args[2] = {rl_type_arg(e->compiler, bare, 0), rl_type_arg(e->compiler, bare, 1)};
     rl_type_t types[3] = {type, map ? args[0] : rl_emit_type(e, later[0]), map ? args[1] : args[0]};
     uint32_t to = rl_dest_reg(e, RL_REP_R, dest);
-    rl_emit_builtin(e, rl_emit_builtin_id(e, map ? RL_EB_MAP_INSERT : RL_EB_LIST_SET), to, type, regs, types, 3, args, map ? 2 : 1);
+    rl_emit_builtin(
+        e, rl_emit_builtin_id(e, map ? RL_EB_MAP_INSERT : RL_EB_LIST_SET), to, type, regs, types, 3, args, map ? 2 : 1);
     rl_finish(e, RL_REP_R, type, to, dest);
 }
 
 void rl_emit_update(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     switch (rl_node(e, id)->op) {
-    case RL_IR_UPDATE:
-        emit_record_update(e, id, dest);
-        return;
-    case RL_IR_WITH_INDEX:
-        emit_with_index(e, id, dest);
-        return;
-    case RL_IR_SET_FIELD:
-        emit_set_field(e, id);
-        break;
-    default:
-        emit_set_index(e, id);
-        break;
+    case RL_IR_UPDATE: emit_record_update(e, id, dest); return;
+    case RL_IR_WITH_INDEX: emit_with_index(e, id, dest); return;
+    case RL_IR_SET_FIELD: emit_set_field(e, id); break;
+    default: emit_set_index(e, id); break;
     }
     rl_emit_unit(e, dest);
 }

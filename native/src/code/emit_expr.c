@@ -35,7 +35,7 @@ void rl_emit_share(rl_emitter_t* e, rl_type_t type, uint32_t reg) {
     if (rl_is_updatable(e->compiler, type)) rl_emit_abc(e, RL_OP_SHARE, reg, 0, 0);
 }
 
-/* --- what a node is ------------------------------------------------------------------------------------------------ */
+/* --- what a node is ----------------------------------------------------------------------------------------------- */
 bool rl_is_last_read(rl_emitter_t* e, rl_ir_t node) {
     uint32_t last;
     return rl_map_get(&e->analysis.last, node, &last) && last;
@@ -73,16 +73,17 @@ bool rl_is_load(rl_emitter_t* e, rl_ir_t id) {
     id = transparent(e, id);
     const rl_ir_node_t* n = rl_node(e, id);
     switch (n->op) {
-    case RL_IR_FIELD: case RL_IR_TUPLE_GET: case RL_IR_PAYLOAD: case RL_IR_GLOBAL:
-        return true;
-    case RL_IR_LOCAL:
-        return e->locals[n->a].home != RL_HOME_REGISTER || e->locals[n->a].borrowed;
+    case RL_IR_FIELD:
+    case RL_IR_TUPLE_GET:
+    case RL_IR_PAYLOAD:
+    case RL_IR_GLOBAL: return true;
+    case RL_IR_LOCAL: return e->locals[n->a].home != RL_HOME_REGISTER || e->locals[n->a].borrowed;
     case RL_IR_INDEX: {
         rl_type_t type = rl_unwrap_newtype(e->compiler, rl_emit_type(e, n->a));
-        return rl_type_kind(&e->program->types, type) == RL_TYPE_ARRAY || rl_builtin_of(e->compiler, type) == RL_BUILTIN_VEC;
+        return rl_type_kind(&e->program->types, type) == RL_TYPE_ARRAY ||
+               rl_builtin_of(e->compiler, type) == RL_BUILTIN_VEC;
     }
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -146,7 +147,7 @@ void rl_emit_constant(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_finish(e, rep, type, reg, dest);
 }
 
-/* --- variables ------------------------------------------------------------------------------------------------------- */
+/* --- variables ---------------------------------------------------------------------------------------------------- */
 static void emit_local(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     if (dest.want == RL_WANT_NOTHING) return;
     rl_local_home_t home = e->locals[rl_node(e, id)->a];
@@ -163,7 +164,9 @@ static void emit_local(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     }
     uint32_t reg = rl_dest_reg(e, rep, dest);
     bool in_object = home.home == RL_HOME_BOX || home.home == RL_HOME_FIELD;
-    uint32_t object = in_object ? home.reg : 0, slot = home.home == RL_HOME_ENV ? home.reg : home.home == RL_HOME_FIELD ? home.slot : 0;
+    uint32_t object = in_object ? home.reg : 0, slot = home.home == RL_HOME_ENV     ? home.reg
+                                                       : home.home == RL_HOME_FIELD ? home.slot
+                                                                                    : 0;
     if (home.home == RL_HOME_ENV_BOX) {
         object = rep == RL_REP_R ? reg : rl_temp(e, RL_REP_R);
         rl_emit_abc(e, RL_OP_GETR, object, 0, home.reg);
@@ -206,7 +209,7 @@ static void emit_set_global(rl_emitter_t* e, rl_ir_t id) {
     rl_emit_wide(e, rep == RL_REP_R ? RL_OP_SETGLOBALR : RL_OP_SETGLOBALS, rl_emit_any(e, n.b, true), n.a);
 }
 
-/* --- conditions -------------------------------------------------------------------------------------------------------- */
+/* --- conditions --------------------------------------------------------------------------------------------------- */
 /* Operands of a chain of && (or ||) are pushed on the spine, the first on top; answers how many. */
 static uint32_t flatten(rl_emitter_t* e, rl_ir_t id) {
     unsigned op = rl_node(e, id)->op;
@@ -273,15 +276,18 @@ static void emit_logic(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_deliver(e, RL_REP_S, RL_TYPE_BOOL, reg, dest);
 }
 
-/* --- control that only hands values on ----------------------------------------------------------------------------------- */
+/* --- control that only hands values on ---------------------------------------------------------------------------- */
 /* `if c { break }`: the condition jumps out itself. */
 static bool emit_leave_if(rl_emitter_t* e, const rl_ir_node_t* n) {
     rl_ir_t then = n->b;
-    while (rl_node(e, then)->op == RL_IR_BLOCK && rl_node(e, then)->b == 1 && !(rl_node(e, then)->flags & RL_IR_BLOCK_DEFERS)) {
+    while (rl_node(e, then)->op == RL_IR_BLOCK && rl_node(e, then)->b == 1 &&
+           !(rl_node(e, then)->flags & RL_IR_BLOCK_DEFERS)) {
         then = *rl_program_extra(e->program, rl_node(e, then)->a);
     }
     rl_ir_node_t leave = *rl_node(e, then);
-    if ((leave.op != RL_IR_BREAK && leave.op != RL_IR_CONTINUE) || (leave.op == RL_IR_BREAK && leave.a) || leave.b >= e->loops.count) return false;
+    if ((leave.op != RL_IR_BREAK && leave.op != RL_IR_CONTINUE) || (leave.op == RL_IR_BREAK && leave.a) ||
+        leave.b >= e->loops.count)
+        return false;
     uint32_t index = e->loops.count - 1 - leave.b;
     if (e->loops.data[index].defers != e->defers) return false;
     rl_jumps_t out = 0;
@@ -367,26 +373,23 @@ void rl_emit_statement(rl_emitter_t* e, rl_ir_t id) {
     if (op != RL_IR_BIND && op != RL_IR_LET && op != RL_IR_CLOSURE_GROUP) rl_release(e, mark);
 }
 
-/* --- the switch over all nodes --------------------------------------------------------------------------------------------- */
+/* --- the switch over all nodes ------------------------------------------------------------------------------------ */
 static void dispatch(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     switch ((rl_ir_op_t)n.op) {
-    case RL_IR_NONE: case RL_IR_OP_COUNT: case RL_IR_UNIT:
-        rl_emit_unit(e, dest);
-        break;
-    case RL_IR_INT: case RL_IR_FLOAT: case RL_IR_STRING: case RL_IR_BYTES:
-        rl_emit_constant(e, id, dest);
-        break;
-    case RL_IR_LOCAL:
-        emit_local(e, id, dest);
-        break;
+    case RL_IR_NONE:
+    case RL_IR_OP_COUNT:
+    case RL_IR_UNIT: rl_emit_unit(e, dest); break;
+    case RL_IR_INT:
+    case RL_IR_FLOAT:
+    case RL_IR_STRING:
+    case RL_IR_BYTES: rl_emit_constant(e, id, dest); break;
+    case RL_IR_LOCAL: emit_local(e, id, dest); break;
     case RL_IR_SET_LOCAL:
         emit_set_local(e, id);
         rl_emit_unit(e, dest);
         break;
-    case RL_IR_GLOBAL:
-        emit_global(e, id, dest);
-        break;
+    case RL_IR_GLOBAL: emit_global(e, id, dest); break;
     case RL_IR_SET_GLOBAL:
         emit_set_global(e, id);
         rl_emit_unit(e, dest);
@@ -399,83 +402,70 @@ static void dispatch(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_emit_let(e, id);
         rl_emit_unit(e, dest);
         break;
-    case RL_IR_CALL: case RL_IR_CALL_VALUE:
-        rl_emit_call(e, id, dest);
-        break;
-    case RL_IR_CLOSURE:
-        rl_emit_closure(e, id, dest);
-        break;
+    case RL_IR_CALL:
+    case RL_IR_CALL_VALUE: rl_emit_call(e, id, dest); break;
+    case RL_IR_CLOSURE: rl_emit_closure(e, id, dest); break;
     case RL_IR_CLOSURE_GROUP:
         rl_emit_closure_group(e, id);
         rl_emit_unit(e, dest);
         break;
-    case RL_IR_TUPLE: case RL_IR_RECORD: case RL_IR_VARIANT:
-        rl_emit_object(e, id, dest);
-        break;
-    case RL_IR_LIST: case RL_IR_MAP: case RL_IR_RANGE:
-        rl_emit_collection(e, id, dest);
-        break;
-    case RL_IR_FIELD: case RL_IR_TUPLE_GET: case RL_IR_PAYLOAD: case RL_IR_INDEX:
-        rl_emit_access(e, id, dest);
-        break;
-    case RL_IR_UPDATE: case RL_IR_SET_FIELD: case RL_IR_SET_INDEX: case RL_IR_WITH_INDEX:
-        rl_emit_update(e, id, dest);
-        break;
-    case RL_IR_ADD: case RL_IR_SUB: case RL_IR_MUL: case RL_IR_DIV: case RL_IR_REM: case RL_IR_POW: case RL_IR_CONCAT:
-        rl_emit_binary(e, id, dest);
-        break;
-    case RL_IR_NEG: case RL_IR_NOT:
-        rl_emit_unary(e, id, dest);
-        break;
-    case RL_IR_EQ: case RL_IR_NE: case RL_IR_LT: case RL_IR_LE: case RL_IR_GT: case RL_IR_GE:
-        rl_emit_compare(e, id, dest);
-        break;
-    case RL_IR_AND: case RL_IR_OR:
-        emit_logic(e, id, dest);
-        break;
-    case RL_IR_CAST:
-        rl_emit_cast(e, id, dest);
-        break;
-    case RL_IR_TO_ANY:
-        emit_to_any(e, id, dest);
-        break;
-    case RL_IR_CONVERT:
-        emit_convert(e, id, dest);
-        break;
-    case RL_IR_TO_STRING: case RL_IR_FORMAT:
-        rl_emit_format(e, id, dest);
-        break;
-    case RL_IR_BLOCK:
-        rl_emit_block(e, id, dest);
-        break;
-    case RL_IR_IF:
-        emit_if(e, id, dest);
-        break;
-    case RL_IR_MATCH:
-        rl_emit_match(e, id, dest);
-        break;
+    case RL_IR_TUPLE:
+    case RL_IR_RECORD:
+    case RL_IR_VARIANT: rl_emit_object(e, id, dest); break;
+    case RL_IR_LIST:
+    case RL_IR_MAP:
+    case RL_IR_RANGE: rl_emit_collection(e, id, dest); break;
+    case RL_IR_FIELD:
+    case RL_IR_TUPLE_GET:
+    case RL_IR_PAYLOAD:
+    case RL_IR_INDEX: rl_emit_access(e, id, dest); break;
+    case RL_IR_UPDATE:
+    case RL_IR_SET_FIELD:
+    case RL_IR_SET_INDEX:
+    case RL_IR_WITH_INDEX: rl_emit_update(e, id, dest); break;
+    case RL_IR_ADD:
+    case RL_IR_SUB:
+    case RL_IR_MUL:
+    case RL_IR_DIV:
+    case RL_IR_REM:
+    case RL_IR_POW:
+    case RL_IR_CONCAT: rl_emit_binary(e, id, dest); break;
+    case RL_IR_NEG:
+    case RL_IR_NOT: rl_emit_unary(e, id, dest); break;
+    case RL_IR_EQ:
+    case RL_IR_NE:
+    case RL_IR_LT:
+    case RL_IR_LE:
+    case RL_IR_GT:
+    case RL_IR_GE: rl_emit_compare(e, id, dest); break;
+    case RL_IR_AND:
+    case RL_IR_OR: emit_logic(e, id, dest); break;
+    case RL_IR_CAST: rl_emit_cast(e, id, dest); break;
+    case RL_IR_TO_ANY: emit_to_any(e, id, dest); break;
+    case RL_IR_CONVERT: emit_convert(e, id, dest); break;
+    case RL_IR_TO_STRING:
+    case RL_IR_FORMAT: rl_emit_format(e, id, dest); break;
+    case RL_IR_BLOCK: rl_emit_block(e, id, dest); break;
+    case RL_IR_IF: emit_if(e, id, dest); break;
+    case RL_IR_MATCH: rl_emit_match(e, id, dest); break;
     case RL_IR_WHILE:
         rl_emit_while(e, id);
         rl_emit_unit(e, dest);
         break;
-    case RL_IR_LOOP:
-        rl_emit_loop(e, id, dest);
-        break;
+    case RL_IR_LOOP: rl_emit_loop(e, id, dest); break;
     case RL_IR_FOR:
         rl_emit_for(e, id);
         rl_emit_unit(e, dest);
         break;
-    case RL_IR_BREAK: case RL_IR_CONTINUE: case RL_IR_RETURN:
-        rl_emit_leave(e, id);
-        break;
+    case RL_IR_BREAK:
+    case RL_IR_CONTINUE:
+    case RL_IR_RETURN: rl_emit_leave(e, id); break;
     case RL_IR_DEFER:
         rl_emit_abc(e, RL_OP_DEFER, rl_emit_any(e, n.a, true), 0, 0);
         e->defers++;
         rl_emit_unit(e, dest);
         break;
-    case RL_IR_PANIC:
-        emit_raise(e, id);
-        break;
+    case RL_IR_PANIC: emit_raise(e, id); break;
     case RL_IR_SEQUENCE:
         rl_emit_statement(e, n.a);
         rl_emit(e, n.b, dest);

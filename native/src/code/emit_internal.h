@@ -1,6 +1,6 @@
 /*
- * What the files of emit share: layouts, analyses of one function, and the emitter of one instance. Nothing outside code/
- * includes this. All of it lives only while rl_compile runs, except what hangs from rl_compiler_t.
+ * What the files of emit share: layouts, analyses of one function, and the emitter of one instance. Nothing outside
+ * code/ includes this. All of it lives only while rl_compile runs, except what hangs from rl_compiler_t.
  */
 #ifndef RL_EMIT_INTERNAL_H
 #define RL_EMIT_INTERNAL_H
@@ -33,8 +33,8 @@ rl_rep_t rl_rep_of(rl_compiler_t* compiler, rl_type_t type);
 static inline bool rl_rep_is_ref(rl_rep_t rep) { return rep == RL_REP_R; }
 rl_element_t rl_element_of(rl_compiler_t* compiler, rl_type_t type);
 const rl_layout_t* rl_layout_of(rl_compiler_t* compiler, rl_type_t type, uint32_t tag); /* NULL: memory or limit */
-uint32_t rl_layout_find(const rl_layout_t* layout, rl_sym_t name); /* field index, RL_NONE */
-rl_type_t rl_unwrap_newtype(rl_compiler_t* compiler, rl_type_t type); /* through all newtypes around it */
+uint32_t rl_layout_find(const rl_layout_t* layout, rl_sym_t name);                      /* field index, RL_NONE */
+rl_type_t rl_unwrap_newtype(rl_compiler_t* compiler, rl_type_t type);      /* through all newtypes around it */
 const rl_typedef_t* rl_named_def(rl_compiler_t* compiler, rl_type_t type); /* NULL unless NAMED */
 rl_builtin_type_t rl_builtin_of(rl_compiler_t* compiler, rl_type_t type);
 rl_type_t rl_type_arg(rl_compiler_t* compiler, rl_type_t type, uint32_t index);
@@ -53,7 +53,7 @@ bool rl_ir_may_assign(const rl_program_t* program, rl_allocator_t* allocator, rl
 /* Bit i: parameter i is only looked at by the function, so callers need not mark arguments that they use again. */
 uint64_t rl_borrowed_params(rl_compiler_t* compiler, rl_fn_id_t function);
 bool rl_builtin_consumes(uint32_t builtin, uint32_t index); /* argument i of a builtin */
-/* What local `local` of `owner` is called inside `fn`, `owner` itself or nested in it: RL_NONE when it is not captured. */
+/* What local `local` of `owner` is called inside `fn` (`owner` itself or nested in it): RL_NONE when not captured. */
 uint32_t rl_resolve_local(const rl_program_t* program, rl_fn_id_t fn, rl_fn_id_t owner, uint32_t local);
 bool rl_pattern_children(const rl_program_t* program, rl_allocator_t* allocator, rl_ir_t pattern, rl_ir_list_t* out);
 
@@ -67,7 +67,7 @@ typedef struct rl_local_use {
 typedef struct rl_analysis {
     rl_local_use_t* locals; /* by local id; owned */
     uint32_t local_count;
-    rl_map_t last;          /* LOCAL node → 1: the last read; 0 or absent: not */
+    rl_map_t last;               /* LOCAL node → 1: the last read; 0 or absent: not */
     RL_VEC(uint64_t) hot_floats; /* bits of float constants read in loops */
 } rl_analysis_t;
 
@@ -77,30 +77,41 @@ bool rl_analyze(struct rl_emitter* e, rl_analysis_t* out);
 void rl_analysis_deinit(rl_allocator_t* allocator, rl_analysis_t* analysis);
 
 /* --- the emitter of one instance ---------------------------------------------------------------------------- */
-typedef enum rl_home { RL_HOME_NONE, RL_HOME_REGISTER, RL_HOME_BOX, RL_HOME_ENV, RL_HOME_ENV_BOX, RL_HOME_FIELD } rl_home_t;
+typedef enum rl_home {
+    RL_HOME_NONE,
+    RL_HOME_REGISTER,
+    RL_HOME_BOX,
+    RL_HOME_ENV,
+    RL_HOME_ENV_BOX,
+    RL_HOME_FIELD
+} rl_home_t;
 
 typedef struct rl_local_home {
-    uint8_t home;       /* rl_home_t; ENV: a word of the closure in r[0]; FIELD: a word of an object that never changes */
+    uint8_t home; /* rl_home_t; ENV: a word of the closure in r[0]; FIELD: a word of an object that never changes */
     uint8_t rep;
-    bool borrowed;      /* came out of a container: every consuming read marks */
-    bool fixed;         /* its register is chosen (alternatives of an or-pattern bind the same one) */
-    uint16_t reg;       /* REGISTER: of its bank; BOX: R register of the cell; ENV: word of the closure; FIELD: the object */
-    uint16_t slot;      /* FIELD */
-    rl_type_t type;     /* ground */
+    bool borrowed; /* came out of a container: every consuming read marks */
+    bool fixed;    /* its register is chosen (alternatives of an or-pattern bind the same one) */
+    uint16_t reg;  /* REGISTER: of its bank; BOX: R register of the cell; ENV: word of the closure; FIELD: the object */
+    uint16_t slot; /* FIELD */
+    rl_type_t type;        /* ground */
     rl_fn_id_t closure_of; /* this local holds the closure of that function; 0: not known */
 } rl_local_home_t;
 
 typedef enum rl_want { RL_WANT_NOTHING, RL_WANT_REGISTER, RL_WANT_RETURN } rl_want_t;
-/* Where a value goes. `scratch`: the register may be written before the value is complete. `own`: the taker keeps it. */
+/* Where a value goes. scratch: the register may be written before the value is complete. own: the taker keeps it. */
 typedef struct rl_dest {
     uint8_t want;
     bool scratch, own;
     uint32_t reg;
 } rl_dest_t;
 
-typedef struct rl_mark { uint32_t s, r; } rl_mark_t;
+typedef struct rl_mark {
+    uint32_t s, r;
+} rl_mark_t;
 typedef uint32_t rl_jumps_t; /* list of jumps to one place not yet known; 0: none; else index + 1 into `jumps` */
-typedef struct rl_jump { uint32_t at, target, next; } rl_jump_t;
+typedef struct rl_jump {
+    uint32_t at, target, next;
+} rl_jump_t;
 
 typedef struct rl_loop {
     rl_jumps_t breaks, continues;
@@ -108,16 +119,19 @@ typedef struct rl_loop {
     uint32_t defers;
 } rl_loop_t;
 
-typedef struct rl_switch { uint32_t* table; uint32_t count; } rl_switch_t; /* table: count, default, targets … */
+typedef struct rl_switch {
+    uint32_t* table;
+    uint32_t count;
+} rl_switch_t; /* table: count, default, targets … */
 
 typedef struct rl_emitter {
     rl_compiler_t* compiler;
     const rl_program_t* program;
     rl_allocator_t* allocator;
-    uint32_t instance;          /* index */
+    uint32_t instance; /* index */
     rl_fn_id_t fn_id;
-    rl_function_t fn;           /* copy: tables may move */
-    const rl_type_t* args;      /* ground type arguments; owned by the arena */
+    rl_function_t fn;      /* copy: tables may move */
+    const rl_type_t* args; /* ground type arguments; owned by the arena */
     uint32_t arg_count;
     bool has_env;
     rl_analysis_t analysis;
@@ -126,17 +140,17 @@ typedef struct rl_emitter {
     RL_VEC(rl_instr_t) code;
     RL_VEC(uint32_t) starts;
     RL_VEC(rl_jump_t) jumps;
-    uint32_t body_top;          /* first instruction behind the prologue */
-    uint32_t start;             /* position of the node being compiled; while inlining, of the call */
-    uint32_t inlining;          /* calls around the body being compiled in place */
-    bool fixing;                /* inside an or-pattern: the registers of its names are chosen */
-    bool dead;                  /* what is emitted now cannot be reached: dropped */
+    uint32_t body_top; /* first instruction behind the prologue */
+    uint32_t start;    /* position of the node being compiled; while inlining, of the call */
+    uint32_t inlining; /* calls around the body being compiled in place */
+    bool fixing;       /* inside an or-pattern: the registers of its names are chosen */
+    bool dead;         /* what is emitted now cannot be reached: dropped */
     uint32_t loop_depth, entry_cost;
     /* registers in use, and the most ever */
     uint32_t s_top, r_top, s_max, r_max;
-    uint32_t defers;            /* DEFERs pending at this point */
+    uint32_t defers; /* DEFERs pending at this point */
     RL_VEC(rl_loop_t) loops;
-    RL_VEC(rl_ir_t) spine;      /* left-nested operators being walked */
+    RL_VEC(rl_ir_t) spine; /* left-nested operators being walked */
     /* tables of the proto */
     RL_VEC(rl_word_t) constants;
     RL_VEC(rl_object_t*) ref_constants;
@@ -148,7 +162,10 @@ typedef struct rl_emitter {
     RL_VEC(const rl_rtype_t*) types;
     RL_VEC(rl_switch_t) switches;
     rl_map_t constant_map, ref_map, callee_map, type_map;
-    struct { uint64_t bits; uint32_t reg; } hot[RL_HOT_FLOATS]; /* float constants kept in registers */
+    struct {
+        uint64_t bits;
+        uint32_t reg;
+    } hot[RL_HOT_FLOATS]; /* float constants kept in registers */
     uint32_t hot_count;
     bool failed;
 } rl_emitter_t;
@@ -158,7 +175,8 @@ typedef struct rl_emitter {
 /* emit.c: code, registers, tables */
 static inline const rl_ir_node_t* rl_node(const rl_emitter_t* e, rl_ir_t id) { return rl_program_node(e->program, id); }
 bool rl_emit_fail(rl_emitter_t* e, rl_code_t code); /* answers false */
-bool rl_emit_bug(rl_emitter_t* e, const char* what); /* IR that the checker must not make: trapped in debug builds; false */
+bool rl_emit_bug(
+    rl_emitter_t* e, const char* what); /* IR that the checker must not make: trapped in debug builds; false */
 rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type);
 static inline rl_type_t rl_emit_type(rl_emitter_t* e, rl_ir_t id) { return rl_emit_ground(e, rl_node(e, id)->type); }
 rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id);
@@ -171,15 +189,20 @@ void rl_emit_string(rl_emitter_t* e, uint32_t reg, uint32_t string, bool bytes);
 rl_object_t* rl_empty_string(rl_emitter_t* e); /* STATIC; NULL: memory */
 void rl_emit_trap(rl_emitter_t* e, rl_code_t code);
 void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit);
-static inline void rl_at(rl_emitter_t* e, uint32_t start) { if (!e->inlining) e->start = start; }
+static inline void rl_at(rl_emitter_t* e, uint32_t start) {
+    if (!e->inlining) e->start = start;
+}
 static inline uint32_t rl_here(const rl_emitter_t* e) { return e->code.count; }
 void rl_jump_add(rl_emitter_t* e, rl_jumps_t* list, uint32_t at); /* the jump at that instruction belongs to the list */
-void rl_jump_to(rl_emitter_t* e, uint32_t at, uint32_t target);  /* target known */
+void rl_jump_to(rl_emitter_t* e, uint32_t at, uint32_t target);   /* target known */
 void rl_jump_goto(rl_emitter_t* e, rl_jumps_t* list);
 void rl_jump_bind(rl_emitter_t* e, rl_jumps_t list); /* here */
 void rl_jump_join(rl_emitter_t* e, rl_jumps_t* into, rl_jumps_t list);
 static inline rl_mark_t rl_mark(const rl_emitter_t* e) { return (rl_mark_t){e->s_top, e->r_top}; }
-static inline void rl_release(rl_emitter_t* e, rl_mark_t m) { e->s_top = m.s; e->r_top = m.r; }
+static inline void rl_release(rl_emitter_t* e, rl_mark_t m) {
+    e->s_top = m.s;
+    e->r_top = m.r;
+}
 uint32_t rl_temp(rl_emitter_t* e, rl_rep_t rep);
 void rl_note_out(rl_emitter_t* e, uint32_t s, uint32_t r); /* registers below these are touched by a call or object */
 uint32_t rl_table_constant(rl_emitter_t* e, rl_word_t word);
@@ -192,8 +215,8 @@ bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance);
 
 /* instance.c */
 /* Proto of an instance, asked for and put in the queue when new; NULL: limit or memory. */
-rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* args, uint32_t count, bool as_value,
-                           uint32_t asked_by);
+rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* args, uint32_t count,
+    bool as_value, uint32_t asked_by);
 
 /* emit_expr.c */
 void rl_emit(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
@@ -203,7 +226,8 @@ uint32_t rl_emit_any(rl_emitter_t* e, rl_ir_t id, bool own);
 /* The same, but safe against assignments by `later` operands evaluated before the register is read. */
 uint32_t rl_emit_operand(rl_emitter_t* e, rl_ir_t id, bool own, const rl_ir_t* later, uint32_t later_count);
 uint32_t rl_dest_reg(rl_emitter_t* e, rl_rep_t rep, rl_dest_t dest); /* register to compute into */
-void rl_finish(rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t reg, rl_dest_t dest); /* reg = what rl_dest_reg gave */
+void rl_finish(
+    rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t reg, rl_dest_t dest); /* reg = what rl_dest_reg gave */
 void rl_deliver(rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t reg, rl_dest_t dest); /* value lies somewhere */
 void rl_emit_share(rl_emitter_t* e, rl_type_t type, uint32_t reg); /* when the type can be updated */
 /* Is the node a read of a local that lies in a register? */
@@ -249,14 +273,14 @@ void rl_emit_closure(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id);
 uint32_t rl_emit_box(rl_emitter_t* e, rl_rep_t rep, uint32_t from); /* R register of a new cell with that value */
 /* Call a builtin with operands that lie in registers. regs and types: one per argument; type_args: site->types. */
-void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs, const rl_type_t* types,
-                     uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count);
+void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs,
+    const rl_type_t* types, uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count);
 enum rl_emit_builtin {
 #define X(ID, name, uses, text) RL_EB_##ID,
 #include "code/builtin_names.h"
     RL_EMIT_BUILTINS(X)
 #undef X
-    RL_EB_COUNT
+        RL_EB_COUNT
 };
 uint32_t rl_emit_builtin_id(rl_emitter_t* e, enum rl_emit_builtin which);
 void rl_emit_wrapper_body(rl_emitter_t* e); /* body of an instance of a builtin or host function */
@@ -275,7 +299,7 @@ typedef struct rl_matched {
     rl_type_t type;
     rl_origin_t origin;
     uint64_t excluded; /* tags (of the first 64) that tests before this one have ruled out */
-    bool lasting; /* nothing is written to the register while the new names are in use */
+    bool lasting;      /* nothing is written to the register while the new names are in use */
 } rl_matched_t;
 void rl_emit_pattern(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t value, rl_jumps_t* fail);
 void rl_bind_local(rl_emitter_t* e, rl_local_id_t local, rl_matched_t value);

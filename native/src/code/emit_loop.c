@@ -2,7 +2,7 @@
 
 /* Blocks with defer, loops, and the ways out of them. */
 
-/* --- defer ------------------------------------------------------------------------------------------------------------ */
+/* --- defer -------------------------------------------------------------------------------------------------------- */
 void rl_run_defers(rl_emitter_t* e, uint32_t down_to) {
     for (uint32_t i = e->defers; i > down_to; i--) {
         rl_mark_t mark = rl_mark(e);
@@ -33,7 +33,7 @@ void rl_emit_block(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     if (inner.want != dest.want) rl_emit_return(e, rep, inner.reg, type == RL_TYPE_UNIT);
 }
 
-/* --- ways out ----------------------------------------------------------------------------------------------------------- */
+/* --- ways out ----------------------------------------------------------------------------------------------------- */
 void rl_emit_leave(rl_emitter_t* e, rl_ir_t id) {
     rl_ir_node_t n = *rl_node(e, id);
     if (n.op == RL_IR_RETURN) {
@@ -79,13 +79,15 @@ static void emit_body(rl_emitter_t* e, rl_ir_t body) {
 
 static void jump_back(rl_emitter_t* e, uint32_t target) { rl_jump_to(e, rl_emit_wide(e, RL_OP_LOOP, 0, 0), target); }
 
-/* --- loop and while --------------------------------------------------------------------------------------------------------- */
+/* --- loop and while ----------------------------------------------------------------------------------------------- */
 void rl_emit_loop(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_type_t type = rl_emit_type(e, id);
     rl_rep_t rep = rl_rep_of(e->compiler, type);
     rl_dest_t inner = dest;
     if (dest.want == RL_WANT_RETURN) {
-        inner = type == RL_TYPE_UNIT || type == RL_TYPE_NEVER ? RL_DROP : (rl_dest_t){RL_WANT_REGISTER, true, true, rl_temp(e, rep)};
+        inner = type == RL_TYPE_UNIT || type == RL_TYPE_NEVER
+                    ? RL_DROP
+                    : (rl_dest_t){RL_WANT_REGISTER, true, true, rl_temp(e, rep)};
     }
     if (!open_loop(e, inner)) return;
     uint32_t top = rl_here(e);
@@ -106,9 +108,10 @@ static bool can_repeat(rl_emitter_t* e, rl_ir_t condition) {
     for (unsigned budget = 16; ok && stack.count;) {
         rl_ir_t id = rl_vec_pop(&stack);
         unsigned op = rl_node(e, id)->op;
-        ok = budget-- > 0 && op != RL_IR_BLOCK && op != RL_IR_IF && op != RL_IR_MATCH && op != RL_IR_CLOSURE && op != RL_IR_BIND &&
-             op != RL_IR_LET && op != RL_IR_CLOSURE_GROUP && op != RL_IR_WHILE && op != RL_IR_LOOP && op != RL_IR_FOR &&
-             op != RL_IR_UNSAFE && op != RL_IR_FORMAT && rl_ir_children(e->program, e->allocator, id, &stack);
+        ok = budget-- > 0 && op != RL_IR_BLOCK && op != RL_IR_IF && op != RL_IR_MATCH && op != RL_IR_CLOSURE &&
+             op != RL_IR_BIND && op != RL_IR_LET && op != RL_IR_CLOSURE_GROUP && op != RL_IR_WHILE &&
+             op != RL_IR_LOOP && op != RL_IR_FOR && op != RL_IR_UNSAFE && op != RL_IR_FORMAT &&
+             rl_ir_children(e->program, e->allocator, id, &stack);
     }
     rl_vec_deinit(e->allocator, &stack);
     return ok;
@@ -157,7 +160,7 @@ void rl_emit_while(rl_emitter_t* e, rl_ir_t id) {
     e->loops.count--;
 }
 
-/* --- for ------------------------------------------------------------------------------------------------------------------------ */
+/* --- for ---------------------------------------------------------------------------------------------------------- */
 /* The pattern's own names get the element; the loop's register serves as the name when nothing else writes to it. */
 static void bind_element(rl_emitter_t* e, rl_ir_t pattern, uint32_t reg, rl_type_t type, rl_origin_t origin) {
     rl_jumps_t fail = 0;
@@ -170,9 +173,7 @@ static void bind_element(rl_emitter_t* e, rl_ir_t pattern, uint32_t reg, rl_type
     rl_jump_bind(e, on);
 }
 
-static bool counts_natively(rl_type_t type) {
-    return rl_type_is_integer(type) && type != RL_TYPE_U64;
-}
+static bool counts_natively(rl_type_t type) { return rl_type_is_integer(type) && type != RL_TYPE_U64; }
 
 /* A register that keeps its value through the loop. */
 static uint32_t loop_constant(rl_emitter_t* e, rl_ir_t id) {
@@ -203,9 +204,11 @@ static void emit_for_range(rl_emitter_t* e, rl_ir_t id) {
     if (from_known && to_known) {
         if (from > to || (from == to && !inclusive)) rl_jump_goto(e, &out);
     } else if (to_known && to >= INT16_MIN && to <= INT16_MAX) {
-        rl_jump_add(e, &out, rl_emit_abc(e, inclusive ? RL_OP_JGTK_I : RL_OP_JGEK_I, counter, (uint16_t)(int16_t)to, 0));
+        rl_jump_add(
+            e, &out, rl_emit_abc(e, inclusive ? RL_OP_JGTK_I : RL_OP_JGEK_I, counter, (uint16_t)(int16_t)to, 0));
     } else if (from_known && from >= INT16_MIN && from <= INT16_MAX) {
-        rl_jump_add(e, &out, rl_emit_abc(e, inclusive ? RL_OP_JLTK_I : RL_OP_JLEK_I, limit, (uint16_t)(int16_t)from, 0));
+        rl_jump_add(
+            e, &out, rl_emit_abc(e, inclusive ? RL_OP_JLTK_I : RL_OP_JLEK_I, limit, (uint16_t)(int16_t)from, 0));
     } else {
         rl_jump_add(e, &out, rl_emit_abc(e, inclusive ? RL_OP_JLT_I : RL_OP_JLE_I, limit, counter, 0));
     }
@@ -283,7 +286,8 @@ void rl_emit_for(rl_emitter_t* e, rl_ir_t id) {
     const rl_ir_node_t* iterable = rl_node(e, n.a);
     if (iterable->op == RL_IR_RANGE && counts_natively(rl_emit_type(e, iterable->a))) {
         emit_for_range(e, id);
-    } else if (rl_type_kind(&e->program->types, bare) == RL_TYPE_ARRAY || rl_builtin_of(e->compiler, bare) == RL_BUILTIN_VEC) {
+    } else if (rl_type_kind(&e->program->types, bare) == RL_TYPE_ARRAY ||
+               rl_builtin_of(e->compiler, bare) == RL_BUILTIN_VEC) {
         emit_for_vec(e, id, rl_type_arg(e->compiler, bare, 0));
     } else {
         emit_for_walk(e, id, bare);

@@ -105,7 +105,7 @@ static void fix_locals(rl_emitter_t* e, rl_ir_t pattern, bool fixed) {
     rl_vec_deinit(e->allocator, &stack);
 }
 
-/* --- tests ------------------------------------------------------------------------------------------------------------ */
+/* --- tests -------------------------------------------------------------------------------------------------------- */
 static void fail_if(rl_emitter_t* e, rl_jumps_t* fail, uint32_t jump) { rl_jump_add(e, fail, jump); }
 
 static void test_constant(rl_emitter_t* e, rl_ir_t constant, rl_matched_t value, rl_jumps_t* fail) {
@@ -135,7 +135,8 @@ static void test_constant(rl_emitter_t* e, rl_ir_t constant, rl_matched_t value,
     rl_release(e, mark);
 }
 
-static void test_bound(rl_emitter_t* e, rl_ir_t bound, bool is_low, bool inclusive, rl_matched_t value, rl_jumps_t* fail) {
+static void test_bound(
+    rl_emitter_t* e, rl_ir_t bound, bool is_low, bool inclusive, rl_matched_t value, rl_jumps_t* fail) {
     rl_mark_t mark = rl_mark(e);
     rl_type_t type = rl_unwrap_newtype(e->compiler, value.type);
     int64_t k;
@@ -157,12 +158,13 @@ static void test_bound(rl_emitter_t* e, rl_ir_t bound, bool is_low, bool inclusi
 }
 
 /*
- * A name for a word of a variant or tuple (nothing ever changes those in place) that is read at one place only is loaded
- * there, into the register where it is wanted; one that is never read is not loaded at all.
+ * A name for a word of a variant or tuple (nothing ever changes those in place) that is read at one place only is
+ * loaded there, into the register where it is wanted; one that is never read is not loaded at all.
  */
 static bool bind_in_place(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object, uint32_t slot) {
     const rl_ir_node_t* n = rl_node(e, pattern);
-    if (n->op != RL_PAT_BIND || n->b || !object.lasting || e->fixing || rl_is_boxed(e, n->a) || rl_is_assigned(e, n->a)) return false;
+    if (n->op != RL_PAT_BIND || n->b || !object.lasting || e->fixing || rl_is_boxed(e, n->a) || rl_is_assigned(e, n->a))
+        return false;
     if (e->analysis.locals[n->a].read_count > 1) return false;
     const rl_typedef_t* def = rl_named_def(e->compiler, object.type);
     if (def ? def->kind != RL_DEF_SUM : rl_type_kind(&e->program->types, object.type) != RL_TYPE_TUPLE) return false;
@@ -175,7 +177,8 @@ static bool bind_in_place(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object,
 }
 
 /* Word `index` of the object, when the sub-pattern looks at it. */
-static void match_field(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object, const rl_layout_t* layout, uint32_t index, rl_jumps_t* fail) {
+static void match_field(rl_emitter_t* e, rl_ir_t pattern, rl_matched_t object, const rl_layout_t* layout,
+    uint32_t index, rl_jumps_t* fail) {
     if (!layout || index >= layout->count) {
         rl_emit_bug(e, "names in IR mean something");
         return;
@@ -195,14 +198,16 @@ static void test_tag(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t value,
         uint64_t all = def->variant_count == 64 ? ~0ull : (1ull << def->variant_count) - 1;
         if ((value.excluded | 1ull << n->c) == all) return;
     }
-    if (rl_rep_of(e->compiler, value.type) == RL_REP_S) fail_if(e, fail, rl_emit_abc(e, RL_OP_JNEK_I, value.reg, n->c, 0));
+    if (rl_rep_of(e->compiler, value.type) == RL_REP_S)
+        fail_if(e, fail, rl_emit_abc(e, RL_OP_JNEK_I, value.reg, n->c, 0));
     else fail_if(e, fail, rl_emit_abc(e, RL_OP_JNTAG, value.reg, n->c, 0));
 }
 
 static void match_payload(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t value, rl_jumps_t* fail) {
     const rl_typedef_t* def = rl_named_def(e->compiler, value.type);
     if (def && def->kind == RL_DEF_NEWTYPE) {
-        rl_type_t inner = rl_layout_of(e->compiler, value.type, 0) ? rl_layout_of(e->compiler, value.type, 0)->types[0] : RL_TYPE_ERROR;
+        rl_type_t inner = rl_layout_of(e->compiler, value.type, 0) ? rl_layout_of(e->compiler, value.type, 0)->types[0]
+                                                                   : RL_TYPE_ERROR;
         value.type = inner;
         value.excluded = 0;
         if (n->b) rl_emit_pattern(e, *rl_program_extra(e->program, n->a), value, fail);
@@ -210,7 +215,8 @@ static void match_payload(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t v
     }
     if (n->b == 0) return;
     const rl_layout_t* layout = rl_layout_of(e->compiler, value.type, n->c);
-    for (uint32_t i = 0; i < n->b && !e->failed; i++) match_field(e, *rl_program_extra(e->program, n->a + i), value, layout, i, fail);
+    for (uint32_t i = 0; i < n->b && !e->failed; i++)
+        match_field(e, *rl_program_extra(e->program, n->a + i), value, layout, i, fail);
 }
 
 static void match_or(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t* fail) {
@@ -246,7 +252,9 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
         return;
     }
     if (vec) rl_emit_abc(e, RL_OP_VECLEN, length, value.reg, 0);
-    else rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_LIST_LEN), length, int_type, &value.reg, &value.type, 1, &element, 1);
+    else
+        rl_emit_builtin(
+            e, rl_emit_builtin_id(e, RL_EB_LIST_LEN), length, int_type, &value.reg, &value.type, 1, &element, 1);
     if (fixed || rest == RL_NONE) {
         fail_if(e, fail, rl_emit_abc(e, rest == RL_NONE ? RL_OP_JNEK_I : RL_OP_JLTK_I, length, fixed, 0));
     }
@@ -262,9 +270,10 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
             rl_emit_load_i64(e, regs[1], i);
             if (fixed > i) {
                 regs[2] = rl_temp(e, RL_REP_S);
-                rl_emit_abc(e, RL_OP_ADDK_I, regs[2], length, (uint16_t)(int16_t)-(int32_t)(fixed - i));
+                rl_emit_abc(e, RL_OP_ADDK_I, regs[2], length, (uint16_t)(int16_t) - (int32_t)(fixed - i));
             }
-            rl_emit_builtin(e, rl_emit_builtin_id(e, vec ? RL_EB_VEC_SLICE : RL_EB_LIST_SLICE), to, list, regs, slice_types, 3, &element, 1);
+            rl_emit_builtin(e, rl_emit_builtin_id(e, vec ? RL_EB_VEC_SLICE : RL_EB_LIST_SLICE), to, list, regs,
+                slice_types, 3, &element, 1);
             rl_release(e, mark);
             rl_emit_pattern(e, sub, (rl_matched_t){to, list, RL_ORIGIN_OWNED, 0, true}, fail);
             continue;
@@ -275,9 +284,10 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
         uint32_t regs[2] = {value.reg, rl_temp(e, RL_REP_S)};
         rl_type_t index_types[2] = {value.type, int_type};
         if (i < rest) rl_emit_load_i64(e, regs[1], i);
-        else rl_emit_abc(e, RL_OP_ADDK_I, regs[1], length, (uint16_t)(int16_t)-(int32_t)(n.b - i));
+        else rl_emit_abc(e, RL_OP_ADDK_I, regs[1], length, (uint16_t)(int16_t) - (int32_t)(n.b - i));
         if (vec) rl_emit_vec_get(e, element, to, regs[0], regs[1]);
-        else rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_LIST_INDEX), to, element, regs, index_types, 2, &element, 1);
+        else
+            rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_LIST_INDEX), to, element, regs, index_types, 2, &element, 1);
         rl_release(e, mark);
         rl_emit_pattern(e, sub, (rl_matched_t){to, element, RL_ORIGIN_LOADED, 0, true}, fail);
     }
@@ -288,26 +298,25 @@ void rl_emit_pattern(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t
     rl_ir_node_t n = *rl_node(e, id);
     if (n.start) rl_at(e, n.start);
     switch ((rl_pattern_op_t)n.op) {
-    case RL_PAT_WILDCARD:
-        break;
+    case RL_PAT_WILDCARD: break;
     case RL_PAT_BIND:
         if (n.b) {
             rl_emit_pattern(e, n.b, value, fail);
             /* Two names for one thing. */
-            if (value.origin == RL_ORIGIN_OWNED && rl_node(e, n.b)->op != RL_PAT_WILDCARD) value.origin = RL_ORIGIN_ALIAS;
+            if (value.origin == RL_ORIGIN_OWNED && rl_node(e, n.b)->op != RL_PAT_WILDCARD)
+                value.origin = RL_ORIGIN_ALIAS;
         }
         rl_bind_local(e, n.a, value);
         break;
-    case RL_PAT_CONST:
-        test_constant(e, n.a, value, fail);
-        break;
+    case RL_PAT_CONST: test_constant(e, n.a, value, fail); break;
     case RL_PAT_VARIANT:
         test_tag(e, &n, value, fail);
         match_payload(e, &n, value, fail);
         break;
     case RL_PAT_TUPLE: {
         const rl_layout_t* layout = rl_layout_of(e->compiler, value.type, 0);
-        for (uint32_t i = 0; i < n.b && !e->failed; i++) match_field(e, *rl_program_extra(e->program, n.a + i), value, layout, i, fail);
+        for (uint32_t i = 0; i < n.b && !e->failed; i++)
+            match_field(e, *rl_program_extra(e->program, n.a + i), value, layout, i, fail);
         break;
     }
     case RL_PAT_RECORD: {
@@ -318,29 +327,25 @@ void rl_emit_pattern(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t
         }
         break;
     }
-    case RL_PAT_OR:
-        match_or(e, id, value, fail);
-        break;
+    case RL_PAT_OR: match_or(e, id, value, fail); break;
     case RL_PAT_RANGE:
         if (n.a) test_bound(e, n.a, true, true, value, fail);
         if (n.b) test_bound(e, n.b, false, n.flags & 1, value, fail);
         break;
-    case RL_PAT_SLICE:
-        match_slice(e, id, value, fail);
-        break;
-    case RL_PAT_ACTIVE:
-        rl_emit_fail(e, RL_CODE_LANGUAGE_UNSUPPORTED);
-        break;
+    case RL_PAT_SLICE: match_slice(e, id, value, fail); break;
+    case RL_PAT_ACTIVE: rl_emit_fail(e, RL_CODE_LANGUAGE_UNSUPPORTED); break;
     }
 }
 
-/* --- scrutinee ------------------------------------------------------------------------------------------------------------ */
+/* --- scrutinee ---------------------------------------------------------------------------------------------------- */
 static rl_matched_t emit_scrutinee(rl_emitter_t* e, rl_ir_t id, bool guarded) {
     rl_type_t type = rl_emit_type(e, id);
     rl_local_home_t* home;
     if (rl_plain_local(e, id, &home)) {
         bool assigned = rl_is_assigned(e, rl_node(e, id)->a);
-        rl_origin_t origin = home->borrowed ? RL_ORIGIN_LOADED : rl_is_last_read(e, id) ? RL_ORIGIN_OWNED : RL_ORIGIN_ALIAS;
+        rl_origin_t origin = home->borrowed           ? RL_ORIGIN_LOADED
+                             : rl_is_last_read(e, id) ? RL_ORIGIN_OWNED
+                                                      : RL_ORIGIN_ALIAS;
         if (!assigned || !guarded) return (rl_matched_t){home->reg, type, origin, 0, !assigned};
         uint32_t copy = rl_temp(e, (rl_rep_t)home->rep);
         rl_emit_move(e, (rl_rep_t)home->rep, copy, home->reg);
@@ -365,7 +370,7 @@ void rl_emit_let(rl_emitter_t* e, rl_ir_t id) {
     rl_jump_bind(e, done);
 }
 
-/* --- dispatch --------------------------------------------------------------------------------------------------------------- */
+/* --- dispatch ----------------------------------------------------------------------------------------------------- */
 enum { SWITCH_LEAST = 4, SWITCH_MOST = 1024 };
 
 static rl_ir_t arm_pattern(rl_emitter_t* e, const rl_ir_node_t* match, uint32_t arm) {
@@ -389,8 +394,8 @@ static bool catches_all(rl_emitter_t* e, rl_ir_t pattern) {
 }
 
 /*
- * A jump table when at least four arms test the root for different small numbers (tags, enums, Int, Char). For each number
- * the first arm that may take it: one for exactly this number is entered behind its own root test, any other form at
+ * A jump table when at least four arms test the root for different small numbers (tags, enums, Int, Char). For each
+ * number the first arm that may take it: one for exactly this number is entered behind its own root test, any other form at
  * its start. NULL: no table.
  */
 static uint32_t* plan_switch(rl_emitter_t* e, const rl_ir_node_t* match, rl_type_t type) {
@@ -448,7 +453,6 @@ static bool table_enters(const uint32_t* table, uint32_t arm) {
     return false;
 }
 
-
 void rl_emit_match(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     bool guarded = false;
@@ -469,7 +473,8 @@ void rl_emit_match(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     }
     rl_jumps_t done = 0, fail = 0;
     for (uint32_t i = 0; i < n.c && !e->failed; i++) {
-        rl_ir_t pattern = *rl_program_extra(e->program, n.b + 3 * i), guard = *rl_program_extra(e->program, n.b + 3 * i + 1);
+        rl_ir_t pattern = *rl_program_extra(e->program, n.b + 3 * i),
+                guard = *rl_program_extra(e->program, n.b + 3 * i + 1);
         rl_mark_t mark = rl_mark(e);
         rl_jump_bind(e, fail);
         fail = 0;

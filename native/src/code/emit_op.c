@@ -5,10 +5,14 @@
 bool rl_is_arithmetic(unsigned op) { return op >= RL_IR_ADD && op <= RL_IR_CONCAT; }
 
 /* Type whose instructions a value uses: newtypes are what they wrap. */
-static rl_type_t operand_type(rl_emitter_t* e, rl_ir_t id) { return rl_unwrap_newtype(e->compiler, rl_emit_type(e, id)); }
+static rl_type_t operand_type(rl_emitter_t* e, rl_ir_t id) {
+    return rl_unwrap_newtype(e->compiler, rl_emit_type(e, id));
+}
 
-/* --- arithmetic ---------------------------------------------------------------------------------------------------- */
-typedef struct op_row { uint16_t i, u, f, k; } op_row_t; /* signed, u64, float, with immediate; 0: none */
+/* --- arithmetic --------------------------------------------------------------------------------------------------- */
+typedef struct op_row {
+    uint16_t i, u, f, k;
+} op_row_t; /* signed, u64, float, with immediate; 0: none */
 static const op_row_t op_rows[] = {
     [RL_IR_ADD - RL_IR_ADD] = {RL_OP_ADD_I, RL_OP_ADD_U, RL_OP_ADD_F, RL_OP_ADDK_I},
     [RL_IR_SUB - RL_IR_ADD] = {RL_OP_SUB_I, RL_OP_SUB_U, RL_OP_SUB_F, RL_OP_ADDK_I},
@@ -91,7 +95,9 @@ void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_type_t type = operand_type(e, first);
         if (type != RL_TYPE_U64) {
             uint32_t left = rl_emit_any(e, second, false);
-            uint32_t to = e->spine.count - 1 == base ? rl_dest_reg(e, rep, dest) : dest.want == RL_WANT_REGISTER && dest.scratch ? dest.reg : rl_temp(e, rep);
+            uint32_t to = e->spine.count - 1 == base                      ? rl_dest_reg(e, rep, dest)
+                          : dest.want == RL_WANT_REGISTER && dest.scratch ? dest.reg
+                                                                          : rl_temp(e, rep);
             rl_emit_abc(e, inner.op == RL_IR_ADD ? RL_OP_ADDK_I : RL_OP_MULK_I, to, left, (uint16_t)(int16_t)constant);
             if (is_narrow(type)) rl_emit_abc(e, RL_OP_NARROW, to, type, 0);
             e->spine.count--;
@@ -120,7 +126,10 @@ void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_ir_t node = rl_vec_pop(&e->spine);
         bool is_last = e->spine.count == base;
         if (!is_last && accumulator == RL_NONE) accumulator = scratch ? dest.reg : rl_temp(e, rep);
-        uint32_t to = !is_last ? accumulator : dest.want == RL_WANT_REGISTER ? dest.reg : accumulator != RL_NONE ? accumulator : rl_temp(e, rep);
+        uint32_t to = !is_last                        ? accumulator
+                      : dest.want == RL_WANT_REGISTER ? dest.reg
+                      : accumulator != RL_NONE        ? accumulator
+                                                      : rl_temp(e, rep);
         emit_operator(e, node, to, left);
         left = to;
     }
@@ -151,7 +160,7 @@ void rl_emit_unary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_finish(e, rep, full, to, dest);
 }
 
-/* --- comparison ------------------------------------------------------------------------------------------------------ */
+/* --- comparison --------------------------------------------------------------------------------------------------- */
 static unsigned mirrored(unsigned op) { /* a op b is b mirrored(op) a */
     switch (op) {
     case RL_IR_LT: return RL_IR_GT;
@@ -212,18 +221,21 @@ static bool scalar_operands(rl_emitter_t* e, rl_ir_t id, comparison_t* out) {
 
 static uint32_t emit_scalar_jump(rl_emitter_t* e, comparison_t c, bool sense) {
     if (c.is_float) {
-        static const uint16_t ops[2][6] = {{RL_OP_JNE_F, RL_OP_JEQ_F, RL_OP_JNLT_F, RL_OP_JNLE_F, RL_OP_JNLT_F, RL_OP_JNLE_F},
-                                           {RL_OP_JEQ_F, RL_OP_JNE_F, RL_OP_JLT_F, RL_OP_JLE_F, RL_OP_JLT_F, RL_OP_JLE_F}};
+        static const uint16_t ops[2][6] = {
+            {RL_OP_JNE_F, RL_OP_JEQ_F, RL_OP_JNLT_F, RL_OP_JNLE_F, RL_OP_JNLT_F, RL_OP_JNLE_F},
+            {RL_OP_JEQ_F, RL_OP_JNE_F, RL_OP_JLT_F, RL_OP_JLE_F, RL_OP_JLT_F, RL_OP_JLE_F}};
         bool swap = c.op == RL_IR_GT || c.op == RL_IR_GE;
-        return rl_emit_abc(e, (rl_op_t)ops[sense][c.op - RL_IR_EQ], swap ? c.right : c.left, swap ? c.left : c.right, 0);
+        return rl_emit_abc(
+            e, (rl_op_t)ops[sense][c.op - RL_IR_EQ], swap ? c.right : c.left, swap ? c.left : c.right, 0);
     }
     unsigned op = sense ? c.op : negated(c.op);
     if (c.has_constant) {
-        static const uint16_t ops[] = {RL_OP_JEQK_I, RL_OP_JNEK_I, RL_OP_JLTK_I, RL_OP_JLEK_I, RL_OP_JGTK_I, RL_OP_JGEK_I};
+        static const uint16_t ops[] = {
+            RL_OP_JEQK_I, RL_OP_JNEK_I, RL_OP_JLTK_I, RL_OP_JLEK_I, RL_OP_JGTK_I, RL_OP_JGEK_I};
         return rl_emit_abc(e, (rl_op_t)ops[op - RL_IR_EQ], c.left, (uint16_t)(int16_t)c.constant, 0);
     }
     static const uint16_t ops[2][6] = {{RL_OP_JEQ_I, RL_OP_JNE_I, RL_OP_JLT_I, RL_OP_JLE_I, RL_OP_JLT_I, RL_OP_JLE_I},
-                                       {RL_OP_JEQ_I, RL_OP_JNE_I, RL_OP_JLT_U, RL_OP_JLE_U, RL_OP_JLT_U, RL_OP_JLE_U}};
+        {RL_OP_JEQ_I, RL_OP_JNE_I, RL_OP_JLT_U, RL_OP_JLE_U, RL_OP_JLT_U, RL_OP_JLE_U}};
     bool swap = op == RL_IR_GT || op == RL_IR_GE;
     return rl_emit_abc(e, (rl_op_t)ops[c.is_u64][op - RL_IR_EQ], swap ? c.right : c.left, swap ? c.left : c.right, 0);
 }
@@ -290,7 +302,9 @@ bool rl_emit_compare_loop(rl_emitter_t* e, rl_ir_t id, uint32_t target) {
             rl_jump_bind(e, out);
             return true;
         }
-        fused = c.op == RL_IR_NE ? RL_OP_WHILE_NEK_I : c.op == RL_IR_LT || c.op == RL_IR_LE ? RL_OP_WHILE_LTK_I : RL_OP_WHILE_GTK_I;
+        fused = c.op == RL_IR_NE                       ? RL_OP_WHILE_NEK_I
+                : c.op == RL_IR_LT || c.op == RL_IR_LE ? RL_OP_WHILE_LTK_I
+                                                       : RL_OP_WHILE_GTK_I;
         b = (uint16_t)(int16_t)k;
     } else {
         if (c.op == RL_IR_GT || c.op == RL_IR_GE) {
@@ -312,8 +326,7 @@ static void emit_scalar_compare(rl_emitter_t* e, rl_ir_t id, uint32_t to) {
     rl_type_t type = operand_type(e, n.a);
     unsigned kind = rl_rep_of(e->compiler, type) == RL_REP_F ? 2u : type == RL_TYPE_U64 ? 1u : 0u;
     static const uint16_t ops[3][4] = {{RL_OP_EQ_I, RL_OP_NE_I, RL_OP_LT_I, RL_OP_LE_I},
-                                       {RL_OP_EQ_I, RL_OP_NE_I, RL_OP_LT_U, RL_OP_LE_U},
-                                       {RL_OP_EQ_F, RL_OP_NE_F, RL_OP_LT_F, RL_OP_LE_F}};
+        {RL_OP_EQ_I, RL_OP_NE_I, RL_OP_LT_U, RL_OP_LE_U}, {RL_OP_EQ_F, RL_OP_NE_F, RL_OP_LT_F, RL_OP_LE_F}};
     bool swap = n.op == RL_IR_GT || n.op == RL_IR_GE;
     unsigned column = (swap ? mirrored(n.op) : n.op) - RL_IR_EQ;
     rl_emit_abc(e, (rl_op_t)ops[kind][column], to, swap ? right : left, swap ? left : right);
@@ -361,16 +374,21 @@ void rl_emit_compare(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_finish(e, RL_REP_S, RL_TYPE_BOOL, to, dest);
 }
 
-/* --- casts --------------------------------------------------------------------------------------------------------------- */
-static bool is_unsigned(rl_type_t t) { return (t >= RL_TYPE_U8 && t <= RL_TYPE_U64) || t == RL_TYPE_BOOL || t == RL_TYPE_CHAR; }
+/* --- casts -------------------------------------------------------------------------------------------------------- */
+static bool is_unsigned(rl_type_t t) {
+    return (t >= RL_TYPE_U8 && t <= RL_TYPE_U64) || t == RL_TYPE_BOOL || t == RL_TYPE_CHAR;
+}
 
 static unsigned width_of(rl_type_t t) {
     switch (t) {
     case RL_TYPE_BOOL: return 1;
     case RL_TYPE_CHAR: return 21;
-    case RL_TYPE_I8: case RL_TYPE_U8: return 8;
-    case RL_TYPE_I16: case RL_TYPE_U16: return 16;
-    case RL_TYPE_I32: case RL_TYPE_U32: return 32;
+    case RL_TYPE_I8:
+    case RL_TYPE_U8: return 8;
+    case RL_TYPE_I16:
+    case RL_TYPE_U16: return 16;
+    case RL_TYPE_I32:
+    case RL_TYPE_U32: return 32;
     default: return 64;
     }
 }
@@ -393,7 +411,8 @@ void rl_emit_cast(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_finish(e, RL_REP_R, to, any, dest);
         return;
     }
-    if (always_fits(from, to) || from >= RL_TYPE_SIMPLE_COUNT || to >= RL_TYPE_SIMPLE_COUNT || rl_rep_of(e->compiler, from) == RL_REP_R) {
+    if (always_fits(from, to) || from >= RL_TYPE_SIMPLE_COUNT || to >= RL_TYPE_SIMPLE_COUNT ||
+        rl_rep_of(e->compiler, from) == RL_REP_R) {
         rl_emit(e, n.a, dest);
         return;
     }
@@ -405,11 +424,12 @@ void rl_emit_cast(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_finish(e, rep, to, reg, dest);
 }
 
-/* --- text ------------------------------------------------------------------------------------------------------------------- */
+/* --- text --------------------------------------------------------------------------------------------------------- */
 /* Text of one piece into a register; `own`: it may be changed in place afterwards. */
 static uint32_t emit_piece(rl_emitter_t* e, uint32_t spec, rl_ir_t node, bool debug, bool own, uint32_t hint) {
     rl_type_t type = rl_emit_type(e, node);
-    bool plain_text = type == RL_TYPE_STR && !debug && (spec == RL_NONE || rl_program_string(e->program, spec).length == 0);
+    bool plain_text =
+        type == RL_TYPE_STR && !debug && (spec == RL_NONE || rl_program_string(e->program, spec).length == 0);
     if (plain_text && hint == RL_NONE) return rl_emit_any(e, node, own);
     uint32_t to = hint == RL_NONE ? rl_temp(e, RL_REP_R) : hint;
     if (plain_text) {
@@ -425,7 +445,8 @@ static uint32_t emit_piece(rl_emitter_t* e, uint32_t spec, rl_ir_t node, bool de
         rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_FORMAT_VALUE), to, RL_TYPE_STR, regs, types, 2, &type, 1);
     } else {
         regs[0] = rl_emit_any(e, node, false);
-        rl_emit_builtin(e, rl_emit_builtin_id(e, debug ? RL_EB_DEBUG : RL_EB_TO_STRING), to, RL_TYPE_STR, regs, &type, 1, &type, 1);
+        rl_emit_builtin(
+            e, rl_emit_builtin_id(e, debug ? RL_EB_DEBUG : RL_EB_TO_STRING), to, RL_TYPE_STR, regs, &type, 1, &type, 1);
     }
     return to;
 }

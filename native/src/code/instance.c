@@ -3,7 +3,8 @@
 /* The table of instances of one context, and the queue of those still to be compiled. */
 
 void rl_compiler_init(rl_compiler_t* compiler, rl_program_t* program, rl_allocator_t* allocator) {
-    *compiler = (rl_compiler_t){.program = program, .allocator = allocator, .instance_limit = 10000, .depth_limit = RL_TYPE_DEPTH_LIMIT};
+    *compiler = (rl_compiler_t){
+        .program = program, .allocator = allocator, .instance_limit = 10000, .depth_limit = RL_TYPE_DEPTH_LIMIT};
     rl_arena_init(&compiler->arena, allocator);
 }
 
@@ -33,15 +34,17 @@ static uint64_t key_of(rl_fn_id_t function, const rl_type_t* args, uint32_t coun
     return count ? rl_hash_bytes(args, sizeof(rl_type_t) * count, seed) : seed;
 }
 
-static bool is_instance(rl_compiler_t* compiler, uint32_t index, rl_fn_id_t function, const rl_type_t* args, uint32_t count, bool as_value) {
+static bool is_instance(rl_compiler_t* compiler, uint32_t index, rl_fn_id_t function, const rl_type_t* args,
+    uint32_t count, bool as_value) {
     const rl_instance_t* instance = &compiler->instances.data[index];
     return instance->function == function && instance->as_value == as_value && instance->argument_count == count &&
-           (count == 0 || memcmp(compiler->arguments.data + instance->argument_first, args, sizeof(rl_type_t) * count) == 0);
+           (count == 0 ||
+               memcmp(compiler->arguments.data + instance->argument_first, args, sizeof(rl_type_t) * count) == 0);
 }
 
 /* Not type parameters that the function does not have: what a caller passes is cut to the function's own list. */
-rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* args, uint32_t count, bool as_value,
-                           uint32_t asked_by) {
+rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* args, uint32_t count,
+    bool as_value, uint32_t asked_by) {
     rl_allocator_t* allocator = compiler->allocator;
     uint64_t key = key_of(function, args, count, as_value);
     uint32_t first = 0;
@@ -50,21 +53,28 @@ rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const r
             if (is_instance(compiler, i, function, args, count, as_value)) return compiler->instances.data[i].proto;
         }
     }
-    if (compiler->instances.count == 0 && !rl_vec_push(allocator, &compiler->instances, (rl_instance_t){0})) return NULL;
+    if (compiler->instances.count == 0 && !rl_vec_push(allocator, &compiler->instances, (rl_instance_t){0}))
+        return NULL;
     bool too_deep = compiler->program->types.too_deep;
-    for (uint32_t i = 0; i < count; i++) too_deep = too_deep || rl_type_node(&compiler->program->types, args[i])->depth > compiler->depth_limit;
+    for (uint32_t i = 0; i < count; i++)
+        too_deep = too_deep || rl_type_node(&compiler->program->types, args[i])->depth > compiler->depth_limit;
     if (too_deep || compiler->instances.count > compiler->instance_limit) {
         rl_compile_fail(compiler, RL_CODE_TYPE_INSTANTIATION_LIMIT, function);
         return NULL;
     }
     rl_proto_t* proto = rl_arena_alloc(&compiler->arena, sizeof *proto);
-    if (!proto || !rl_vec_reserve(allocator, &compiler->arguments, count + 1) || !rl_vec_reserve(allocator, &compiler->instances, 1) ||
-        !rl_vec_reserve(allocator, &compiler->pending, 1)) return NULL;
+    if (!proto || !rl_vec_reserve(allocator, &compiler->arguments, count + 1) ||
+        !rl_vec_reserve(allocator, &compiler->instances, 1) || !rl_vec_reserve(allocator, &compiler->pending, 1))
+        return NULL;
     uint32_t index = compiler->instances.count;
     if (!rl_map_put(allocator, &compiler->instance_map, key, index)) return NULL;
-    rl_instance_t instance = {.function = function, .as_value = as_value, .argument_first = compiler->arguments.count,
-                              .argument_count = count, .proto = proto, .next = first,
-                              .depth = asked_by ? compiler->instances.data[asked_by].depth + 1 : 0};
+    rl_instance_t instance = {.function = function,
+        .as_value = as_value,
+        .argument_first = compiler->arguments.count,
+        .argument_count = count,
+        .proto = proto,
+        .next = first,
+        .depth = asked_by ? compiler->instances.data[asked_by].depth + 1 : 0};
     for (uint32_t i = 0; i < count; i++) compiler->arguments.data[compiler->arguments.count++] = args[i];
     compiler->instances.data[compiler->instances.count++] = instance;
     compiler->pending.data[compiler->pending.count++] = index;
@@ -77,7 +87,8 @@ rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const r
 static void take_back(rl_compiler_t* compiler, uint32_t count, uint32_t argument_count) {
     while (compiler->instances.count > count) {
         rl_instance_t instance = rl_vec_pop(&compiler->instances);
-        uint64_t key = key_of(instance.function, compiler->arguments.data + instance.argument_first, instance.argument_count, instance.as_value);
+        uint64_t key = key_of(instance.function, compiler->arguments.data + instance.argument_first,
+            instance.argument_count, instance.as_value);
         if (instance.next) (void)rl_map_put(compiler->allocator, &compiler->instance_map, key, instance.next);
         else rl_map_remove(&compiler->instance_map, key);
     }
@@ -85,7 +96,8 @@ static void take_back(rl_compiler_t* compiler, uint32_t count, uint32_t argument
     compiler->pending.count = 0;
 }
 
-rl_proto_t* rl_compile(rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
+rl_proto_t* rl_compile(
+    rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
     compiler->failed = false;
     compiler->program->types.too_deep = false;
     uint32_t known = compiler->instances.count, known_arguments = compiler->arguments.count;

@@ -16,8 +16,10 @@ static rl_types_t* types_of(rl_compiler_t* compiler) { return &compiler->program
 static rl_type_note_t* note_of(rl_compiler_t* compiler, rl_type_t type) {
     static const uint32_t most = 1u << 30;
     if (type >= compiler->notes.count) {
-        if (type >= most || !rl_vec_reserve(compiler->allocator, &compiler->notes, type + 1 - compiler->notes.count)) return NULL;
-        memset(compiler->notes.data + compiler->notes.count, 0, sizeof(rl_type_note_t) * (type + 1 - compiler->notes.count));
+        if (type >= most || !rl_vec_reserve(compiler->allocator, &compiler->notes, type + 1 - compiler->notes.count))
+            return NULL;
+        memset(compiler->notes.data + compiler->notes.count, 0,
+            sizeof(rl_type_note_t) * (type + 1 - compiler->notes.count));
         compiler->notes.count = type + 1;
     }
     return &compiler->notes.data[type];
@@ -91,9 +93,12 @@ rl_element_t rl_element_of(rl_compiler_t* compiler, rl_type_t type) {
     type = rl_unwrap_newtype(compiler, type);
     if (rl_rep_of(compiler, type) == RL_REP_R) return RL_ELEM_REF;
     switch (type) {
-    case RL_TYPE_NEVER: case RL_TYPE_UNIT: return RL_ELEM_UNIT;
-    case RL_TYPE_BOOL: case RL_TYPE_U8: return RL_ELEM_U8;
-    case RL_TYPE_CHAR: case RL_TYPE_U32: return RL_ELEM_U32;
+    case RL_TYPE_NEVER:
+    case RL_TYPE_UNIT: return RL_ELEM_UNIT;
+    case RL_TYPE_BOOL:
+    case RL_TYPE_U8: return RL_ELEM_U8;
+    case RL_TYPE_CHAR:
+    case RL_TYPE_U32: return RL_ELEM_U32;
     case RL_TYPE_I8: return RL_ELEM_I8;
     case RL_TYPE_I16: return RL_ELEM_I16;
     case RL_TYPE_I32: return RL_ELEM_I32;
@@ -112,9 +117,8 @@ bool rl_has_identity(rl_compiler_t* compiler, rl_type_t type) {
     const rl_typedef_t* def = rl_named_def(compiler, type);
     if (!def) return rl_type_kind(types_of(compiler), type) == RL_TYPE_FUNCTION;
     if (def->kind == RL_DEF_STRUCT || def->kind == RL_DEF_OPAQUE) return true;
-    return def->kind == RL_DEF_BUILTIN &&
-           (def->builtin == RL_BUILTIN_VEC || def->builtin == RL_BUILTIN_TABLE || def->builtin == RL_BUILTIN_CELL ||
-            def->builtin == RL_BUILTIN_REF);
+    return def->kind == RL_DEF_BUILTIN && (def->builtin == RL_BUILTIN_VEC || def->builtin == RL_BUILTIN_TABLE ||
+                                              def->builtin == RL_BUILTIN_CELL || def->builtin == RL_BUILTIN_REF);
 }
 
 bool rl_is_updatable(rl_compiler_t* compiler, rl_type_t type) {
@@ -229,7 +233,8 @@ static bool same_objects(rl_compiler_t* compiler, rl_type_t from, rl_type_t to, 
     rl_type_node_t x = *rl_type_node(types, from), y = *rl_type_node(types, to);
     if (x.kind != y.kind || x.count != y.count || x.kind < RL_TYPE_SIMPLE_COUNT) return false;
     if ((x.kind == RL_TYPE_NAMED || x.kind == RL_TYPE_ARRAY) && x.a != y.a) return false;
-    if (x.kind != RL_TYPE_NAMED && x.kind != RL_TYPE_ARRAY && x.kind != RL_TYPE_TUPLE && x.kind != RL_TYPE_FUNCTION) return false;
+    if (x.kind != RL_TYPE_NAMED && x.kind != RL_TYPE_ARRAY && x.kind != RL_TYPE_TUPLE && x.kind != RL_TYPE_FUNCTION)
+        return false;
     for (uint32_t i = 0; i < x.count; i++) {
         if (!same_objects(compiler, rl_type_args(types, from)[i], rl_type_args(types, to)[i], budget)) return false;
     }
@@ -241,7 +246,7 @@ bool rl_same_objects(rl_compiler_t* compiler, rl_type_t from, rl_type_t to) {
     return same_objects(compiler, from, to, &budget);
 }
 
-/* --- descriptors ----------------------------------------------------------------------------------------------------- */
+/* --- descriptors -------------------------------------------------------------------------------------------------- */
 static rl_str_t arena_text(rl_compiler_t* compiler, rl_str_t text) { return rl_arena_copy(&compiler->arena, text); }
 
 static rl_str_t type_name(rl_compiler_t* compiler, rl_type_t type, const rl_typedef_t* def) {
@@ -277,8 +282,12 @@ static bool fill_shape(rl_compiler_t* compiler, rl_type_t type, uint32_t tag, rl
         fields[i].slot = layout->slots[i];
         if (!(fields[i].type = rtype_slot(compiler, layout->types[i]))) return false;
     }
-    *shape = (rl_rshape_t){.name = name, .fields = fields, .field_count = (uint16_t)layout->count, .refs = layout->refs,
-                           .words = layout->words, .tag = (uint16_t)tag};
+    *shape = (rl_rshape_t){.name = name,
+        .fields = fields,
+        .field_count = (uint16_t)layout->count,
+        .refs = layout->refs,
+        .words = layout->words,
+        .tag = (uint16_t)tag};
     return true;
 }
 

@@ -3,8 +3,8 @@
 #include "vm/builtin.h"
 
 /*
- * What the loop takes for granted, looked at once: registers inside the frame, table indices inside tables, jumps inside the
- * code, windows of calls and objects inside the frame, results in the right bank. Not whether a register was written
+ * What the loop takes for granted, looked at once: registers inside the frame, table indices inside tables, jumps inside
+ * the code, windows of calls and objects inside the frame, results in the right bank. Not whether a register was written
  * before it is read.
  */
 
@@ -18,7 +18,7 @@ typedef struct verifier {
 static void complain(verifier_t* v, const char* what, uint32_t number) {
     if (v->ok && v->why) {
         rl_buf_printf(v->why, "%.*s: instruction %u (%s): %s %u", RL_STR_ARG(v->p->name), v->at,
-                      v->at < v->p->code_count ? rl_op_name(v->p->code[v->at].op) : "end", what, number);
+            v->at < v->p->code_count ? rl_op_name(v->p->code[v->at].op) : "end", what, number);
     }
     v->ok = false;
 }
@@ -42,11 +42,19 @@ static bool jumps_back(unsigned op) {
 
 static bool goes_on(unsigned op) { /* may the next instruction be reached from here in order? */
     switch (op) {
-    case RL_OP_JMP: case RL_OP_LOOP: case RL_OP_SWITCH_S: case RL_OP_SWITCH_TAG: case RL_OP_TAILCALL: case RL_OP_TAILCALLV:
-    case RL_OP_RETS: case RL_OP_RETR: case RL_OP_RETU: case RL_OP_RAISE: case RL_OP_TRAP: case RL_OP_HALT:
-        return false;
-    default:
-        return true;
+    case RL_OP_JMP:
+    case RL_OP_LOOP:
+    case RL_OP_SWITCH_S:
+    case RL_OP_SWITCH_TAG:
+    case RL_OP_TAILCALL:
+    case RL_OP_TAILCALLV:
+    case RL_OP_RETS:
+    case RL_OP_RETR:
+    case RL_OP_RETU:
+    case RL_OP_RAISE:
+    case RL_OP_TRAP:
+    case RL_OP_HALT: return false;
+    default: return true;
     }
 }
 
@@ -54,7 +62,8 @@ static bool goes_on(unsigned op) { /* may the next instruction be reached from h
 static bool check_window(verifier_t* v, rl_instr_t in) {
     const rl_proto_t* p = v->p;
     switch (in.op) {
-    case RL_OP_CALL: case RL_OP_TAILCALL: {
+    case RL_OP_CALL:
+    case RL_OP_TAILCALL: {
         in_table(v, in.c, p->callee_count);
         if (!v->ok) return true;
         const rl_proto_t* callee = p->callees[in.c];
@@ -64,11 +73,14 @@ static bool check_window(verifier_t* v, rl_instr_t in) {
             if (in.op == RL_OP_CALL && callee->result_rep == RL_REP_R) in_r(v, in.b, 1);
             if (in.op == RL_OP_CALL && callee->result_rep != RL_REP_R) in_s(v, in.a, 1);
         }
-        if (in.op == RL_OP_TAILCALL && callee->param_types && (callee->result_rep == RL_REP_R) != (p->result_rep == RL_REP_R) &&
-            callee->result_type->type != RL_TYPE_NEVER) complain(v, "tail call with a result of the other bank:", callee->result_rep);
+        if (in.op == RL_OP_TAILCALL && callee->param_types &&
+            (callee->result_rep == RL_REP_R) != (p->result_rep == RL_REP_R) &&
+            callee->result_type->type != RL_TYPE_NEVER)
+            complain(v, "tail call with a result of the other bank:", callee->result_rep);
         return true;
     }
-    case RL_OP_CALLV: case RL_OP_TAILCALLV:
+    case RL_OP_CALLV:
+    case RL_OP_TAILCALLV:
         in_s(v, in.a, 0);
         in_r(v, in.b, 1);
         return true;
@@ -92,8 +104,7 @@ static bool check_window(verifier_t* v, rl_instr_t in) {
         in_s(v, in.a, p->closures[in.c].scalars);
         if (!p->closures[in.c].proto || !p->closures[in.c].proto->has_env) complain(v, "closure without code:", in.c);
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 
@@ -114,14 +125,25 @@ static void check_index(verifier_t* v, unsigned op, uint32_t k) {
     case RL_OP_LDK: in_table(v, k, p->constant_count); break;
     case RL_OP_LDR: in_table(v, k, p->ref_constant_count); break;
     case RL_OP_LDNULLARY: in_table(v, k, 256); break;
-    case RL_OP_CALLB_S: case RL_OP_CALLB_R:
+    case RL_OP_CALLB_S:
+    case RL_OP_CALLB_R:
         in_table(v, k, p->builtin_count);
         if (v->ok) check_site(v, &p->builtins[k]);
         break;
-    case RL_OP_ANY_S: case RL_OP_ANY_R: case RL_OP_ITER: in_table(v, k, p->type_count); break;
-    case RL_OP_RAISE: case RL_OP_TRAP: in_table(v, k, RL_CODE_COUNT); break;
-    case RL_OP_JTAG: case RL_OP_JNTAG: case RL_OP_GETS: case RL_OP_GETR: case RL_OP_GETR_SHARE: case RL_OP_SETS: case RL_OP_SETR: break;
-    case RL_OP_SWITCH_S: case RL_OP_SWITCH_TAG:
+    case RL_OP_ANY_S:
+    case RL_OP_ANY_R:
+    case RL_OP_ITER: in_table(v, k, p->type_count); break;
+    case RL_OP_RAISE:
+    case RL_OP_TRAP: in_table(v, k, RL_CODE_COUNT); break;
+    case RL_OP_JTAG:
+    case RL_OP_JNTAG:
+    case RL_OP_GETS:
+    case RL_OP_GETR:
+    case RL_OP_GETR_SHARE:
+    case RL_OP_SETS:
+    case RL_OP_SETR: break;
+    case RL_OP_SWITCH_S:
+    case RL_OP_SWITCH_TAG:
         in_table(v, k, p->switch_count);
         for (uint32_t i = 1; v->ok && i < p->switches[k][0] + 2; i++) to_target(v, p->switches[k][i]);
         break;
@@ -155,7 +177,8 @@ static void check_instr(verifier_t* v, rl_instr_t in) {
         }
     }
     if (in.op == RL_OP_FOR_STEP) in_s(v, in.a, 2);
-    if ((in.op == RL_OP_RETS && v->p->result_rep == RL_REP_R) || (in.op == RL_OP_RETR && v->p->result_rep != RL_REP_R)) {
+    if ((in.op == RL_OP_RETS && v->p->result_rep == RL_REP_R) ||
+        (in.op == RL_OP_RETR && v->p->result_rep != RL_REP_R)) {
         complain(v, "return from the other bank:", v->p->result_rep);
     }
 }

@@ -14,7 +14,7 @@ void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing) {
         if (RL_LIKELY(crossing->tally && context->audit.policy == RL_AUDIT_SUMMARY)) {
             crossing->tally->bridge_total = metrics->total_calls;
             crossing->tally->bridge_success = metrics->success_calls;
-            rl_audit_tally_count(&context->audit, crossing->tally, rl_audit_ticks(&context->audit));
+            rl_audit_tally_count(&context->audit, crossing->tally);
             return;
         }
     }

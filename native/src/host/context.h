@@ -37,6 +37,14 @@ typedef struct rl_slot {
     rl_context_t* context;       /* only for the owner thread */
 } rl_slot_t;
 
+/* The table of rows, in pages; the form of an id is told in slots.c. */
+enum { RL_SLOT_PAGE_ROWS = 256, RL_SLOT_PAGES = 256, RL_SLOT_TAG = 6 };
+#define RL_SLOT_GENERATION_MASK ((uint64_t)UINTPTR_MAX >> 20)
+typedef struct rl_slot_page {
+    rl_slot_t rows[RL_SLOT_PAGE_ROWS];
+} rl_slot_page_t;
+extern _Atomic(rl_slot_page_t*) rl_slot_table[RL_SLOT_PAGES];
+
 /* A fresh row; NULL when all are taken. *out_id is what hosts hold. */
 rl_slot_t* rl_slot_take(rl_context_t* context, reml_embed_context_t** out_id, uint32_t* out_serial);
 void rl_slot_give_back(rl_slot_t* slot);
@@ -64,6 +72,7 @@ typedef struct rl_function_entry {
     uint32_t next_free;
     rl_audit_tally_t tally;
     bool scalar;             /* the direct path is possible */
+    bool plain;              /* all parameters are Int or Float: any 64 bits are a value */
 } rl_function_entry_t;
 
 /* A host function that takes the machine's words as they are (native/python): `s` and `r` are the arguments per bank, in order.
@@ -235,12 +244,27 @@ void rl_lifecycle_record(rl_context_t* context, rl_audit_function_t function, re
 bool rl_copy_versioned(void* ours, size_t our_size, const void* theirs, uint32_t their_size);
 reml_embed_status_t rl_copy_out(const rl_buf_t* text, char** out_text, size_t* out_length); /* for reml_embed_free */
 
+/* The context of an id that this thread may use now, or NULL: rl_slot_resolve says why. */
+static inline rl_context_t* rl_slot_here(const reml_embed_context_t* id) {
+    uint64_t bits = (uint64_t)(uintptr_t)id;
+    uint32_t row = (uint32_t)(bits >> 4) & 0xFFFF;
+    if (RL_UNLIKELY((bits & 15) != RL_SLOT_TAG)) return NULL;
+    rl_slot_page_t* page = atomic_load_explicit(&rl_slot_table[row / RL_SLOT_PAGE_ROWS], memory_order_acquire);
+    if (RL_UNLIKELY(!page)) return NULL;
+    rl_slot_t* slot = &page->rows[row % RL_SLOT_PAGE_ROWS];
+    uint64_t generation = atomic_load_explicit(&slot->generation, memory_order_acquire) & RL_SLOT_GENERATION_MASK;
+    bool mine = generation == bits >> 20 && (generation & 1) && atomic_load_explicit(&slot->fork, memory_order_relaxed) == rl_os_fork_generation() &&
+                atomic_load_explicit(&slot->thread, memory_order_relaxed) == rl_os_thread_id();
+    return RL_LIKELY(mine) ? slot->context : NULL;
+}
+
 /* Entry of every public function on a context. */
-#define RL_ENTER(id, context)                                                   \
-    rl_context_t* context = NULL;                                               \
-    do {                                                                        \
-        reml_embed_status_t rl_enter_status = rl_slot_resolve((id), &(context)); \
-        if (RL_UNLIKELY(rl_enter_status != REML_EMBED_STATUS_OK)) return rl_enter_status; \
+#define RL_ENTER(id, context)                                                                    \
+    rl_context_t* context = rl_slot_here(id);                                                    \
+    do {                                                                                         \
+        if (RL_LIKELY(context != NULL)) break;                                                   \
+        reml_embed_status_t rl_enter_status = rl_slot_resolve((id), &(context));                 \
+        if (RL_UNLIKELY(rl_enter_status != REML_EMBED_STATUS_OK)) return rl_enter_status;        \
     } while (0)
 
 #endif

@@ -13,9 +13,7 @@ static inline bool rl_fast_call_possible(const rl_context_t* context) {
     const rl_audit_t* audit = &context->audit;
     if (context->depth | context->frozen | audit->attention) return false;
     if (audit->policy != RL_AUDIT_SUMMARY || (audit->writer && rl_audit_writer_troubled(audit->writer))) return false;
-    bool ready = true;
-    for (uint32_t i = 0; i < context->module_states.count; i++) ready &= context->module_states.data[i] == RL_MODULE_READY;
-    return ready;
+    return context->modules_ready == context->module_states.count;
 }
 
 static inline reml_embed_status_t rl_fast_call(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, unsigned count,
@@ -35,7 +33,7 @@ static inline reml_embed_status_t rl_fast_call(rl_context_t* context, rl_functio
     rl_run_end(context);
     entry->tally.bridge_total = ++metrics->total_calls;
     entry->tally.bridge_success = ++metrics->success_calls;
-    rl_audit_tally_count(&context->audit, &entry->tally, rl_audit_ticks(&context->audit));
+    rl_audit_tally_count(&context->audit, &entry->tally);
     return REML_EMBED_STATUS_OK;
 }
 

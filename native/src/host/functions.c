@@ -1,5 +1,5 @@
 /* Function handles: looked up and checked once, called many times; the direct path for scalars; batches (DESIGN 2.4). */
-#include "host/context.h"
+#include "host/fast_call.h"
 
 /* --- look-up ----------------------------------------------------------------------------------------------------------- */
 
@@ -37,6 +37,10 @@ static reml_embed_status_t add_entry(rl_context_t* context, rl_proto_t* proto, r
     entry->scalar = proto->leaf_scalar && !closure;
     for (uint16_t i = 0; i < proto->param_count; i++) entry->scalar = entry->scalar && rl_type_is_scalar(proto->param_types[i]);
     entry->scalar = entry->scalar && rl_type_is_scalar(proto->result_type);
+    entry->plain = entry->scalar;
+    for (uint16_t i = 0; i < proto->param_count; i++) {
+        entry->plain = entry->plain && (proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64);
+    }
     entry->tally = (rl_audit_tally_t){.symbol = proto->name, .ownership = entry->scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
                                       .result = entry->scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_PENDING};
     rl_audit_tally_attach(&context->audit, &entry->tally);
@@ -319,7 +323,7 @@ reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_fu
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "%s: `%.*s` cannot be called with %zu scalars",
                                rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name), count);
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !entry->plain; i++) {
         if (RL_LIKELY(proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64)) continue;
         if (RL_UNLIKELY(!rl_scalar_fits(proto->param_types[i], arguments[i]))) {
             return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: argument %zu of `%.*s` is out of range",
@@ -328,7 +332,7 @@ reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_fu
     }
     if (RL_UNLIKELY(context->has_error)) rl_context_clear_error(context);
     rl_word_t result;
-    reml_embed_status_t status = rl_function_call_words(context, entry, (const rl_word_t*)arguments, NULL, &result);
+    reml_embed_status_t status = rl_fast_call(context, entry, (const rl_word_t*)arguments, (unsigned)count, &result);
     if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) out->i = result.i;
     return status;
 }

@@ -7,15 +7,13 @@
  * An id is generation << 20 | row << 4 | 6: never NULL, never aligned like an address. 32-bit hosts have 12 bits of
  * generation left, which is what a pointer can hold there.
  */
-enum { PAGE_ROWS = 256, PAGES = 256, TAG = 6 };
-#define GENERATION_MASK ((uint64_t)UINTPTR_MAX >> 20)
-
-typedef struct page {
-    rl_slot_t rows[PAGE_ROWS];
-} page_t;
+enum { PAGE_ROWS = RL_SLOT_PAGE_ROWS, PAGES = RL_SLOT_PAGES, TAG = RL_SLOT_TAG };
+#define GENERATION_MASK RL_SLOT_GENERATION_MASK
+#define table rl_slot_table
+typedef rl_slot_page_t page_t;
 
 /* The table is process-wide because ids must be told apart without knowing a context. */
-static _Atomic(page_t*) table[PAGES];
+_Atomic(rl_slot_page_t*) rl_slot_table[PAGES];
 static _Atomic uint32_t row_hint;
 static _Atomic uint32_t last_serial;
 
@@ -32,6 +30,7 @@ static rl_slot_t* row_at(uint32_t row, bool make) {
 }
 
 rl_slot_t* rl_slot_take(rl_context_t* context, reml_embed_context_t** out_id, uint32_t* out_serial) {
+    rl_os_watch_forks();
     uint32_t start = atomic_load(&row_hint);
     for (uint32_t step = 0; step < PAGES * PAGE_ROWS; step++) {
         uint32_t row = (start + step) % (PAGES * PAGE_ROWS);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-/* --- items as values ------------------------------------------------------------------------------------------------------ */
+/* --- items as values ---------------------------------------------------------------------------------------------- */
 
 static bool runs_during_init(rl_checker_t* c) {
     return c->unit_is_direct && c->frames.data[rl_frame_resolve(c, c->frame)].kind == RL_FRAME_INIT;
@@ -12,13 +12,15 @@ static bool runs_during_init(rl_checker_t* c) {
 static void check_forward(rl_checker_t* c, uint32_t unit, rl_sym_t name, rl_span_t span) {
     if (!runs_during_init(c) || unit < c->unit) return;
     rl_str_t text = rl_text(c, name);
-    rl_report(c->diags, RL_CODE_LANGUAGE_INIT_FORWARD_REFERENCE, span, "%.*s is used before it is initialised", RL_STR_ARG(text));
+    rl_report(c->diags, RL_CODE_LANGUAGE_INIT_FORWARD_REFERENCE, span, "%.*s is used before it is initialised",
+        RL_STR_ARG(text));
 }
 
 rl_ir_t rl_function_value(rl_checker_t* c, rl_fn_id_t fn, rl_span_t span) {
     const rl_function_t function = *rl_program_function(c->program, fn);
     uint32_t unit;
-    if ((function.flags & (RL_FN_LAMBDA | RL_FN_THUNK)) && rl_map_get(&c->unit_of_fn, fn, &unit)) check_forward(c, unit, function.name, span);
+    if ((function.flags & (RL_FN_LAMBDA | RL_FN_THUNK)) && rl_map_get(&c->unit_of_fn, fn, &unit))
+        check_forward(c, unit, function.name, span);
     rl_instance_use_t use = rl_instantiate_fn(c, fn, span);
     rl_type_t result = rl_instance_type(c, &use, function.result);
     if (function.flags & RL_FN_THUNK) {
@@ -28,9 +30,11 @@ rl_ir_t rl_function_value(rl_checker_t* c, rl_fn_id_t fn, rl_span_t span) {
     }
     uint32_t mark = c->scratch.count;
     for (uint32_t i = 0; i < function.param_count; i++) {
-        (void)rl_vec_push(c->allocator, &c->scratch, rl_instance_type(c, &use, rl_program_param(c->program, function.param_first + i)->type));
+        (void)rl_vec_push(c->allocator, &c->scratch,
+            rl_instance_type(c, &use, rl_program_param(c->program, function.param_first + i)->type));
     }
-    rl_type_t type = rl_failed(c) ? RL_TYPE_ERROR : rl_type_function(c->types, c->scratch.data + mark, function.param_count, result);
+    rl_type_t type =
+        rl_failed(c) ? RL_TYPE_ERROR : rl_type_function(c->types, c->scratch.data + mark, function.param_count, result);
     c->scratch.count = mark;
     rl_ir_t node = rl_ir_make(c, RL_IR_CLOSURE, type, span.start, fn, 0, 0);
     rl_instance_note(c, &use, node);
@@ -73,12 +77,13 @@ rl_ir_t rl_infer_name(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     return rl_ir_error(c, span.start);
 }
 
-/* --- fields, tuples, index ----------------------------------------------------------------------------------------------------- */
+/* --- fields, tuples, index ---------------------------------------------------------------------------------------- */
 
 static const struct {
     const char* name;
     int64_t nanoseconds;
-} units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"min", 60000000000}, {"h", 3600000000000}, {"d", 86400000000000}};
+} units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}, {"min", 60000000000}, {"h", 3600000000000},
+    {"d", 86400000000000}};
 
 static rl_ir_t duration(rl_checker_t* c, rl_ir_t left, rl_type_t type, int64_t factor, rl_span_t span) {
     const rl_ir_node_t made = *rl_program_node(c->program, left);
@@ -98,19 +103,23 @@ static rl_ir_t duration(rl_checker_t* c, rl_ir_t left, rl_type_t type, int64_t f
         if (fits) return rl_ir_int(c, RL_TYPE_DURATION, made.start, (uint64_t)value);
     }
     /* not a constant: through the functions of Duration */
-    rl_fn_id_t from_nanos = rl_program_find_method(c->program, 0x80000000u | RL_TYPE_DURATION, rl_sym_find(c->symbols, RL_STR("from_nanos")));
+    rl_fn_id_t from_nanos = rl_program_find_method(
+        c->program, 0x80000000u | RL_TYPE_DURATION, rl_sym_find(c->symbols, RL_STR("from_nanos")));
     rl_ir_t nanos = left;
     if (type == RL_TYPE_F64) {
-        rl_fn_id_t to_round = rl_program_find_method(c->program, 0x80000000u | RL_TYPE_F64, rl_sym_find(c->symbols, RL_STR("round")));
+        rl_fn_id_t to_round =
+            rl_program_find_method(c->program, 0x80000000u | RL_TYPE_F64, rl_sym_find(c->symbols, RL_STR("round")));
         uint64_t bits;
         double scale = (double)factor;
         memcpy(&bits, &scale, sizeof bits);
-        rl_ir_t factor_node = rl_ir_make(c, RL_IR_FLOAT, RL_TYPE_F64, made.start, (uint32_t)bits, (uint32_t)(bits >> 32), 0);
+        rl_ir_t factor_node =
+            rl_ir_make(c, RL_IR_FLOAT, RL_TYPE_F64, made.start, (uint32_t)bits, (uint32_t)(bits >> 32), 0);
         rl_ir_t product = rl_ir_make(c, RL_IR_MUL, RL_TYPE_F64, made.start, left, factor_node, 0);
         if (to_round) product = rl_ir_call(c, RL_TYPE_F64, made.start, to_round, 0, &product, 1);
         nanos = rl_ir_make(c, RL_IR_CAST, RL_TYPE_I64, made.start, product, 0, 0);
     } else if (factor != 1 || made.op == RL_IR_INT) {
-        nanos = rl_ir_make(c, RL_IR_MUL, RL_TYPE_I64, made.start, left, rl_ir_int(c, RL_TYPE_I64, made.start, (uint64_t)factor), 0);
+        nanos = rl_ir_make(
+            c, RL_IR_MUL, RL_TYPE_I64, made.start, left, rl_ir_int(c, RL_TYPE_I64, made.start, (uint64_t)factor), 0);
     }
     if (!from_nanos) {
         rl_unsupported(c, span, "durations of values that are no literals are");
@@ -127,7 +136,8 @@ static void offer_fields(rl_checker_t* c, rl_type_t type, rl_nearest_t* nearest)
         const rl_typedef_t* def = rl_program_typedef(c->program, node.a);
         if (def->kind != RL_DEF_RECORD && def->kind != RL_DEF_STRUCT) return;
         const rl_variant_t* variant = rl_program_variant(c->program, def->variant_first);
-        for (uint32_t i = 0; i < variant->field_count; i++) rl_nearest_offer(c, nearest, rl_program_field(c->program, variant->field_first + i)->name);
+        for (uint32_t i = 0; i < variant->field_count; i++)
+            rl_nearest_offer(c, nearest, rl_program_field(c->program, variant->field_first + i)->name);
     }
 }
 
@@ -145,21 +155,25 @@ rl_ir_t rl_infer_field(rl_checker_t* c, rl_ir_t left, rl_sym_t name, rl_node_t n
         rl_unify_result_t result = rl_solver_require_field(&c->solver, type, name, field, name_span);
         if (result == RL_UNIFY_OK) return rl_ir_make(c, RL_IR_FIELD, field, start, left, name, 0);
     } else if (kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) {
-        if (rl_type_find_field(c->program, rl_solver_zonk(&c->solver, type), name, &found)) return rl_ir_make(c, RL_IR_FIELD, found, start, left, name, 0);
+        if (rl_type_find_field(c->program, rl_solver_zonk(&c->solver, type), name, &found))
+            return rl_ir_make(c, RL_IR_FIELD, found, start, left, name, 0);
     } else if (kind == RL_TYPE_ANY) {
         rl_report(c->diags, RL_CODE_TYPE_ANY_MEMBER, name_span, "a value of type Any has no members");
         return rl_ir_error(c, start);
     } else if (type == RL_TYPE_I64 || type == RL_TYPE_F64) {
         for (size_t i = 0; i < RL_COUNT_OF(units); i++) {
-            if (rl_str_equal(text, rl_str(units[i].name))) return duration(c, left, type, units[i].nanoseconds, name_span);
+            if (rl_str_equal(text, rl_str(units[i].name)))
+                return duration(c, left, type, units[i].nanoseconds, name_span);
         }
     }
     bool universal = name == c->sym_to_string || name == c->sym_clone || name == c->sym_debug || name == c->sym_to_json;
     if (rl_find_method(c, type, name) || universal) {
-        rl_report(c->diags, RL_CODE_TYPE_METHOD_NOT_CALLED, name_span, "%.*s is a method: write .%.*s(…)", RL_STR_ARG(text), RL_STR_ARG(text));
+        rl_report(c->diags, RL_CODE_TYPE_METHOD_NOT_CALLED, name_span, "%.*s is a method: write .%.*s(…)",
+            RL_STR_ARG(text), RL_STR_ARG(text));
         return rl_ir_error(c, start);
     }
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, name_span, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(text));
+    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, name_span, "%s has no field %.*s",
+        rl_show(c, type), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     offer_fields(c, type, &nearest);
     rl_fix_nearest(c, diag, &nearest, name_span);
@@ -179,12 +193,14 @@ rl_type_t rl_tuple_element(rl_checker_t* c, rl_type_t tuple, rl_node_t node, uin
         rl_report(c->diags, RL_CODE_TYPE_ANY_MEMBER, span, "a value of type Any has no members");
         return RL_TYPE_ERROR;
     }
-    if (type.kind == RL_TYPE_TUPLE && index < type.count && !rl_tree_has(c->tree, node, RL_BAD)) return rl_type_args(c->types, head)[index];
+    if (type.kind == RL_TYPE_TUPLE && index < type.count && !rl_tree_has(c->tree, node, RL_BAD))
+        return rl_type_args(c->types, head)[index];
     rl_report(c->diags, RL_CODE_TYPE_TUPLE_INDEX, span, "%s has no element %u", rl_show(c, head), index);
     return RL_TYPE_ERROR;
 }
 
-bool rl_check_index(rl_checker_t* c, rl_type_t container, rl_span_t span, rl_node_t index, rl_ir_t* out_index, rl_type_t* out_element) {
+bool rl_check_index(
+    rl_checker_t* c, rl_type_t container, rl_span_t span, rl_node_t index, rl_ir_t* out_index, rl_type_t* out_element) {
     const rl_known_t* known = &c->program->known;
     rl_type_t a, b;
     rl_type_kind_t kind = rl_type_kind(c->types, container);
@@ -192,19 +208,23 @@ bool rl_check_index(rl_checker_t* c, rl_type_t container, rl_span_t span, rl_nod
     *out_element = RL_TYPE_ERROR;
     if (container != RL_TYPE_ERROR && container != RL_TYPE_NEVER) {
         if (kind == RL_TYPE_ARRAY) *out_element = rl_type_args(c->types, container)[0];
-        else if (rl_is_named(c, container, known->list, &a, NULL) || rl_is_named(c, container, known->vec, &a, NULL)) *out_element = a;
+        else if (rl_is_named(c, container, known->list, &a, NULL) || rl_is_named(c, container, known->vec, &a, NULL))
+            *out_element = a;
         else if (container == RL_TYPE_BYTES) *out_element = RL_TYPE_I64;
         else if (rl_is_named(c, container, known->map, &a, &b) || rl_is_named(c, container, known->table, &a, &b)) {
             *out_element = b;
             *out_index = rl_check_expr(c, index, a, RL_CODE_TYPE_MISMATCH);
             return true;
         } else if (kind == RL_TYPE_VAR) {
-            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, span, "the type of what is indexed is not known here");
+            rl_report(
+                c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, span, "the type of what is indexed is not known here");
         } else if (kind == RL_TYPE_ANY) {
             rl_report(c->diags, RL_CODE_TYPE_ANY_MEMBER, span, "a value of type Any has no members");
         } else {
-            rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_INDEX_UNSUPPORTED, span, "%s cannot be indexed", rl_show(c, container));
-            if (container == RL_TYPE_STR) rl_note_plain(c->diags, diag, "use .char_at(i), which answers an Option<Char>");
+            rl_diag_t* diag = rl_report(
+                c->diags, RL_CODE_TYPE_INDEX_UNSUPPORTED, span, "%s cannot be indexed", rl_show(c, container));
+            if (container == RL_TYPE_STR)
+                rl_note_plain(c->diags, diag, "use .char_at(i), which answers an Option<Char>");
         }
     }
     if (*out_element == RL_TYPE_ERROR) {
@@ -224,7 +244,7 @@ rl_ir_t rl_infer_index(rl_checker_t* c, rl_ir_t left, rl_node_t node) {
     return rl_ir_make(c, RL_IR_INDEX, element, data.start, left, index, 0);
 }
 
-/* --- ? ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- ? ------------------------------------------------------------------------------------------------------------ */
 
 static uint32_t tag_of(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name) {
     const rl_typedef_t def = *rl_program_typedef(c->program, id);
@@ -235,28 +255,33 @@ static uint32_t tag_of(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name) {
 }
 
 /* match operand with Ok(x) -> x | Err(e) -> leave */
-static rl_ir_t unpack(rl_checker_t* c, rl_ir_t operand, rl_type_t type, rl_type_t payload, rl_type_t error, rl_frame_t frame, uint32_t start) {
+static rl_ir_t unpack(rl_checker_t* c, rl_ir_t operand, rl_type_t type, rl_type_t payload, rl_type_t error,
+    rl_frame_t frame, uint32_t start) {
     bool option = rl_named_id(c, type) == c->program->known.option;
     rl_typedef_id_t id = rl_named_id(c, type);
     rl_span_t span = {start, start};
     uint32_t value = rl_new_local(c, 0, payload, 0, span);
     rl_ir_t bind = rl_ir_make(c, RL_PAT_BIND, payload, start, value, 0, 0);
-    rl_ir_t good = rl_ir_make(c, RL_PAT_VARIANT, type, start, rl_extra_put(c, &bind, 1), 1, tag_of(c, id, option ? c->sym_some : c->sym_ok));
+    rl_ir_t good = rl_ir_make(
+        c, RL_PAT_VARIANT, type, start, rl_extra_put(c, &bind, 1), 1, tag_of(c, id, option ? c->sym_some : c->sym_ok));
     rl_ir_t good_body = rl_ir_make(c, RL_IR_LOCAL, payload, start, value, 0, 0);
     rl_ir_t bad, left;
     uint32_t bad_tag = tag_of(c, id, option ? c->sym_none : c->sym_err);
     if (option) {
         bad = rl_ir_make(c, RL_PAT_VARIANT, type, start, 0, 0, bad_tag);
-        left = frame.kind == RL_FRAME_INIT ? rl_ir_string(c, start, RL_STR("None")) : rl_make_variant(c, frame.result, bad_tag, NULL, 0, start);
+        left = frame.kind == RL_FRAME_INIT ? rl_ir_string(c, start, RL_STR("None"))
+                                           : rl_make_variant(c, frame.result, bad_tag, NULL, 0, start);
     } else {
         uint32_t local = rl_new_local(c, 0, error, 0, span);
         rl_ir_t bind_error = rl_ir_make(c, RL_PAT_BIND, error, start, local, 0, 0);
         bad = rl_ir_make(c, RL_PAT_VARIANT, type, start, rl_extra_put(c, &bind_error, 1), 1, bad_tag);
         rl_ir_t text = rl_ir_make(c, RL_IR_LOCAL, error, start, local, 0, 0);
-        left = frame.kind == RL_FRAME_INIT ? rl_to_string(c, text, false, start) : rl_make_variant(c, frame.result, bad_tag, &text, 1, start);
+        left = frame.kind == RL_FRAME_INIT ? rl_to_string(c, text, false, start)
+                                           : rl_make_variant(c, frame.result, bad_tag, &text, 1, start);
     }
-    rl_ir_t leave = frame.kind == RL_FRAME_INIT ? rl_ir_make(c, RL_IR_PANIC, RL_TYPE_NEVER, start, left, RL_CODE_RUNTIME_INIT_FAILED, 0)
-                                                : rl_ir_make(c, RL_IR_RETURN, RL_TYPE_NEVER, start, left, 0, 0);
+    rl_ir_t leave = frame.kind == RL_FRAME_INIT
+                        ? rl_ir_make(c, RL_IR_PANIC, RL_TYPE_NEVER, start, left, RL_CODE_RUNTIME_INIT_FAILED, 0)
+                        : rl_ir_make(c, RL_IR_RETURN, RL_TYPE_NEVER, start, left, 0, 0);
     uint32_t arms[6] = {good, 0, good_body, bad, 0, leave};
     return rl_ir_make(c, RL_IR_MATCH, payload, start, operand, rl_extra_put(c, arms, 6), 2);
 }
@@ -272,7 +297,8 @@ rl_ir_t rl_infer_try(rl_checker_t* c, rl_ir_t operand, rl_node_t node, bool tail
     }
     bool option = rl_is_named(c, type, known->option, &payload, NULL);
     if (!option && !rl_is_named(c, type, known->result, &payload, &error)) {
-        rl_report(c->diags, RL_CODE_TYPE_TRY_UNSUPPORTED, span, "? needs an Option or a Result, found %s", rl_show(c, type));
+        rl_report(
+            c->diags, RL_CODE_TYPE_TRY_UNSUPPORTED, span, "? needs an Option or a Result, found %s", rl_show(c, type));
         return rl_ir_error(c, span.start);
     }
     uint32_t index = rl_frame_resolve(c, c->frame);
@@ -290,21 +316,25 @@ rl_ir_t rl_infer_try(rl_checker_t* c, rl_ir_t operand, rl_node_t node, bool tail
     }
     if (open) {
         if (tail) return operand;
-        rl_type_t carrier = option ? rl_named1(c, known->option, rl_fresh(c, span)) : rl_named2(c, known->result, rl_fresh(c, span), error);
+        rl_type_t carrier = option ? rl_named1(c, known->option, rl_fresh(c, span))
+                                   : rl_named2(c, known->result, rl_fresh(c, span), error);
         rl_unify_at(c, frame->result, carrier, span, RL_CODE_TYPE_TRY_CARRIER_MISMATCH);
         result = rl_head(c, c->frames.data[index].result);
     }
     rl_type_t result_error;
-    if (option ? !rl_is_named(c, result, known->option, NULL, NULL) : !rl_is_named(c, result, known->result, NULL, &result_error)) {
+    if (option ? !rl_is_named(c, result, known->option, NULL, NULL)
+               : !rl_is_named(c, result, known->result, NULL, &result_error)) {
         if (result != RL_TYPE_ERROR) {
-            rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_TRY_CARRIER_MISMATCH, span, "? on %s needs a function that answers %s, this one answers %s", rl_show(c, type),
-                                        option ? "an Option" : "a Result", rl_show(c, result));
+            rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_TRY_CARRIER_MISMATCH, span,
+                "? on %s needs a function that answers %s, this one answers %s", rl_show(c, type),
+                option ? "an Option" : "a Result", rl_show(c, result));
             rl_note_plain(c->diags, diag, "the result type is %s", rl_show(c, result));
         }
         return rl_ir_error(c, span.start);
     }
     if (!option && rl_unify(&c->solver, result_error, error) != RL_UNIFY_OK) {
-        rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_TRY_ERROR_MISMATCH, span, "? on %s: the function answers errors of type %s", rl_show(c, type), rl_show(c, result_error));
+        rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_TRY_ERROR_MISMATCH, span,
+            "? on %s: the function answers errors of type %s", rl_show(c, type), rl_show(c, result_error));
         rl_note_plain(c->diags, diag, "expected: %s", rl_show(c, result_error));
         rl_note_plain(c->diags, diag, "found: %s", rl_show(c, error));
         return rl_ir_error(c, span.start);
@@ -313,28 +343,28 @@ rl_ir_t rl_infer_try(rl_checker_t* c, rl_ir_t operand, rl_node_t node, bool tail
     return unpack(c, operand, type, payload, error, c->frames.data[index], span.start);
 }
 
-/* --- chains -------------------------------------------------------------------------------------------------------------------------- */
+/* --- chains ------------------------------------------------------------------------------------------------------- */
 
 typedef enum state_kind {
     STATE_VALUE,
-    STATE_ITEM,     /* item of namespace 1 */
-    STATE_SCOPE,    /* module and/or type that stands before a dot */
-    STATE_FN,       /* function found through a type */
-    STATE_CTOR,     /* constructor found through a type: item of it made up on the fly */
+    STATE_ITEM,  /* item of namespace 1 */
+    STATE_SCOPE, /* module and/or type that stands before a dot */
+    STATE_FN,    /* function found through a type */
+    STATE_CTOR,  /* constructor found through a type: item of it made up on the fly */
     STATE_LOCAL_FN,
     STATE_SPECIAL,
-    STATE_LOOSE,    /* a name that nothing has: perhaps a function of its first argument's core module (8.2) */
-    STATE_MEMBER    /* receiver.name before a call */
+    STATE_LOOSE, /* a name that nothing has: perhaps a function of its first argument's core module (8.2) */
+    STATE_MEMBER /* receiver.name before a call */
 } state_kind_t;
 
 typedef struct state {
     state_kind_t kind;
     rl_ir_t ir;
-    uint32_t item;           /* ITEM; SCOPE: value of that name, 0 none */
-    rl_module_id_t module;   /* SCOPE */
-    uint32_t type_item;      /* SCOPE: typedef item, 0 none */
-    rl_type_t simple;        /* SCOPE: simple type */
-    rl_sym_t name;           /* SCOPE: its dotted text; MEMBER: the member */
+    uint32_t item;         /* ITEM; SCOPE: value of that name, 0 none */
+    rl_module_id_t module; /* SCOPE */
+    uint32_t type_item;    /* SCOPE: typedef item, 0 none */
+    rl_type_t simple;      /* SCOPE: simple type */
+    rl_sym_t name;         /* SCOPE: its dotted text; MEMBER: the member */
     rl_fn_id_t fn;
     rl_special_t special;
     uint32_t local_fn;
@@ -342,13 +372,16 @@ typedef struct state {
     rl_span_t span, name_span;
 } state_t;
 
-static state_t value_state(rl_ir_t ir, rl_node_t node, rl_span_t span) { return (state_t){.kind = STATE_VALUE, .ir = ir, .node = node, .span = span}; }
+static state_t value_state(rl_ir_t ir, rl_node_t node, rl_span_t span) {
+    return (state_t){.kind = STATE_VALUE, .ir = ir, .node = node, .span = span};
+}
 
 /* A constructor reached as `Type.C` is called like the item of that constructor in its own module. */
 static uint32_t variant_item(rl_checker_t* c, rl_typedef_id_t id, uint32_t tag) {
     const rl_typedef_t def = *rl_program_typedef(c->program, id);
     rl_sym_t name = rl_program_variant(c->program, def.variant_first + tag)->name;
-    for (uint32_t at = rl_program_find(c->program, def.module, 1, name); at; at = rl_program_item(c->program, at)->next) {
+    for (uint32_t at = rl_program_find(c->program, def.module, 1, name); at;
+         at = rl_program_item(c->program, at)->next) {
         const rl_item_t* item = rl_program_item(c->program, at);
         if (item->kind == RL_ITEM_VARIANT && item->id == id && item->variant == tag) return at;
     }
@@ -387,7 +420,8 @@ static bool find_in_type(rl_checker_t* c, state_t* scope, rl_sym_t name, rl_span
     const rl_function_t* function = rl_program_function(c->program, fn);
     if (!(function->flags & RL_FN_PUBLIC) && function->module != c->module) {
         rl_str_t text = rl_text(c, name);
-        rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, name_span, "%.*s is private to its module", RL_STR_ARG(text));
+        rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, name_span, "%.*s is private to its module",
+            RL_STR_ARG(text));
     }
     out->kind = STATE_FN;
     out->fn = fn;
@@ -404,7 +438,9 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
         return out;
     }
     if (scope.module) {
-        uint32_t value = rl_find_in_module(c, scope.module, 1, name), type = rl_find_in_module(c, scope.module, 0, name), inner = rl_find_in_module(c, scope.module, 2, name);
+        uint32_t value = rl_find_in_module(c, scope.module, 1, name),
+                 type = rl_find_in_module(c, scope.module, 0, name),
+                 inner = rl_find_in_module(c, scope.module, 2, name);
         if (value) {
             out.kind = STATE_ITEM;
             out.item = value;
@@ -442,11 +478,13 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
         return out;
     }
     rl_str_t owner = rl_text(c, scope.name), text = rl_text(c, name);
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, name_span, "%.*s has no member %.*s", RL_STR_ARG(owner), RL_STR_ARG(text));
+    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, name_span, "%.*s has no member %.*s",
+        RL_STR_ARG(owner), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     if (scope.type_item) {
         rl_typedef_t def = *rl_program_typedef(c->program, rl_program_item(c->program, scope.type_item)->id);
-        for (uint32_t tag = 0; tag < def.variant_count; tag++) rl_nearest_offer(c, &nearest, rl_program_variant(c->program, def.variant_first + tag)->name);
+        for (uint32_t tag = 0; tag < def.variant_count; tag++)
+            rl_nearest_offer(c, &nearest, rl_program_variant(c->program, def.variant_first + tag)->name);
     }
     for (uint32_t i = 0; scope.module && i < c->program->items.count; i++) {
         const rl_item_t* entry = &c->program->items.data[i];
@@ -538,15 +576,14 @@ static rl_ir_t to_value(rl_checker_t* c, const state_t* state, rl_type_t expecte
         rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, state->span, "%.*s is not a value", RL_STR_ARG(text));
         return rl_ir_error(c, state->span.start);
     }
-    case STATE_LOOSE:
-        rl_report_unresolved(c, state->name, state->span, 1);
-        return rl_ir_error(c, state->span.start);
+    case STATE_LOOSE: rl_report_unresolved(c, state->name, state->span, 1); return rl_ir_error(c, state->span.start);
     case STATE_MEMBER: return rl_infer_field(c, state->ir, state->name, state->node);
     }
     return rl_ir_error(c, state->span.start);
 }
 
-static rl_ir_t call_state(rl_checker_t* c, const state_t* state, rl_arg_t* args, uint32_t count, rl_node_t node, rl_type_t expected) {
+static rl_ir_t call_state(
+    rl_checker_t* c, const state_t* state, rl_arg_t* args, uint32_t count, rl_node_t node, rl_type_t expected) {
     rl_span_t span = rl_span_of(c, node);
     switch (state->kind) {
     case STATE_ITEM: return rl_call_item(c, state->item, args, count, node, span, expected);
@@ -555,13 +592,17 @@ static rl_ir_t call_state(rl_checker_t* c, const state_t* state, rl_arg_t* args,
     case STATE_LOCAL_FN: return rl_call_local_fn(c, state->local_fn, args, count, node, span, expected);
     case STATE_SPECIAL: return rl_call_special(c, state->special, args, count, node, span, expected);
     case STATE_LOOSE: return rl_call_loose(c, state->name, state->name_span, args, count, node, span, expected);
-    case STATE_MEMBER: return rl_call_method(c, state->ir, state->name, state->name_span, args, count, node, span, expected);
+    case STATE_MEMBER:
+        return rl_call_method(c, state->ir, state->name, state->name_span, args, count, node, span, expected);
     default: return rl_call_value(c, to_value(c, state, 0), args, count, node, span, expected);
     }
 }
 
 /* May the piped value stand directly as first argument: nothing else is evaluated before it? */
-static bool static_callee(const state_t* state) { return state->kind == STATE_ITEM || state->kind == STATE_FN || state->kind == STATE_CTOR || state->kind == STATE_LOCAL_FN || state->kind == STATE_SPECIAL || state->kind == STATE_LOOSE; }
+static bool static_callee(const state_t* state) {
+    return state->kind == STATE_ITEM || state->kind == STATE_FN || state->kind == STATE_CTOR ||
+           state->kind == STATE_LOCAL_FN || state->kind == STATE_SPECIAL || state->kind == STATE_LOOSE;
+}
 
 static uint32_t count_holes(rl_checker_t* c, rl_list_t list) {
     uint32_t count = rl_tree_list_count(c->tree, list), holes = 0;
@@ -576,8 +617,8 @@ static uint32_t count_holes(rl_checker_t* c, rl_list_t list) {
 typedef struct chain {
     rl_type_t expected;
     bool tail;
-    rl_ir_t pipe;         /* value that the first call takes; 0: no stage of a pipe */
-    rl_node_t hole_call;  /* call whose holes are `holes` */
+    rl_ir_t pipe;        /* value that the first call takes; 0: no stage of a pipe */
+    rl_node_t hole_call; /* call whose holes are `holes` */
     const rl_ir_t* holes;
     uint32_t hole_count;
 } chain_t;
@@ -595,13 +636,18 @@ static rl_ir_t hole_lambda(rl_checker_t* c, rl_node_t node, uint32_t holes, rl_t
     RL_VEC(rl_ir_t) values = {0};
     uint32_t frame = rl_frame_push(c, RL_FRAME_LAMBDA, fn);
     c->frames.data[frame].result = fits ? rl_type_args(c->types, head)[holes] : rl_fresh(c, span);
-    for (uint32_t i = 0; i < holes; i++) (void)rl_vec_push(c->allocator, &types, fits ? rl_type_args(c->types, head)[i] : rl_fresh(c, span));
+    for (uint32_t i = 0; i < holes; i++)
+        (void)rl_vec_push(c->allocator, &types, fits ? rl_type_args(c->types, head)[i] : rl_fresh(c, span));
     uint32_t first = c->locals.count;
     for (uint32_t i = 0; i < holes && !rl_failed(c); i++) rl_new_local(c, 0, types.data[i], RL_LOCAL_IS_PARAM, span);
-    for (uint32_t i = 0; i < holes && !rl_failed(c); i++) (void)rl_vec_push(c->allocator, &values, rl_read_local(c, first + i, span.start));
+    for (uint32_t i = 0; i < holes && !rl_failed(c); i++)
+        (void)rl_vec_push(c->allocator, &values, rl_read_local(c, first + i, span.start));
     if (!rl_failed(c)) {
         rl_type_t result = c->frames.data[frame].result;
-        chain_t inner = {.expected = rl_is_var(c, result) ? 0 : result, .hole_call = node, .holes = values.data, .hole_count = holes};
+        chain_t inner = {.expected = rl_is_var(c, result) ? 0 : result,
+            .hole_call = node,
+            .holes = values.data,
+            .hole_count = holes};
         rl_ir_t body = infer_chain(c, node, inner);
         body = rl_convert(c, body, result, span, RL_CODE_TYPE_MISMATCH);
         (void)rl_vec_push(c->allocator, &c->tails, body);
@@ -622,7 +668,9 @@ static rl_ir_t hole_lambda(rl_checker_t* c, rl_node_t node, uint32_t holes, rl_t
 
 static rl_ir_t infer_pipe(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type_t expected, bool tail) {
     rl_node_t stage = rl_tree_node(c->tree, node)->b;
-    while (rl_tree_kind(c->tree, stage) == RL_NODE_PAREN && rl_tree_kind(c->tree, rl_tree_node(c->tree, stage)->a) == RL_NODE_LAMBDA) stage = rl_tree_node(c->tree, stage)->a;
+    while (rl_tree_kind(c->tree, stage) == RL_NODE_PAREN &&
+           rl_tree_kind(c->tree, rl_tree_node(c->tree, stage)->a) == RL_NODE_LAMBDA)
+        stage = rl_tree_node(c->tree, stage)->a;
     if (rl_tree_kind(c->tree, stage) == RL_NODE_LAMBDA) {
         rl_span_t span = rl_span_of(c, node);
         rl_type_t from = rl_type_at(c, left), result = expected ? expected : rl_fresh(c, span);
@@ -636,7 +684,8 @@ static rl_ir_t infer_pipe(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type
 }
 
 /* One call of the chain. The piped value, if any, goes to the holes or in front. */
-static rl_ir_t infer_call(rl_checker_t* c, const state_t* callee, rl_node_t node, rl_ir_t pipe, const chain_t* chain, rl_type_t expected, bool is_call_node) {
+static rl_ir_t infer_call(rl_checker_t* c, const state_t* callee, rl_node_t node, rl_ir_t pipe, const chain_t* chain,
+    rl_type_t expected, bool is_call_node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_args_t args = {0};
     rl_ir_t bind = 0;
@@ -659,7 +708,8 @@ static rl_ir_t infer_call(rl_checker_t* c, const state_t* callee, rl_node_t node
     } else {
         rl_collect_args(c, list, NULL, 0, &args);
     }
-    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start) : call_state(c, callee, args.data, args.count, node, expected);
+    rl_ir_t ir =
+        rl_failed(c) ? rl_ir_error(c, data.start) : call_state(c, callee, args.data, args.count, node, expected);
     rl_vec_deinit(c->allocator, &args);
     if (bind) ir = rl_ir_make(c, RL_IR_SEQUENCE, rl_type_at(c, ir), data.start, bind, ir, 0);
     return ir;
@@ -700,12 +750,14 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
     }
     if (!started && !rl_failed(c)) {
         rl_node_kind_t first = nodes.count ? rl_tree_kind(c->tree, nodes.data[nodes.count - 1]) : RL_NODE_NONE;
-        state = start_of_chain(c, base, first == RL_NODE_FIELD, first == RL_NODE_CALL || (chain.pipe && call_before == nodes.count));
+        state = start_of_chain(
+            c, base, first == RL_NODE_FIELD, first == RL_NODE_CALL || (chain.pipe && call_before == nodes.count));
     }
     rl_ir_t pipe = chain.pipe;
     for (uint32_t i = at; !rl_failed(c); i--) {
         if (i == call_before && pipe) { /* everything from nodes[i] inwards is the callee */
-            rl_ir_t called = infer_call(c, &state, i < nodes.count ? nodes.data[i] : base, pipe, &chain, i == 0 ? chain.expected : 0, false);
+            rl_ir_t called = infer_call(
+                c, &state, i < nodes.count ? nodes.data[i] : base, pipe, &chain, i == 0 ? chain.expected : 0, false);
             state = value_state(called, state.node, state.span);
             pipe = 0;
         }
@@ -731,10 +783,16 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
                 }
                 continue;
             }
-            bool called = (i >= 2 && rl_tree_kind(c->tree, nodes.data[i - 2]) == RL_NODE_CALL) || (pipe && i - 1 == call_before);
+            bool called =
+                (i >= 2 && rl_tree_kind(c->tree, nodes.data[i - 2]) == RL_NODE_CALL) || (pipe && i - 1 == call_before);
             rl_ir_t left = to_value(c, &state, 0);
             if (called) {
-                state = (state_t){.kind = STATE_MEMBER, .ir = left, .name = data.b, .node = current, .span = span, .name_span = name_span};
+                state = (state_t){.kind = STATE_MEMBER,
+                    .ir = left,
+                    .name = data.b,
+                    .node = current,
+                    .span = span,
+                    .name_span = name_span};
                 continue;
             }
             ir = rl_infer_field(c, left, data.b, current);
@@ -743,7 +801,8 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
         case RL_NODE_TUPLE_INDEX: {
             rl_ir_t left = to_value(c, &state, 0);
             rl_type_t element = rl_tuple_element(c, rl_settled_type(c, left), current, data.b);
-            ir = element == RL_TYPE_ERROR ? rl_ir_error(c, data.start) : rl_ir_make(c, RL_IR_TUPLE_GET, element, data.start, left, data.b, 0);
+            ir = element == RL_TYPE_ERROR ? rl_ir_error(c, data.start)
+                                          : rl_ir_make(c, RL_IR_TUPLE_GET, element, data.start, left, data.b, 0);
             break;
         }
         case RL_NODE_CALL:
@@ -754,7 +813,9 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
         case RL_NODE_TRY: ir = rl_infer_try(c, to_value(c, &state, 0), current, outermost && chain.tail); break;
         case RL_NODE_CAST: ir = rl_infer_cast(c, to_value(c, &state, 0), current); break;
         case RL_NODE_BINARY: ir = rl_infer_binary(c, to_value(c, &state, 0), current, expected); break;
-        case RL_NODE_PIPE: ir = infer_pipe(c, to_value(c, &state, 0), current, expected, outermost && chain.tail); break;
+        case RL_NODE_PIPE:
+            ir = infer_pipe(c, to_value(c, &state, 0), current, expected, outermost && chain.tail);
+            break;
         default:
             rl_unsupported(c, span, "await is");
             ir = rl_ir_error(c, data.start);

@@ -1,7 +1,8 @@
 /* Small makers and readers that every file of the checker uses: IR nodes, strings, types, reports. */
 #include "types/infer.h"
 
-rl_ir_t rl_ir_make(rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c) {
+rl_ir_t rl_ir_make(
+    rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c) {
     rl_program_t* program = c->program;
     rl_ir_t id = program->first_node + program->nodes.count;
     rl_ir_node_t node = {(uint16_t)op, 0, type, start, a, b, word_c};
@@ -9,7 +10,9 @@ rl_ir_t rl_ir_make(rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start,
     return id;
 }
 
-rl_ir_t rl_ir_error(rl_checker_t* c, uint32_t start) { return rl_ir_make(c, RL_IR_UNIT, RL_TYPE_ERROR, start, 0, 0, 0); }
+rl_ir_t rl_ir_error(rl_checker_t* c, uint32_t start) {
+    return rl_ir_make(c, RL_IR_UNIT, RL_TYPE_ERROR, start, 0, 0, 0);
+}
 rl_ir_t rl_ir_unit(rl_checker_t* c, uint32_t start) { return rl_ir_make(c, RL_IR_UNIT, RL_TYPE_UNIT, start, 0, 0, 0); }
 
 rl_ir_t rl_ir_int(rl_checker_t* c, rl_type_t type, uint32_t start, uint64_t value) {
@@ -48,18 +51,21 @@ uint32_t rl_extra_counted(rl_checker_t* c, const uint32_t* words, uint32_t count
     return offset;
 }
 
-rl_ir_t rl_ir_call(rl_checker_t* c, rl_type_t type, uint32_t start, rl_fn_id_t fn, uint32_t type_args, const rl_ir_t* args,
-                   uint32_t count) {
+rl_ir_t rl_ir_call(rl_checker_t* c, rl_type_t type, uint32_t start, rl_fn_id_t fn, uint32_t type_args,
+    const rl_ir_t* args, uint32_t count) {
     return rl_ir_make(c, RL_IR_CALL, type, start, fn, type_args, rl_extra_counted(c, args, count));
 }
 
-rl_ir_t rl_ir_block(rl_checker_t* c, rl_type_t type, uint32_t start, const rl_ir_t* nodes, uint32_t count, uint16_t flags) {
+rl_ir_t rl_ir_block(
+    rl_checker_t* c, rl_type_t type, uint32_t start, const rl_ir_t* nodes, uint32_t count, uint16_t flags) {
     rl_ir_t block = rl_ir_make(c, RL_IR_BLOCK, type, start, rl_extra_put(c, nodes, count), count, 0);
     rl_node_at(c, block)->flags = flags;
     return block;
 }
 
-rl_type_t rl_fresh(rl_checker_t* c, rl_span_t span) { return rl_solver_fresh(&c->solver, RL_VAR_FREE, RL_FROM_OTHER, span); }
+rl_type_t rl_fresh(rl_checker_t* c, rl_span_t span) {
+    return rl_solver_fresh(&c->solver, RL_VAR_FREE, RL_FROM_OTHER, span);
+}
 
 const char* rl_show(rl_checker_t* c, rl_type_t type) {
     rl_buf_t* buf = &c->texts[c->next_text++ & 3];
@@ -97,7 +103,9 @@ rl_type_t rl_named2(rl_checker_t* c, rl_typedef_id_t id, rl_type_t a, rl_type_t 
     return rl_type_named(c->types, id, args, 2);
 }
 
-uint32_t rl_arg_count_of(rl_checker_t* c, rl_type_t function_type) { return rl_type_node(c->types, function_type)->count - 1u; }
+uint32_t rl_arg_count_of(rl_checker_t* c, rl_type_t function_type) {
+    return rl_type_node(c->types, function_type)->count - 1u;
+}
 
 void rl_unsupported(rl_checker_t* c, rl_span_t span, const char* what) {
     c->saw_unsupported = true;
@@ -135,30 +143,40 @@ static void report_constraint(rl_checker_t* c, rl_span_t span, rl_type_t expecte
             return;
         }
         rl_str_t field = rl_text(c, c->solver.failed_field);
-        rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, span, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(field));
+        rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, span, "%s has no field %.*s", rl_show(c, type),
+            RL_STR_ARG(field));
     } else if (kinds & (RL_CON_INTEGER_LITERAL | RL_CON_FLOAT_LITERAL)) {
         rl_report_mismatch(c, why, span, expected, found);
     } else if (kinds & (RL_CON_EQ | RL_CON_HASH)) {
-        rl_report(c->diags, RL_CODE_TYPE_EQ_UNSUPPORTED, span, "values of type %s cannot be compared for equality", rl_show(c, type));
+        rl_report(c->diags, RL_CODE_TYPE_EQ_UNSUPPORTED, span, "values of type %s cannot be compared for equality",
+            rl_show(c, type));
     } else if (kinds & RL_CON_ORD) {
         rl_report(c->diags, RL_CODE_TYPE_ORD_UNSUPPORTED, span, "values of type %s have no order", rl_show(c, type));
     } else if (rl_head_kind(c, type) == RL_TYPE_PARAM) {
-        rl_report(c->diags, RL_CODE_TYPECLASS_CONSTRAINT_UNRESOLVED, span, "%s is not known to have operator %s", rl_show(c, type), constraint_name(kinds));
+        rl_report(c->diags, RL_CODE_TYPECLASS_CONSTRAINT_UNRESOLVED, span, "%s is not known to have operator %s",
+            rl_show(c, type), constraint_name(kinds));
     } else {
-        rl_report(c->diags, RL_CODE_TYPE_OPERATOR_UNSUPPORTED, span, "%s has no operator %s", rl_show(c, type), constraint_name(kinds));
+        rl_report(c->diags, RL_CODE_TYPE_OPERATOR_UNSUPPORTED, span, "%s has no operator %s", rl_show(c, type),
+            constraint_name(kinds));
     }
 }
 
-void rl_report_unify(rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {
+void rl_report_unify(
+    rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {
     switch (result) {
-        case RL_UNIFY_OK: break;
-        case RL_UNIFY_MISMATCH: rl_report_mismatch(c, why, span, expected, found); break;
-        case RL_UNIFY_INFINITE: {
-            rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_INFINITE, span, "the type would contain itself: %s = %s", rl_show(c, expected), rl_show(c, found));
-            rl_note_plain(c->diags, diag, "expected: %s", rl_show(c, expected));
-            break;
-        }
-        case RL_UNIFY_CONSTRAINT: report_constraint(c, span, expected, found, why); break;
+    case RL_UNIFY_OK: break;
+    case RL_UNIFY_MISMATCH: rl_report_mismatch(c, why, span, expected, found); break;
+    case RL_UNIFY_INFINITE: {
+        rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_INFINITE, span, "the type would contain itself: %s = %s",
+            rl_show(c, expected), rl_show(c, found));
+        rl_note_plain(c->diags, diag, "expected: %s", rl_show(c, expected));
+        break;
+    }
+    case RL_UNIFY_CONSTRAINT:
+        report_constraint(c, span, expected, found, why);
+        if (expected != found && rl_is_var(c, expected))
+            (void)rl_solver_bind(&c->solver, expected, RL_TYPE_ERROR); /* said once */
+        break;
     }
 }
 

@@ -37,7 +37,9 @@ static rl_ir_t check_arg(rl_checker_t* c, const rl_arg_t* arg, rl_type_t type) {
 rl_ir_t rl_wrap_binds(rl_checker_t* c, uint32_t mark, rl_ir_t value, uint32_t start) {
     if (c->scratch.count > mark && !rl_failed(c)) {
         (void)rl_vec_push(c->allocator, &c->scratch, value);
-        if (!rl_failed(c)) value = rl_ir_block(c, rl_type_at(c, value), start, c->scratch.data + mark, c->scratch.count - mark, RL_IR_BLOCK_VALUE);
+        if (!rl_failed(c))
+            value = rl_ir_block(
+                c, rl_type_at(c, value), start, c->scratch.data + mark, c->scratch.count - mark, RL_IR_BLOCK_VALUE);
     }
     c->scratch.count = mark;
     return value;
@@ -48,7 +50,9 @@ static void meet_expected(rl_checker_t* c, rl_type_t result, rl_type_t expected)
     if (!expected) return;
     rl_type_t head = rl_head(c, expected);
     rl_type_kind_t kind = rl_type_kind(c->types, head);
-    if (kind == RL_TYPE_VAR || kind == RL_TYPE_ANY || kind == RL_TYPE_NEVER || kind == RL_TYPE_RECORD || kind == RL_TYPE_ERROR) return;
+    if (kind == RL_TYPE_VAR || kind == RL_TYPE_ANY || kind == RL_TYPE_NEVER || kind == RL_TYPE_RECORD ||
+        kind == RL_TYPE_ERROR)
+        return;
     rl_typedef_id_t id = rl_named_id(c, head);
     if (id && (id == c->program->known.json || rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD)) return;
     rl_type_t known = rl_head(c, result);
@@ -60,12 +64,12 @@ static void meet_expected(rl_checker_t* c, rl_type_t result, rl_type_t expected)
 typedef struct callee {
     uint32_t count;
     const rl_type_t* types;
-    uint32_t param_first;            /* names and defaults; 0: it has none (function values) */
-    const rl_instance_use_t* use;    /* type arguments of default functions */
-    uint32_t local_fn;               /* + 1: a local function */
-    uint32_t local_args;             /* type arguments of this use of it */
+    uint32_t param_first;         /* names and defaults; 0: it has none (function values) */
+    const rl_instance_use_t* use; /* type arguments of default functions */
+    uint32_t local_fn;            /* + 1: a local function */
+    uint32_t local_args;          /* type arguments of this use of it */
     rl_sym_t name;
-    bool method;                     /* the first argument is the receiver */
+    bool method; /* the first argument is the receiver */
     rl_code_t arity_code;
 } callee_t;
 
@@ -78,23 +82,32 @@ static uint32_t find_param(rl_checker_t* c, const callee_t* callee, rl_sym_t nam
 
 static void report_arity(rl_checker_t* c, const callee_t* callee, rl_span_t span, uint32_t found) {
     uint32_t wanted = callee->count, optional = 0, self = callee->method ? 1 : 0;
-    for (uint32_t i = 0; callee->param_first && i < callee->count; i++) optional += rl_program_param(c->program, callee->param_first + i)->default_fn != 0;
+    for (uint32_t i = 0; callee->param_first && i < callee->count; i++)
+        optional += rl_program_param(c->program, callee->param_first + i)->default_fn != 0;
     rl_str_t name = rl_text(c, callee->name);
     const char* space = name.length ? " " : "";
     if (optional) {
-        rl_report(c->diags, callee->arity_code, span, "%s%.*s%stakes %u to %u arguments, found %u", "", RL_STR_ARG(name), space, wanted - optional - self, wanted - self, found - self);
+        rl_report(c->diags, callee->arity_code, span, "%s%.*s%stakes %u to %u arguments, found %u", "",
+            RL_STR_ARG(name), space, wanted - optional - self, wanted - self, found - self);
     } else {
-        rl_report(c->diags, callee->arity_code, span, "%.*s%stakes %u argument%s, found %u", RL_STR_ARG(name), space, wanted - self, wanted - self == 1 ? "" : "s", found - self);
+        rl_report(c->diags, callee->arity_code, span, "%.*s%stakes %u argument%s, found %u", RL_STR_ARG(name), space,
+            wanted - self, wanted - self == 1 ? "" : "s", found - self);
     }
 }
 
-static rl_ir_t call_default(rl_checker_t* c, const callee_t* callee, rl_fn_id_t fn, rl_type_t type, const rl_ir_t* values, uint32_t start) {
+static rl_ir_t call_default(
+    rl_checker_t* c, const callee_t* callee, rl_fn_id_t fn, rl_type_t type, const rl_ir_t* values, uint32_t start) {
     uint32_t needed = rl_program_function(c->program, fn)->param_count;
     rl_ir_t call = rl_ir_call(c, type, start, fn, 0, values, needed);
     if (callee->use) {
         rl_instance_note(c, callee->use, call);
     } else if (callee->local_fn) {
-        rl_local_ref_t ref = {.node = call, .local_fn = callee->local_fn - 1, .frame = c->frame, .args = callee->local_args, .is_call = true, .default_fn = fn};
+        rl_local_ref_t ref = {.node = call,
+            .local_fn = callee->local_fn - 1,
+            .frame = c->frame,
+            .args = callee->local_args,
+            .is_call = true,
+            .default_fn = fn};
         (void)rl_vec_push(c->allocator, &c->local_refs, ref);
     }
     return call;
@@ -104,7 +117,8 @@ static rl_ir_t call_default(rl_checker_t* c, const callee_t* callee, rl_fn_id_t 
  * Arguments in the order of parameters into `values` (room for callee->count); BINDs that keep the order of evaluation
  * are pushed on scratch. False: reported.
  */
-static bool match_args(rl_checker_t* c, const callee_t* callee, rl_arg_t* args, uint32_t count, rl_span_t span, rl_ir_t* values) {
+static bool match_args(
+    rl_checker_t* c, const callee_t* callee, rl_arg_t* args, uint32_t count, rl_span_t span, rl_ir_t* values) {
     RL_VEC(uint32_t) slots = {0}; /* by parameter: argument + 1 */
     bool fine = true, ordered = true, defaults = false;
     uint32_t last = 0;
@@ -125,10 +139,15 @@ static bool match_args(rl_checker_t* c, const callee_t* callee, rl_arg_t* args, 
             if (at == UINT32_MAX || (callee->method && at == 0)) {
                 rl_str_t text = rl_text(c, args[i].name), name = rl_text(c, callee->name);
                 rl_diag_t* diag;
-                if (!callee->param_first) diag = rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span, "a function value takes no named arguments: %.*s", RL_STR_ARG(text));
-                else diag = rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span, "%.*s has no parameter %.*s", RL_STR_ARG(name), RL_STR_ARG(text));
+                if (!callee->param_first)
+                    diag = rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span,
+                        "a function value takes no named arguments: %.*s", RL_STR_ARG(text));
+                else
+                    diag = rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span,
+                        "%.*s has no parameter %.*s", RL_STR_ARG(name), RL_STR_ARG(text));
                 rl_nearest_t nearest = {text, 0, 3};
-                for (uint32_t k = 0; callee->param_first && k < callee->count; k++) rl_nearest_offer(c, &nearest, rl_program_param(c->program, callee->param_first + k)->name);
+                for (uint32_t k = 0; callee->param_first && k < callee->count; k++)
+                    rl_nearest_offer(c, &nearest, rl_program_param(c->program, callee->param_first + k)->name);
                 rl_fix_nearest(c, diag, &nearest, args[i].name_span);
                 fine = false;
                 continue;
@@ -145,7 +164,8 @@ static bool match_args(rl_checker_t* c, const callee_t* callee, rl_arg_t* args, 
         }
         if (slots.data[at]) {
             rl_str_t text = rl_text(c, rl_program_param(c->program, callee->param_first + at)->name);
-            rl_report(c->diags, RL_CODE_TYPE_CALL_DUPLICATE_ARG, args[i].name ? args[i].name_span : args[i].span, "argument %.*s is given twice", RL_STR_ARG(text));
+            rl_report(c->diags, RL_CODE_TYPE_CALL_DUPLICATE_ARG, args[i].name ? args[i].name_span : args[i].span,
+                "argument %.*s is given twice", RL_STR_ARG(text));
             fine = false;
             continue;
         }
@@ -190,23 +210,32 @@ static bool match_args(rl_checker_t* c, const callee_t* callee, rl_arg_t* args, 
     return !rl_failed(c);
 }
 
-rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
+rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span,
+    rl_type_t expected) {
     const rl_function_t function = *rl_program_function(c->program, fn);
-    if (function.flags & RL_FN_THUNK) return rl_call_value(c, rl_function_value(c, fn, span), args, count, node, span, expected);
+    if (function.flags & RL_FN_THUNK)
+        return rl_call_value(c, rl_function_value(c, fn, span), args, count, node, span, expected);
     rl_instance_use_t use = rl_instantiate_fn(c, fn, span);
     rl_type_t result = rl_instance_type(c, &use, function.result);
     if (!(use.in_group && rl_is_var(c, result))) meet_expected(c, result, expected);
     RL_VEC(rl_type_t) types = {0};
     RL_VEC(rl_ir_t) values = {0};
     for (uint32_t i = 0; i < function.param_count; i++) {
-        (void)rl_vec_push(c->allocator, &types, rl_instance_type(c, &use, rl_program_param(c->program, function.param_first + i)->type));
+        (void)rl_vec_push(c->allocator, &types,
+            rl_instance_type(c, &use, rl_program_param(c->program, function.param_first + i)->type));
     }
     rl_ir_t ir = 0;
     uint32_t mark = c->scratch.count;
     bool names = !(function.flags & RL_FN_LAMBDA);
-    callee_t callee = {.count = function.param_count, .types = types.data, .param_first = names ? function.param_first : 0, .use = &use, .name = function.name,
-                       .method = count > 0 && args[0].ir && !args[0].node && (function.flags & RL_FN_METHOD), .arity_code = RL_CODE_TYPE_CALL_ARITY};
-    if (rl_vec_reserve(c->allocator, &values, function.param_count + 1) && match_args(c, &callee, args, count, span, values.data)) {
+    callee_t callee = {.count = function.param_count,
+        .types = types.data,
+        .param_first = names ? function.param_first : 0,
+        .use = &use,
+        .name = function.name,
+        .method = count > 0 && args[0].ir && !args[0].node && (function.flags & RL_FN_METHOD),
+        .arity_code = RL_CODE_TYPE_CALL_ARITY};
+    if (rl_vec_reserve(c->allocator, &values, function.param_count + 1) &&
+        match_args(c, &callee, args, count, span, values.data)) {
         ir = rl_ir_call(c, result, span.start, fn, 0, values.data, function.param_count);
         rl_instance_note(c, &use, ir);
         ir = rl_wrap_binds(c, mark, ir, span.start);
@@ -216,12 +245,14 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
     rl_vec_deinit(c->allocator, &values);
     if (!ir) {
         ir = rl_ir_error(c, span.start);
-        if (!rl_is_var(c, result) && !rl_failed(c)) rl_node_at(c, ir)->type = rl_head(c, result) == RL_TYPE_NEVER ? RL_TYPE_ERROR : result;
+        if (!rl_is_var(c, result) && !rl_failed(c))
+            rl_node_at(c, ir)->type = rl_head(c, result) == RL_TYPE_NEVER ? RL_TYPE_ERROR : result;
     }
     return ir;
 }
 
-rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
+rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32_t count, rl_node_t node,
+    rl_span_t span, rl_type_t expected) {
     (void)node;
     rl_type_t type = rl_settled_type(c, callee_ir);
     rl_type_kind_t kind = rl_type_kind(c->types, type);
@@ -229,7 +260,10 @@ rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32
         rl_infer_args(c, args, count);
         uint32_t mark = c->scratch.count;
         for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_type_at(c, args[i].ir));
-        rl_type_t made = rl_failed(c) ? RL_TYPE_ERROR : rl_type_function(c->types, c->scratch.data + mark, count, expected && rl_head(c, expected) != RL_TYPE_ANY ? expected : rl_fresh(c, span));
+        rl_type_t made = rl_failed(c)
+                             ? RL_TYPE_ERROR
+                             : rl_type_function(c->types, c->scratch.data + mark, count,
+                                   expected && rl_head(c, expected) != RL_TYPE_ANY ? expected : rl_fresh(c, span));
         c->scratch.count = mark;
         if (!rl_unify_at(c, type, made, span, RL_CODE_TYPE_CALL_NOT_CALLABLE)) return rl_ir_error(c, span.start);
         type = rl_head(c, type);
@@ -238,7 +272,8 @@ rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32
     if (kind != RL_TYPE_FUNCTION) {
         rl_infer_args(c, args, count);
         if (type == RL_TYPE_NEVER) return callee_ir;
-        if (type != RL_TYPE_ERROR) rl_report(c->diags, RL_CODE_TYPE_CALL_NOT_CALLABLE, span, "%s cannot be called", rl_show(c, type));
+        if (type != RL_TYPE_ERROR)
+            rl_report(c->diags, RL_CODE_TYPE_CALL_NOT_CALLABLE, span, "%s cannot be called", rl_show(c, type));
         return rl_ir_error(c, span.start);
     }
     uint32_t params = rl_arg_count_of(c, type), mark = c->scratch.count;
@@ -251,7 +286,8 @@ rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32
         meet_expected(c, result, expected);
         callee_t callee = {.count = params, .types = types.data, .arity_code = RL_CODE_TYPE_CALL_ARITY};
         if (match_args(c, &callee, args, count, span, values.data)) {
-            ir = rl_ir_make(c, RL_IR_CALL_VALUE, result, span.start, callee_ir, 0, rl_extra_counted(c, values.data, params));
+            ir = rl_ir_make(
+                c, RL_IR_CALL_VALUE, result, span.start, callee_ir, 0, rl_extra_counted(c, values.data, params));
         }
     }
     c->scratch.count = mark;
@@ -260,12 +296,14 @@ rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32
     return ir ? ir : rl_ir_error(c, span.start);
 }
 
-rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
+rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uint32_t count, rl_node_t node,
+    rl_span_t span, rl_type_t expected) {
     rl_local_fn_t entry = c->local_fns.data[local_fn];
     rl_type_t type;
     rl_ir_t ref = rl_local_fn_use(c, local_fn, span.start, true, &type);
     type = rl_head(c, type);
-    if (rl_failed(c) || rl_type_kind(c->types, type) != RL_TYPE_FUNCTION) return rl_call_value(c, ref, args, count, node, span, expected);
+    if (rl_failed(c) || rl_type_kind(c->types, type) != RL_TYPE_FUNCTION)
+        return rl_call_value(c, ref, args, count, node, span, expected);
     uint32_t local_args = c->local_refs.data[c->local_refs.count - 1].args;
     uint32_t params = rl_arg_count_of(c, type), mark = c->scratch.count;
     RL_VEC(rl_type_t) types = {0};
@@ -276,8 +314,13 @@ rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uin
         rl_type_t result = types.data[params];
         if (!rl_is_var(c, result)) meet_expected(c, result, expected);
         const rl_function_t function = *rl_program_function(c->program, entry.fn);
-        callee_t callee = {.count = params, .types = types.data, .param_first = entry.is_lambda ? 0 : function.param_first, .local_fn = local_fn + 1, .local_args = local_args,
-                           .name = entry.is_lambda ? c->locals.data[entry.local].name : function.name, .arity_code = RL_CODE_TYPE_CALL_ARITY};
+        callee_t callee = {.count = params,
+            .types = types.data,
+            .param_first = entry.is_lambda ? 0 : function.param_first,
+            .local_fn = local_fn + 1,
+            .local_args = local_args,
+            .name = entry.is_lambda ? c->locals.data[entry.local].name : function.name,
+            .arity_code = RL_CODE_TYPE_CALL_ARITY};
         if (match_args(c, &callee, args, count, span, values.data)) {
             rl_ir_node_t* reserved = rl_node_at(c, ref);
             reserved->op = RL_IR_CALL;
@@ -293,26 +336,30 @@ rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uin
     return ir ? ir : rl_ir_error(c, span.start);
 }
 
-rl_ir_t rl_call_item(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
+rl_ir_t rl_call_item(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span,
+    rl_type_t expected) {
     const rl_item_t entry = *rl_program_item(c->program, item);
     switch ((rl_item_kind_t)entry.kind) {
     case RL_ITEM_FUNCTION: {
         if (!rl_check_visible(c, item, span)) break;
         const rl_function_t* function = rl_program_function(c->program, entry.id);
-        if (function->flags & (RL_FN_LAMBDA | RL_FN_THUNK) && entry.module == c->module && c->unit_is_direct) (void)rl_function_value(c, entry.id, span); /* reports use before initialisation */
+        if (function->flags & (RL_FN_LAMBDA | RL_FN_THUNK) && entry.module == c->module && c->unit_is_direct)
+            (void)rl_function_value(c, entry.id, span); /* reports use before initialisation */
         return rl_call_function(c, entry.id, args, count, node, span, expected);
     }
     case RL_ITEM_VARIANT: return rl_construct(c, item, args, count, true, node, span, expected);
-    case RL_ITEM_GLOBAL: return rl_call_value(c, rl_use_item(c, item, node, span, 0), args, count, node, span, expected);
+    case RL_ITEM_GLOBAL:
+        return rl_call_value(c, rl_use_item(c, item, node, span, 0), args, count, node, span, expected);
     default: break;
     }
     rl_infer_args(c, args, count);
     return rl_ir_error(c, span.start);
 }
 
-/* --- constructors ------------------------------------------------------------------------------------------------------------ */
+/* --- constructors ------------------------------------------------------------------------------------------------- */
 
-rl_ir_t rl_make_variant(rl_checker_t* c, rl_type_t type, uint32_t tag, const rl_ir_t* payload, uint32_t count, uint32_t start) {
+rl_ir_t rl_make_variant(
+    rl_checker_t* c, rl_type_t type, uint32_t tag, const rl_ir_t* payload, uint32_t count, uint32_t start) {
     return rl_ir_make(c, RL_IR_VARIANT, type, start, rl_extra_put(c, payload, count), count, tag);
 }
 
@@ -320,13 +367,15 @@ static bool same_fields(rl_checker_t* c, const rl_variant_t* variant, const rl_s
     if (!(variant->flags & RL_VARIANT_RECORD_PAYLOAD)) return false;
     for (uint32_t i = 0; i < count; i++) {
         bool found = false;
-        for (uint32_t k = 0; k < variant->default_count; k++) found |= rl_program_field(c->program, variant->default_first + k)->name == fields[i];
+        for (uint32_t k = 0; k < variant->default_count; k++)
+            found |= rl_program_field(c->program, variant->default_first + k)->name == fields[i];
         if (!found) return false;
     }
     return true;
 }
 
-uint32_t rl_choose_variant(rl_checker_t* c, uint32_t item, rl_type_t expected, int arity, const rl_sym_t* fields, uint32_t field_count, rl_span_t span) {
+uint32_t rl_choose_variant(rl_checker_t* c, uint32_t item, rl_type_t expected, int arity, const rl_sym_t* fields,
+    uint32_t field_count, rl_span_t span) {
     uint32_t first = 0, count = 0;
     for (uint32_t at = item; at; at = rl_program_item(c->program, at)->next) {
         if (rl_program_item(c->program, at)->kind != RL_ITEM_VARIANT) continue;
@@ -343,15 +392,18 @@ uint32_t rl_choose_variant(rl_checker_t* c, uint32_t item, rl_type_t expected, i
     for (uint32_t at = item; at; at = rl_program_item(c->program, at)->next) {
         const rl_item_t* entry = rl_program_item(c->program, at);
         if (entry->kind != RL_ITEM_VARIANT) continue;
-        const rl_variant_t variant = *rl_program_variant(c->program, rl_program_typedef(c->program, entry->id)->variant_first + entry->variant);
-        bool fit = fields ? same_fields(c, &variant, fields, field_count) : arity < 0 || variant.field_count == (uint32_t)arity;
+        const rl_variant_t variant =
+            *rl_program_variant(c->program, rl_program_typedef(c->program, entry->id)->variant_first + entry->variant);
+        bool fit = fields ? same_fields(c, &variant, fields, field_count)
+                          : arity < 0 || variant.field_count == (uint32_t)arity;
         if (!fit) continue;
         fits++;
         chosen = at;
     }
     if (fits == 1) return chosen;
     rl_str_t name = rl_text(c, rl_program_item(c->program, item)->name);
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_CONSTRUCTOR_AMBIGUOUS, span, "constructor %.*s belongs to more than one type", RL_STR_ARG(name));
+    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_CONSTRUCTOR_AMBIGUOUS, span,
+        "constructor %.*s belongs to more than one type", RL_STR_ARG(name));
     for (uint32_t at = item; at; at = rl_program_item(c->program, at)->next) {
         const rl_item_t* entry = rl_program_item(c->program, at);
         if (entry->kind != RL_ITEM_VARIANT) continue;
@@ -381,7 +433,9 @@ static rl_ir_t constructor_value(rl_checker_t* c, rl_type_t type, uint32_t tag, 
     if (function) {
         function->body = body;
         function->result = type;
-        function->name = rl_program_variant(c->program, rl_program_typedef(c->program, rl_named_id(c, type))->variant_first + tag)->name;
+        function->name =
+            rl_program_variant(c->program, rl_program_typedef(c->program, rl_named_id(c, type))->variant_first + tag)
+                ->name;
         function->flags &= ~(uint32_t)RL_FN_LAMBDA;
     }
     rl_frame_pop(c);
@@ -407,7 +461,8 @@ static bool all_default(rl_checker_t* c, const rl_variant_t* variant) {
     return (variant->flags & RL_VARIANT_RECORD_PAYLOAD) != 0;
 }
 
-rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, bool called, rl_node_t node, rl_span_t span, rl_type_t expected) {
+rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, bool called, rl_node_t node,
+    rl_span_t span, rl_type_t expected) {
     (void)node;
     item = item ? rl_choose_variant(c, item, expected, called ? (int)count : -1, NULL, 0, span) : 0;
     if (!item) {
@@ -430,7 +485,8 @@ rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t co
             rl_type_t head = rl_head(c, expected);
             uint32_t params = rl_arg_count_of(c, head);
             rl_type_t result = rl_type_args(c->types, head)[params];
-            if (params == variant.field_count && rl_named_id(c, result) == entry.id) (void)rl_unify(&c->solver, type, result);
+            if (params == variant.field_count && rl_named_id(c, result) == entry.id)
+                (void)rl_unify(&c->solver, type, result);
         }
         return constructor_value(c, type, entry.variant, variant.field_count, span);
     }
@@ -444,8 +500,9 @@ rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t co
     }
     if (count != variant.field_count) {
         rl_str_t name = rl_text(c, variant.name);
-        rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, span, "constructor %.*s takes %u value%s, found %u", RL_STR_ARG(name), variant.field_count,
-                  variant.field_count == 1 ? "" : "s", count);
+        rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, span,
+            "constructor %.*s takes %u value%s, found %u", RL_STR_ARG(name), variant.field_count,
+            variant.field_count == 1 ? "" : "s", count);
         rl_infer_args(c, args, count);
         rl_ir_t error = rl_ir_error(c, span.start);
         rl_node_at(c, error)->type = type;
@@ -463,14 +520,16 @@ rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t co
             }
             if (slot == UINT32_MAX) {
                 rl_str_t text = rl_text(c, args[i].name), name = rl_text(c, variant.name);
-                rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span, "%.*s has no field %.*s", RL_STR_ARG(name), RL_STR_ARG(text));
+                rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span, "%.*s has no field %.*s",
+                    RL_STR_ARG(name), RL_STR_ARG(text));
                 fine = false;
                 slot = i;
             }
         }
         for (uint32_t k = 0; k < at.count && fine; k++) {
             if (at.data[k] != slot) continue;
-            rl_report(c->diags, RL_CODE_TYPE_CALL_DUPLICATE_ARG, args[i].name ? args[i].name_span : args[i].span, "this field is given twice");
+            rl_report(c->diags, RL_CODE_TYPE_CALL_DUPLICATE_ARG, args[i].name ? args[i].name_span : args[i].span,
+                "this field is given twice");
             fine = false;
         }
         if (slot != i) ordered = false;

@@ -1,11 +1,12 @@
 /* The checker's entry points: a module, a host function, a type; and what a host looks up by name. */
 #include "types/infer.h"
 
-/* --- one checker --------------------------------------------------------------------------------------------------------------- */
+/* --- one checker -------------------------------------------------------------------------------------------------- */
 
 static bool param_satisfies(void* user, uint32_t param, uint32_t kinds) {
     rl_checker_t* c = user;
-    if (param >= RL_LOCAL_PARAM_BASE) return true; /* of a local function that is done: demanded before it was generalised */
+    if (param >= RL_LOCAL_PARAM_BASE)
+        return true; /* of a local function that is done: demanded before it was generalised */
     uint32_t known = 0;
     for (uint32_t i = 0; i < c->rigid.count; i++) {
         if (c->rigid.data[i].param == param) known |= c->rigid.data[i].kinds;
@@ -29,10 +30,11 @@ static void intern_names(rl_checker_t* c) {
     const struct {
         rl_sym_t* slot;
         const char* text;
-    } names[] = {{&c->sym_self, "self"}, {&c->sym_Self, "Self"}, {&c->sym_default, "default"}, {&c->sym_some, "Some"}, {&c->sym_none, "None"}, {&c->sym_ok, "Ok"},
-                 {&c->sym_err, "Err"}, {&c->sym_cons, "Cons"}, {&c->sym_nil, "Nil"}, {&c->sym_to_string, "to_string"}, {&c->sym_clone, "clone"}, {&c->sym_debug, "debug"},
-                 {&c->sym_to_json, "to_json"}, {&c->sym_ok_or, "ok_or"}, {&c->sym_to_result, "to_result"}, {&c->sym_core, "Core"}, {&c->sym_builtin, "builtin"},
-                 {&c->sym_must_use, "must_use"}, {&c->sym_Box, "Box"}};
+    } names[] = {{&c->sym_self, "self"}, {&c->sym_Self, "Self"}, {&c->sym_default, "default"}, {&c->sym_some, "Some"},
+        {&c->sym_none, "None"}, {&c->sym_ok, "Ok"}, {&c->sym_err, "Err"}, {&c->sym_cons, "Cons"}, {&c->sym_nil, "Nil"},
+        {&c->sym_to_string, "to_string"}, {&c->sym_clone, "clone"}, {&c->sym_debug, "debug"},
+        {&c->sym_to_json, "to_json"}, {&c->sym_ok_or, "ok_or"}, {&c->sym_to_result, "to_result"},
+        {&c->sym_core, "Core"}, {&c->sym_builtin, "builtin"}, {&c->sym_must_use, "must_use"}, {&c->sym_Box, "Box"}};
     for (size_t i = 0; i < RL_COUNT_OF(names); i++) *names[i].slot = rl_sym_intern(c->symbols, rl_str(names[i].text));
 }
 
@@ -61,7 +63,8 @@ static bool begin(rl_checker_t* c, const rl_check_input_t* input) {
     rl_capture_t no_capture = {0};
     rl_ir_node_t spare = {.op = RL_IR_UNIT, .type = RL_TYPE_ERROR};
     c->spare_node = program->first_node + program->nodes.count;
-    bool fine = rl_vec_push(c->allocator, &c->frames, no_frame) && rl_vec_push(c->allocator, &c->locals, no_local) && rl_vec_push(c->allocator, &c->captures, no_capture) &&
+    bool fine = rl_vec_push(c->allocator, &c->frames, no_frame) && rl_vec_push(c->allocator, &c->locals, no_local) &&
+                rl_vec_push(c->allocator, &c->captures, no_capture) &&
                 rl_vec_push(c->allocator, &program->nodes, spare);
     c->first_node = program->nodes.count;
     c->first_param = program->params.count;
@@ -108,17 +111,19 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->ambient);
     rl_vec_deinit(a, &c->rigid);
     rl_vec_deinit(a, &c->core_unavailable);
+    rl_vec_deinit(a, &c->simple_aliases);
 }
 
 /* Ambient modules, the latest first: what a program loaded comes before the prelude below it. */
 static void find_ambient(rl_checker_t* c) {
     uint32_t top = c->program->first_module + c->program->modules.count;
     for (rl_module_id_t module = top; module-- > 1;) {
-        if (module != c->module && rl_program_module(c->program, module)->ambient) (void)rl_vec_push(c->allocator, &c->ambient, module);
+        if (module != c->module && rl_program_module(c->program, module)->ambient)
+            (void)rl_vec_push(c->allocator, &c->ambient, module);
     }
 }
 
-/* --- modules ----------------------------------------------------------------------------------------------------------------------- */
+/* --- modules ------------------------------------------------------------------------------------------------------ */
 
 static rl_sym_t last_segment(rl_checker_t* c, rl_sym_t path) {
     rl_str_t text = rl_text(c, path);
@@ -158,7 +163,8 @@ static rl_sym_t header_path(rl_checker_t* c) {
     rl_list_t list = rl_tree_node(c->tree, header)->a;
     uint32_t count = rl_tree_list_count(c->tree, list);
     rl_sym_t path = rl_tree_name(c->tree, rl_tree_list_at(c->tree, list, 0));
-    for (uint32_t i = 1; i < count; i++) path = rl_join_names(c, path, rl_tree_name(c->tree, rl_tree_list_at(c->tree, list, i)), true);
+    for (uint32_t i = 1; i < count; i++)
+        path = rl_join_names(c, path, rl_tree_name(c->tree, rl_tree_list_at(c->tree, list, i)), true);
     return path;
 }
 
@@ -211,7 +217,8 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
         rl_node_t header = rl_tree_node(c->tree, c->tree->root)->a;
         if (header && rl_find_module_path(c, path)) {
             /* Replacing a module is hot reload, not loading. */
-            rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, rl_span_of(c, header), "a module named %.*s is loaded already", RL_STR_ARG(rl_text(c, path)));
+            rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, rl_span_of(c, header),
+                "a module named %.*s is loaded already", RL_STR_ARG(rl_text(c, path)));
         }
         open_module(c, path, input->ambient);
         find_ambient(c);
@@ -239,7 +246,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
     return fine;
 }
 
-/* --- the host ------------------------------------------------------------------------------------------------------------------------ */
+/* --- the host ----------------------------------------------------------------------------------------------------- */
 
 /* All host functions stand in one ambient module of the program. */
 static void open_host_module(rl_checker_t* c) {
@@ -253,13 +260,16 @@ static void open_host_module(rl_checker_t* c) {
 }
 
 /* "(Int, name: Str) -> Bool" as a header: parameters without a name get one. False: it is no function type (reported). */
-static bool signature_header(rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_buf_t* out) {
+static bool signature_header(
+    rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_buf_t* out) {
     rl_tree_t tree;
-    rl_parser_input_t parser = {.allocator = program->allocator, .source = signature, .symbols = &program->symbols, .diags = diags};
+    rl_parser_input_t parser = {
+        .allocator = program->allocator, .source = signature, .symbols = &program->symbols, .diags = diags};
     diags->source = signature;
     bool done = rl_parse_type(&parser, &tree);
     if (done && rl_tree_kind(&tree, tree.root) != RL_NODE_TYPE_FN) {
-        rl_report(diags, RL_CODE_FFI_SIGNATURE_INVALID, (rl_span_t){0, (uint32_t)signature.length}, "not the type of a function: %.*s", RL_STR_ARG(signature));
+        rl_report(diags, RL_CODE_FFI_SIGNATURE_INVALID, (rl_span_t){0, (uint32_t)signature.length},
+            "not the type of a function: %.*s", RL_STR_ARG(signature));
         done = false;
     }
     if (done) {
@@ -283,7 +293,8 @@ static bool signature_header(rl_program_t* program, rl_diags_t* diags, rl_str_t 
     return done;
 }
 
-bool rl_check_host_function(rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_fn_id_t* out_function) {
+bool rl_check_host_function(
+    rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_fn_id_t* out_function) {
     uint32_t errors = diags->errors;
     rl_buf_t text;
     *out_function = 0;
@@ -297,7 +308,8 @@ bool rl_check_host_function(rl_program_t* program, rl_diags_t* diags, rl_str_t p
     rl_buf_deinit(&text);
     diags->source = source;
     rl_tree_t tree;
-    rl_parser_input_t parser = {.allocator = program->allocator, .source = source, .symbols = &program->symbols, .diags = diags};
+    rl_parser_input_t parser = {
+        .allocator = program->allocator, .source = source, .symbols = &program->symbols, .diags = diags};
     bool parsed = rl_parse_signature(&parser, &tree);
     if (parsed) {
         rl_check_input_t input = {.tree = &tree, .source = source, .program = program, .diags = diags, .ambient = true};
@@ -309,7 +321,9 @@ bool rl_check_host_function(rl_program_t* program, rl_diags_t* diags, rl_str_t p
             if (!rl_failed(c)) {
                 *out_function = rl_declare_fn(c, tree.root, 0, true, true);
                 for (uint32_t i = c->first_param; i < program->params.count; i++) {
-                    if (program->params.data[i].default_fn) rl_unsupported(c, (rl_span_t){0, (uint32_t)source.length}, "default values of registered host functions are");
+                    if (program->params.data[i].default_fn)
+                        rl_unsupported(c, (rl_span_t){0, (uint32_t)source.length},
+                            "default values of registered host functions are");
                 }
             }
         }
@@ -325,7 +339,8 @@ bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text,
     rl_str_t source = rl_arena_copy(diags->arena, text);
     diags->source = source;
     rl_tree_t tree;
-    rl_parser_input_t parser = {.allocator = program->allocator, .source = source, .symbols = &program->symbols, .diags = diags};
+    rl_parser_input_t parser = {
+        .allocator = program->allocator, .source = source, .symbols = &program->symbols, .diags = diags};
     bool parsed = rl_parse_type(&parser, &tree);
     if (parsed) {
         rl_check_input_t input = {.tree = &tree, .source = source, .program = program, .diags = diags};
@@ -342,7 +357,7 @@ bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text,
     return parsed && diags->errors == errors && !program->allocator->failed;
 }
 
-/* --- look-up ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- look-up ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t find_in(const rl_program_t* program, rl_module_id_t module, rl_sym_t name, rl_item_kind_t kind) {
     uint32_t item = rl_program_find(program, module, 1, name);
@@ -374,13 +389,16 @@ static uint32_t find_qualified(const rl_program_t* program, rl_str_t name, rl_it
             if (!found && whole) found = find_in(program, module, whole, kind);
         }
         if (!found) continue;
-        rl_module_id_t home = kind == RL_ITEM_FUNCTION ? rl_program_function(program, found)->module : rl_program_global(program, found)->module;
+        rl_module_id_t home = kind == RL_ITEM_FUNCTION ? rl_program_function(program, found)->module
+                                                       : rl_program_global(program, found)->module;
         if (home == module || dot) return found;
     }
     return 0;
 }
 
-rl_fn_id_t rl_program_find_function(const rl_program_t* program, rl_str_t qualified_name) { return find_qualified(program, qualified_name, RL_ITEM_FUNCTION); }
+rl_fn_id_t rl_program_find_function(const rl_program_t* program, rl_str_t qualified_name) {
+    return find_qualified(program, qualified_name, RL_ITEM_FUNCTION);
+}
 
 bool rl_program_find_global(const rl_program_t* program, rl_str_t qualified_name, rl_global_id_t* out_global) {
     *out_global = find_qualified(program, qualified_name, RL_ITEM_GLOBAL);

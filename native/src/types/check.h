@@ -12,13 +12,13 @@
 #include "types/program.h"
 
 typedef struct rl_check_input {
-    rl_tree_t* tree;          /* parsed without errors, @cfg applied; grows by the expressions inside format("…{e}…") */
-    rl_str_t source, file;    /* borrowed; copied into the program's arena */
-    rl_program_t* program;    /* grows */
-    rl_diags_t* diags;        /* grows; its `source` is the same text */
-    bool ambient;             /* items are visible to later modules without `use` (LANGUAGE 3.6) */
+    rl_tree_t* tree; /* parsed without errors, @cfg applied; grows by the expressions inside format("…{e}…") */
+    rl_str_t source, file; /* borrowed; copied into the program's arena */
+    rl_program_t* program; /* grows */
+    rl_diags_t* diags;     /* grows; its `source` is the same text */
+    bool ambient;          /* items are visible to later modules without `use` (LANGUAGE 3.6) */
     bool deny_non_exhaustive;
-    bool is_prelude;          /* @builtin declarations are allowed */
+    bool is_prelude;                     /* @builtin declarations are allowed */
     const rl_disabled_names_t* disabled; /* names that @cfg removed, or NULL */
 } rl_check_input_t;
 
@@ -30,7 +30,8 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module);
  * item that every later module sees. False: the signature was wrong (reported; spans refer to diags->source, which is set
  * to the text that was parsed, kept in diags->arena) or memory was short.
  */
-bool rl_check_host_function(rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_fn_id_t* out_function);
+bool rl_check_host_function(
+    rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_fn_id_t* out_function);
 
 /* Read a type as a host writes it: "List<Int>", "(Int, Int) -> Int". Names are those of the prelude and of ambient modules. */
 bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text, rl_type_t* out_type);

@@ -10,7 +10,7 @@ uint32_t rl_unit_add(rl_checker_t* c, rl_unit_kind_t kind, rl_node_t node, rl_fn
     return rl_vec_push(c->allocator, &c->units, unit) ? index : 0;
 }
 
-/* --- attributes --------------------------------------------------------------------------------------------------------- */
+/* --- attributes --------------------------------------------------------------------------------------------------- */
 
 bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_text) {
     uint32_t count = rl_tree_list_count(c->tree, attrs);
@@ -27,9 +27,10 @@ bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_
 }
 
 void rl_check_attributes(rl_checker_t* c, rl_list_t attrs) {
-    static const char* const accepted[] = {"must_use", "must_await", "inline", "doc", "deprecated", "link_name", "target", "callconv", "ownership", "cfg"};
-    static const char* const later[] = {"pure", "no_panic", "async_free", "no_blocking", "no_timer", "handles", "requires_capability", "dsl_export", "intrinsic",
-        "unstable", "reentrant"};
+    static const char* const accepted[] = {
+        "must_use", "must_await", "inline", "doc", "deprecated", "link_name", "target", "callconv", "ownership", "cfg"};
+    static const char* const later[] = {"pure", "no_panic", "async_free", "no_blocking", "no_timer", "handles",
+        "requires_capability", "dsl_export", "intrinsic", "unstable", "reentrant"};
     uint32_t count = rl_tree_list_count(c->tree, attrs);
     for (uint32_t i = 0; i < count; i++) {
         rl_node_t attr = rl_tree_list_at(c->tree, attrs, i);
@@ -48,12 +49,13 @@ void rl_check_attributes(rl_checker_t* c, rl_list_t attrs) {
             snprintf(text, sizeof text, "attribute @%.*s is", RL_STR_ARG(name));
             rl_unsupported(c, rl_span_of(c, attr), text);
         } else {
-            rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_UNKNOWN, rl_span_of(c, attr), "unknown attribute @%.*s", RL_STR_ARG(name));
+            rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_UNKNOWN, rl_span_of(c, attr), "unknown attribute @%.*s",
+                RL_STR_ARG(name));
         }
     }
 }
 
-/* --- functions ------------------------------------------------------------------------------------------------------------ */
+/* --- functions ---------------------------------------------------------------------------------------------------- */
 
 /* Names of the type parameters of a type, put in scope for `fn T.m`: as its declaration has them, else as the manual does. */
 static void push_type_generics(rl_checker_t* c, rl_typedef_id_t id) {
@@ -66,7 +68,10 @@ static void push_type_generics(rl_checker_t* c, rl_typedef_id_t id) {
     static const char* const map[] = {"K", "V"};
     static const char* const result[] = {"T", "E"};
     const rl_known_t* known = &c->program->known;
-    const char* const* names = count == 1 ? one : id == known->map || id == known->table ? map : id == known->result ? result : NULL;
+    const char* const* names = count == 1                               ? one
+                               : id == known->map || id == known->table ? map
+                               : id == known->result                    ? result
+                                                                        : NULL;
     for (uint32_t i = 0; i < count; i++) {
         char made[16];
         snprintf(made, sizeof made, "T%u", i + 1);
@@ -97,7 +102,8 @@ static void store_constraints(rl_checker_t* c, rl_fn_id_t fn, uint32_t first) {
     rl_program_t* program = c->program;
     rl_function_at(c, fn)->constraint_first = program->first_constraint + program->constraints.count;
     uint32_t count = 0;
-    for (uint32_t i = first; i < c->rigid.count; i++) count += rl_vec_push(c->allocator, &program->constraints, c->rigid.data[i]);
+    for (uint32_t i = first; i < c->rigid.count; i++)
+        count += rl_vec_push(c->allocator, &program->constraints, c->rigid.data[i]);
     rl_function_at(c, fn)->constraint_count = count;
 }
 
@@ -118,10 +124,12 @@ static void declare_params(rl_checker_t* c, rl_fn_id_t fn, rl_list_t params, boo
         } else if (data.flags & RL_SELF && c->self_type) {
             type = c->self_type;
         } else if (data.flags & RL_SELF) {
-            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, node), "self needs a type outside of an impl");
+            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, node),
+                "self needs a type outside of an impl");
             type = RL_TYPE_ERROR;
         } else if (bodyless) {
-            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, node), "a parameter of a function without body needs a type");
+            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, node),
+                "a parameter of a function without body needs a type");
             type = RL_TYPE_ERROR;
         } else {
             type = rl_fresh(c, rl_span_of(c, node));
@@ -158,7 +166,8 @@ static void declare_params(rl_checker_t* c, rl_fn_id_t fn, rl_list_t params, boo
 }
 
 /* Where a function's name goes: a method table, or an item. */
-static void publish_function(rl_checker_t* c, rl_fn_id_t fn, rl_type_t self_type, rl_sym_t name, rl_span_t span, bool is_public) {
+static void publish_function(
+    rl_checker_t* c, rl_fn_id_t fn, rl_type_t self_type, rl_sym_t name, rl_span_t span, bool is_public) {
     rl_program_t* program = c->program;
     uint32_t head = self_type ? rl_method_head(c, self_type) : 0;
     if (self_type) {
@@ -166,8 +175,10 @@ static void publish_function(rl_checker_t* c, rl_fn_id_t fn, rl_type_t self_type
         rl_fn_id_t before = rl_program_find_method(program, head, name);
         if (before) {
             rl_str_t text = rl_text(c, name);
-            rl_diag_t* diag = rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, span, "%s has a function %.*s already", rl_show(c, self_type), RL_STR_ARG(text));
-            if (rl_program_function(program, before)->module == c->module) rl_note(c->diags, diag, rl_program_function(program, before)->span, "first defined here");
+            rl_diag_t* diag = rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, span,
+                "%s has a function %.*s already", rl_show(c, self_type), RL_STR_ARG(text));
+            if (rl_program_function(program, before)->module == c->module)
+                rl_note(c->diags, diag, rl_program_function(program, before)->span, "first defined here");
             return;
         }
         (void)rl_map_put(c->allocator, &program->method_map, rl_map_key2(head, name), fn);
@@ -195,11 +206,13 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         rl_unsupported(c, rl_span_of(c, node), "async functions are");
         return 0;
     }
-    if (decl.effects && !host && decl.body && !c->input->is_prelude) rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
+    if (decl.effects && !host && decl.body && !c->input->is_prelude)
+        rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
     rl_check_attributes(c, decl.attrs);
 
     uint32_t generics = c->generics.count, rigid = c->rigid.count;
-    uint32_t first_constraint = impl_type ? c->impl_rigid : rigid; /* those of an impl's head hold for each of its functions */
+    uint32_t first_constraint =
+        impl_type ? c->impl_rigid : rigid; /* those of an impl's head hold for each of its functions */
     rl_type_t outer_self = c->self_type;
     c->next_param = 0;
     c->implicit_params = 1;
@@ -217,7 +230,9 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             self_type = rl_simple_type(c, prefix);
         } else {
             item_name = prefix;
-            for (uint32_t i = 1; i < segments; i++) item_name = rl_join_names(c, item_name, rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, i)), true);
+            for (uint32_t i = 1; i < segments; i++)
+                item_name =
+                    rl_join_names(c, item_name, rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, i)), true);
         }
     }
     c->self_type = self_type ? self_type : outer_self;
@@ -261,9 +276,11 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         }
         rl_str_t builtin = {0};
         bool has_default = false;
-        for (uint32_t i = 0; i < function->param_count; i++) has_default |= rl_program_param(program, function->param_first + i)->default_fn != 0;
+        for (uint32_t i = 0; i < function->param_count; i++)
+            has_default |= rl_program_param(program, function->param_first + i)->default_fn != 0;
         if (decl.body || has_default) {
-            uint32_t unit = rl_unit_add(c, RL_UNIT_FN, node, fn, (rl_span_t){rl_tree_node(c->tree, node)->start, rl_tree_node(c->tree, node)->end});
+            uint32_t unit = rl_unit_add(c, RL_UNIT_FN, node, fn,
+                (rl_span_t){rl_tree_node(c->tree, node)->start, rl_tree_node(c->tree, node)->end});
             if (!rl_failed(c)) {
                 rl_unit_t* entry = &c->units.data[unit];
                 entry->self_type = self_type;
@@ -271,23 +288,27 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
                 entry->generic_first = c->generics_store.count;
                 entry->generic_count = c->generics.count;
                 entry->explicit_count = c->next_param;
-                for (uint32_t i = 0; i < c->generics.count; i++) (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
+                for (uint32_t i = 0; i < c->generics.count; i++)
+                    (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
             }
         }
         function = rl_function_at(c, fn);
         if (decl.body) { /* checked with its unit; a constant of the core library is evaluated where it is named: Float.pi */
-            if (c->input->is_prelude && rl_has_attr(c, decl.attrs, rl_sym_intern(c->symbols, RL_STR("constant")), NULL)) function->flags |= RL_FN_THUNK;
+            if (c->input->is_prelude && rl_has_attr(c, decl.attrs, rl_sym_intern(c->symbols, RL_STR("constant")), NULL))
+                function->flags |= RL_FN_THUNK;
         } else if (c->input->is_prelude && rl_has_attr(c, decl.attrs, c->sym_builtin, &builtin)) {
             function->kind = RL_FN_BUILTIN;
             function->builtin = rl_builtin_find(builtin);
             if (function->builtin == UINT32_MAX) {
-                rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, span, "no built-in function %.*s", RL_STR_ARG(builtin));
+                rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, span, "no built-in function %.*s",
+                    RL_STR_ARG(builtin));
             }
         } else {
             function->kind = RL_FN_HOST;
             if (segments > 1) {
                 rl_sym_t full = rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, 0));
-                for (uint32_t i = 1; i < segments; i++) full = rl_join_names(c, full, rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, i)), true);
+                for (uint32_t i = 1; i < segments; i++)
+                    full = rl_join_names(c, full, rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, i)), true);
                 rl_function_at(c, fn)->symbol = full;
             } else {
                 function->symbol = name;
@@ -303,7 +324,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
     return fn;
 }
 
-/* --- impl ----------------------------------------------------------------------------------------------------------------------- */
+/* --- impl --------------------------------------------------------------------------------------------------------- */
 
 static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool host, bool is_public);
 
@@ -347,11 +368,18 @@ static void declare_impl(rl_checker_t* c, rl_node_t node) {
     rl_vec_deinit(c->allocator, &head);
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
-static uint32_t add_global(rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32_t flags, rl_span_t span, bool is_public, bool host) {
+static uint32_t add_global(
+    rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32_t flags, rl_span_t span, bool is_public, bool host) {
     rl_program_t* program = c->program;
-    rl_global_t global = {.name = name, .module = c->module, .type = type, .flags = flags, .is_public = is_public, .is_host = host, .span = span};
+    rl_global_t global = {.name = name,
+        .module = c->module,
+        .type = type,
+        .flags = flags,
+        .is_public = is_public,
+        .is_host = host,
+        .span = span};
     uint32_t id = program->first_global + program->globals.count;
     if (!rl_vec_push(c->allocator, &program->globals, global)) return 0;
     rl_add_item(c, 1, name, RL_ITEM_GLOBAL, id, 0, is_public, span, false);
@@ -368,27 +396,33 @@ static void add_pattern_globals(rl_checker_t* c, rl_node_t pattern, uint32_t fla
     switch (data.kind) {
     case RL_NODE_PAT_NAME: {
         uint32_t own = data.flags & RL_MUT ? RL_LOCAL_MUTABLE : 0;
-        add_global(c, data.a, rl_fresh(c, rl_span_of(c, pattern)), flags | own, rl_tree_name_span(c->tree, c->symbols, pattern), is_public, false);
+        add_global(c, data.a, rl_fresh(c, rl_span_of(c, pattern)), flags | own,
+            rl_tree_name_span(c->tree, c->symbols, pattern), is_public, false);
         break;
     }
     case RL_NODE_PAT_AS:
-        add_global(c, data.b, rl_fresh(c, rl_span_of(c, pattern)), flags, rl_tree_name_span(c->tree, c->symbols, pattern), is_public, false);
+        add_global(c, data.b, rl_fresh(c, rl_span_of(c, pattern)), flags,
+            rl_tree_name_span(c->tree, c->symbols, pattern), is_public, false);
         add_pattern_globals(c, data.a, flags, is_public);
         break;
     case RL_NODE_PAT_REST:
-        if (data.a) add_global(c, data.a, rl_fresh(c, rl_span_of(c, pattern)), flags, rl_tree_name_span(c->tree, c->symbols, pattern), is_public, false);
+        if (data.a)
+            add_global(c, data.a, rl_fresh(c, rl_span_of(c, pattern)), flags,
+                rl_tree_name_span(c->tree, c->symbols, pattern), is_public, false);
         break;
     case RL_NODE_PAT_TUPLE:
     case RL_NODE_PAT_SLICE:
     case RL_NODE_PAT_RECORD: {
         uint32_t count = rl_tree_list_count(c->tree, data.a);
-        for (uint32_t i = 0; i < count; i++) add_pattern_globals(c, rl_tree_list_at(c->tree, data.a, i), flags, is_public);
+        for (uint32_t i = 0; i < count; i++)
+            add_pattern_globals(c, rl_tree_list_at(c->tree, data.a, i), flags, is_public);
         break;
     }
     case RL_NODE_PAT_FIELD: add_pattern_globals(c, data.b, flags, is_public); break;
     case RL_NODE_PAT_CTOR: {
         uint32_t count = rl_tree_list_count(c->tree, data.b);
-        for (uint32_t i = 0; i < count; i++) add_pattern_globals(c, rl_tree_list_at(c->tree, data.b, i), flags, is_public);
+        for (uint32_t i = 0; i < count; i++)
+            add_pattern_globals(c, rl_tree_list_at(c->tree, data.b, i), flags, is_public);
         if (data.c) add_pattern_globals(c, data.c, flags, is_public);
         break;
     }
@@ -403,8 +437,11 @@ static bool declare_lambda(rl_checker_t* c, rl_node_t node, const rl_value_decl_
     const rl_node_data_t pattern = *rl_tree_node(c->tree, decl->pattern);
     rl_node_t lambda = decl->value;
     while (rl_tree_kind(c->tree, lambda) == RL_NODE_PAREN) lambda = rl_tree_node(c->tree, lambda)->a;
-    if (rl_tree_has(c->tree, node, RL_MUT) || pattern.kind != RL_NODE_PAT_NAME || pattern.flags & RL_MUT || decl->type || rl_tree_kind(c->tree, lambda) != RL_NODE_LAMBDA) return false;
-    rl_fn_id_t fn = rl_new_function(c, pattern.a, RL_FN_LAMBDA | (is_public ? RL_FN_PUBLIC : 0u), rl_span_of(c, decl->pattern));
+    if (rl_tree_has(c->tree, node, RL_MUT) || pattern.kind != RL_NODE_PAT_NAME || pattern.flags & RL_MUT ||
+        decl->type || rl_tree_kind(c->tree, lambda) != RL_NODE_LAMBDA)
+        return false;
+    rl_fn_id_t fn =
+        rl_new_function(c, pattern.a, RL_FN_LAMBDA | (is_public ? RL_FN_PUBLIC : 0u), rl_span_of(c, decl->pattern));
     if (!fn) return true;
     rl_list_t params = rl_tree_node(c->tree, lambda)->a;
     uint32_t count = rl_tree_list_count(c->tree, params);
@@ -427,7 +464,8 @@ static bool declare_lambda(rl_checker_t* c, rl_node_t node, const rl_value_decl_
         entry->generic_first = c->generics_store.count;
         entry->generic_count = c->generics.count;
         entry->explicit_count = c->next_param;
-        for (uint32_t i = 0; i < c->generics.count; i++) (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
+        for (uint32_t i = 0; i < c->generics.count; i++)
+            (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
         rl_add_item(c, 1, pattern.a, RL_ITEM_FUNCTION, fn, 0, is_public, rl_span_of(c, decl->pattern), false);
     }
     c->generics.count = generics;
@@ -458,7 +496,8 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
             rl_str_t simple = rl_str(rl_show(c, owner));
             rl_sym_t type_name = id ? rl_program_typedef(program, id)->name : rl_sym_intern(c->symbols, simple);
             rl_sym_t dotted = rl_join_names(c, type_name, pattern.a, true);
-            add_global(c, dotted, rl_fresh(c, rl_span_of(c, decl.pattern)), flags, rl_span_of(c, decl.pattern), is_public, false);
+            add_global(c, dotted, rl_fresh(c, rl_span_of(c, decl.pattern)), flags, rl_span_of(c, decl.pattern),
+                is_public, false);
         }
     } else {
         add_pattern_globals(c, decl.pattern, flags, is_public);
@@ -471,7 +510,7 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
     c->units.data[unit].self_type = owner;
 }
 
-/* --- extern -------------------------------------------------------------------------------------------------------------------- */
+/* --- extern ------------------------------------------------------------------------------------------------------- */
 
 static void declare_extern(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
@@ -482,7 +521,8 @@ static void declare_extern(rl_checker_t* c, rl_node_t node) {
         return;
     }
     if (!rl_str_equal(abi, RL_STR("host"))) {
-        rl_report(c->diags, RL_CODE_FFI_CONTRACT_UNSUPPORTED_ABI, rl_span_of(c, data.b), "unknown ABI \"%.*s\"", RL_STR_ARG(abi));
+        rl_report(c->diags, RL_CODE_FFI_CONTRACT_UNSUPPORTED_ABI, rl_span_of(c, data.b), "unknown ABI \"%.*s\"",
+            RL_STR_ARG(abi));
         return;
     }
     uint32_t count = rl_tree_list_count(c->tree, data.c);
@@ -492,7 +532,8 @@ static void declare_extern(rl_checker_t* c, rl_node_t node) {
         switch (rl_tree_kind(c->tree, item)) {
         case RL_NODE_FN:
             if (rl_tree_fn(c->tree, item).body) {
-                rl_report(c->diags, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, rl_span_of(c, item), "a function of the host has no body");
+                rl_report(c->diags, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, rl_span_of(c, item),
+                    "a function of the host has no body");
                 break;
             }
             rl_declare_fn(c, item, 0, true, is_public);
@@ -503,7 +544,7 @@ static void declare_extern(rl_checker_t* c, rl_node_t node) {
     }
 }
 
-/* --- all of them ------------------------------------------------------------------------------------------------------------------ */
+/* --- all of them -------------------------------------------------------------------------------------------------- */
 
 void rl_declare_functions(rl_checker_t* c) {
     rl_list_t items = rl_tree_node(c->tree, c->tree->root)->b;

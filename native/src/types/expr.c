@@ -1,7 +1,7 @@
 /* Expressions: dispatch, literals, implicit conversions, if, match, loops, jumps. */
 #include "types/infer.h"
 
-/* --- conversion -------------------------------------------------------------------------------------------------------- */
+/* --- conversion --------------------------------------------------------------------------------------------------- */
 
 /* Does T become Any somewhere inside (LANGUAGE 4.4, conversions (b))? Unifies what is no such place. */
 static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
@@ -15,17 +15,22 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
         rl_type_t field;
         for (uint32_t i = 0; i < e.count; i++) {
             rl_sym_t name = rl_type_args(c->types, expected)[2 * i];
-            if (!rl_type_find_field(c->program, found, name, &field) || !covary(c, field, rl_type_args(c->types, expected)[2 * i + 1])) return false;
+            if (!rl_type_find_field(c->program, found, name, &field) ||
+                !covary(c, field, rl_type_args(c->types, expected)[2 * i + 1]))
+                return false;
         }
         return rl_program_typedef(c->program, f.a)->kind == RL_DEF_RECORD;
     }
     if (f.kind == RL_TYPE_RECORD && e.kind == RL_TYPE_NAMED) {
         const rl_typedef_t* def = rl_program_typedef(c->program, e.a);
-        if (def->kind != RL_DEF_RECORD || rl_program_variant(c->program, def->variant_first)->field_count != f.count) return false;
+        if (def->kind != RL_DEF_RECORD || rl_program_variant(c->program, def->variant_first)->field_count != f.count)
+            return false;
         rl_type_t field;
         for (uint32_t i = 0; i < f.count; i++) {
             rl_sym_t name = rl_type_args(c->types, found)[2 * i];
-            if (!rl_type_find_field(c->program, expected, name, &field) || !covary(c, rl_type_args(c->types, found)[2 * i + 1], field)) return false;
+            if (!rl_type_find_field(c->program, expected, name, &field) ||
+                !covary(c, rl_type_args(c->types, found)[2 * i + 1], field))
+                return false;
         }
         return true;
     }
@@ -41,7 +46,8 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
     case RL_TYPE_RECORD:
         for (uint32_t i = 0; i < f.count; i++) {
             if (rl_type_args(c->types, found)[2 * i] != rl_type_args(c->types, expected)[2 * i]) return false;
-            if (!covary(c, rl_type_args(c->types, found)[2 * i + 1], rl_type_args(c->types, expected)[2 * i + 1])) return false;
+            if (!covary(c, rl_type_args(c->types, found)[2 * i + 1], rl_type_args(c->types, expected)[2 * i + 1]))
+                return false;
         }
         return true;
     case RL_TYPE_NAMED:
@@ -64,7 +70,8 @@ static bool mentions_any(rl_checker_t* c, rl_type_t type, unsigned depth) {
     const rl_type_node_t node = *rl_type_node(c->types, type);
     if (node.kind == RL_TYPE_ANY) return true;
     if (node.kind < RL_TYPE_SIMPLE_COUNT || node.kind == RL_TYPE_FUNCTION || depth > 12) return false;
-    if (node.kind == RL_TYPE_NAMED && rl_program_typedef(c->program, node.a)->kind == RL_DEF_RECORD) return true; /* its fields may be */
+    if (node.kind == RL_TYPE_NAMED && rl_program_typedef(c->program, node.a)->kind == RL_DEF_RECORD)
+        return true; /* its fields may be */
     uint32_t words = rl_type_part_words(&node), step = node.kind == RL_TYPE_RECORD ? 2 : 1;
     for (uint32_t i = step - 1; i < words; i += step) {
         if (mentions_any(c, rl_type_args(c->types, type)[i], depth + 1)) return true;
@@ -82,13 +89,16 @@ rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t sp
         if (rl_type_kind(c->types, from) == RL_TYPE_VAR) (void)rl_vec_push(c->allocator, &c->any_nodes, made);
         return made;
     }
-    if (c->program->known.json && rl_named_id(c, to) == c->program->known.json && rl_named_id(c, from) != c->program->known.json && !rl_is_var(c, from)) {
+    if (c->program->known.json && rl_named_id(c, to) == c->program->known.json &&
+        rl_named_id(c, from) != c->program->known.json && !rl_is_var(c, from)) {
         rl_unsupported(c, span, "implicit conversions to Json are");
         return rl_ir_error(c, start);
     }
     rl_unify_result_t result = rl_unify(&c->solver, expected, found);
     if (result == RL_UNIFY_OK) {
-        if (rl_type_kind(c->types, from) < RL_TYPE_SIMPLE_COUNT || rl_type_kind(c->types, to) == RL_TYPE_VAR || rl_type_kind(c->types, from) == RL_TYPE_VAR) return ir;
+        if (rl_type_kind(c->types, from) < RL_TYPE_SIMPLE_COUNT || rl_type_kind(c->types, to) == RL_TYPE_VAR ||
+            rl_type_kind(c->types, from) == RL_TYPE_VAR)
+            return ir;
         rl_type_t exact_to = rl_solver_zonk(&c->solver, expected), exact_from = rl_solver_zonk(&c->solver, found);
         if (exact_to == exact_from) return ir;
         rl_type_kind_t kind = rl_type_kind(c->types, exact_to);
@@ -129,7 +139,7 @@ rl_ir_t rl_check_condition(rl_checker_t* c, rl_node_t node) {
     return rl_ir_error(c, rl_tree_node(c->tree, node)->start);
 }
 
-/* --- literals ------------------------------------------------------------------------------------------------------------- */
+/* --- literals ----------------------------------------------------------------------------------------------------- */
 
 static rl_type_t literal_type(rl_checker_t* c, rl_type_t expected, bool is_float, rl_span_t span) {
     rl_type_t head = expected ? rl_head(c, expected) : 0;
@@ -183,8 +193,7 @@ rl_type_t rl_settled_type(rl_checker_t* c, rl_ir_t ir) {
     return head;
 }
 
-/* --- if ---------------------------------------------------------------------------------------------------------------------- */
-
+/* --- if ----------------------------------------------------------------------------------------------------------- */
 
 rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
@@ -205,7 +214,8 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
             value = rl_infer_expr(c, body, 0);
             rl_type_t type = rl_head(c, rl_type_at(c, value));
             if (type != RL_TYPE_NEVER && rl_unify(&c->solver, RL_TYPE_UNIT, type) != RL_UNIFY_OK) {
-                rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_IF_ELSE_REQUIRED, span, "an if without else has value (), found %s", rl_show(c, type));
+                rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_IF_ELSE_REQUIRED, span,
+                    "an if without else has value (), found %s", rl_show(c, type));
                 rl_note_plain(c->diags, diag, "add an else branch, or `;` after the last expression");
             }
         } else {
@@ -225,7 +235,8 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
     if (known) {
         result = expected;
         bool all_never = rl_head(c, rl_type_at(c, last)) == RL_TYPE_NEVER;
-        for (uint32_t i = 0; i < count; i++) all_never &= rl_head(c, rl_type_at(c, c->scratch.data[mark + 2 * i + 1])) == RL_TYPE_NEVER;
+        for (uint32_t i = 0; i < count; i++)
+            all_never &= rl_head(c, rl_type_at(c, c->scratch.data[mark + 2 * i + 1])) == RL_TYPE_NEVER;
         if (all_never) result = RL_TYPE_NEVER;
     } else if (!data.b) {
         result = RL_TYPE_UNIT;
@@ -246,7 +257,8 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
                 else last = value;
             } else if (!conflict) {
                 conflict = true;
-                rl_diag_t* diag = rl_report(c->diags, RL_CODE_LANGUAGE_INFERENCE_RETURN_CONFLICT, span, "the branches have different types: %s and %s", rl_show(c, result), rl_show(c, type));
+                rl_diag_t* diag = rl_report(c->diags, RL_CODE_LANGUAGE_INFERENCE_RETURN_CONFLICT, span,
+                    "the branches have different types: %s and %s", rl_show(c, result), rl_show(c, type));
                 rl_note_plain(c->diags, diag, "then: %s / else: %s", rl_show(c, result), rl_show(c, type));
             }
         }
@@ -255,13 +267,14 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
     }
     for (uint32_t i = count; i-- > 0;) {
         uint32_t start = rl_tree_list_at(c->tree, data.a, 3 * i);
-        last = rl_ir_make(c, RL_IR_IF, result, start, c->scratch.data[mark + 2 * i], c->scratch.data[mark + 2 * i + 1], last);
+        last = rl_ir_make(
+            c, RL_IR_IF, result, start, c->scratch.data[mark + 2 * i], c->scratch.data[mark + 2 * i + 1], last);
     }
     c->scratch.count = mark;
     return last;
 }
 
-/* --- match -------------------------------------------------------------------------------------------------------------------- */
+/* --- match -------------------------------------------------------------------------------------------------------- */
 
 static rl_ir_t check_arm_head(rl_checker_t* c, rl_node_t arm, rl_type_t type, rl_ir_t* out_guard) {
     const rl_node_data_t data = *rl_tree_node(c->tree, arm);
@@ -273,7 +286,8 @@ static rl_ir_t check_arm_head(rl_checker_t* c, rl_node_t arm, rl_type_t type, rl
         const rl_node_data_t part = *rl_tree_node(c->tree, extra);
         if (part.kind == RL_NODE_GUARD) {
             if (part.flags & RL_IF) {
-                rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_GUARD_IF_DEPRECATED, rl_span_of(c, extra), "a guard is written with `when`");
+                rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_GUARD_IF_DEPRECATED, rl_span_of(c, extra),
+                    "a guard is written with `when`");
                 rl_fix(c->diags, diag, RL_FIX_REPLACE, (rl_span_t){part.start, part.start + 2}, "when");
             }
             rl_ir_t condition = rl_check_condition(c, part.a);
@@ -338,21 +352,23 @@ rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool
     }
     if (!result) result = RL_TYPE_NEVER;
     if (conflict) result = RL_TYPE_ERROR;
-    rl_ir_t ir = rl_ir_make(c, RL_IR_MATCH, result, data.start, scrutinee, rl_extra_put(c, c->scratch.data + mark, 3 * count), count);
+    rl_ir_t ir = rl_ir_make(
+        c, RL_IR_MATCH, result, data.start, scrutinee, rl_extra_put(c, c->scratch.data + mark, 3 * count), count);
     c->scratch.count = mark;
     rl_later_t later = {RL_LATER_MATCH, ir, node, rl_span_of(c, node), 0};
     if (c->diags->errors == errors) (void)rl_vec_push(c->allocator, &c->later, later);
     return ir;
 }
 
-/* --- loops ---------------------------------------------------------------------------------------------------------------------- */
+/* --- loops -------------------------------------------------------------------------------------------------------- */
 
 static rl_type_t element_type(rl_checker_t* c, rl_type_t type) {
     const rl_known_t* known = &c->program->known;
     rl_type_t head = rl_head(c, type), a, b;
     if (rl_type_kind(c->types, head) == RL_TYPE_ARRAY) return rl_type_args(c->types, head)[0];
-    if (rl_is_named(c, head, known->list, &a, NULL) || rl_is_named(c, head, known->vec, &a, NULL) || rl_is_named(c, head, known->set, &a, NULL) ||
-        rl_is_named(c, head, known->range, &a, NULL) || rl_is_named(c, head, known->iter, &a, NULL) || rl_is_named(c, head, known->option, &a, NULL)) {
+    if (rl_is_named(c, head, known->list, &a, NULL) || rl_is_named(c, head, known->vec, &a, NULL) ||
+        rl_is_named(c, head, known->set, &a, NULL) || rl_is_named(c, head, known->range, &a, NULL) ||
+        rl_is_named(c, head, known->iter, &a, NULL) || rl_is_named(c, head, known->option, &a, NULL)) {
         return a;
     }
     if (rl_is_named(c, head, known->map, &a, &b) || rl_is_named(c, head, known->table, &a, &b)) {
@@ -367,19 +383,22 @@ static rl_ir_t infer_for(rl_checker_t* c, rl_node_t node) {
     rl_ir_t iterable = rl_infer_expr(c, data.b, 0);
     rl_type_t type = rl_settled_type(c, iterable), element = RL_TYPE_ERROR;
     if (rl_type_kind(c->types, type) == RL_TYPE_VAR) {
-        rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, data.b), "the type of what is iterated over is not known here");
+        rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, data.b),
+            "the type of what is iterated over is not known here");
     } else if (type != RL_TYPE_ERROR && type != RL_TYPE_NEVER) {
         element = element_type(c, type);
         if (element && rl_is_named(c, type, c->program->known.range, NULL, NULL)) {
             rl_settle_literal(c, element);
             rl_type_t bound = rl_head(c, element);
-            if (!rl_type_is_integer(bound) && bound != RL_TYPE_CHAR && bound != RL_TYPE_ERROR && rl_type_kind(c->types, bound) != RL_TYPE_PARAM &&
+            if (!rl_type_is_integer(bound) && bound != RL_TYPE_CHAR && bound != RL_TYPE_ERROR &&
+                rl_type_kind(c->types, bound) != RL_TYPE_PARAM &&
                 rl_unify(&c->solver, element, RL_TYPE_I64) != RL_UNIFY_OK) {
                 element = 0;
             }
         }
         if (!element) {
-            rl_diag_t* diag = rl_report(c->diags, RL_CODE_LANGUAGE_ITERATOR_EXPECTED, rl_span_of(c, data.b), "%s cannot be iterated over", rl_show(c, type));
+            rl_diag_t* diag = rl_report(c->diags, RL_CODE_LANGUAGE_ITERATOR_EXPECTED, rl_span_of(c, data.b),
+                "%s cannot be iterated over", rl_show(c, type));
             rl_note_plain(c->diags, diag, "actual: %s", rl_show(c, type));
             if (type == RL_TYPE_STR) rl_note_plain(c->diags, diag, "use .chars() to walk over the characters");
             element = RL_TYPE_ERROR;
@@ -414,14 +433,15 @@ rl_ir_t rl_infer_loop(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     return rl_ir_make(c, RL_IR_LOOP, type, data.start, body, 0, 0);
 }
 
-/* --- jumps ----------------------------------------------------------------------------------------------------------------------- */
+/* --- jumps -------------------------------------------------------------------------------------------------------- */
 
 static rl_ir_t infer_return(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     uint32_t index = rl_frame_resolve(c, c->frame);
     rl_frame_t frame = c->frames.data[index];
     if (frame.kind == RL_FRAME_INIT || frame.kind == RL_FRAME_DEFER) {
-        rl_report(c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_RETURN, rl_span_of(c, node), frame.kind == RL_FRAME_INIT ? "return outside of a function" : "return inside a deferred expression");
+        rl_report(c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_RETURN, rl_span_of(c, node),
+            frame.kind == RL_FRAME_INIT ? "return outside of a function" : "return inside a deferred expression");
         if (data.a) rl_infer_expr(c, data.a, 0);
         return rl_ir_make(c, RL_IR_RETURN, RL_TYPE_NEVER, data.start, 0, 0, 0);
     }
@@ -447,9 +467,11 @@ static rl_ir_t infer_break(rl_checker_t* c, rl_node_t node) {
     uint32_t top = c->loops.count;
     if (top == 0 || rl_frame_resolve(c, c->loops.data[top - 1].frame) != rl_frame_resolve(c, c->frame)) {
         const char* word = data.kind == RL_NODE_BREAK ? "break" : "continue";
-        rl_report(c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_BREAK, rl_span_of(c, node), "%s outside of a loop", word);
+        rl_report(
+            c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_BREAK, rl_span_of(c, node), "%s outside of a loop", word);
         if (data.kind == RL_NODE_BREAK && data.a) rl_infer_expr(c, data.a, 0);
-        return rl_ir_make(c, data.kind == RL_NODE_BREAK ? RL_IR_BREAK : RL_IR_CONTINUE, RL_TYPE_NEVER, data.start, 0, 0, 0);
+        return rl_ir_make(
+            c, data.kind == RL_NODE_BREAK ? RL_IR_BREAK : RL_IR_CONTINUE, RL_TYPE_NEVER, data.start, 0, 0, 0);
     }
     if (data.kind == RL_NODE_CONTINUE) return rl_ir_make(c, RL_IR_CONTINUE, RL_TYPE_NEVER, data.start, 0, 0, 0);
     rl_loop_t loop = c->loops.data[top - 1];
@@ -463,7 +485,8 @@ static rl_ir_t infer_break(rl_checker_t* c, rl_node_t node) {
             value = rl_infer_expr(c, data.a, 0);
             type = rl_type_at(c, value);
         }
-        if (!loop.is_loop) value = rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_UNIT, data.start, value, rl_ir_unit(c, data.start), 0);
+        if (!loop.is_loop)
+            value = rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_UNIT, data.start, value, rl_ir_unit(c, data.start), 0);
     } else if (loop.result) {
         rl_unify_at(c, loop.result, RL_TYPE_UNIT, rl_span_of(c, node), RL_CODE_TYPE_MISMATCH);
     }
@@ -478,7 +501,7 @@ rl_ir_t rl_infer_jump(rl_checker_t* c, rl_node_t node) {
     return rl_tree_kind(c->tree, node) == RL_NODE_RETURN ? infer_return(c, node) : infer_break(c, node);
 }
 
-/* --- dispatch ------------------------------------------------------------------------------------------------------------------------ */
+/* --- dispatch ----------------------------------------------------------------------------------------------------- */
 
 static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped) {
     const rl_node_data_t* data = rl_tree_node(c->tree, node);
@@ -537,7 +560,9 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
     case RL_NODE_HANDLE: rl_unsupported(c, span, "effect handlers are"); break;
     case RL_NODE_INLINE_ASM:
     case RL_NODE_LLVM_IR: rl_unsupported(c, span, "native code is"); break;
-    case RL_NODE_HOLE: rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, span, "`_` has a meaning only as an argument or a pattern"); break;
+    case RL_NODE_HOLE:
+        rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, span, "`_` has a meaning only as an argument or a pattern");
+        break;
     case RL_NODE_DEFER:
     case RL_NODE_VALUE:
     case RL_NODE_FN: return rl_check_statements(c, 0, node, true, span.start, 0, false, true);

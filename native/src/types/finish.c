@@ -4,7 +4,7 @@
  */
 #include "types/infer.h"
 
-/* --- types --------------------------------------------------------------------------------------------------------------------- */
+/* --- types -------------------------------------------------------------------------------------------------------- */
 
 static rl_type_t final_param(rl_checker_t* c, void* user, uint32_t index) {
     (void)user;
@@ -22,7 +22,7 @@ rl_type_t rl_final_type(rl_checker_t* c, rl_type_t type) {
     return type;
 }
 
-/* --- type parameters of functions inside functions -------------------------------------------------------------------------------- */
+/* --- type parameters of functions inside functions ---------------------------------------------------------------- */
 
 static void number_params(rl_checker_t* c) {
     for (uint32_t i = 1; i < c->frames.count; i++) {
@@ -33,11 +33,13 @@ static void number_params(rl_checker_t* c) {
             uint32_t parent = rl_frame_resolve(c, frame.parent);
             rl_fn_id_t parent_fn = c->frames.data[parent].fn;
             uint32_t inherited = parent_fn ? rl_program_function(c->program, parent_fn)->type_params : 0;
-            function->parent = c->frames.data[parent].kind == RL_FRAME_INIT && frame.kind == RL_FRAME_THUNK ? 0 : parent_fn;
+            function->parent =
+                c->frames.data[parent].kind == RL_FRAME_INIT && frame.kind == RL_FRAME_THUNK ? 0 : parent_fn;
             function->type_params = inherited + frame.own_params;
             if (frame.local_fn) {
                 const rl_local_fn_t* local = &c->local_fns.data[frame.local_fn - 1];
-                for (uint32_t k = 0; k < local->param_count; k++) c->local_params.data[local->param_first + k].final = inherited + k;
+                for (uint32_t k = 0; k < local->param_count; k++)
+                    c->local_params.data[local->param_first + k].final = inherited + k;
             }
         }
     }
@@ -50,7 +52,7 @@ static void number_params(rl_checker_t* c) {
     }
 }
 
-/* --- local functions: which need a closure ------------------------------------------------------------------------------------------ */
+/* --- local functions: which need a closure ------------------------------------------------------------------------ */
 
 static void capture_closure(rl_checker_t* c, uint32_t frame, const rl_local_fn_t* fn) {
     if (!fn->param_count) {
@@ -115,7 +117,12 @@ static void patch_refs(rl_checker_t* c) {
         uint32_t list = fn.is_thunk ? rl_extra_counted(c, NULL, 0) : node.c;
         rl_type_t type = node.type;
         if (!fn.needs_closure) {
-            node = (rl_ir_node_t){.op = is_call ? RL_IR_CALL : RL_IR_CLOSURE, .type = type, .start = node.start, .a = fn.fn, .b = args, .c = is_call ? list : 0};
+            node = (rl_ir_node_t){.op = is_call ? RL_IR_CALL : RL_IR_CLOSURE,
+                .type = type,
+                .start = node.start,
+                .a = fn.fn,
+                .b = args,
+                .c = is_call ? list : 0};
         } else {
             bool mono = fn.param_count == 0 && !fn.is_thunk;
             rl_type_t value_type = is_call ? RL_TYPE_UNIT : type;
@@ -126,15 +133,20 @@ static void patch_refs(rl_checker_t* c) {
                 uint32_t local = rl_capture_local(c, ref.frame, fn.local);
                 value = (rl_ir_node_t){.op = RL_IR_LOCAL, .type = value_type, .start = node.start, .a = local};
             } else {
-                value = (rl_ir_node_t){.op = RL_IR_CLOSURE, .type = value_type, .start = node.start, .a = fn.fn, .b = args};
+                value =
+                    (rl_ir_node_t){.op = RL_IR_CLOSURE, .type = value_type, .start = node.start, .a = fn.fn, .b = args};
             }
             if (is_call) {
                 rl_ir_t callee = rl_ir_make(c, value.op, value.type, value.start, value.a, value.b, 0);
-                node = (rl_ir_node_t){.op = RL_IR_CALL_VALUE, .type = type, .start = node.start, .a = callee, .c = list};
+                node =
+                    (rl_ir_node_t){.op = RL_IR_CALL_VALUE, .type = type, .start = node.start, .a = callee, .c = list};
                 if (!mono && !fn.is_thunk) { /* its type at this use: parameters as they were given */
                     uint32_t count = *rl_program_extra(c->program, list), mark = c->scratch.count;
-                    for (uint32_t k = 0; k < count; k++) (void)rl_vec_push(c->allocator, &c->scratch, rl_type_at(c, rl_program_extra(c->program, list)[1 + k]));
-                    if (!rl_failed(c)) rl_node_at(c, callee)->type = rl_type_function(c->types, c->scratch.data + mark, count, type);
+                    for (uint32_t k = 0; k < count; k++)
+                        (void)rl_vec_push(
+                            c->allocator, &c->scratch, rl_type_at(c, rl_program_extra(c->program, list)[1 + k]));
+                    if (!rl_failed(c))
+                        rl_node_at(c, callee)->type = rl_type_function(c->types, c->scratch.data + mark, count, type);
                     c->scratch.count = mark;
                 }
             } else {
@@ -162,7 +174,8 @@ static void patch_groups(rl_checker_t* c) {
         }
         if (fn.is_lambda) {
             uint32_t args = identity_args(c, rl_program_function(c->program, fn.fn)->type_params);
-            rl_ir_t closure = rl_ir_make(c, RL_IR_CLOSURE, fn.type, rl_program_node(c->program, fn.group_node)->start, fn.fn, args, 0);
+            rl_ir_t closure = rl_ir_make(
+                c, RL_IR_CLOSURE, fn.type, rl_program_node(c->program, fn.group_node)->start, fn.fn, args, 0);
             rl_ir_node_t* node = rl_node_at(c, fn.group_node);
             node->op = RL_IR_BIND;
             node->a = fn.local;
@@ -193,11 +206,12 @@ static void patch_groups(rl_checker_t* c) {
     }
 }
 
-/* --- numbers of locals ------------------------------------------------------------------------------------------------------------------ */
+/* --- numbers of locals -------------------------------------------------------------------------------------------- */
 
 /* The local that really is meant: captures of a merged frame are the captured variables themselves. */
 static uint32_t real_local(rl_checker_t* c, uint32_t local) {
-    while (c->locals.data[local].outer != RL_NOT_CAPTURED && c->frames.data[c->locals.data[local].frame].merged_into) local = c->locals.data[local].outer;
+    while (c->locals.data[local].outer != RL_NOT_CAPTURED && c->frames.data[c->locals.data[local].frame].merged_into)
+        local = c->locals.data[local].outer;
     return local;
 }
 
@@ -212,7 +226,8 @@ static void number_locals(rl_checker_t* c) {
         uint32_t params, captures, others, first;
     } counts_t;
     RL_VEC(counts_t) counts = {0};
-    if (!rl_vec_reserve(c->allocator, &counts, c->frames.count) || !rl_vec_reserve(c->allocator, &program->locals, c->locals.count + 1)) {
+    if (!rl_vec_reserve(c->allocator, &counts, c->frames.count) ||
+        !rl_vec_reserve(c->allocator, &program->locals, c->locals.count + 1)) {
         rl_vec_deinit(c->allocator, &counts);
         return;
     }
@@ -222,8 +237,11 @@ static void number_locals(rl_checker_t* c) {
         if (local->frame == 0 || real_local(c, i) != i) continue;
         uint32_t frame = rl_frame_resolve(c, local->frame);
         bool capture = local->outer != RL_NOT_CAPTURED;
-        if (capture) c->locals.data[origin_of(c, i)].flags |= RL_LOCAL_BOXED; /* taken back below where nothing is assigned */
-        local->final = capture ? counts.data[frame].captures++ : local->flags & RL_LOCAL_IS_PARAM ? counts.data[frame].params++ : counts.data[frame].others++;
+        if (capture)
+            c->locals.data[origin_of(c, i)].flags |= RL_LOCAL_BOXED; /* taken back below where nothing is assigned */
+        local->final = capture                            ? counts.data[frame].captures++
+                       : local->flags & RL_LOCAL_IS_PARAM ? counts.data[frame].params++
+                                                          : counts.data[frame].others++;
     }
     uint32_t total = 0, base = program->first_local + program->locals.count, base_index = program->locals.count;
     for (uint32_t i = 1; i < c->frames.count; i++) {
@@ -242,7 +260,8 @@ static void number_locals(rl_checker_t* c) {
         uint32_t origin = c->locals.data[origin_of(c, i)].flags, flags = origin & RL_LOCAL_MUTABLE;
         if ((origin & RL_LOCAL_MUTABLE) && (origin & RL_LOCAL_BOXED)) flags |= RL_LOCAL_BOXED;
         if (capture) flags |= RL_LOCAL_CAPTURE;
-        rl_local_t entry = {.name = local->name, .type = rl_final_type(c, local->type), .flags = flags, .span = local->span};
+        rl_local_t entry = {
+            .name = local->name, .type = rl_final_type(c, local->type), .flags = flags, .span = local->span};
         program->locals.data[base_index + count->first + local->final] = entry;
     }
     for (uint32_t i = 1; i < c->frames.count; i++) {
@@ -262,7 +281,7 @@ static void number_locals(rl_checker_t* c) {
     rl_vec_deinit(c->allocator, &counts);
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes -------------------------------------------------------------------------------------------------------- */
 
 static void final_args(rl_checker_t* c, uint32_t offset, uint32_t count) {
     for (uint32_t i = 0; i < count && offset >= c->program->first_extra; i++) {
@@ -326,11 +345,13 @@ static void finish_nodes(rl_checker_t* c) {
     }
     for (uint32_t i = 0; i < c->any_nodes.count && !rl_failed(c); i++) {
         rl_ir_t node = c->any_nodes.data[i];
-        if (rl_node_at(c, node)->op == RL_IR_TO_ANY && rl_type_at(c, rl_node_at(c, node)->a) == RL_TYPE_ANY) pass_through(c, node);
+        if (rl_node_at(c, node)->op == RL_IR_TO_ANY && rl_type_at(c, rl_node_at(c, node)->a) == RL_TYPE_ANY)
+            pass_through(c, node);
     }
 }
 
-static void finish_declarations(rl_checker_t* c, uint32_t first_param, uint32_t first_fn, uint32_t first_global, uint32_t first_constraint) {
+static void finish_declarations(
+    rl_checker_t* c, uint32_t first_param, uint32_t first_fn, uint32_t first_global, uint32_t first_constraint) {
     rl_program_t* program = c->program;
     for (uint32_t i = first_param; i < program->params.count; i++) {
         rl_type_t type = rl_final_type(c, program->params.data[i].type);
@@ -368,11 +389,13 @@ static void mark_tails(rl_checker_t* c) {
         }
         case RL_IR_MATCH: {
             uint32_t offset = node->b, count = node->c;
-            for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->tails, rl_extra_at(c, offset)[3 * i + 2]);
+            for (uint32_t i = 0; i < count; i++)
+                (void)rl_vec_push(c->allocator, &c->tails, rl_extra_at(c, offset)[3 * i + 2]);
             break;
         }
         case RL_IR_BLOCK:
-            if ((node->flags & RL_IR_BLOCK_VALUE) && !(node->flags & RL_IR_BLOCK_DEFERS)) (void)rl_vec_push(c->allocator, &c->tails, rl_extra_at(c, node->a)[node->b - 1]);
+            if ((node->flags & RL_IR_BLOCK_VALUE) && !(node->flags & RL_IR_BLOCK_DEFERS))
+                (void)rl_vec_push(c->allocator, &c->tails, rl_extra_at(c, node->a)[node->b - 1]);
             break;
         case RL_IR_SEQUENCE: (void)rl_vec_push(c->allocator, &c->tails, node->b); break;
         default: break;
@@ -380,7 +403,7 @@ static void mark_tails(rl_checker_t* c) {
     }
 }
 
-/* --- what waited ---------------------------------------------------------------------------------------------------------------------------- */
+/* --- what waited -------------------------------------------------------------------------------------------------- */
 
 static void check_literal(rl_checker_t* c, const rl_later_t* later) {
     rl_ir_node_t* node = rl_node_at(c, later->ir);
@@ -400,7 +423,8 @@ static void check_literal(rl_checker_t* c, const rl_later_t* later) {
     if (!rl_type_is_integer(type) && rl_type_kind(c->types, type) != RL_TYPE_PARAM) return;
     static const uint8_t bits_of[] = {8, 16, 32, 64};
     bool fits;
-    if (!rl_type_is_integer(type)) fits = value <= INT64_MAX; /* in generic code a literal is an Int that is converted */
+    if (!rl_type_is_integer(type))
+        fits = value <= INT64_MAX; /* in generic code a literal is an Int that is converted */
     else if (rl_type_is_signed(type)) {
         uint64_t most = (UINT64_C(1) << (bits_of[type - RL_TYPE_I8] - 1)) - 1;
         fits = negative ? value <= most + 1 : value <= most;
@@ -409,7 +433,8 @@ static void check_literal(rl_checker_t* c, const rl_later_t* later) {
         fits = negative ? value == 0 : width == 64 || value <= (UINT64_C(1) << width) - 1;
     }
     if (!fits) {
-        rl_report(c->diags, RL_CODE_E7101, later->span, "%s%llu does not fit %s", negative ? "-" : "", (unsigned long long)value, rl_show(c, type));
+        rl_report(c->diags, RL_CODE_E7101, later->span, "%s%llu does not fit %s", negative ? "-" : "",
+            (unsigned long long)value, rl_show(c, type));
     }
 }
 
@@ -438,10 +463,12 @@ static void check_match(rl_checker_t* c, const rl_later_t* later) {
             rl_list_t arms = rl_tree_node(c->tree, later->node)->b;
             for (uint32_t i = 0; i < node.c; i++) {
                 if (!(bits.data[i / 64] >> (i % 64) & 1)) continue;
-                rl_report(c->diags, RL_CODE_PATTERN_UNREACHABLE_ARM, rl_span_of(c, rl_tree_list_at(c->tree, arms, i)), "this arm is never reached: the arms before it cover all its cases");
+                rl_report(c->diags, RL_CODE_PATTERN_UNREACHABLE_ARM, rl_span_of(c, rl_tree_list_at(c->tree, arms, i)),
+                    "this arm is never reached: the arms before it cover all its cases");
             }
             if (report.missing) {
-                rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_EXHAUSTIVENESS_MISSING, later->span, "the match does not cover all cases");
+                rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_EXHAUSTIVENESS_MISSING, later->span,
+                    "the match does not cover all cases");
                 if (c->input->deny_non_exhaustive && diag->severity == RL_WARNING) {
                     diag->severity = RL_ERROR;
                     c->diags->errors++;
@@ -450,7 +477,8 @@ static void check_match(rl_checker_t* c, const rl_later_t* later) {
                 for (size_t start = 0; start < text.length;) {
                     size_t end = start;
                     while (end < text.length && text.data[end] != '\n') end++;
-                    if (end > start) rl_note_plain(c->diags, diag, "missing: %.*s", (int)(end - start), text.data + start);
+                    if (end > start)
+                        rl_note_plain(c->diags, diag, "missing: %.*s", (int)(end - start), text.data + start);
                     start = end + 1;
                 }
             }
@@ -464,7 +492,8 @@ static void check_match(rl_checker_t* c, const rl_later_t* later) {
 static void check_let_pattern(rl_checker_t* c, const rl_later_t* later) {
     rl_type_t type = rl_type_at(c, later->ir);
     if (type == RL_TYPE_ERROR || rl_pattern_irrefutable(&c->solver, type, later->ir)) return;
-    rl_report(c->diags, RL_CODE_PATTERN_LET_REFUTABLE, later->span, "this pattern does not match every value of type %s", rl_show(c, type));
+    rl_report(c->diags, RL_CODE_PATTERN_LET_REFUTABLE, later->span,
+        "this pattern does not match every value of type %s", rl_show(c, type));
 }
 
 void rl_finish_module(rl_checker_t* c) {

@@ -11,15 +11,25 @@ static void push_text(rl_checker_t* c, words_t* pairs, rl_str_t text, uint32_t s
     (void)rl_vec_push(c->allocator, pairs, rl_ir_string(c, start, text));
 }
 
-/* --- kinds ------------------------------------------------------------------------------------------------------------------- */
+/* --- kinds -------------------------------------------------------------------------------------------------------- */
 
 static bool letter_takes(rl_checker_t* c, char letter, rl_type_t type) {
     rl_type_t head = rl_head(c, type);
     rl_type_kind_t kind = rl_type_kind(c->types, head);
     if (head == RL_TYPE_ERROR || head == RL_TYPE_NEVER || head == RL_TYPE_ANY || kind == RL_TYPE_PARAM) return true;
     switch (letter) {
-    case 'd': case 'i': case 'u': case 'x': case 'X': case 'o': case 'b': return rl_type_is_integer(head);
-    case 'f': case 'e': case 'g': case 'E': case 'G': return rl_type_is_numeric(head);
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'x':
+    case 'X':
+    case 'o':
+    case 'b': return rl_type_is_integer(head);
+    case 'f':
+    case 'e':
+    case 'g':
+    case 'E':
+    case 'G': return rl_type_is_numeric(head);
     case 'c': return head == RL_TYPE_CHAR;
     default: return true;
     }
@@ -38,10 +48,11 @@ static void check_letter(rl_checker_t* c, char letter, rl_ir_t value, rl_span_t 
 void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later) {
     rl_type_t type = rl_type_at(c, later->ir);
     if (letter_takes(c, (char)later->data, type)) return;
-    rl_report(c->diags, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, later->span, "%%%c cannot show %s", (char)later->data, rl_show(c, type));
+    rl_report(c->diags, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, later->span, "%%%c cannot show %s", (char)later->data,
+        rl_show(c, type));
 }
 
-/* --- interpolation ---------------------------------------------------------------------------------------------------------------- */
+/* --- interpolation ------------------------------------------------------------------------------------------------ */
 
 /* Decoded offsets of braces that were written `\{` and `\}`: they are text, like `{{`. */
 static void escaped_braces(rl_checker_t* c, rl_node_t literal, words_t* out) {
@@ -75,7 +86,9 @@ static void escaped_braces(rl_checker_t* c, rl_node_t literal, words_t* out) {
             if (braces) i++;
             while (i < source.length && digits < (braces ? 6u : 4u)) {
                 char digit = source.data[i];
-                uint32_t value = digit >= '0' && digit <= '9' ? (uint32_t)(digit - '0') : (digit | 32) >= 'a' && (digit | 32) <= 'f' ? (uint32_t)((digit | 32) - 'a') + 10 : 16;
+                uint32_t value = digit >= '0' && digit <= '9'                 ? (uint32_t)(digit - '0')
+                                 : (digit | 32) >= 'a' && (digit | 32) <= 'f' ? (uint32_t)((digit | 32) - 'a') + 10
+                                                                              : 16;
                 if (value == 16) break;
                 scalar = scalar * 16 + value;
                 digits++;
@@ -108,7 +121,8 @@ static void double_braces(rl_checker_t* c, rl_str_t text, const words_t* escaped
 }
 
 static rl_ir_t interpolate(rl_checker_t* c, rl_node_t literal, rl_span_t span) {
-    rl_parser_input_t input = {.allocator = c->allocator, .source = c->input->source, .symbols = c->symbols, .diags = c->diags};
+    rl_parser_input_t input = {
+        .allocator = c->allocator, .source = c->input->source, .symbols = c->symbols, .diags = c->diags};
     words_t pairs = {0}, escaped = {0}, map = {0};
     rl_buf_t text_buf;
     rl_buf_init(&text_buf, c->allocator);
@@ -143,7 +157,9 @@ static rl_ir_t interpolate(rl_checker_t* c, rl_node_t literal, rl_span_t span) {
     if (fine && !rl_failed(c)) {
         if (pairs.count == 0) ir = rl_ir_string(c, span.start, RL_STR(""));
         else if (pairs.count == 2 && pairs.data[0] == (uint32_t)LITERAL_PART) ir = pairs.data[1];
-        else ir = rl_ir_make(c, RL_IR_FORMAT, RL_TYPE_STR, span.start, rl_extra_put(c, pairs.data, pairs.count), pairs.count / 2, 0);
+        else
+            ir = rl_ir_make(
+                c, RL_IR_FORMAT, RL_TYPE_STR, span.start, rl_extra_put(c, pairs.data, pairs.count), pairs.count / 2, 0);
     }
     rl_vec_deinit(c->allocator, &pairs);
     rl_vec_deinit(c->allocator, &escaped);
@@ -152,10 +168,11 @@ static rl_ir_t interpolate(rl_checker_t* c, rl_node_t literal, rl_span_t span) {
     return ir ? ir : rl_ir_make(c, RL_IR_UNIT, RL_TYPE_STR, span.start, 0, 0, 0);
 }
 
-/* --- printf ----------------------------------------------------------------------------------------------------------------------- */
+/* --- printf ------------------------------------------------------------------------------------------------------- */
 
 /* A literal template and its arguments, each one an expression of its own. */
-static rl_ir_t print_formatted(rl_checker_t* c, rl_node_t literal, const rl_ir_t* values, const rl_span_t* spans, uint32_t count, rl_span_t span) {
+static rl_ir_t print_formatted(
+    rl_checker_t* c, rl_node_t literal, const rl_ir_t* values, const rl_span_t* spans, uint32_t count, rl_span_t span) {
     words_t pairs = {0};
     uint32_t used = 0;
     size_t offset = 0;
@@ -165,7 +182,8 @@ static rl_ir_t print_formatted(rl_checker_t* c, rl_node_t literal, const rl_ir_t
         rl_template_part_t part = rl_template_next_printf(text, &offset);
         if (part.kind == RL_PART_END) break;
         if (part.kind == RL_PART_ERROR) {
-            rl_report(c->diags, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, rl_span_of(c, literal), "in this template: %s", part.error);
+            rl_report(
+                c->diags, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, rl_span_of(c, literal), "in this template: %s", part.error);
             fine = false;
             break;
         }
@@ -183,12 +201,15 @@ static rl_ir_t print_formatted(rl_checker_t* c, rl_node_t literal, const rl_ir_t
         used++;
     }
     if (fine && used != count && !rl_failed(c)) {
-        rl_report(c->diags, RL_CODE_TYPE_FORMAT_ARITY, span, "the template takes %u argument%s, found %u", used, used == 1 ? "" : "s", count);
+        rl_report(c->diags, RL_CODE_TYPE_FORMAT_ARITY, span, "the template takes %u argument%s, found %u", used,
+            used == 1 ? "" : "s", count);
         fine = false;
     }
     rl_ir_t ir = 0;
     if (fine && !rl_failed(c)) {
-        ir = pairs.count ? rl_ir_make(c, RL_IR_FORMAT, RL_TYPE_STR, span.start, rl_extra_put(c, pairs.data, pairs.count), pairs.count / 2, 0) : rl_ir_string(c, span.start, RL_STR(""));
+        ir = pairs.count ? rl_ir_make(c, RL_IR_FORMAT, RL_TYPE_STR, span.start,
+                               rl_extra_put(c, pairs.data, pairs.count), pairs.count / 2, 0)
+                         : rl_ir_string(c, span.start, RL_STR(""));
     }
     rl_vec_deinit(c->allocator, &pairs);
     return ir ? ir : rl_ir_make(c, RL_IR_UNIT, RL_TYPE_STR, span.start, 0, 0, 0);
@@ -220,7 +241,8 @@ rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node
     for (uint32_t i = 0; i < count; i++) {
         if (!args[i].name) continue;
         rl_str_t text = rl_text(c, args[i].name);
-        rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span, "format has no parameter %.*s", RL_STR_ARG(text));
+        rl_report(c->diags, RL_CODE_TYPE_CALL_UNKNOWN_ARG, args[i].name_span, "format has no parameter %.*s",
+            RL_STR_ARG(text));
         rl_infer_args(c, args, count);
         return rl_ir_error(c, span.start);
     }
@@ -233,7 +255,8 @@ rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node
         if (literal) return interpolate(c, literal, span);
         return rl_convert(c, arg_ir(c, &args[0]), RL_TYPE_STR, args[0].span, RL_CODE_TYPE_MISMATCH);
     }
-    rl_ir_t template = literal ? 0 : rl_convert(c, arg_ir(c, &args[0]), RL_TYPE_STR, args[0].span, RL_CODE_TYPE_MISMATCH);
+    rl_ir_t template =
+        literal ? 0 : rl_convert(c, arg_ir(c, &args[0]), RL_TYPE_STR, args[0].span, RL_CODE_TYPE_MISMATCH);
     RL_VEC(rl_ir_t) values = {0};
     RL_VEC(rl_span_t) spans = {0};
     rl_ir_t list = 0, ir = 0;
@@ -254,7 +277,9 @@ rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node
         }
         if (count == 2 && !rl_failed(c)) {
             rl_type_t type = rl_settled_type(c, values.data[0]);
-            if (rl_is_named(c, type, known->list, NULL, NULL)) list = rl_convert(c, values.data[0], rl_named1(c, known->list, RL_TYPE_ANY), args[1].span, RL_CODE_TYPE_MISMATCH);
+            if (rl_is_named(c, type, known->list, NULL, NULL))
+                list = rl_convert(
+                    c, values.data[0], rl_named1(c, known->list, RL_TYPE_ANY), args[1].span, RL_CODE_TYPE_MISMATCH);
         }
     }
     if (rl_failed(c)) {
@@ -264,8 +289,10 @@ rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node
     } else {
         if (!template) template = rl_ir_string(c, span.start, rl_tree_string(c->tree, literal));
         if (!list) {
-            for (uint32_t i = 0; i < values.count; i++) values.data[i] = rl_convert(c, values.data[i], RL_TYPE_ANY, spans.data[i], RL_CODE_TYPE_MISMATCH);
-            list = rl_ir_make(c, RL_IR_LIST, rl_named1(c, known->list, RL_TYPE_ANY), span.start, rl_extra_put(c, values.data, values.count), values.count, 0);
+            for (uint32_t i = 0; i < values.count; i++)
+                values.data[i] = rl_convert(c, values.data[i], RL_TYPE_ANY, spans.data[i], RL_CODE_TYPE_MISMATCH);
+            list = rl_ir_make(c, RL_IR_LIST, rl_named1(c, known->list, RL_TYPE_ANY), span.start,
+                rl_extra_put(c, values.data, values.count), values.count, 0);
         }
         ir = format_dynamic(c, template, list, span);
     }

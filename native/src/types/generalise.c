@@ -1,9 +1,10 @@
 /* Generalisation and instantiation (LANGUAGE 4.4): components of top-level functions, local functions and values; defaults. */
 #include "types/infer.h"
 
-/* --- walking types ------------------------------------------------------------------------------------------------------ */
+/* --- walking types ------------------------------------------------------------------------------------------------ */
 
-rl_type_t rl_map_params(rl_checker_t* c, rl_type_t type, rl_type_t (*leaf)(rl_checker_t* c, void* user, uint32_t index), void* user) {
+rl_type_t rl_map_params(
+    rl_checker_t* c, rl_type_t type, rl_type_t (*leaf)(rl_checker_t* c, void* user, uint32_t index), void* user) {
     rl_type_node_t node = *rl_type_node(c->types, type);
     if (!(node.flags & RL_TYPE_HAS_PARAM)) return type;
     if (node.kind == RL_TYPE_PARAM) return leaf(c, user, node.a);
@@ -13,7 +14,8 @@ rl_type_t rl_map_params(rl_checker_t* c, rl_type_t type, rl_type_t (*leaf)(rl_ch
     if (words > RL_COUNT_OF(inline_parts) && !(parts = rl_alloc(c->allocator, size))) return RL_TYPE_ERROR;
     memcpy(parts, rl_type_args(c->types, type), size);
     uint32_t step = node.kind == RL_TYPE_RECORD ? 2 : 1;
-    for (uint32_t i = step - 1; i < words; i += step) parts[i] = rl_map_params(c, parts[i], leaf, user); /* types nest at most 100 deep */
+    for (uint32_t i = step - 1; i < words; i += step)
+        parts[i] = rl_map_params(c, parts[i], leaf, user); /* types nest at most 100 deep */
     rl_type_t made = rl_type_make(c->types, (rl_type_kind_t)node.kind, node.a, parts, words);
     if (parts != inline_parts) rl_free(c->allocator, parts, size);
     return made;
@@ -36,7 +38,9 @@ void rl_lower_levels(rl_checker_t* c, rl_type_t type, uint16_t level) {
 }
 
 static uint32_t literal_constraints(const rl_var_t* var) {
-    return var->klass == RL_VAR_INTEGER ? RL_CON_INTEGER_LITERAL : var->klass == RL_VAR_FLOAT ? RL_CON_FLOAT_LITERAL : 0;
+    return var->klass == RL_VAR_INTEGER ? RL_CON_INTEGER_LITERAL
+           : var->klass == RL_VAR_FLOAT ? RL_CON_FLOAT_LITERAL
+                                        : 0;
 }
 
 /* Open variables of the parameters of function types. */
@@ -61,7 +65,8 @@ static bool may_generalise(const rl_var_t* var, uint16_t level, bool in_params) 
     return var->klass == RL_VAR_FREE || in_params;
 }
 
-uint32_t rl_generalise_local(rl_checker_t* c, const rl_type_t* types, uint32_t count, uint16_t level, bool is_function, uint32_t* out_first) {
+uint32_t rl_generalise_local(
+    rl_checker_t* c, const rl_type_t* types, uint32_t count, uint16_t level, bool is_function, uint32_t* out_first) {
     rl_type_list_t vars = {{0}}, params = {{0}};
     *out_first = c->local_params.count;
     for (uint32_t i = 0; i < count; i++) {
@@ -122,7 +127,7 @@ rl_type_t rl_instantiate_local(rl_checker_t* c, const rl_local_fn_t* fn, rl_span
     return type;
 }
 
-/* --- top-level functions ------------------------------------------------------------------------------------------------ */
+/* --- top-level functions ------------------------------------------------------------------------------------------ */
 
 static uint32_t unit_of(rl_checker_t* c, rl_fn_id_t fn) {
     uint32_t unit;
@@ -136,7 +141,8 @@ rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t sp
     if (unit != UINT32_MAX && !c->units.data[unit].done && !c->units.data[unit].annotated) {
         if (!c->units.data[unit].in_progress) {
             rl_str_t name = rl_text(c, function.name);
-            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, span, "the type of %.*s is not known here yet: annotate it", RL_STR_ARG(name));
+            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, span,
+                "the type of %.*s is not known here yet: annotate it", RL_STR_ARG(name));
         }
         use.in_group = true;
         use.count = c->units.data[unit].explicit_count;
@@ -205,13 +211,15 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
             if (kinds) (void)rl_vec_push(c->allocator, &inferred, constraint);
             for (uint32_t need = var.needs; need; need = c->solver.needs.data[need - 1].next) {
                 const rl_field_need_t* entry = &c->solver.needs.data[need - 1];
-                rl_constraint_t field = {.param = index, .kinds = RL_CON_FIELD, .field = entry->name, .type = entry->type};
+                rl_constraint_t field = {
+                    .param = index, .kinds = RL_CON_FIELD, .field = entry->name, .type = entry->type};
                 (void)rl_vec_push(c->allocator, &inferred, field);
             }
             (void)rl_solver_bind(&c->solver, type, rl_type_param(c->types, index));
         }
         for (uint32_t i = 0; i < inferred.count; i++) {
-            if (inferred.data[i].kinds & RL_CON_FIELD) inferred.data[i].type = rl_solver_zonk(&c->solver, inferred.data[i].type);
+            if (inferred.data[i].kinds & RL_CON_FIELD)
+                inferred.data[i].type = rl_solver_zonk(&c->solver, inferred.data[i].type);
         }
         (void)first_constraint;
         for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
@@ -264,7 +272,7 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
     c->group_refs.count = 0;
 }
 
-/* --- what nothing fixed ---------------------------------------------------------------------------------------------------- */
+/* --- what nothing fixed ------------------------------------------------------------------------------------------- */
 
 void rl_note_let(rl_checker_t* c, rl_type_t type, rl_span_t span, bool is_var, bool is_value) {
     if (!(rl_type_node(c->types, type)->flags & RL_TYPE_HAS_VAR)) return;
@@ -283,7 +291,8 @@ static bool held(rl_checker_t* c, rl_type_t type, rl_type_t var, bool inside) {
     if (node.kind == RL_TYPE_FUNCTION) inside = true;
     if (node.kind == RL_TYPE_NAMED) {
         const rl_known_t* known = &c->program->known;
-        bool mutable_type = node.a == known->vec || node.a == known->table || node.a == known->cell || node.a == known->ref;
+        bool mutable_type =
+            node.a == known->vec || node.a == known->table || node.a == known->cell || node.a == known->ref;
         inside |= mutable_type || rl_program_typedef(c->program, node.a)->kind == RL_DEF_STRUCT;
     }
     uint32_t words = rl_type_part_words(&node), step = node.kind == RL_TYPE_RECORD ? 2 : 1;
@@ -301,12 +310,17 @@ static void check_let(rl_checker_t* c, const rl_let_check_t* check, uint16_t lev
         rl_var_t* var = open_var(c, type);
         if (!var || var->bound != RL_VAR_OPEN || var->level < level || var->klass != RL_VAR_FREE) continue;
         rl_code_t code;
-        if (var->origin == RL_FROM_EMPTY_LIST || var->origin == RL_FROM_EMPTY_MAP) code = RL_CODE_TYPE_ARRAY_LITERAL_EMPTY_REQUIRES_ANNOTATION;
+        if (var->origin == RL_FROM_EMPTY_LIST || var->origin == RL_FROM_EMPTY_MAP)
+            code = RL_CODE_TYPE_ARRAY_LITERAL_EMPTY_REQUIRES_ANNOTATION;
         else if (var->constraints || var->needs) continue;
-        else if (check->is_var || (!check->is_value && held(c, check->type, type, false))) code = RL_CODE_LANGUAGE_INFERENCE_VALUE_RESTRICTION;
+        else if (check->is_var || (!check->is_value && held(c, check->type, type, false)))
+            code = RL_CODE_LANGUAGE_INFERENCE_VALUE_RESTRICTION;
         else continue;
-        rl_report(c->diags, code, check->span, code == RL_CODE_LANGUAGE_INFERENCE_VALUE_RESTRICTION ? "the type %s is never fixed and cannot be generalised" : "the element type of this empty collection is never fixed: %s",
-                  rl_show(c, check->type));
+        rl_report(c->diags, code, check->span,
+            code == RL_CODE_LANGUAGE_INFERENCE_VALUE_RESTRICTION
+                ? "the type %s is never fixed and cannot be generalised"
+                : "the element type of this empty collection is never fixed: %s",
+            rl_show(c, check->type));
         (void)rl_solver_bind(&c->solver, type, RL_TYPE_ERROR);
     }
     rl_vec_deinit(c->allocator, &vars.items);
@@ -326,7 +340,8 @@ void rl_default_variables(rl_checker_t* c, uint32_t first_var, uint32_t first_le
         else if (var->needs) {
             const rl_field_need_t* need = &c->solver.needs.data[var->needs - 1];
             rl_str_t name = rl_text(c, need->name);
-            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, need->span, "the type that has member %.*s is not known here", RL_STR_ARG(name));
+            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, need->span,
+                "the type that has member %.*s is not known here", RL_STR_ARG(name));
             type = RL_TYPE_ERROR;
         } else type = RL_TYPE_UNIT;
         var->bound = type;

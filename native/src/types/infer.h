@@ -24,12 +24,12 @@
 
 enum {
     RL_LOCAL_PARAM_BASE = 1 << 20,
-    RL_LOCAL_IS_PARAM = 0x100,  /* rl_local_t.flags while checking only */
-    RL_BIG_STACK_AT = 24,       /* levels after which a pass continues on a big stack */
+    RL_LOCAL_IS_PARAM = 0x100, /* rl_local_t.flags while checking only */
+    RL_BIG_STACK_AT = 24,      /* levels after which a pass continues on a big stack */
     RL_BIG_STACK_BYTES = 256 << 20
 };
 
-/* --- local names ------------------------------------------------------------------------------------------------ */
+/* --- local names -------------------------------------------------------------------------------------------------- */
 typedef struct rl_check_local {
     rl_sym_t name;
     rl_type_t type;
@@ -47,7 +47,14 @@ typedef struct rl_binding {
     uint32_t shadowed;    /* binding of the same name below, + 1 */
 } rl_binding_t;
 
-typedef enum rl_frame_kind { RL_FRAME_FN, RL_FRAME_LAMBDA, RL_FRAME_DEFER, RL_FRAME_THUNK, RL_FRAME_INIT, RL_FRAME_DEFAULT } rl_frame_kind_t;
+typedef enum rl_frame_kind {
+    RL_FRAME_FN,
+    RL_FRAME_LAMBDA,
+    RL_FRAME_DEFER,
+    RL_FRAME_THUNK,
+    RL_FRAME_INIT,
+    RL_FRAME_DEFAULT
+} rl_frame_kind_t;
 
 /* A function whose body is being checked. Index 0 is none. */
 typedef struct rl_frame {
@@ -55,13 +62,13 @@ typedef struct rl_frame {
     uint32_t parent;
     uint32_t merged_into; /* a thunk that turned out not to be generic: its code belongs to this frame; else 0 */
     uint8_t kind;
-    bool result_known;    /* declared, or expected and known: LANGUAGE 5.8 rule 1 */
+    bool result_known; /* declared, or expected and known: LANGUAGE 5.8 rule 1 */
     bool has_try;
     rl_type_t result;
     uint32_t capture_head, capture_tail, capture_count; /* checker.captures, in order of first use */
-    uint32_t local_fn;    /* checker.local_fns entry + 1 whose body this is */
-    uint32_t own_params;  /* type parameters of its own (local functions) */
-    uint32_t prologue;    /* height of the scratch stack: LETs of pattern parameters lie above it */
+    uint32_t local_fn;                                  /* checker.local_fns entry + 1 whose body this is */
+    uint32_t own_params;                                /* type parameters of its own (local functions) */
+    uint32_t prologue;      /* height of the scratch stack: LETs of pattern parameters lie above it */
     uint32_t outer_returns; /* checker.returns of the frame around it end here */
 } rl_frame_t;
 
@@ -79,20 +86,20 @@ typedef struct rl_local_param {
 
 typedef struct rl_local_fn {
     rl_fn_id_t fn;
-    uint32_t frame;        /* of its body */
-    uint32_t parent;       /* frame that defines it */
-    rl_type_t type;        /* function type; of a thunk the value's type */
+    uint32_t frame;                    /* of its body */
+    uint32_t parent;                   /* frame that defines it */
+    rl_type_t type;                    /* function type; of a thunk the value's type */
     uint32_t param_first, param_count; /* checker.local_params; shared by all of its group */
-    uint32_t group;        /* number of the group that is still being checked, for self reference; 0 when done */
-    uint32_t local;        /* holds the closure when one is needed and the function is not generic */
+    uint32_t group; /* number of the group that is still being checked, for self reference; 0 when done */
+    uint32_t local; /* holds the closure when one is needed and the function is not generic */
     rl_ir_t group_node;
     bool is_thunk, is_lambda, is_generic, needs_closure;
 } rl_local_fn_t;
 
 typedef struct rl_local_ref {
-    rl_ir_t node;      /* reserved; word c already holds the arguments of a call */
+    rl_ir_t node; /* reserved; word c already holds the arguments of a call */
     uint32_t local_fn, frame;
-    uint32_t args;     /* extra offset of its own type arguments; 0: the same as inside (recursion) */
+    uint32_t args; /* extra offset of its own type arguments; 0: the same as inside (recursion) */
     bool is_call;
     rl_fn_id_t default_fn; /* a call of one of its default functions instead */
 } rl_local_ref_t;
@@ -109,16 +116,16 @@ typedef enum rl_unit_kind { RL_UNIT_FN, RL_UNIT_VALUE, RL_UNIT_STATEMENT, RL_UNI
 typedef struct rl_unit {
     rl_unit_kind_t kind;
     rl_node_t node;
-    rl_fn_id_t fn;           /* FN, and VALUE that became a function */
-    rl_type_t self_type;     /* of `impl T` and `fn T.m`: the meaning of Self and self; 0: none */
-    uint32_t generic_first, generic_count; /* checker.generics_store: names of type parameters */
+    rl_fn_id_t fn;                           /* FN, and VALUE that became a function */
+    rl_type_t self_type;                     /* of `impl T` and `fn T.m`: the meaning of Self and self; 0: none */
+    uint32_t generic_first, generic_count;   /* checker.generics_store: names of type parameters */
     uint32_t explicit_first, explicit_count; /* its explicit PARAMs within the component's list */
-    uint32_t first_global, global_count; /* VALUE */
-    bool annotated;          /* may be used before it is inferred */
+    uint32_t first_global, global_count;     /* VALUE */
+    bool annotated;                          /* may be used before it is inferred */
     bool done, in_progress;
-    rl_ir_t ir;              /* VALUE, STATEMENT: what initialisation runs */
+    rl_ir_t ir; /* VALUE, STATEMENT: what initialisation runs */
     uint32_t edge_first, edge_count;
-    uint32_t index, low;     /* Tarjan */
+    uint32_t index, low; /* Tarjan */
     bool on_stack;
     rl_span_t span;
 } rl_unit_t;
@@ -130,9 +137,9 @@ typedef struct rl_generic_name {
 
 /* --- calls -------------------------------------------------------------------------------------------------------- */
 typedef struct rl_arg {
-    rl_node_t node;  /* expression; 0 when `ir` came from elsewhere (pipe, receiver) */
-    rl_ir_t ir;      /* already checked; 0: not yet */
-    rl_sym_t name;   /* named argument */
+    rl_node_t node; /* expression; 0 when `ir` came from elsewhere (pipe, receiver) */
+    rl_ir_t ir;     /* already checked; 0: not yet */
+    rl_sym_t name;  /* named argument */
     rl_span_t span, name_span;
 } rl_arg_t;
 
@@ -190,18 +197,19 @@ typedef struct rl_checker {
     rl_solver_t solver;
     rl_module_id_t module;
 
-    uint32_t first_node, first_param, first_fn, first_global, first_constraint; /* of this module, as indices in the tables */
+    uint32_t first_node, first_param, first_fn, first_global,
+        first_constraint;                   /* of this module, as indices in the tables */
     uint32_t identity_args, identity_count; /* extra run PARAM 0, PARAM 1, … */
-    rl_ir_t spare_node;     /* what a refused allocation leaves its caller with */
+    rl_ir_t spare_node;                     /* what a refused allocation leaves its caller with */
     uint32_t depth;
     bool on_big_stack;
-    bool tail;              /* set by the caller just before rl_check_expr: the node is in tail position */
-    bool dropped;           /* likewise: the value is not used */
+    bool tail;    /* set by the caller just before rl_check_expr: the node is in tail position */
+    bool dropped; /* likewise: the value is not used */
 
-    RL_VEC(uint32_t) scratch;      /* children being collected; used like a stack */
+    RL_VEC(uint32_t) scratch; /* children being collected; used like a stack */
     RL_VEC(rl_check_local_t) locals;
     RL_VEC(rl_binding_t) bindings;
-    RL_VEC(uint32_t) innermost;    /* by symbol: binding + 1 */
+    RL_VEC(uint32_t) innermost; /* by symbol: binding + 1 */
     RL_VEC(rl_frame_t) frames;
     uint32_t frame;
     RL_VEC(rl_capture_t) captures; /* entry 0 unused */
@@ -211,76 +219,87 @@ typedef struct rl_checker {
     RL_VEC(rl_local_param_t) local_params;
     RL_VEC(rl_local_ref_t) local_refs;
     RL_VEC(rl_group_ref_t) group_refs;
-    RL_VEC(rl_ir_t) lambda_nodes;  /* CLOSUREs of lambdas: their type arguments are those of the function around them */
+    RL_VEC(rl_ir_t) lambda_nodes; /* CLOSUREs of lambdas: their type arguments are those of the function around them */
     RL_VEC(rl_loop_t) loops;
-    RL_VEC(rl_ir_t) returns;       /* RETURN nodes of the frame that no defer stands around */
-    RL_VEC(rl_ir_t) tails;         /* values in tail position, to be marked at the end */
+    RL_VEC(rl_ir_t) returns; /* RETURN nodes of the frame that no defer stands around */
+    RL_VEC(rl_ir_t) tails;   /* values in tail position, to be marked at the end */
     RL_VEC(rl_pending_t) pendings;
     RL_VEC(rl_arg_t) pending_args;
     uint32_t open_pendings, first_open_pending, polls;
     RL_VEC(rl_shared_name_t) shared_names;
-    uint32_t pattern_scope;        /* bindings of the pattern being checked begin here */
-    uint16_t pattern_flags;        /* RL_LOCAL_MUTABLE: its names may be assigned */
+    uint32_t pattern_scope; /* bindings of the pattern being checked begin here */
+    uint16_t pattern_flags; /* RL_LOCAL_MUTABLE: its names may be assigned */
     RL_VEC(rl_let_check_t) let_checks;
     RL_VEC(rl_later_t) later;
-    RL_VEC(rl_ir_t) any_nodes;     /* TO_ANY of values whose type was not known: dropped when it becomes Any */
+    RL_VEC(rl_ir_t) any_nodes; /* TO_ANY of values whose type was not known: dropped when it becomes Any */
 
     RL_VEC(rl_generic_name_t) generics;       /* type parameters in scope, innermost last */
     RL_VEC(rl_generic_name_t) generics_store; /* of units, put into scope again for their bodies */
-    rl_type_t self_type;           /* Self */
-    uint32_t implied_generics;     /* names on top of `generics` that belong to the type a function is declared for */
-    uint32_t impl_generics;        /* where the names of an impl's head begin */
-    uint32_t impl_rigid;           /* first constraint of the head of the impl being declared */
-    bool in_host;                  /* declarations of the host: effect annotations are read over */
-    bool saw_unsupported;          /* something was refused: names it would have declared are missing */
-    uint8_t implicit_params;       /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
-    uint32_t next_param;           /* next PARAM made by implicit_params 1 */
-    uint32_t owner_generics; /* first of the names that the owner of a `fn T.m` brings, + 1; 0: none */
+    rl_type_t self_type;                      /* Self */
+    uint32_t implied_generics; /* names on top of `generics` that belong to the type a function is declared for */
+    uint32_t impl_generics;    /* where the names of an impl's head begin */
+    uint32_t impl_rigid;       /* first constraint of the head of the impl being declared */
+    bool in_host;              /* declarations of the host: effect annotations are read over */
+    bool saw_unsupported;      /* something was refused: names it would have declared are missing */
+    uint8_t implicit_params;   /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
+    uint32_t next_param;       /* next PARAM made by implicit_params 1 */
+    uint32_t owner_generics;   /* first of the names that the owner of a `fn T.m` brings, + 1; 0: none */
 
     RL_VEC(rl_unit_t) units;
-    RL_VEC(uint32_t) edges;        /* units that a unit needs, one run for each */
-    rl_map_t unit_of_fn;           /* function → unit */
+    RL_VEC(uint32_t) edges; /* units that a unit needs, one run for each */
+    rl_map_t unit_of_fn;    /* function → unit */
     rl_map_t unit_of_global;
-    rl_map_t type_nodes;           /* typedef → TYPE_DECL node (this module's) */
-    RL_VEC(uint8_t) type_states;   /* by typedef − first: alias expansion */
+    rl_map_t type_nodes;         /* typedef → TYPE_DECL node (this module's) */
+    RL_VEC(uint8_t) type_states; /* by typedef − first: alias expansion */
     uint8_t spare_state;
     uint32_t open_aliases;
-    uint32_t unit;                 /* being inferred */
+    uint32_t unit; /* being inferred */
     uint32_t init_frame;
-    bool unit_is_direct;           /* code being checked runs during initialisation of `unit`, not in a function */
-    rl_map_t lookup_cache;         /* key2(namespace, name) → item + 1 among ambient modules and the prelude */
+    bool unit_is_direct;            /* code being checked runs during initialisation of `unit`, not in a function */
+    rl_map_t lookup_cache;          /* key2(namespace, name) → item + 1 among ambient modules and the prelude */
     RL_VEC(rl_module_id_t) ambient; /* in order of look-up */
-    RL_VEC(rl_constraint_t) rigid; /* constraints of the PARAMs of the function being checked */
-    RL_VEC(rl_sym_t) core_unavailable; /* names bound by `use Core.Something.NotProvided` */
-    rl_buf_t texts[4];             /* rl_show */
+    RL_VEC(rl_constraint_t) rigid;  /* constraints of the PARAMs of the function being checked */
+    RL_VEC(rl_generic_name_t) simple_aliases; /* `use Core.Text.Str as S` */
+    RL_VEC(rl_sym_t) core_unavailable;        /* names bound by `use Core.Something.NotProvided` */
+    rl_buf_t texts[4];                        /* rl_show */
     uint32_t next_text;
-    rl_sym_t sym_self, sym_Self, sym_default, sym_some, sym_none, sym_ok, sym_err, sym_cons, sym_nil, sym_to_string, sym_clone, sym_debug,
-        sym_to_json, sym_format, sym_print, sym_println, sym_eprintln, sym_panic, sym_todo, sym_unreachable, sym_assert, sym_assert_eq,
-        sym_ensure, sym_ok_or, sym_to_result, sym_ensure_not_null, sym_core, sym_builtin, sym_must_use, sym_Box, sym_not;
-    rl_sym_t simple_names[48];     /* beside the table in resolve.c */
+    rl_sym_t sym_self, sym_Self, sym_default, sym_some, sym_none, sym_ok, sym_err, sym_cons, sym_nil, sym_to_string,
+        sym_clone, sym_debug, sym_to_json, sym_format, sym_print, sym_println, sym_eprintln, sym_panic, sym_todo,
+        sym_unreachable, sym_assert, sym_assert_eq, sym_ensure, sym_ok_or, sym_to_result, sym_ensure_not_null, sym_core,
+        sym_builtin, sym_must_use, sym_Box, sym_not;
+    rl_sym_t simple_names[48]; /* beside the table in resolve.c */
 } rl_checker_t;
 
-/* --- small things (check.c, scope.c) ------------------------------------------------------------------------------- */
-static inline rl_ir_node_t* rl_node_at(rl_checker_t* c, rl_ir_t ir) { return &c->program->nodes.data[ir - c->program->first_node]; }
+/* --- small things (check.c, scope.c) ------------------------------------------------------------------------------ */
+static inline rl_ir_node_t* rl_node_at(rl_checker_t* c, rl_ir_t ir) {
+    return &c->program->nodes.data[ir - c->program->first_node];
+}
 static inline rl_type_t rl_type_at(rl_checker_t* c, rl_ir_t ir) { return rl_program_node(c->program, ir)->type; }
 static inline bool rl_failed(const rl_checker_t* c) { return c->allocator->failed; }
 static inline rl_type_t rl_head(rl_checker_t* c, rl_type_t type) { return rl_solver_head(&c->solver, type); }
-static inline rl_type_kind_t rl_head_kind(rl_checker_t* c, rl_type_t type) { return rl_type_kind(c->types, rl_head(c, type)); }
+static inline rl_type_kind_t rl_head_kind(rl_checker_t* c, rl_type_t type) {
+    return rl_type_kind(c->types, rl_head(c, type));
+}
 static inline rl_span_t rl_span_of(const rl_checker_t* c, rl_node_t node) { return rl_tree_span(c->tree, node); }
 static inline rl_str_t rl_text(const rl_checker_t* c, rl_sym_t name) { return rl_sym_text(c->symbols, name); }
 
-rl_ir_t rl_ir_make(rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c);
+rl_ir_t rl_ir_make(
+    rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c);
 rl_ir_t rl_ir_error(rl_checker_t* c, uint32_t start); /* type ERROR */
 rl_ir_t rl_ir_unit(rl_checker_t* c, uint32_t start);
 rl_ir_t rl_ir_int(rl_checker_t* c, rl_type_t type, uint32_t start, uint64_t value);
 rl_ir_t rl_ir_string(rl_checker_t* c, uint32_t start, rl_str_t text);
 uint32_t rl_string_id(rl_checker_t* c, rl_str_t text);
 uint32_t rl_extra_put(rl_checker_t* c, const uint32_t* words, uint32_t count); /* 0 when count is 0 */
-static inline uint32_t* rl_extra_at(rl_checker_t* c, uint32_t offset) { return &c->program->extra.data[offset - c->program->first_extra]; }
+static inline uint32_t* rl_extra_at(rl_checker_t* c, uint32_t offset) {
+    return &c->program->extra.data[offset - c->program->first_extra];
+}
 /* [count, words…] as CALL wants it */
 uint32_t rl_extra_counted(rl_checker_t* c, const uint32_t* words, uint32_t count);
-rl_ir_t rl_ir_call(rl_checker_t* c, rl_type_t type, uint32_t start, rl_fn_id_t fn, uint32_t type_args, const rl_ir_t* args, uint32_t count);
-rl_ir_t rl_ir_block(rl_checker_t* c, rl_type_t type, uint32_t start, const rl_ir_t* nodes, uint32_t count, uint16_t flags);
+rl_ir_t rl_ir_call(rl_checker_t* c, rl_type_t type, uint32_t start, rl_fn_id_t fn, uint32_t type_args,
+    const rl_ir_t* args, uint32_t count);
+rl_ir_t rl_ir_block(
+    rl_checker_t* c, rl_type_t type, uint32_t start, const rl_ir_t* nodes, uint32_t count, uint16_t flags);
 
 rl_type_t rl_fresh(rl_checker_t* c, rl_span_t span);
 const char* rl_show(rl_checker_t* c, rl_type_t type); /* valid until the fourth next call */
@@ -296,7 +315,8 @@ void rl_unsupported(rl_checker_t* c, rl_span_t span, const char* what);
 void rl_report_mismatch(rl_checker_t* c, rl_code_t code, rl_span_t span, rl_type_t expected, rl_type_t found);
 /* Unify and report on failure. `why` names the code for a plain mismatch. */
 bool rl_unify_at(rl_checker_t* c, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why);
-void rl_report_unify(rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why);
+void rl_report_unify(
+    rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why);
 bool rl_require(rl_checker_t* c, rl_type_t type, uint32_t kinds, rl_span_t span);
 /* Nearest of the offered names within edit distance 2 of `wrong`: offer one by one. */
 typedef struct rl_nearest {
@@ -307,7 +327,7 @@ typedef struct rl_nearest {
 void rl_nearest_offer(rl_checker_t* c, rl_nearest_t* nearest, rl_sym_t name);
 void rl_fix_nearest(rl_checker_t* c, rl_diag_t* diag, const rl_nearest_t* nearest, rl_span_t span);
 
-/* --- names (scope.c) --------------------------------------------------------------------------------------------------- */
+/* --- names (scope.c) ---------------------------------------------------------------------------------------------- */
 uint32_t rl_scope_open(rl_checker_t* c);
 void rl_scope_close(rl_checker_t* c, uint32_t mark);
 void rl_bind(rl_checker_t* c, rl_sym_t name, rl_binding_kind_t kind, uint32_t index);
@@ -317,16 +337,18 @@ uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name);
 uint32_t rl_find_in_module(rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_sym_t name);
 /* Report language.visibility.private when the item may not be used here. */
 bool rl_check_visible(rl_checker_t* c, uint32_t item, rl_span_t span);
-void rl_add_module_name(rl_checker_t* c, rl_module_id_t owner, rl_sym_t name, rl_module_id_t module); /* owner 0: by its whole path */
-uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id, uint32_t variant, bool is_public,
-                     rl_span_t span, bool by_use); /* reports duplicates; 0 then */
+void rl_add_module_name(
+    rl_checker_t* c, rl_module_id_t owner, rl_sym_t name, rl_module_id_t module); /* owner 0: by its whole path */
+uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id,
+    uint32_t variant, bool is_public, rl_span_t span, bool by_use); /* reports duplicates; 0 then */
 void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsigned namespace_id);
 rl_sym_t rl_join_names(rl_checker_t* c, rl_sym_t left, rl_sym_t right, bool intern); /* "A.b" */
-rl_module_id_t rl_find_module_path(rl_checker_t* c, rl_sym_t path); /* UINT32_MAX: none */
+rl_module_id_t rl_find_module_path(rl_checker_t* c, rl_sym_t path);                  /* UINT32_MAX: none */
 void rl_declare_use(rl_checker_t* c, rl_node_t node);
-rl_fn_id_t rl_prelude_function(rl_checker_t* c, const char* name); /* by item name ("print_str") in the prelude; 0: none */
+rl_fn_id_t rl_prelude_function(
+    rl_checker_t* c, const char* name); /* by item name ("print_str") in the prelude; 0: none */
 
-/* --- locals, frames, local functions (lambda.c) ------------------------------------------------------------------------- */
+/* --- locals, frames, local functions (lambda.c) ------------------------------------------------------------------- */
 uint32_t rl_new_local(rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32_t flags, rl_span_t span);
 uint32_t rl_capture_local(rl_checker_t* c, uint32_t frame, uint32_t local); /* the local that means it in `frame` */
 uint32_t rl_frame_resolve(rl_checker_t* c, uint32_t frame);                 /* follows merged_into */
@@ -341,22 +363,27 @@ rl_ir_t rl_lambda_value(rl_checker_t* c, rl_fn_id_t fn, rl_type_t type, uint32_t
 void rl_check_body(rl_checker_t* c, rl_node_t body);
 /* Parameters of PARAM nodes, inside the frame: locals, bindings and, for patterns, LETs collected in scratch. Types from
    annotations, else from expected[i] (0: none), else fresh. */
-void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, const rl_type_t* expected, uint32_t expected_count, rl_type_t* out_types);
-void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, rl_ir_t* out_node); /* consecutive FN statements */
+void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, const rl_type_t* expected,
+    uint32_t expected_count, rl_type_t* out_types);
+void rl_check_local_fns(
+    rl_checker_t* c, const uint32_t* nodes, uint32_t count, rl_ir_t* out_node); /* consecutive FN statements */
 /* let name = lambda: bound as a local function; answers the statement's node */
 rl_ir_t rl_check_let_lambda(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_node_t lambda, rl_type_t annotation);
 rl_ir_t rl_check_let_thunk(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_node_t value, bool* out_generic);
 void rl_set_params(rl_checker_t* c, rl_fn_id_t fn, const uint32_t* nodes, uint32_t count, const rl_type_t* types);
 rl_ir_t rl_lift_unit(rl_checker_t* c, rl_ir_t ir, rl_type_t expected);
-rl_ir_t rl_local_fn_use(rl_checker_t* c, uint32_t local_fn, uint32_t start, bool is_call, rl_type_t* out_type); /* reserves the node */
+rl_ir_t rl_local_fn_use(
+    rl_checker_t* c, uint32_t local_fn, uint32_t start, bool is_call, rl_type_t* out_type); /* reserves the node */
 /* A value that might be generic, in a frame of its own. *out_fn is the function that makes it, 0 when it turned out not to be
    generic and its code belongs to the frame around it. */
-rl_ir_t rl_check_maybe_generic(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_node_t value, rl_fn_id_t* out_fn, uint32_t* out_frame);
+rl_ir_t rl_check_maybe_generic(
+    rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_node_t value, rl_fn_id_t* out_fn, uint32_t* out_frame);
 bool rl_is_value_node(rl_checker_t* c, rl_node_t node, bool* out_may_generalise);
 
-/* --- generalisation (generalise.c) ---------------------------------------------------------------------------------------- */
+/* --- generalisation (generalise.c) -------------------------------------------------------------------------------- */
 /* Type parameters for every variable of `type` above `level` that may be generalised; provisional PARAMs of a local function. */
-uint32_t rl_generalise_local(rl_checker_t* c, const rl_type_t* types, uint32_t count, uint16_t level, bool is_function, uint32_t* out_first);
+uint32_t rl_generalise_local(
+    rl_checker_t* c, const rl_type_t* types, uint32_t count, uint16_t level, bool is_function, uint32_t* out_first);
 void rl_lower_levels(rl_checker_t* c, rl_type_t type, uint16_t level);
 void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t count);
 rl_type_t rl_instantiate_local(rl_checker_t* c, const rl_local_fn_t* fn, rl_span_t span, uint32_t* out_args);
@@ -364,25 +391,29 @@ rl_type_t rl_instantiate_local(rl_checker_t* c, const rl_local_fn_t* fn, rl_span
 typedef struct rl_instance_use {
     rl_fn_id_t fn;
     uint32_t count;
-    uint32_t type_args;    /* extra offset of `count` types */
+    uint32_t type_args; /* extra offset of `count` types */
     bool in_group;
 } rl_instance_use_t;
 rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t span);
 rl_type_t rl_instance_type(rl_checker_t* c, const rl_instance_use_t* use, rl_type_t type); /* substituted */
-void rl_instance_note(rl_checker_t* c, const rl_instance_use_t* use, rl_ir_t node); /* node: CALL or CLOSURE of it or of one of its defaults */
+void rl_instance_note(rl_checker_t* c, const rl_instance_use_t* use,
+    rl_ir_t node); /* node: CALL or CLOSURE of it or of one of its defaults */
 /* At the end of a declaration: what nothing fixed. At the end of the module (level 0) variables of globals too. */
 void rl_default_variables(rl_checker_t* c, uint32_t first_var, uint32_t first_let, uint16_t level);
 void rl_note_let(rl_checker_t* c, rl_type_t type, rl_span_t span, bool is_var, bool is_value);
-rl_type_t rl_map_params(rl_checker_t* c, rl_type_t type, rl_type_t (*leaf)(rl_checker_t* c, void* user, uint32_t index), void* user);
+rl_type_t rl_map_params(
+    rl_checker_t* c, rl_type_t type, rl_type_t (*leaf)(rl_checker_t* c, void* user, uint32_t index), void* user);
 
-/* --- types (resolve.c, typedecl.c) -------------------------------------------------------------------------------------------- */
+/* --- types (resolve.c, typedecl.c) -------------------------------------------------------------------------------- */
 rl_type_t rl_resolve_type(rl_checker_t* c, rl_node_t node);
-void rl_push_generics(rl_checker_t* c, rl_list_t generics, rl_list_t where_); /* PARAMs from c->next_param on; constraints to c->rigid */
+void rl_push_generics(
+    rl_checker_t* c, rl_list_t generics, rl_list_t where_); /* PARAMs from c->next_param on; constraints to c->rigid */
 void rl_push_where(rl_checker_t* c, rl_list_t where_);
 rl_type_t rl_simple_type(rl_checker_t* c, rl_sym_t name); /* 0: none */
 void rl_resolve_typedef(rl_checker_t* c, rl_typedef_id_t id);
 rl_typedef_id_t rl_find_typedef(rl_checker_t* c, rl_list_t path, rl_span_t span, bool report);
-rl_type_t rl_type_of_item(rl_checker_t* c, uint32_t item, const rl_type_t* args, uint32_t count, bool given, rl_span_t span);
+rl_type_t rl_type_of_item(
+    rl_checker_t* c, uint32_t item, const rl_type_t* args, uint32_t count, bool given, rl_span_t span);
 uint32_t rl_method_head(rl_checker_t* c, rl_type_t type); /* key of method_map; 0: none */
 void rl_declare_types(rl_checker_t* c);
 void rl_resolve_types(rl_checker_t* c);
@@ -392,10 +423,11 @@ bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_
 rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, bool host, bool is_public);
 uint32_t rl_unit_add(rl_checker_t* c, rl_unit_kind_t kind, rl_node_t node, rl_fn_id_t fn, rl_span_t span);
 
-/* --- expressions (expr.c and friends) ------------------------------------------------------------------------------------------- */
+/* --- expressions (expr.c and friends) ----------------------------------------------------------------------------- */
 rl_ir_t rl_infer_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected); /* expected: a hint, 0 none */
 rl_ir_t rl_check_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected, rl_code_t why); /* converted to it */
-rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t span, rl_code_t why); /* implicit conversions of 4.4 */
+rl_ir_t rl_convert(
+    rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t span, rl_code_t why); /* implicit conversions of 4.4 */
 rl_ir_t rl_check_condition(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);
 rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);
@@ -403,14 +435,18 @@ rl_ir_t rl_infer_loop(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_jump(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_infer_block(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped);
 /* The statements of `list`, or the one statement `single`. */
-rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, bool discard, uint32_t start, rl_type_t expected, bool tail, bool dropped);
+rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, bool discard, uint32_t start,
+    rl_type_t expected, bool tail, bool dropped);
 rl_ir_t rl_check_assign(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node);
+rl_ir_t rl_check_annotated(
+    rl_checker_t* c, rl_node_t value, rl_type_t annotation); /* the value of a binding with a written type */
 void rl_check_dropped(rl_checker_t* c, rl_node_t node, rl_ir_t ir);
 rl_ir_t rl_infer_spine(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);
 rl_ir_t rl_infer_name(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_function_value(rl_checker_t* c, rl_fn_id_t fn, rl_span_t span);
-rl_ir_t rl_use_item(rl_checker_t* c, uint32_t item, rl_node_t node, rl_span_t span, rl_type_t expected); /* as a value */
+rl_ir_t rl_use_item(
+    rl_checker_t* c, uint32_t item, rl_node_t node, rl_span_t span, rl_type_t expected); /* as a value */
 rl_ir_t rl_infer_list(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_tuple(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_map(rl_checker_t* c, rl_node_t node, rl_type_t expected);
@@ -420,56 +456,86 @@ rl_ir_t rl_infer_field(rl_checker_t* c, rl_ir_t left, rl_sym_t name, rl_node_t n
 rl_ir_t rl_infer_try(rl_checker_t* c, rl_ir_t operand, rl_node_t node, bool tail);
 rl_ir_t rl_infer_cast(rl_checker_t* c, rl_ir_t operand, rl_node_t node);
 rl_ir_t rl_infer_binary(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type_t expected);
-rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t left_span, rl_span_t right_span, uint32_t start);
+rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t left_span,
+    rl_span_t right_span, uint32_t start);
 rl_ir_t rl_infer_power(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_infer_unary(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_index(rl_checker_t* c, rl_ir_t left, rl_node_t node);
 /* Index expression for a container of this type; its element type. Reports; false then. */
-bool rl_check_index(rl_checker_t* c, rl_type_t container, rl_span_t container_span, rl_node_t index, rl_ir_t* out_index, rl_type_t* out_element);
+bool rl_check_index(rl_checker_t* c, rl_type_t container, rl_span_t container_span, rl_node_t index, rl_ir_t* out_index,
+    rl_type_t* out_element);
 rl_type_t rl_tuple_element(rl_checker_t* c, rl_type_t tuple, rl_node_t node, uint32_t index);
 rl_ir_t rl_infer_range(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_infer_literal(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool negative);
 void rl_settle_literal(rl_checker_t* c, rl_type_t type); /* an open literal's type becomes Int or Float now */
-rl_type_t rl_settled_type(rl_checker_t* c, rl_ir_t ir);  /* polls waiting calls; head of its type after that and rl_settle_literal */
+rl_type_t rl_settled_type(
+    rl_checker_t* c, rl_ir_t ir); /* polls waiting calls; head of its type after that and rl_settle_literal */
 
-/* --- calls (call.c, special.c, method.c) ---------------------------------------------------------------------------------------------- */
+/* --- calls (call.c, special.c, method.c) -------------------------------------------------------------------------- */
 typedef RL_VEC(rl_arg_t) rl_args_t;
 /* Arguments of a CALL. Holes become `holes[i]` in order (several holes, one value in a pipe: hole_count 1). */
 void rl_collect_args(rl_checker_t* c, rl_list_t list, const rl_ir_t* holes, uint32_t hole_count, rl_args_t* out);
-rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
-rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
-rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
-rl_ir_t rl_call_loose(rl_checker_t* c, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
-rl_ir_t rl_call_item(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
-rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, bool called, rl_node_t node, rl_span_t span, rl_type_t expected);
+rl_ir_t rl_call_function(
+    rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
+rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span,
+    rl_type_t expected);
+rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uint32_t count, rl_node_t node,
+    rl_span_t span, rl_type_t expected);
+rl_ir_t rl_call_loose(rl_checker_t* c, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count,
+    rl_node_t node, rl_span_t span, rl_type_t expected);
+rl_ir_t rl_call_item(
+    rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
+rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t count, bool called, rl_node_t node,
+    rl_span_t span, rl_type_t expected);
 /* Record payload of a constructor from a record literal, defaults filled in. */
 rl_ir_t rl_payload_record(rl_checker_t* c, rl_type_t type, uint32_t variant_id, rl_node_t literal, rl_span_t span);
-rl_ir_t rl_make_variant(rl_checker_t* c, rl_type_t type, uint32_t tag, const rl_ir_t* payload, uint32_t count, uint32_t start);
+rl_ir_t rl_make_variant(
+    rl_checker_t* c, rl_type_t type, uint32_t tag, const rl_ir_t* payload, uint32_t count, uint32_t start);
 /* Choose among constructors of one name; 0: reported. */
-uint32_t rl_choose_variant(rl_checker_t* c, uint32_t item, rl_type_t expected, int arity, const rl_sym_t* fields, uint32_t field_count, rl_span_t span);
-rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count, rl_node_t node,
-                       rl_span_t span, rl_type_t expected);
+uint32_t rl_choose_variant(rl_checker_t* c, uint32_t item, rl_type_t expected, int arity, const rl_sym_t* fields,
+    uint32_t field_count, rl_span_t span);
+rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span_t name_span, rl_arg_t* args,
+    uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_fn_id_t rl_find_method(rl_checker_t* c, rl_type_t head, rl_sym_t name);
 void rl_poll_pendings(rl_checker_t* c);
 void rl_finish_pendings(rl_checker_t* c);
 bool rl_pendings_wait(rl_checker_t* c, uint32_t from);
 void rl_infer_args(rl_checker_t* c, rl_arg_t* args, uint32_t count); /* without expected types */
-rl_ir_t rl_hold(rl_checker_t* c, rl_ir_t ir, uint32_t start); /* evaluate once: hidden local bound by a BIND pushed on scratch */
-rl_ir_t rl_wrap_binds(rl_checker_t* c, uint32_t mark, rl_ir_t value, uint32_t start); /* the BINDs on scratch from mark on, then value */
+rl_ir_t rl_hold(
+    rl_checker_t* c, rl_ir_t ir, uint32_t start); /* evaluate once: hidden local bound by a BIND pushed on scratch */
+rl_ir_t rl_wrap_binds(
+    rl_checker_t* c, uint32_t mark, rl_ir_t value, uint32_t start); /* the BINDs on scratch from mark on, then value */
 /* Functions that are part of the language: no type of the language says what they do. Found after everything else. */
 typedef enum rl_special {
-    RL_SPECIAL_NONE, RL_SPECIAL_PRINT, RL_SPECIAL_PRINTLN, RL_SPECIAL_EPRINTLN, RL_SPECIAL_TO_STRING, RL_SPECIAL_DEBUG, RL_SPECIAL_FORMAT, RL_SPECIAL_PANIC,
-    RL_SPECIAL_TODO, RL_SPECIAL_UNREACHABLE, RL_SPECIAL_ASSERT, RL_SPECIAL_ASSERT_EQ, RL_SPECIAL_ENSURE, RL_SPECIAL_ENSURE_NOT_NULL, RL_SPECIAL_NOT,
-    RL_SPECIAL_CONS, RL_SPECIAL_NIL, RL_SPECIAL_STR_CONCAT, RL_SPECIAL_BOX
+    RL_SPECIAL_NONE,
+    RL_SPECIAL_PRINT,
+    RL_SPECIAL_PRINTLN,
+    RL_SPECIAL_EPRINTLN,
+    RL_SPECIAL_TO_STRING,
+    RL_SPECIAL_DEBUG,
+    RL_SPECIAL_FORMAT,
+    RL_SPECIAL_PANIC,
+    RL_SPECIAL_TODO,
+    RL_SPECIAL_UNREACHABLE,
+    RL_SPECIAL_ASSERT,
+    RL_SPECIAL_ASSERT_EQ,
+    RL_SPECIAL_ENSURE,
+    RL_SPECIAL_ENSURE_NOT_NULL,
+    RL_SPECIAL_NOT,
+    RL_SPECIAL_CONS,
+    RL_SPECIAL_NIL,
+    RL_SPECIAL_STR_CONCAT,
+    RL_SPECIAL_BOX
 } rl_special_t;
 rl_special_t rl_find_special(rl_checker_t* c, rl_sym_t qualifier, rl_sym_t name); /* qualifier 0: a plain name */
-rl_ir_t rl_call_special(rl_checker_t* c, rl_special_t special, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
+rl_ir_t rl_call_special(rl_checker_t* c, rl_special_t special, rl_arg_t* args, uint32_t count, rl_node_t node,
+    rl_span_t span, rl_type_t expected);
 rl_ir_t rl_special_value(rl_checker_t* c, rl_special_t special, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_to_string(rl_checker_t* c, rl_ir_t value, bool debug, uint32_t start);
 rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span);
 void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later);
 
-/* --- patterns (pattern.c) -------------------------------------------------------------------------------------------------------------- */
+/* --- patterns (pattern.c) ----------------------------------------------------------------------------------------- */
 /* Names bound go to the current scope. */
 rl_ir_t rl_check_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type, uint32_t flags);
 /* Pattern of let, for, parameters; reports pattern.let.refutable at the end. */
@@ -479,7 +545,7 @@ rl_ir_t rl_check_irrefutable(rl_checker_t* c, rl_node_t node, rl_type_t type, ui
 /* --- units (unit.c) */
 void rl_infer_units(rl_checker_t* c);
 
-/* --- the end (finish.c) ------------------------------------------------------------------------------------------------------------------ */
+/* --- the end (finish.c) ------------------------------------------------------------------------------------------- */
 void rl_finish_module(rl_checker_t* c);
 rl_type_t rl_final_type(rl_checker_t* c, rl_type_t type);
 

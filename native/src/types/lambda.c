@@ -1,10 +1,12 @@
 /* Functions inside functions: frames, locals and captures, lambdas, local functions, generic local values. */
 #include "types/infer.h"
 
-/* --- frames and locals --------------------------------------------------------------------------------------------- */
+/* --- frames and locals -------------------------------------------------------------------------------------------- */
 
 rl_function_t* rl_function_at(rl_checker_t* c, rl_fn_id_t fn) {
-    return fn >= c->program->first_fn && fn - c->program->first_fn < c->program->functions.count ? &c->program->functions.data[fn - c->program->first_fn] : NULL;
+    return fn >= c->program->first_fn && fn - c->program->first_fn < c->program->functions.count
+               ? &c->program->functions.data[fn - c->program->first_fn]
+               : NULL;
 }
 
 rl_fn_id_t rl_new_function(rl_checker_t* c, rl_sym_t name, uint32_t flags, rl_span_t span) {
@@ -15,7 +17,11 @@ rl_fn_id_t rl_new_function(rl_checker_t* c, rl_sym_t name, uint32_t flags, rl_sp
 
 uint32_t rl_frame_push(rl_checker_t* c, rl_frame_kind_t kind, rl_fn_id_t fn) {
     bool inner = kind == RL_FRAME_LAMBDA || kind == RL_FRAME_DEFER || kind == RL_FRAME_THUNK;
-    rl_frame_t frame = {.fn = fn, .parent = inner ? c->frame : 0, .kind = (uint8_t)kind, .prologue = c->scratch.count, .outer_returns = c->returns.count};
+    rl_frame_t frame = {.fn = fn,
+        .parent = inner ? c->frame : 0,
+        .kind = (uint8_t)kind,
+        .prologue = c->scratch.count,
+        .outer_returns = c->returns.count};
     rl_function_t* function = rl_function_at(c, fn);
     if (inner && function) function->parent = c->frames.data[rl_frame_resolve(c, c->frame)].fn;
     uint32_t index = c->frames.count;
@@ -30,7 +36,8 @@ uint32_t rl_frame_resolve(rl_checker_t* c, uint32_t frame) {
 }
 
 uint32_t rl_new_local(rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32_t flags, rl_span_t span) {
-    rl_check_local_t local = {.name = name, .type = type, .flags = flags, .span = span, .frame = c->frame, .outer = RL_NOT_CAPTURED};
+    rl_check_local_t local = {
+        .name = name, .type = type, .flags = flags, .span = span, .frame = c->frame, .outer = RL_NOT_CAPTURED};
     uint32_t index = c->locals.count;
     return rl_vec_push(c->allocator, &c->locals, local) ? index : 0;
 }
@@ -54,7 +61,12 @@ uint32_t rl_capture_local(rl_checker_t* c, uint32_t frame, uint32_t local) {
             continue;
         }
         rl_check_local_t outer = c->locals.data[local];
-        rl_check_local_t made = {.name = outer.name, .type = outer.type, .flags = (outer.flags & RL_LOCAL_MUTABLE) | RL_LOCAL_CAPTURE, .span = outer.span, .frame = at, .outer = local};
+        rl_check_local_t made = {.name = outer.name,
+            .type = outer.type,
+            .flags = (outer.flags & RL_LOCAL_MUTABLE) | RL_LOCAL_CAPTURE,
+            .span = outer.span,
+            .frame = at,
+            .outer = local};
         inner = c->locals.count;
         rl_capture_t capture = {inner, local, 0};
         uint32_t id = c->captures.count;
@@ -79,13 +91,15 @@ rl_ir_t rl_read_local(rl_checker_t* c, uint32_t local, uint32_t start) {
     uint32_t own = rl_capture_local(c, c->frame, local);
     if (own == RL_NOT_CAPTURED) {
         rl_str_t name = rl_text(c, c->locals.data[local].name);
-        if (!rl_failed(c)) rl_unsupported(c, (rl_span_t){start, start + (uint32_t)name.length}, "default values of local functions that use local names are");
+        if (!rl_failed(c))
+            rl_unsupported(c, (rl_span_t){start, start + (uint32_t)name.length},
+                "default values of local functions that use local names are");
         return rl_ir_error(c, start);
     }
     return rl_ir_make(c, RL_IR_LOCAL, type, start, own, 0, 0);
 }
 
-/* --- bodies ------------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
 /* Everything between frame_push and here is the frame's; its RETURNs that no defer stands around are tail positions. */
 void rl_frame_pop(rl_checker_t* c) {
@@ -113,7 +127,8 @@ void rl_set_params(rl_checker_t* c, rl_fn_id_t fn, const uint32_t* nodes, uint32
     }
 }
 
-void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, const rl_type_t* expected, uint32_t expected_count, rl_type_t* out_types) {
+void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, const rl_type_t* expected,
+    uint32_t expected_count, rl_type_t* out_types) {
     /* All parameters first: they are the first locals of the function. `out_types` may alias `expected`. */
     uint32_t first = c->locals.count;
     for (uint32_t i = 0; i < count; i++) {
@@ -122,7 +137,8 @@ void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, co
         rl_type_t type = i < expected_count ? expected[i] : 0;
         if (!type) type = rl_fresh(c, rl_span_of(c, params[i]));
         out_types[i] = type;
-        bool named = pattern.kind == RL_NODE_PAT_NAME && !(pattern.flags & RL_MUT) && !(data.flags & RL_MUT && !(data.flags & RL_REF));
+        bool named = pattern.kind == RL_NODE_PAT_NAME && !(pattern.flags & RL_MUT) &&
+                     !(data.flags & RL_MUT && !(data.flags & RL_REF));
         rl_span_t span = data.a ? rl_span_of(c, data.a) : rl_span_of(c, params[i]);
         rl_new_local(c, named ? pattern.a : 0, type, RL_LOCAL_IS_PARAM, span);
     }
@@ -137,7 +153,8 @@ void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, co
             for (uint32_t k = scope; k < c->bindings.count; k++) {
                 if (c->bindings.data[k].name != pattern.a) continue;
                 rl_str_t text = rl_text(c, pattern.a);
-                rl_report(c->diags, RL_CODE_PATTERN_BINDING_DUPLICATE_NAME, span, "%.*s is bound twice", RL_STR_ARG(text));
+                rl_report(
+                    c->diags, RL_CODE_PATTERN_BINDING_DUPLICATE_NAME, span, "%.*s is bound twice", RL_STR_ARG(text));
                 break;
             }
         }
@@ -164,7 +181,9 @@ rl_ir_t rl_lift_unit(rl_checker_t* c, rl_ir_t ir, rl_type_t expected) {
     rl_type_t payload;
     const rl_known_t* known = &c->program->known;
     if (!frame->has_try || rl_head(c, rl_type_at(c, ir)) != RL_TYPE_UNIT) return ir;
-    if (!rl_is_named(c, expected, known->option, &payload, NULL) && !rl_is_named(c, expected, known->result, &payload, NULL)) return ir;
+    if (!rl_is_named(c, expected, known->option, &payload, NULL) &&
+        !rl_is_named(c, expected, known->result, &payload, NULL))
+        return ir;
     if (rl_unify(&c->solver, payload, RL_TYPE_UNIT) != RL_UNIFY_OK) return ir;
     uint32_t start = rl_program_node(c->program, ir)->start;
     rl_ir_t unit = rl_ir_unit(c, start);
@@ -188,7 +207,8 @@ void rl_check_body(rl_checker_t* c, rl_node_t body) {
         ir = rl_infer_expr(c, body, 0);
         ir = rl_lift_unit(c, ir, frame.result);
         rl_var_t* open = rl_var_of(c, frame.result);
-        if (rl_head(c, rl_type_at(c, ir)) == RL_TYPE_NEVER && open && open->klass == RL_VAR_FREE && frame.kind == RL_FRAME_FN) {
+        if (rl_head(c, rl_type_at(c, ir)) == RL_TYPE_NEVER && open && open->klass == RL_VAR_FREE &&
+            frame.kind == RL_FRAME_FN) {
             rl_solver_bind(&c->solver, frame.result, RL_TYPE_NEVER);
         } else {
             ir = rl_convert(c, ir, frame.result, span, RL_CODE_TYPE_MISMATCH);
@@ -197,7 +217,8 @@ void rl_check_body(rl_checker_t* c, rl_node_t body) {
     (void)rl_vec_push(c->allocator, &c->tails, ir);
     if (c->scratch.count > frame.prologue && !rl_failed(c)) {
         (void)rl_vec_push(c->allocator, &c->scratch, ir);
-        ir = rl_ir_block(c, rl_type_at(c, ir), span.start, c->scratch.data + frame.prologue, c->scratch.count - frame.prologue, RL_IR_BLOCK_VALUE);
+        ir = rl_ir_block(c, rl_type_at(c, ir), span.start, c->scratch.data + frame.prologue,
+            c->scratch.count - frame.prologue, RL_IR_BLOCK_VALUE);
     }
     rl_function_t* function = rl_function_at(c, frame.fn);
     if (function) {
@@ -206,7 +227,7 @@ void rl_check_body(rl_checker_t* c, rl_node_t body) {
     }
 }
 
-/* --- lambdas --------------------------------------------------------------------------------------------------------------- */
+/* --- lambdas ------------------------------------------------------------------------------------------------------ */
 
 rl_ir_t rl_lambda_value(rl_checker_t* c, rl_fn_id_t fn, rl_type_t type, uint32_t start) {
     rl_ir_t node = rl_ir_make(c, RL_IR_CLOSURE, type, start, fn, 0, 0);
@@ -215,13 +236,16 @@ rl_ir_t rl_lambda_value(rl_checker_t* c, rl_fn_id_t fn, rl_type_t type, uint32_t
 }
 
 /* Types of parameters written or expected, on the scratch stack; answers where they begin. */
-static uint32_t push_param_types(rl_checker_t* c, const uint32_t* params, uint32_t count, const rl_type_t* expected, uint32_t expected_count) {
+static uint32_t push_param_types(
+    rl_checker_t* c, const uint32_t* params, uint32_t count, const rl_type_t* expected, uint32_t expected_count) {
     uint32_t mark = c->scratch.count;
     uint8_t implicit = c->implicit_params;
     c->implicit_params = 2;
     for (uint32_t i = 0; i < count; i++) {
         rl_node_t written = rl_tree_node(c->tree, params[i])->b;
-        rl_type_t type = written ? rl_resolve_type(c, written) : i < expected_count ? expected[i] : rl_fresh(c, rl_span_of(c, params[i]));
+        rl_type_t type = written              ? rl_resolve_type(c, written)
+                         : i < expected_count ? expected[i]
+                                              : rl_fresh(c, rl_span_of(c, params[i]));
         (void)rl_vec_push(c->allocator, &c->scratch, type);
     }
     c->implicit_params = implicit;
@@ -229,8 +253,8 @@ static uint32_t push_param_types(rl_checker_t* c, const uint32_t* params, uint32
 }
 
 /* Frame, parameters and body of a lambda; answers its function type. `result` 0: not known. */
-static rl_type_t check_function_body(rl_checker_t* c, rl_fn_id_t fn, uint32_t frame, const uint32_t* params, uint32_t count, uint32_t types, rl_type_t result, bool result_known,
-                                     rl_node_t body) {
+static rl_type_t check_function_body(rl_checker_t* c, rl_fn_id_t fn, uint32_t frame, const uint32_t* params,
+    uint32_t count, uint32_t types, rl_type_t result, bool result_known, rl_node_t body) {
     uint32_t scope = rl_scope_open(c);
     c->frames.data[frame].result = result;
     c->frames.data[frame].result_known = result_known;
@@ -249,7 +273,8 @@ static rl_type_t check_function_body(rl_checker_t* c, rl_fn_id_t fn, uint32_t fr
     return type;
 }
 
-static rl_type_t check_lambda_into(rl_checker_t* c, rl_node_t node, rl_type_t expected, rl_fn_id_t fn, uint32_t* out_frame) {
+static rl_type_t check_lambda_into(
+    rl_checker_t* c, rl_node_t node, rl_type_t expected, rl_fn_id_t fn, uint32_t* out_frame) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     uint32_t count;
     const uint32_t* list = rl_tree_list(c->tree, data.a, &count);
@@ -266,7 +291,8 @@ static rl_type_t check_lambda_into(rl_checker_t* c, rl_node_t node, rl_type_t ex
     uint32_t expected_at = c->scratch.count;
     if (expected && rl_type_kind(c->types, head) == RL_TYPE_FUNCTION && rl_arg_count_of(c, head) == count) {
         expected_count = count;
-        for (uint32_t i = 0; i <= count; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_type_args(c->types, head)[i]);
+        for (uint32_t i = 0; i <= count; i++)
+            (void)rl_vec_push(c->allocator, &c->scratch, rl_type_args(c->types, head)[i]);
         if (rl_failed(c)) return RL_TYPE_ERROR;
         expected_result = c->scratch.data[expected_at + count];
     }
@@ -275,7 +301,8 @@ static rl_type_t check_lambda_into(rl_checker_t* c, rl_node_t node, rl_type_t ex
     uint32_t types;
     {
         RL_VEC(rl_type_t) wanted = {0};
-        for (uint32_t i = 0; i < expected_count; i++) (void)rl_vec_push(c->allocator, &wanted, c->scratch.data[expected_at + i]);
+        for (uint32_t i = 0; i < expected_count; i++)
+            (void)rl_vec_push(c->allocator, &wanted, c->scratch.data[expected_at + i]);
         RL_VEC(uint32_t) params = {0};
         for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &params, c->scratch.data[mark + i]);
         types = push_param_types(c, params.data, params.count, wanted.data, wanted.count);
@@ -294,7 +321,8 @@ static rl_type_t check_lambda_into(rl_checker_t* c, rl_node_t node, rl_type_t ex
         } else {
             result = rl_fresh(c, rl_span_of(c, node));
         }
-        if (!rl_failed(c)) type = check_function_body(c, fn, frame, params.data, params.count, types, result, known, data.c);
+        if (!rl_failed(c))
+            type = check_function_body(c, fn, frame, params.data, params.count, types, result, known, data.c);
         rl_vec_deinit(c->allocator, &params);
         rl_frame_pop(c);
         c->frame = outer;
@@ -314,9 +342,10 @@ rl_ir_t rl_check_lambda(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     return rl_lambda_value(c, fn, type, span.start);
 }
 
-/* --- local functions ----------------------------------------------------------------------------------------------------- */
+/* --- local functions ---------------------------------------------------------------------------------------------- */
 
-static uint32_t new_local_fn(rl_checker_t* c, rl_sym_t name, rl_fn_id_t fn, rl_type_t type, uint32_t group, rl_ir_t group_node, rl_span_t span) {
+static uint32_t new_local_fn(
+    rl_checker_t* c, rl_sym_t name, rl_fn_id_t fn, rl_type_t type, uint32_t group, rl_ir_t group_node, rl_span_t span) {
     rl_local_fn_t entry = {.fn = fn, .parent = c->frame, .type = type, .group = group, .group_node = group_node};
     entry.local = rl_new_local(c, name, type, 0, span);
     uint32_t index = c->local_fns.count;
@@ -356,7 +385,8 @@ static void settle_generic_members(rl_checker_t* c, uint32_t first, uint32_t cou
         changed = false;
         for (uint32_t i = first_ref; i < c->local_refs.count; i++) {
             const rl_local_ref_t ref = c->local_refs.data[i];
-            if (ref.local_fn < first || ref.local_fn - first >= count || !c->local_fns.data[ref.local_fn].is_generic) continue;
+            if (ref.local_fn < first || ref.local_fn - first >= count || !c->local_fns.data[ref.local_fn].is_generic)
+                continue;
             uint32_t member = member_of(c, ref.frame, first, count);
             if (member == count || c->local_fns.data[first + member].is_generic) continue;
             c->local_fns.data[first + member].is_generic = changed = true;
@@ -371,10 +401,12 @@ static void settle_generic_members(rl_checker_t* c, uint32_t first, uint32_t cou
 }
 
 /* After the bodies of a group: generalise over what is its own. */
-static void finish_group(rl_checker_t* c, uint32_t first, uint32_t count, uint16_t level, uint32_t first_pending, uint32_t first_ref) {
+static void finish_group(
+    rl_checker_t* c, uint32_t first, uint32_t count, uint16_t level, uint32_t first_pending, uint32_t first_ref) {
     c->solver.level = level;
     uint32_t mark = c->scratch.count, param_first = 0, params = 0;
-    for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->scratch, c->local_fns.data[first + i].type);
+    for (uint32_t i = 0; i < count; i++)
+        (void)rl_vec_push(c->allocator, &c->scratch, c->local_fns.data[first + i].type);
     if (rl_failed(c)) return;
     rl_poll_pendings(c);
     if (rl_pendings_wait(c, first_pending)) {
@@ -396,7 +428,8 @@ static void finish_group(rl_checker_t* c, uint32_t first, uint32_t count, uint16
 }
 
 /* Signature of a local function: its own type parameters are variables that will be generalised. */
-static rl_type_t local_signature(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn, uint32_t generic_mark, bool* out_known) {
+static rl_type_t local_signature(
+    rl_checker_t* c, rl_node_t node, rl_fn_id_t fn, uint32_t generic_mark, bool* out_known) {
     rl_fn_decl_t decl = rl_tree_fn(c->tree, node);
     uint32_t count = rl_tree_list_count(c->tree, decl.params), mark = c->scratch.count;
     (void)generic_mark;
@@ -427,7 +460,8 @@ static rl_type_t local_signature(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn,
             rl_node_t param = rl_tree_list_at(c->tree, decl.params, i);
             const rl_node_data_t data = *rl_tree_node(c->tree, param);
             const rl_node_data_t pattern = *rl_tree_node(c->tree, data.a);
-            rl_param_t entry = {.name = pattern.kind == RL_NODE_PAT_NAME ? pattern.a : 0, .type = c->scratch.data[mark + i]};
+            rl_param_t entry = {
+                .name = pattern.kind == RL_NODE_PAT_NAME ? pattern.a : 0, .type = c->scratch.data[mark + i]};
             (void)rl_vec_push(c->allocator, &program->params, entry);
         }
         rl_function_t* function = rl_function_at(c, fn);
@@ -461,7 +495,8 @@ static void local_defaults(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn) {
         uint32_t scope = rl_scope_open(c);
         for (uint32_t k = 0; k < i; k++) {
             rl_param_t param = *rl_program_param(program, first + k);
-            rl_bind(c, param.name, RL_BOUND_LOCAL, rl_new_local(c, param.name, param.type, RL_LOCAL_IS_PARAM, rl_span_of(c, value)));
+            rl_bind(c, param.name, RL_BOUND_LOCAL,
+                rl_new_local(c, param.name, param.type, RL_LOCAL_IS_PARAM, rl_span_of(c, value)));
         }
         rl_check_body(c, value);
         rl_scope_close(c, scope);
@@ -473,7 +508,8 @@ static void local_defaults(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn) {
 
 void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, rl_ir_t* out_node) {
     uint16_t level = c->solver.level;
-    uint32_t first = c->local_fns.count, first_pending = c->pendings.count, first_ref = c->local_refs.count, generics = c->generics.count, outer = c->frame;
+    uint32_t first = c->local_fns.count, first_pending = c->pendings.count, first_ref = c->local_refs.count,
+             generics = c->generics.count, outer = c->frame;
     uint32_t group = ++c->group_count;
     rl_ir_t group_node = rl_ir_unit(c, rl_tree_node(c->tree, nodes[0])->start);
     *out_node = group_node;
@@ -485,8 +521,10 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         rl_sym_t name = rl_tree_name(c->tree, name_node);
         rl_span_t span = rl_span_of(c, name_node);
         if (rl_tree_has(c->tree, nodes[i], RL_ASYNC)) rl_unsupported(c, rl_span_of(c, nodes[i]), "async functions are");
-        if (rl_tree_list_count(c->tree, decl.path) > 1) rl_unsupported(c, span, "functions of a type inside a block are");
-        if (decl.effects && !c->input->is_prelude) rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
+        if (rl_tree_list_count(c->tree, decl.path) > 1)
+            rl_unsupported(c, span, "functions of a type inside a block are");
+        if (decl.effects && !c->input->is_prelude)
+            rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
         if (!decl.body) rl_unsupported(c, span, "functions without body inside a block are");
         rl_check_attributes(c, decl.attrs);
         rl_fn_id_t fn = rl_new_function(c, name, 0, span);
@@ -509,9 +547,11 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         RL_VEC(uint32_t) copy = {0};
         for (uint32_t k = 0; k < params; k++) (void)rl_vec_push(c->allocator, &copy, list[k]);
         uint32_t types = c->scratch.count;
-        for (uint32_t k = 0; k <= params; k++) (void)rl_vec_push(c->allocator, &c->scratch, rl_type_args(c->types, entry.type)[k]);
+        for (uint32_t k = 0; k <= params; k++)
+            (void)rl_vec_push(c->allocator, &c->scratch, rl_type_args(c->types, entry.type)[k]);
         if (!rl_failed(c) && decl.body && rl_type_kind(c->types, entry.type) == RL_TYPE_FUNCTION) {
-            check_function_body(c, entry.fn, frame, copy.data, params, types, c->scratch.data[types + params], decl.result != 0, decl.body);
+            check_function_body(c, entry.fn, frame, copy.data, params, types, c->scratch.data[types + params],
+                decl.result != 0, decl.body);
         }
         rl_vec_deinit(c->allocator, &copy);
         rl_frame_pop(c);
@@ -522,7 +562,8 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
     }
     rl_vec_deinit(c->allocator, &own);
     c->generics.count = generics;
-    if (!rl_failed(c)) finish_group(c, first, c->local_fns.count - first < count ? 0 : count, level, first_pending, first_ref);
+    if (!rl_failed(c))
+        finish_group(c, first, c->local_fns.count - first < count ? 0 : count, level, first_pending, first_ref);
     c->solver.level = level;
 }
 
@@ -552,16 +593,18 @@ rl_ir_t rl_local_fn_use(rl_checker_t* c, uint32_t local_fn, uint32_t start, bool
     rl_local_fn_t entry = c->local_fns.data[local_fn];
     rl_local_ref_t ref = {.local_fn = local_fn, .frame = c->frame, .is_call = is_call};
     rl_type_t type = entry.type;
-    if (entry.group == 0 && entry.param_count) type = rl_instantiate_local(c, &entry, (rl_span_t){start, start}, &ref.args);
+    if (entry.group == 0 && entry.param_count)
+        type = rl_instantiate_local(c, &entry, (rl_span_t){start, start}, &ref.args);
     ref.node = rl_ir_make(c, RL_IR_CLOSURE, type, start, entry.fn, 0, 0);
     (void)rl_vec_push(c->allocator, &c->local_refs, ref);
     *out_type = type;
     return ref.node;
 }
 
-/* --- generic values ---------------------------------------------------------------------------------------------------------- */
+/* --- generic values ----------------------------------------------------------------------------------------------- */
 
-rl_ir_t rl_check_maybe_generic(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_node_t value, rl_fn_id_t* out_fn, uint32_t* out_frame) {
+rl_ir_t rl_check_maybe_generic(
+    rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_node_t value, rl_fn_id_t* out_fn, uint32_t* out_frame) {
     uint16_t level = c->solver.level;
     uint32_t outer = c->frame, first_pending = c->pendings.count;
     *out_fn = 0;
@@ -581,7 +624,8 @@ rl_ir_t rl_check_maybe_generic(rl_checker_t* c, rl_sym_t name, rl_span_t span, r
         (void)rl_solver_open_vars(&c->solver, type, &vars);
         for (uint32_t i = 0; i < vars.items.count; i++) {
             const rl_var_t* var = rl_solver_var(&c->solver, vars.items.data[i]);
-            generic |= var && var->level > level && var->klass == RL_VAR_FREE && var->origin != RL_FROM_EMPTY_LIST && var->origin != RL_FROM_EMPTY_MAP;
+            generic |= var && var->level > level && var->klass == RL_VAR_FREE && var->origin != RL_FROM_EMPTY_LIST &&
+                       var->origin != RL_FROM_EMPTY_MAP;
         }
         rl_vec_deinit(c->allocator, &vars.items);
     }
@@ -619,7 +663,7 @@ rl_ir_t rl_check_let_thunk(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_no
     return group_node;
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------- */
 
 /* Are all parameters of a type fixed by the payload of this constructor? */
 static bool payload_fixes_all(rl_checker_t* c, uint32_t item) {
@@ -645,7 +689,12 @@ static bool is_value(rl_checker_t* c, rl_node_t node, bool* out_may_generalise, 
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     if (depth > 64) return false;
     switch (data.kind) {
-    case RL_NODE_INT: case RL_NODE_FLOAT: case RL_NODE_CHAR: case RL_NODE_STRING: case RL_NODE_BOOL: case RL_NODE_UNIT: return true;
+    case RL_NODE_INT:
+    case RL_NODE_FLOAT:
+    case RL_NODE_CHAR:
+    case RL_NODE_STRING:
+    case RL_NODE_BOOL:
+    case RL_NODE_UNIT: return true;
     case RL_NODE_PAREN: return is_value(c, data.a, out_may_generalise, depth + 1);
     case RL_NODE_LAMBDA: *out_may_generalise = true; return true;
     case RL_NODE_UNARY: {
@@ -663,12 +712,15 @@ static bool is_value(rl_checker_t* c, rl_node_t node, bool* out_may_generalise, 
         if (!item) return true;
         const rl_item_t entry = *rl_program_item(c->program, item);
         if (entry.kind == RL_ITEM_FUNCTION) *out_may_generalise = true;
-        if (entry.kind == RL_ITEM_VARIANT && rl_program_typedef(c->program, entry.id)->type_params) *out_may_generalise = true;
+        if (entry.kind == RL_ITEM_VARIANT && rl_program_typedef(c->program, entry.id)->type_params)
+            *out_may_generalise = true;
         return true;
     }
     case RL_NODE_FIELD: { /* a path to a function or constructor */
         rl_node_t left = data.a;
-        if (rl_tree_kind(c->tree, left) != RL_NODE_NAME || rl_find_binding(c, rl_tree_name(c->tree, left)) || !rl_tree_has(c->tree, left, RL_UPPER)) return false;
+        if (rl_tree_kind(c->tree, left) != RL_NODE_NAME || rl_find_binding(c, rl_tree_name(c->tree, left)) ||
+            !rl_tree_has(c->tree, left, RL_UPPER))
+            return false;
         *out_may_generalise = true;
         return true;
     }
@@ -692,16 +744,19 @@ static bool is_value(rl_checker_t* c, rl_node_t node, bool* out_may_generalise, 
         if (data.a) {
             if (rl_tree_kind(c->tree, data.a) != RL_NODE_NAME) return false;
             uint32_t type = rl_find_item(c, 0, rl_tree_name(c->tree, data.a));
-            if (type && rl_program_typedef(c->program, rl_program_item(c->program, type)->id)->kind == RL_DEF_STRUCT) return false;
+            if (type && rl_program_typedef(c->program, rl_program_item(c->program, type)->id)->kind == RL_DEF_STRUCT)
+                return false;
         }
         for (uint32_t i = 0; i < count; i++) {
             const rl_node_data_t item = *rl_tree_node(c->tree, rl_tree_list_at(c->tree, data.b, i));
-            if (!is_value(c, item.kind == RL_NODE_SPREAD ? item.a : item.b, out_may_generalise, depth + 1)) return false;
+            if (!is_value(c, item.kind == RL_NODE_SPREAD ? item.a : item.b, out_may_generalise, depth + 1))
+                return false;
         }
         return true;
     }
     case RL_NODE_CALL: { /* a constructor applied to values */
-        if (rl_tree_kind(c->tree, data.a) != RL_NODE_NAME || rl_find_binding(c, rl_tree_name(c->tree, data.a))) return false;
+        if (rl_tree_kind(c->tree, data.a) != RL_NODE_NAME || rl_find_binding(c, rl_tree_name(c->tree, data.a)))
+            return false;
         uint32_t item = rl_find_item(c, 1, rl_tree_name(c->tree, data.a));
         if (!item || rl_program_item(c->program, item)->kind != RL_ITEM_VARIANT) return false;
         if (!payload_fixes_all(c, item)) *out_may_generalise = true;

@@ -36,36 +36,47 @@ static void offer_methods(rl_checker_t* c, rl_type_t type, rl_nearest_t* nearest
     for (const rl_program_t* program = c->program; program; program = program->below) {
         const rl_map_t* map = &program->method_map;
         for (uint32_t i = 0; i < map->capacity; i++) {
-            if (map->keys[i] && (uint32_t)(map->keys[i] >> 32) == head) rl_nearest_offer(c, nearest, (rl_sym_t)map->keys[i]);
+            if (map->keys[i] && (uint32_t)(map->keys[i] >> 32) == head)
+                rl_nearest_offer(c, nearest, (rl_sym_t)map->keys[i]);
         }
     }
 }
 
 /* receiver first, then the written arguments */
-static rl_ir_t call_with_receiver(rl_checker_t* c, rl_fn_id_t fn, rl_ir_t receiver, rl_span_t receiver_span, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span,
-                                  rl_type_t expected) {
+static rl_ir_t call_with_receiver(rl_checker_t* c, rl_fn_id_t fn, rl_ir_t receiver, rl_span_t receiver_span,
+    rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
     rl_args_t all = {0};
     rl_arg_t self = {.ir = receiver, .span = receiver_span};
     (void)rl_vec_push(c->allocator, &all, self);
     for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &all, args[i]);
-    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, span.start) : rl_call_function(c, fn, all.data, all.count, node, span, expected);
+    rl_ir_t ir =
+        rl_failed(c) ? rl_ir_error(c, span.start) : rl_call_function(c, fn, all.data, all.count, node, span, expected);
     rl_vec_deinit(c->allocator, &all);
     return ir;
 }
 
-static rl_ir_t wait_for_type(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span) {
+static rl_ir_t wait_for_type(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span_t name_span, rl_arg_t* args,
+    uint32_t count, rl_node_t node, rl_span_t span) {
     rl_infer_args(c, args, count);
     rl_type_t result = rl_fresh(c, span);
-    rl_pending_t pending = {.receiver = receiver, .name = name, .arg_first = c->pending_args.count, .arg_count = count, .result = result, .span = span, .name_span = name_span,
-                            .tree_node = node, .frame = c->frame, .level = c->solver.level};
+    rl_pending_t pending = {.receiver = receiver,
+        .name = name,
+        .arg_first = c->pending_args.count,
+        .arg_count = count,
+        .result = result,
+        .span = span,
+        .name_span = name_span,
+        .tree_node = node,
+        .frame = c->frame,
+        .level = c->solver.level};
     pending.node = rl_ir_make(c, RL_IR_CALL_VALUE, result, span.start, receiver, 0, 0);
     for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->pending_args, args[i]);
     if (rl_vec_push(c->allocator, &c->pendings, pending)) c->open_pendings++;
     return pending.node;
 }
 
-rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span,
-                       rl_type_t expected) {
+rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span_t name_span, rl_arg_t* args,
+    uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
     rl_type_t type = rl_settled_type(c, receiver), field;
     rl_type_kind_t kind = rl_type_kind(c->types, type);
     rl_span_t receiver_span = {rl_program_node(c->program, receiver)->start, name_span.start};
@@ -79,10 +90,12 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
         const rl_function_t* function = rl_program_function(c->program, fn);
         if (!(function->flags & RL_FN_PUBLIC) && function->module != c->module) {
             rl_str_t text = rl_text(c, name);
-            rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, name_span, "%.*s is private to its module", RL_STR_ARG(text));
+            rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, name_span, "%.*s is private to its module",
+                RL_STR_ARG(text));
         }
         /* ok_or takes a value, or a function that makes one (D58) */
-        if (count == 1 && !args[0].name && (name == c->sym_ok_or || name == c->sym_to_result) && rl_named_id(c, type) == c->program->known.option) {
+        if (count == 1 && !args[0].name && (name == c->sym_ok_or || name == c->sym_to_result) &&
+            rl_named_id(c, type) == c->program->known.option) {
             rl_infer_args(c, args, count);
             rl_type_t given = rl_head(c, rl_type_at(c, args[0].ir));
             if (rl_type_kind(c->types, given) == RL_TYPE_FUNCTION && rl_arg_count_of(c, given) == 0) {
@@ -93,7 +106,8 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
         }
         return call_with_receiver(c, fn, receiver, receiver_span, args, count, node, span, expected);
     }
-    if ((kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) && rl_type_find_field(c->program, rl_solver_zonk(&c->solver, type), name, &field)) {
+    if ((kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) &&
+        rl_type_find_field(c->program, rl_solver_zonk(&c->solver, type), name, &field)) {
         rl_ir_t value = rl_ir_make(c, RL_IR_FIELD, field, name_span.start, receiver, name, 0);
         return rl_call_value(c, value, args, count, node, span, expected);
     }
@@ -114,14 +128,16 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
         rl_report(c->diags, RL_CODE_TYPE_ANY_MEMBER, name_span, "a value of type Any has no members");
         return rl_ir_error(c, span.start);
     }
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_METHOD_UNKNOWN, name_span, "%s has no method %.*s", rl_show(c, type), RL_STR_ARG(text));
+    rl_diag_t* diag = rl_report(
+        c->diags, RL_CODE_TYPE_METHOD_UNKNOWN, name_span, "%s has no method %.*s", rl_show(c, type), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     offer_methods(c, type, &nearest);
     rl_fix_nearest(c, diag, &nearest, name_span);
     return rl_ir_error(c, span.start);
 }
 
-rl_ir_t rl_call_loose(rl_checker_t* c, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
+rl_ir_t rl_call_loose(rl_checker_t* c, rl_sym_t name, rl_span_t name_span, rl_arg_t* args, uint32_t count,
+    rl_node_t node, rl_span_t span, rl_type_t expected) {
     if (count && !args[0].name) {
         if (!args[0].ir) args[0].ir = rl_infer_expr(c, args[0].node, 0);
         rl_type_t type = rl_settled_type(c, args[0].ir);
@@ -135,7 +151,7 @@ rl_ir_t rl_call_loose(rl_checker_t* c, rl_sym_t name, rl_span_t name_span, rl_ar
     return rl_ir_error(c, span.start);
 }
 
-/* --- calls that wait ----------------------------------------------------------------------------------------------------------- */
+/* --- calls that wait ---------------------------------------------------------------------------------------------- */
 
 /* The reserved node passes the value of `made` on; lists may know that one by its number, so it is not moved. */
 static void put_value(rl_checker_t* c, rl_ir_t reserved, rl_ir_t made) {
@@ -158,10 +174,12 @@ static void resolve_pending(rl_checker_t* c, uint32_t index) {
     c->frame = pending.frame;
     c->solver.level = pending.level;
     rl_args_t args = {0};
-    for (uint32_t i = 0; i < pending.arg_count; i++) (void)rl_vec_push(c->allocator, &args, c->pending_args.data[pending.arg_first + i]);
+    for (uint32_t i = 0; i < pending.arg_count; i++)
+        (void)rl_vec_push(c->allocator, &args, c->pending_args.data[pending.arg_first + i]);
     if (!rl_failed(c)) {
         rl_type_t expected = rl_is_var(c, pending.result) ? 0 : pending.result;
-        rl_ir_t made = rl_call_method(c, pending.receiver, pending.name, pending.name_span, args.data, args.count, pending.tree_node, pending.span, expected);
+        rl_ir_t made = rl_call_method(c, pending.receiver, pending.name, pending.name_span, args.data, args.count,
+            pending.tree_node, pending.span, expected);
         made = rl_convert(c, made, pending.result, pending.span, RL_CODE_TYPE_MISMATCH);
         put_value(c, pending.node, made);
     }
@@ -177,7 +195,8 @@ static bool receiver_known(rl_checker_t* c, const rl_pending_t* pending) {
 /* With very many calls waiting only some polls look at them, so that the work stays in proportion. */
 void rl_poll_pendings(rl_checker_t* c) {
     if (c->open_pendings == 0 || (++c->polls % (c->open_pendings / 64 + 1)) != 0) return;
-    while (c->first_open_pending < c->pendings.count && c->pendings.data[c->first_open_pending].done) c->first_open_pending++;
+    while (c->first_open_pending < c->pendings.count && c->pendings.data[c->first_open_pending].done)
+        c->first_open_pending++;
     bool progress = true;
     while (progress && !rl_failed(c)) {
         progress = false;
@@ -218,19 +237,22 @@ static void settle_pending(rl_checker_t* c, uint32_t index) {
         return;
     }
     uint32_t mark = c->scratch.count;
-    for (uint32_t i = 0; i < pending.arg_count; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_type_at(c, c->pending_args.data[pending.arg_first + i].ir));
+    for (uint32_t i = 0; i < pending.arg_count; i++)
+        (void)rl_vec_push(c->allocator, &c->scratch, rl_type_at(c, c->pending_args.data[pending.arg_first + i].ir));
     if (rl_failed(c)) return;
     rl_type_t wanted = rl_type_function(c->types, c->scratch.data + mark, pending.arg_count, pending.result);
     c->scratch.count = mark;
     rl_unify_result_t result = rl_solver_require_field(&c->solver, type, pending.name, wanted, pending.name_span);
     if (result != RL_UNIFY_OK) {
         rl_str_t text = rl_text(c, pending.name);
-        rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_METHOD_UNKNOWN, pending.name_span, "the type that has method %.*s is not known here", RL_STR_ARG(text));
+        rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_METHOD_UNKNOWN, pending.name_span,
+            "the type that has method %.*s is not known here", RL_STR_ARG(text));
         rl_note_plain(c->diags, diag, "annotate the receiver's type");
         return;
     }
     rl_ir_t field = rl_ir_make(c, RL_IR_FIELD, wanted, pending.name_span.start, pending.receiver, pending.name, 0);
-    for (uint32_t i = 0; i < pending.arg_count; i++) (void)rl_vec_push(c->allocator, &c->scratch, c->pending_args.data[pending.arg_first + i].ir);
+    for (uint32_t i = 0; i < pending.arg_count; i++)
+        (void)rl_vec_push(c->allocator, &c->scratch, c->pending_args.data[pending.arg_first + i].ir);
     if (rl_failed(c)) return;
     uint32_t list = rl_extra_counted(c, c->scratch.data + mark, pending.arg_count);
     c->scratch.count = mark;

@@ -4,11 +4,15 @@
 static const struct {
     uint16_t op;
     uint32_t constraint;
-} arithmetic[] = {[RL_BIN_ADD] = {RL_IR_ADD, RL_CON_ADD}, [RL_BIN_SUB] = {RL_IR_SUB, RL_CON_SUB}, [RL_BIN_MUL] = {RL_IR_MUL, RL_CON_MUL}, [RL_BIN_DIV] = {RL_IR_DIV, RL_CON_DIV},
-                  [RL_BIN_REM] = {RL_IR_REM, RL_CON_REM}};
+} arithmetic[] = {[RL_BIN_ADD] = {RL_IR_ADD, RL_CON_ADD},
+    [RL_BIN_SUB] = {RL_IR_SUB, RL_CON_SUB},
+    [RL_BIN_MUL] = {RL_IR_MUL, RL_CON_MUL},
+    [RL_BIN_DIV] = {RL_IR_DIV, RL_CON_DIV},
+    [RL_BIN_REM] = {RL_IR_REM, RL_CON_REM}};
 
 static rl_ir_t unsupported_operator(rl_checker_t* c, unsigned op, rl_type_t type, rl_span_t span) {
-    rl_report(c->diags, RL_CODE_TYPE_OPERATOR_UNSUPPORTED, span, "%s has no operator %s", rl_show(c, type), rl_binary_op_text((rl_binary_op_t)op));
+    rl_report(c->diags, RL_CODE_TYPE_OPERATOR_UNSUPPORTED, span, "%s has no operator %s", rl_show(c, type),
+        rl_binary_op_text((rl_binary_op_t)op));
     return rl_ir_error(c, span.start);
 }
 
@@ -20,28 +24,38 @@ static bool is_open_literal(rl_checker_t* c, rl_type_t type) {
 static bool known_not_numeric(rl_checker_t* c, rl_type_t type) {
     rl_type_t head = rl_head(c, type);
     rl_type_kind_t kind = rl_type_kind(c->types, head);
-    return kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM && kind != RL_TYPE_ERROR && kind != RL_TYPE_NEVER && !rl_type_is_numeric(head);
+    return kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM && kind != RL_TYPE_ERROR && kind != RL_TYPE_NEVER &&
+           !rl_type_is_numeric(head);
 }
 
-static rl_ir_t concat(rl_checker_t* c, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t right_span, uint32_t start) {
+static rl_ir_t concat(
+    rl_checker_t* c, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t right_span, uint32_t start) {
     rl_type_t type = rl_settled_type(c, left), other = rl_head(c, rl_type_at(c, right));
     if (type == RL_TYPE_ERROR) return rl_ir_error(c, start);
     if (rl_is_var(c, type)) {
         bool fits = other == RL_TYPE_STR || rl_is_named(c, other, c->program->known.list, NULL, NULL);
         if (!fits) {
-            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, span, "the type of the operands of ++ is not known here");
+            rl_report(
+                c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, span, "the type of the operands of ++ is not known here");
             return rl_ir_error(c, start);
         }
         (void)rl_unify(&c->solver, type, other);
         type = rl_head(c, type);
     }
-    if (type != RL_TYPE_STR && !rl_is_named(c, type, c->program->known.list, NULL, NULL)) return unsupported_operator(c, RL_BIN_CONCAT, type, span);
+    if (type != RL_TYPE_STR && !rl_is_named(c, type, c->program->known.list, NULL, NULL))
+        return unsupported_operator(c, RL_BIN_CONCAT, type, span);
     right = rl_convert(c, right, type, right_span, RL_CODE_TYPE_MISMATCH);
     return rl_ir_make(c, RL_IR_CONCAT, type, start, left, right, 0);
 }
 
-static rl_ir_t compare(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t left_span, rl_span_t right_span, uint32_t start) {
-    static const uint16_t ops[] = {[RL_BIN_EQ] = RL_IR_EQ, [RL_BIN_NE] = RL_IR_NE, [RL_BIN_LT] = RL_IR_LT, [RL_BIN_LE] = RL_IR_LE, [RL_BIN_GT] = RL_IR_GT, [RL_BIN_GE] = RL_IR_GE};
+static rl_ir_t compare(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t left_span,
+    rl_span_t right_span, uint32_t start) {
+    static const uint16_t ops[] = {[RL_BIN_EQ] = RL_IR_EQ,
+        [RL_BIN_NE] = RL_IR_NE,
+        [RL_BIN_LT] = RL_IR_LT,
+        [RL_BIN_LE] = RL_IR_LE,
+        [RL_BIN_GT] = RL_IR_GT,
+        [RL_BIN_GE] = RL_IR_GE};
     bool equality = op == RL_BIN_EQ || op == RL_BIN_NE;
     rl_type_t lt = rl_head(c, rl_type_at(c, left)), rt = rl_head(c, rl_type_at(c, right));
     if (equality && (lt == RL_TYPE_ANY || rt == RL_TYPE_ANY)) {
@@ -51,12 +65,14 @@ static rl_ir_t compare(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right
         if (is_open_literal(c, lt) && known_not_numeric(c, rt)) rl_settle_literal(c, lt);
         right = rl_convert(c, right, rl_type_at(c, left), right_span, RL_CODE_TYPE_MISMATCH);
     }
-    if (rl_type_at(c, right) == RL_TYPE_ERROR || lt == RL_TYPE_ERROR) return rl_ir_make(c, RL_IR_INT, RL_TYPE_BOOL, start, 0, 0, 0);
+    if (rl_type_at(c, right) == RL_TYPE_ERROR || lt == RL_TYPE_ERROR)
+        return rl_ir_make(c, RL_IR_INT, RL_TYPE_BOOL, start, 0, 0, 0);
     rl_require(c, rl_type_at(c, left), equality ? RL_CON_EQ : RL_CON_ORD, span);
     return rl_ir_make(c, ops[op], RL_TYPE_BOOL, start, left, right, 0);
 }
 
-rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t left_span, rl_span_t right_span, uint32_t start) {
+rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_span_t span, rl_span_t left_span,
+    rl_span_t right_span, uint32_t start) {
     if (op == RL_BIN_CONCAT) return concat(c, left, right, span, right_span, start);
     if (op >= RL_BIN_EQ && op <= RL_BIN_GE) return compare(c, op, left, right, span, left_span, right_span, start);
     rl_type_t lt = rl_head(c, rl_type_at(c, left)), rt = rl_head(c, rl_type_at(c, right));
@@ -87,15 +103,18 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
         right = rl_convert(c, right, RL_TYPE_STR, right_span, RL_CODE_TYPE_MISMATCH);
         return rl_ir_make(c, RL_IR_CONCAT, RL_TYPE_STR, start, left, right, 0);
     }
-    if (!rl_type_is_numeric(lt) && kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM && kind != RL_TYPE_NEVER) return unsupported_operator(c, op, lt, span);
+    if (!rl_type_is_numeric(lt) && kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM && kind != RL_TYPE_NEVER)
+        return unsupported_operator(c, op, lt, span);
     if (kind == RL_TYPE_NEVER) return rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_NEVER, start, left, right, 0);
     rl_type_t type = rl_type_at(c, left);
-    if (kind == RL_TYPE_VAR && rt == RL_TYPE_NEVER) return rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_NEVER, start, left, right, 0);
+    if (kind == RL_TYPE_VAR && rt == RL_TYPE_NEVER)
+        return rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_NEVER, start, left, right, 0);
     rl_ir_t converted = rl_convert(c, right, type, right_span, RL_CODE_TYPE_MISMATCH);
     if (rl_head(c, type) == RL_TYPE_ERROR || rl_type_at(c, converted) == RL_TYPE_ERROR) return rl_ir_error(c, start);
     /* The left operand may have been an open variable that the right one made known: the same rules again. */
     rl_type_t now = rl_head(c, type);
-    if (kind == RL_TYPE_VAR && !rl_is_var(c, now) && (now == RL_TYPE_STR || now == RL_TYPE_DURATION || now == RL_TYPE_TIMESTAMP)) {
+    if (kind == RL_TYPE_VAR && !rl_is_var(c, now) &&
+        (now == RL_TYPE_STR || now == RL_TYPE_DURATION || now == RL_TYPE_TIMESTAMP)) {
         return rl_binary(c, op, left, converted, span, left_span, right_span, start);
     }
     if (!rl_type_is_numeric(now) && !rl_require(c, type, arithmetic[op].constraint, span)) return rl_ir_error(c, start);
@@ -104,11 +123,13 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
 
 rl_ir_t rl_infer_binary(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type_t expected) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
-    rl_span_t span = rl_span_of(c, node), left_span = {data.start, rl_tree_node(c->tree, data.a)->end}, right_span = rl_span_of(c, data.b);
+    rl_span_t span = rl_span_of(c, node), left_span = {data.start, rl_tree_node(c->tree, data.a)->end},
+              right_span = rl_span_of(c, data.b);
     (void)expected;
     if (data.flags == RL_BIN_AND || data.flags == RL_BIN_OR) {
         rl_type_t type = rl_head(c, rl_type_at(c, left));
-        if (type != RL_TYPE_BOOL && type != RL_TYPE_NEVER && type != RL_TYPE_ERROR && rl_unify(&c->solver, RL_TYPE_BOOL, type) != RL_UNIFY_OK) {
+        if (type != RL_TYPE_BOOL && type != RL_TYPE_NEVER && type != RL_TYPE_ERROR &&
+            rl_unify(&c->solver, RL_TYPE_BOOL, type) != RL_UNIFY_OK) {
             rl_report_mismatch(c, RL_CODE_TYPE_CONDITION_BOOL_REQUIRED, left_span, RL_TYPE_BOOL, type);
         }
         rl_ir_t right = rl_check_condition(c, data.b);
@@ -116,10 +137,12 @@ rl_ir_t rl_infer_binary(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type_t
     }
     rl_type_t head = rl_head(c, rl_type_at(c, left));
     rl_type_kind_t kind = rl_type_kind(c->types, head);
-    bool hint = kind != RL_TYPE_VAR && kind != RL_TYPE_ANY && head != RL_TYPE_DURATION && head != RL_TYPE_TIMESTAMP && kind != RL_TYPE_NEVER;
+    bool hint = kind != RL_TYPE_VAR && kind != RL_TYPE_ANY && head != RL_TYPE_DURATION && head != RL_TYPE_TIMESTAMP &&
+                kind != RL_TYPE_NEVER;
     /* A hint only: what does not fit is reported by the operator, at the operand. */
-    if (hint && kind >= RL_TYPE_SIMPLE_COUNT && rl_tree_kind(c->tree, data.b) != RL_NODE_RECORD && rl_tree_kind(c->tree, data.b) != RL_NODE_LIST &&
-        rl_tree_kind(c->tree, data.b) != RL_NODE_EMPTY && rl_tree_kind(c->tree, data.b) != RL_NODE_NAME && rl_tree_kind(c->tree, data.b) != RL_NODE_CALL &&
+    if (hint && kind >= RL_TYPE_SIMPLE_COUNT && rl_tree_kind(c->tree, data.b) != RL_NODE_RECORD &&
+        rl_tree_kind(c->tree, data.b) != RL_NODE_LIST && rl_tree_kind(c->tree, data.b) != RL_NODE_EMPTY &&
+        rl_tree_kind(c->tree, data.b) != RL_NODE_NAME && rl_tree_kind(c->tree, data.b) != RL_NODE_CALL &&
         rl_tree_kind(c->tree, data.b) != RL_NODE_FIELD && rl_tree_kind(c->tree, data.b) != RL_NODE_MAP) {
         hint = false;
     }
@@ -137,7 +160,8 @@ rl_ir_t rl_infer_power(rl_checker_t* c, rl_node_t node) {
         rl_ir_t ir = rl_infer_expr(c, operand, i && rl_type_is_numeric(rl_head(c, type)) ? type : 0);
         if (i == 0) type = rl_type_at(c, ir);
         else {
-            if (i == 1 && is_open_literal(c, type) && known_not_numeric(c, rl_type_at(c, ir))) rl_settle_literal(c, type);
+            if (i == 1 && is_open_literal(c, type) && known_not_numeric(c, rl_type_at(c, ir)))
+                rl_settle_literal(c, type);
             ir = rl_convert(c, ir, type, rl_span_of(c, operand), RL_CODE_TYPE_MISMATCH);
         }
         if (rl_type_at(c, ir) == RL_TYPE_ERROR) fine = false;
@@ -146,7 +170,8 @@ rl_ir_t rl_infer_power(rl_checker_t* c, rl_node_t node) {
     rl_ir_t result = 0;
     if (fine && !rl_failed(c) && rl_require(c, type, RL_CON_POW, rl_span_of(c, node))) {
         result = c->scratch.data[mark + count - 1];
-        for (uint32_t i = count - 1; i-- > 0;) result = rl_ir_make(c, RL_IR_POW, type, data.start, c->scratch.data[mark + i], result, 0);
+        for (uint32_t i = count - 1; i-- > 0;)
+            result = rl_ir_make(c, RL_IR_POW, type, data.start, c->scratch.data[mark + i], result, 0);
     }
     c->scratch.count = mark;
     return result ? result : rl_ir_error(c, data.start);
@@ -173,11 +198,12 @@ rl_ir_t rl_infer_unary(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     }
 }
 
-/* --- casts ---------------------------------------------------------------------------------------------------------------------- */
+/* --- casts -------------------------------------------------------------------------------------------------------- */
 
 static bool castable(rl_type_t from, rl_type_t to) {
     if (from == to || to == RL_TYPE_ANY) return true;
-    if (rl_type_is_numeric(from)) return rl_type_is_numeric(to) || to == RL_TYPE_BOOL || (to == RL_TYPE_CHAR && rl_type_is_integer(from));
+    if (rl_type_is_numeric(from))
+        return rl_type_is_numeric(to) || to == RL_TYPE_BOOL || (to == RL_TYPE_CHAR && rl_type_is_integer(from));
     if (from == RL_TYPE_BOOL) return rl_type_is_numeric(to);
     if (from == RL_TYPE_CHAR) return to == RL_TYPE_U32 || to == RL_TYPE_I32 || to == RL_TYPE_I64;
     return false;
@@ -215,7 +241,12 @@ static bool check_constant_cast(rl_checker_t* c, rl_ir_t operand, rl_type_t from
     } else if (made.op == RL_IR_FLOAT && rl_type_is_integer(to)) {
         double value;
         memcpy(&value, &bits, sizeof value);
-        double low = to == RL_TYPE_I64 ? -9223372036854775808.0 : to == RL_TYPE_U64 ? 0 : to == RL_TYPE_I32 ? INT32_MIN : to == RL_TYPE_I16 ? INT16_MIN : to == RL_TYPE_I8 ? INT8_MIN : 0;
+        double low = to == RL_TYPE_I64   ? -9223372036854775808.0
+                     : to == RL_TYPE_U64 ? 0
+                     : to == RL_TYPE_I32 ? INT32_MIN
+                     : to == RL_TYPE_I16 ? INT16_MIN
+                     : to == RL_TYPE_I8  ? INT8_MIN
+                                         : 0;
         double high = to == RL_TYPE_I64   ? 9223372036854775808.0
                       : to == RL_TYPE_U64 ? 18446744073709551616.0
                       : to == RL_TYPE_I32 ? 2147483648.0
@@ -241,7 +272,8 @@ rl_ir_t rl_infer_cast(rl_checker_t* c, rl_ir_t operand, rl_node_t node) {
     c->implicit_params = implicit;
     if (to == RL_TYPE_ERROR) return rl_ir_error(c, data.start);
     rl_node_t literal = data.a;
-    if (rl_tree_kind(c->tree, literal) == RL_NODE_UNARY && rl_tree_flags(c->tree, literal) == RL_UN_NEG) literal = rl_tree_node(c->tree, literal)->a;
+    if (rl_tree_kind(c->tree, literal) == RL_NODE_UNARY && rl_tree_flags(c->tree, literal) == RL_UN_NEG)
+        literal = rl_tree_node(c->tree, literal)->a;
     rl_node_kind_t kind = rl_tree_kind(c->tree, literal);
     if ((kind == RL_NODE_INT && rl_type_is_numeric(to)) || (kind == RL_NODE_FLOAT && rl_type_is_float(to))) {
         if (rl_unify(&c->solver, rl_type_at(c, operand), to) == RL_UNIFY_OK) return operand;
@@ -251,19 +283,21 @@ rl_ir_t rl_infer_cast(rl_checker_t* c, rl_ir_t operand, rl_node_t node) {
     if (from == RL_TYPE_NEVER) return operand;
     if (to == RL_TYPE_ANY) return rl_convert(c, operand, RL_TYPE_ANY, span, RL_CODE_TYPE_MISMATCH);
     if (rl_is_var(c, from)) {
-        rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, (rl_span_t){data.start, rl_tree_node(c->tree, data.a)->end}, "the type of what is cast is not known here");
+        rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED,
+            (rl_span_t){data.start, rl_tree_node(c->tree, data.a)->end}, "the type of what is cast is not known here");
         return rl_ir_error(c, data.start);
     }
     if (from == to || rl_solver_zonk(&c->solver, from) == rl_solver_zonk(&c->solver, to)) return operand;
     if (!castable(from, to)) {
-        rl_report(c->diags, RL_CODE_TYPE_CAST_UNSUPPORTED, span, "%s cannot be cast to %s", rl_show(c, from), rl_show(c, to));
+        rl_report(
+            c->diags, RL_CODE_TYPE_CAST_UNSUPPORTED, span, "%s cannot be cast to %s", rl_show(c, from), rl_show(c, to));
         return rl_ir_error(c, data.start);
     }
     if (!check_constant_cast(c, operand, from, to, span)) return rl_ir_error(c, data.start);
     return rl_ir_make(c, RL_IR_CAST, to, data.start, operand, 0, 0);
 }
 
-/* --- ranges --------------------------------------------------------------------------------------------------------------------- */
+/* --- ranges ------------------------------------------------------------------------------------------------------- */
 
 rl_ir_t rl_infer_range(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
@@ -278,8 +312,11 @@ rl_ir_t rl_infer_range(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     high = rl_convert(c, high, type, rl_span_of(c, data.b), RL_CODE_TYPE_MISMATCH);
     head = rl_head(c, type);
     rl_var_t* var = rl_var_of(c, type);
-    if (var && var->klass == RL_VAR_FREE) (void)rl_solver_require(&c->solver, type, RL_CON_INTEGER_LITERAL, rl_span_of(c, node));
-    bool fits = var ? var->klass != RL_VAR_FLOAT : rl_type_is_integer(head) || head == RL_TYPE_CHAR || head == RL_TYPE_ERROR || head == RL_TYPE_NEVER || rl_type_kind(c->types, head) == RL_TYPE_PARAM;
+    if (var && var->klass == RL_VAR_FREE)
+        (void)rl_solver_require(&c->solver, type, RL_CON_INTEGER_LITERAL, rl_span_of(c, node));
+    bool fits = var ? var->klass != RL_VAR_FLOAT
+                    : rl_type_is_integer(head) || head == RL_TYPE_CHAR || head == RL_TYPE_ERROR ||
+                          head == RL_TYPE_NEVER || rl_type_kind(c->types, head) == RL_TYPE_PARAM;
     if (!fits) {
         rl_report_mismatch(c, RL_CODE_TYPE_MISMATCH, rl_span_of(c, data.a), RL_TYPE_I64, type);
         return rl_ir_error(c, data.start);

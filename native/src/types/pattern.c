@@ -3,9 +3,11 @@
 
 static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type);
 
-static rl_ir_t wildcard(rl_checker_t* c, rl_type_t type, uint32_t start) { return rl_ir_make(c, RL_PAT_WILDCARD, type, start, 0, 0, 0); }
+static rl_ir_t wildcard(rl_checker_t* c, rl_type_t type, uint32_t start) {
+    return rl_ir_make(c, RL_PAT_WILDCARD, type, start, 0, 0, 0);
+}
 
-/* --- names -------------------------------------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------------------------- */
 
 static void report_duplicate(rl_checker_t* c, rl_sym_t name, rl_span_t span) {
     rl_str_t text = rl_text(c, name);
@@ -22,8 +24,9 @@ static uint32_t bind_name(rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32
         uint32_t local = shared->local;
         if (rl_unify(&c->solver, c->locals.data[local].type, type) != RL_UNIFY_OK) {
             rl_str_t text = rl_text(c, name);
-            rl_report(c->diags, RL_CODE_PATTERN_OR_BINDING_MISMATCH, span, "%.*s has type %s here and %s in another alternative", RL_STR_ARG(text), rl_show(c, type),
-                      rl_show(c, c->locals.data[local].type));
+            rl_report(c->diags, RL_CODE_PATTERN_OR_BINDING_MISMATCH, span,
+                "%.*s has type %s here and %s in another alternative", RL_STR_ARG(text), rl_show(c, type),
+                rl_show(c, c->locals.data[local].type));
         }
         return local;
     }
@@ -80,7 +83,7 @@ static bool among(const uint32_t* names, uint32_t count, rl_sym_t name) {
     return false;
 }
 
-/* --- alternatives ------------------------------------------------------------------------------------------------------------ */
+/* --- alternatives ------------------------------------------------------------------------------------------------- */
 
 static rl_ir_t check_or(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
@@ -95,7 +98,8 @@ static rl_ir_t check_or(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         if (own == 0) some_empty = true;
         else if (names.count == 0) {
             for (uint32_t k = 0; k < own; k++) {
-                if (!among(names.data, names.count, c->scratch.data[mark + k])) (void)rl_vec_push(c->allocator, &names, c->scratch.data[mark + k]);
+                if (!among(names.data, names.count, c->scratch.data[mark + k]))
+                    (void)rl_vec_push(c->allocator, &names, c->scratch.data[mark + k]);
             }
         } else {
             for (uint32_t k = 0; k < own; k++) equal &= among(names.data, names.count, c->scratch.data[mark + k]);
@@ -136,13 +140,15 @@ static rl_ir_t check_or(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         if (among(names.data, names.count, c->shared_names.data[k].name)) c->shared_names.data[k].seen = true;
     }
     c->shared_names.count = first_shared;
-    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start) : rl_ir_make(c, RL_PAT_OR, type, data.start, rl_extra_put(c, c->scratch.data + mark, count), count, 0);
+    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start)
+                              : rl_ir_make(c, RL_PAT_OR, type, data.start,
+                                    rl_extra_put(c, c->scratch.data + mark, count), count, 0);
     c->scratch.count = mark;
     rl_vec_deinit(c->allocator, &names);
     return ir;
 }
 
-/* --- records ------------------------------------------------------------------------------------------------------------------ */
+/* --- records ------------------------------------------------------------------------------------------------------ */
 
 /* A PAT_RECORD against a type that has fields, or will have. */
 static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
@@ -170,7 +176,8 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         head = rl_head(c, type);
         kind = rl_type_kind(c->types, head);
     }
-    bool has_fields = kind == RL_TYPE_RECORD || (id && (rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD || rl_program_typedef(c->program, id)->kind == RL_DEF_STRUCT));
+    bool has_fields = kind == RL_TYPE_RECORD || (id && (rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD ||
+                                                           rl_program_typedef(c->program, id)->kind == RL_DEF_STRUCT));
     if (!has_fields && kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM && head != RL_TYPE_ERROR && head != RL_TYPE_NEVER) {
         rl_report(c->diags, RL_CODE_TYPE_MISMATCH, span, "expected %s, found a record pattern", rl_show(c, head));
         head = type = RL_TYPE_ERROR;
@@ -185,7 +192,8 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         if (has_fields) {
             if (!rl_type_find_field(c->program, exact, field.a, &field_type)) {
                 rl_str_t text = rl_text(c, field.a);
-                rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, name_span, "%s has no field %.*s", rl_show(c, head), RL_STR_ARG(text));
+                rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, name_span, "%s has no field %.*s",
+                    rl_show(c, head), RL_STR_ARG(text));
                 field_type = RL_TYPE_ERROR;
             } else {
                 matched++;
@@ -200,19 +208,24 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         (void)rl_vec_push(c->allocator, &c->scratch, made);
     }
     if (has_fields && !open && !rl_failed(c)) {
-        uint32_t total = kind == RL_TYPE_RECORD ? rl_type_node(c->types, head)->count
-                                                : rl_program_variant(c->program, rl_program_typedef(c->program, id)->variant_first)->field_count;
+        uint32_t total =
+            kind == RL_TYPE_RECORD
+                ? rl_type_node(c->types, head)->count
+                : rl_program_variant(c->program, rl_program_typedef(c->program, id)->variant_first)->field_count;
         if (matched < total) {
-            rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_RECORD_MISSING_FIELD, span, "the pattern names %u of the %u fields of %s", matched, total, rl_show(c, head));
+            rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_RECORD_MISSING_FIELD, span,
+                "the pattern names %u of the %u fields of %s", matched, total, rl_show(c, head));
             rl_note_plain(c->diags, diag, "add `..` to leave the others out");
         }
     }
-    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start) : rl_ir_make(c, RL_PAT_RECORD, type, data.start, rl_extra_put(c, c->scratch.data + mark, 2 * count), count, 0);
+    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start)
+                              : rl_ir_make(c, RL_PAT_RECORD, type, data.start,
+                                    rl_extra_put(c, c->scratch.data + mark, 2 * count), count, 0);
     c->scratch.count = mark;
     return ir;
 }
 
-/* --- constructors --------------------------------------------------------------------------------------------------------------- */
+/* --- constructors ------------------------------------------------------------------------------------------------- */
 
 /* The constructor item (or record type item) a path means in a pattern. */
 static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_type) {
@@ -235,7 +248,8 @@ static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_
         if (type && is_last) {
             rl_typedef_id_t id = rl_program_item(c->program, type)->id;
             const rl_typedef_t def = *rl_program_typedef(c->program, id);
-            for (uint32_t at = rl_program_find(c->program, def.module, 1, last); at; at = rl_program_item(c->program, at)->next) {
+            for (uint32_t at = rl_program_find(c->program, def.module, 1, last); at;
+                 at = rl_program_item(c->program, at)->next) {
                 const rl_item_t* item = rl_program_item(c->program, at);
                 if (item->kind == RL_ITEM_VARIANT && item->id == id) return at;
             }
@@ -262,7 +276,8 @@ static rl_ir_t check_list_constructor(rl_checker_t* c, rl_node_t node, rl_type_t
     rl_type_t list = rl_named1(c, c->program->known.list, element);
     if (!rl_unify_at(c, type, list, rl_span_of(c, node), RL_CODE_TYPE_MISMATCH)) type = element = RL_TYPE_ERROR;
     if (count != (cons ? 2u : 0u)) {
-        rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, rl_span_of(c, node), "constructor %s takes %u values, found %u", cons ? "Cons" : "Nil", cons ? 2 : 0, count);
+        rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, rl_span_of(c, node),
+            "constructor %s takes %u values, found %u", cons ? "Cons" : "Nil", cons ? 2 : 0, count);
         for (uint32_t i = 0; i < count; i++) check(c, rl_tree_list_at(c->tree, data.b, i), RL_TYPE_ERROR);
         return wildcard(c, RL_TYPE_ERROR, data.start);
     }
@@ -278,9 +293,12 @@ static rl_ir_t check_list_constructor(rl_checker_t* c, rl_node_t node, rl_type_t
         if (inner.op == RL_PAT_SLICE) {
             uint32_t mark = c->scratch.count;
             (void)rl_vec_push(c->allocator, &c->scratch, parts[0]);
-            for (uint32_t i = 0; i < inner.b; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_program_extra(c->program, inner.a)[i]);
+            for (uint32_t i = 0; i < inner.b; i++)
+                (void)rl_vec_push(c->allocator, &c->scratch, rl_program_extra(c->program, inner.a)[i]);
             rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start)
-                                      : rl_ir_make(c, RL_PAT_SLICE, type, data.start, rl_extra_put(c, c->scratch.data + mark, inner.b + 1), inner.b + 1, inner.c ? inner.c + 1 : 0);
+                                      : rl_ir_make(c, RL_PAT_SLICE, type, data.start,
+                                            rl_extra_put(c, c->scratch.data + mark, inner.b + 1), inner.b + 1,
+                                            inner.c ? inner.c + 1 : 0);
             c->scratch.count = mark;
             return ir;
         }
@@ -296,13 +314,17 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
     uint32_t count = rl_tree_list_count(c->tree, data.b), type_item, mark = c->scratch.count;
     rl_sym_t last = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, rl_tree_list_count(c->tree, path) - 1));
     uint32_t item = find_constructor(c, path, &type_item);
-    if (!item && (last == c->sym_cons || last == c->sym_nil)) return check_list_constructor(c, node, type, last == c->sym_cons);
+    if (!item && (last == c->sym_cons || last == c->sym_nil))
+        return check_list_constructor(c, node, type, last == c->sym_cons);
     if (!item && type_item && data.c) { /* T { x, y } of a record type */
         rl_typedef_id_t id = rl_program_item(c->program, type_item)->id;
         const rl_typedef_t def = *rl_program_typedef(c->program, id);
         if (def.kind == RL_DEF_RECORD || def.kind == RL_DEF_STRUCT || def.kind == RL_DEF_ALIAS) {
-            for (uint32_t i = 0; i < def.type_params; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_fresh(c, span));
-            rl_type_t wanted = rl_failed(c) ? RL_TYPE_ERROR : rl_type_of_item(c, type_item, c->scratch.data + mark, def.type_params, true, path_span);
+            for (uint32_t i = 0; i < def.type_params; i++)
+                (void)rl_vec_push(c->allocator, &c->scratch, rl_fresh(c, span));
+            rl_type_t wanted =
+                rl_failed(c) ? RL_TYPE_ERROR
+                             : rl_type_of_item(c, type_item, c->scratch.data + mark, def.type_params, true, path_span);
             c->scratch.count = mark;
             if (!rl_unify_at(c, type, wanted, path_span, RL_CODE_TYPE_MISMATCH)) wanted = RL_TYPE_ERROR;
             return check_record(c, data.c, wanted);
@@ -314,19 +336,27 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
         if (data.c) {
             rl_list_t list = rl_tree_node(c->tree, data.c)->a;
             field_count = rl_tree_list_count(c->tree, list);
-            for (uint32_t i = 0; i < field_count; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_tree_node(c->tree, rl_tree_list_at(c->tree, list, i))->a);
+            for (uint32_t i = 0; i < field_count; i++)
+                (void)rl_vec_push(
+                    c->allocator, &c->scratch, rl_tree_node(c->tree, rl_tree_list_at(c->tree, list, i))->a);
             fields = rl_failed(c) ? NULL : c->scratch.data + mark;
         }
-        item = rl_choose_variant(c, item, type, data.flags & RL_PARENS ? (int)count : data.c ? 1 : -1, fields, field_count, path_span);
+        item = rl_choose_variant(c, item, type,
+            data.flags & RL_PARENS ? (int)count
+            : data.c               ? 1
+                                   : -1,
+            fields, field_count, path_span);
         c->scratch.count = mark;
         if (item && !rl_check_visible(c, item, path_span)) item = 0;
     } else {
         rl_str_t text = rl_text(c, last);
-        rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN, path_span, "unknown constructor: %.*s", RL_STR_ARG(text));
+        rl_diag_t* diag = rl_report(
+            c->diags, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN, path_span, "unknown constructor: %.*s", RL_STR_ARG(text));
         rl_nearest_t nearest = {text, 0, 3};
         rl_typedef_id_t id = rl_named_id(c, type);
         for (uint32_t i = 0; id && i < rl_program_typedef(c->program, id)->variant_count; i++) {
-            rl_nearest_offer(c, &nearest, rl_program_variant(c->program, rl_program_typedef(c->program, id)->variant_first + i)->name);
+            rl_nearest_offer(c, &nearest,
+                rl_program_variant(c->program, rl_program_typedef(c->program, id)->variant_first + i)->name);
         }
         rl_fix_nearest(c, diag, &nearest, path_span);
     }
@@ -341,7 +371,8 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
     rl_type_t exact = rl_head(c, type);
     if (rl_named_id(c, exact) != entry.id) {
         for (uint32_t i = 0; i < def.type_params; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_fresh(c, span));
-        exact = rl_failed(c) ? RL_TYPE_ERROR : rl_type_named(c->types, entry.id, c->scratch.data + mark, def.type_params);
+        exact =
+            rl_failed(c) ? RL_TYPE_ERROR : rl_type_named(c->types, entry.id, c->scratch.data + mark, def.type_params);
         c->scratch.count = mark;
         if (!rl_unify_at(c, type, exact, span, RL_CODE_TYPE_MISMATCH)) {
             for (uint32_t i = 0; i < count; i++) check(c, rl_tree_list_at(c->tree, data.b, i), RL_TYPE_ERROR);
@@ -359,8 +390,9 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
     if (data.c) {
         if (variant.field_count != 1) {
             rl_str_t name = rl_text(c, variant.name);
-            rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, span, "constructor %.*s takes %u value%s, found a record", RL_STR_ARG(name), variant.field_count,
-                      variant.field_count == 1 ? "" : "s");
+            rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, span,
+                "constructor %.*s takes %u value%s, found a record", RL_STR_ARG(name), variant.field_count,
+                variant.field_count == 1 ? "" : "s");
             check_record(c, data.c, RL_TYPE_ERROR);
             return wildcard(c, RL_TYPE_ERROR, data.start);
         }
@@ -373,28 +405,33 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
     }
     if (count != variant.field_count) {
         rl_str_t name = rl_text(c, variant.name);
-        rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, span, "constructor %.*s takes %u value%s, found %u", RL_STR_ARG(name), variant.field_count,
-                  variant.field_count == 1 ? "" : "s", count);
+        rl_report(c->diags, RL_CODE_TYPE_SUM_CONSTRUCTOR_ARITY_MISMATCH, span,
+            "constructor %.*s takes %u value%s, found %u", RL_STR_ARG(name), variant.field_count,
+            variant.field_count == 1 ? "" : "s", count);
         for (uint32_t i = 0; i < count; i++) check(c, rl_tree_list_at(c->tree, data.b, i), RL_TYPE_ERROR);
         return wildcard(c, RL_TYPE_ERROR, data.start);
     }
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
-        rl_ir_t payload = check(c, rl_tree_list_at(c->tree, data.b, i), rl_type_payload(c->program, exact, entry.variant, i));
+        rl_ir_t payload =
+            check(c, rl_tree_list_at(c->tree, data.b, i), rl_type_payload(c->program, exact, entry.variant, i));
         (void)rl_vec_push(c->allocator, &c->scratch, payload);
     }
-    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start) : rl_ir_make(c, RL_PAT_VARIANT, exact, data.start, rl_extra_put(c, c->scratch.data + mark, count), count, entry.variant);
+    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start)
+                              : rl_ir_make(c, RL_PAT_VARIANT, exact, data.start,
+                                    rl_extra_put(c, c->scratch.data + mark, count), count, entry.variant);
     c->scratch.count = mark;
     return ir;
 }
 
-/* --- the others ------------------------------------------------------------------------------------------------------------------ */
+/* --- the others --------------------------------------------------------------------------------------------------- */
 
 static rl_ir_t check_literal(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_type_t head = rl_head(c, type);
     rl_ir_t value = rl_infer_literal(c, data.a, head == RL_TYPE_ANY ? 0 : head, (data.flags & RL_NEGATIVE) != 0);
     if (head == RL_TYPE_ANY) rl_settle_literal(c, rl_type_at(c, value));
-    else if (!rl_unify_at(c, type, rl_type_at(c, value), rl_span_of(c, node), RL_CODE_TYPE_MISMATCH)) return wildcard(c, RL_TYPE_ERROR, data.start);
+    else if (!rl_unify_at(c, type, rl_type_at(c, value), rl_span_of(c, node), RL_CODE_TYPE_MISMATCH))
+        return wildcard(c, RL_TYPE_ERROR, data.start);
     return rl_ir_make(c, RL_PAT_CONST, type, data.start, value, 0, 0);
 }
 
@@ -409,8 +446,10 @@ static rl_ir_t check_slice(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         (void)rl_unify_at(c, type, rl_named1(c, known->list, element), span, RL_CODE_PATTERN_SLICE_TYPE_MISMATCH);
     } else if (rl_type_kind(c->types, head) == RL_TYPE_ARRAY) {
         element = rl_type_args(c->types, head)[0];
-    } else if (!rl_is_named(c, head, known->list, &element, NULL) && !rl_is_named(c, head, known->vec, &element, NULL) && head != RL_TYPE_ERROR && head != RL_TYPE_NEVER) {
-        rl_report(c->diags, RL_CODE_PATTERN_SLICE_TYPE_MISMATCH, span, "a slice pattern cannot match %s", rl_show(c, head));
+    } else if (!rl_is_named(c, head, known->list, &element, NULL) &&
+               !rl_is_named(c, head, known->vec, &element, NULL) && head != RL_TYPE_ERROR && head != RL_TYPE_NEVER) {
+        rl_report(
+            c->diags, RL_CODE_PATTERN_SLICE_TYPE_MISMATCH, span, "a slice pattern cannot match %s", rl_show(c, head));
         type = element = RL_TYPE_ERROR;
     }
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
@@ -432,8 +471,11 @@ static rl_ir_t check_slice(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         }
         (void)rl_vec_push(c->allocator, &c->scratch, made);
     }
-    if (rests > 1) rl_report(c->diags, RL_CODE_PATTERN_SLICE_MULTIPLE_REST, span, "a slice pattern has at most one `..`");
-    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start) : rl_ir_make(c, RL_PAT_SLICE, type, data.start, rl_extra_put(c, c->scratch.data + mark, count), count, rest_at);
+    if (rests > 1)
+        rl_report(c->diags, RL_CODE_PATTERN_SLICE_MULTIPLE_REST, span, "a slice pattern has at most one `..`");
+    rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start)
+                              : rl_ir_make(c, RL_PAT_SLICE, type, data.start,
+                                    rl_extra_put(c, c->scratch.data + mark, count), count, rest_at);
     c->scratch.count = mark;
     return ir;
 }
@@ -452,7 +494,8 @@ static rl_ir_t check_bound(rl_checker_t* c, rl_node_t node, rl_type_t* type, rl_
         uint32_t item = count == 1 ? rl_find_item(c, 1, name) : 0;
         const rl_binding_t* binding = count == 1 ? rl_find_binding(c, name) : NULL;
         if (binding && binding->kind == RL_BOUND_LOCAL) value = rl_read_local(c, binding->index, data.start);
-        else if (item && rl_program_item(c->program, item)->kind == RL_ITEM_GLOBAL) value = rl_use_item(c, item, node, rl_span_of(c, node), 0);
+        else if (item && rl_program_item(c->program, item)->kind == RL_ITEM_GLOBAL)
+            value = rl_use_item(c, item, node, rl_span_of(c, node), 0);
         else {
             rl_report_unresolved(c, name, rl_span_of(c, node), 1);
             *fine = false;
@@ -461,9 +504,12 @@ static rl_ir_t check_bound(rl_checker_t* c, rl_node_t node, rl_type_t* type, rl_
     }
     rl_type_t own = rl_head(c, rl_type_at(c, value));
     rl_var_t* var = rl_var_of(c, own);
-    bool ordered = rl_type_is_numeric(own) || own == RL_TYPE_CHAR || (var && var->klass != RL_VAR_FREE) || own == RL_TYPE_ERROR;
+    bool ordered =
+        rl_type_is_numeric(own) || own == RL_TYPE_CHAR || (var && var->klass != RL_VAR_FREE) || own == RL_TYPE_ERROR;
     if (!ordered || rl_unify(&c->solver, *type, own) != RL_UNIFY_OK) {
-        if (*fine) rl_report(c->diags, RL_CODE_PATTERN_RANGE_TYPE_MISMATCH, span, "a range of %s cannot match %s", rl_show(c, own), rl_show(c, *type));
+        if (*fine)
+            rl_report(c->diags, RL_CODE_PATTERN_RANGE_TYPE_MISMATCH, span, "a range of %s cannot match %s",
+                rl_show(c, own), rl_show(c, *type));
         *fine = false;
         return 0;
     }
@@ -474,7 +520,8 @@ static bool inverted(rl_checker_t* c, rl_ir_t low, rl_ir_t high, bool inclusive)
     const rl_ir_node_t a = *rl_program_node(c->program, low), b = *rl_program_node(c->program, high);
     uint64_t x = (uint64_t)a.b << 32 | a.a, y = (uint64_t)b.b << 32 | b.a;
     (void)inclusive;
-    if (a.op == RL_IR_INT && b.op == RL_IR_INT) return rl_head(c, a.type) == RL_TYPE_U64 ? x > y : (int64_t)x > (int64_t)y;
+    if (a.op == RL_IR_INT && b.op == RL_IR_INT)
+        return rl_head(c, a.type) == RL_TYPE_U64 ? x > y : (int64_t)x > (int64_t)y;
     if (a.op == RL_IR_FLOAT && b.op == RL_IR_FLOAT) {
         double p, q;
         memcpy(&p, &x, sizeof p);
@@ -490,16 +537,18 @@ static rl_ir_t check_range(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     if (!data.a && !data.b) return wildcard(c, type, data.start);
     rl_type_t head = rl_head(c, type);
     bool fine = true;
-    if (rl_type_kind(c->types, head) != RL_TYPE_VAR && !rl_type_is_numeric(head) && head != RL_TYPE_CHAR && head != RL_TYPE_ERROR && head != RL_TYPE_NEVER &&
-        rl_type_kind(c->types, head) != RL_TYPE_PARAM) {
-        rl_report(c->diags, RL_CODE_PATTERN_RANGE_TYPE_MISMATCH, span, "a range pattern cannot match %s", rl_show(c, head));
+    if (rl_type_kind(c->types, head) != RL_TYPE_VAR && !rl_type_is_numeric(head) && head != RL_TYPE_CHAR &&
+        head != RL_TYPE_ERROR && head != RL_TYPE_NEVER && rl_type_kind(c->types, head) != RL_TYPE_PARAM) {
+        rl_report(
+            c->diags, RL_CODE_PATTERN_RANGE_TYPE_MISMATCH, span, "a range pattern cannot match %s", rl_show(c, head));
         return wildcard(c, RL_TYPE_ERROR, data.start);
     }
     rl_ir_t low = check_bound(c, data.a, &type, span, &fine), high = check_bound(c, data.b, &type, span, &fine);
     if (!fine) return wildcard(c, RL_TYPE_ERROR, data.start);
     bool inclusive = (data.flags & RL_INCLUSIVE) != 0;
     if (low && high && inverted(c, low, high, inclusive)) {
-        rl_report(c->diags, RL_CODE_PATTERN_RANGE_BOUND_INVERTED, span, "the lower bound is greater than the upper one");
+        rl_report(
+            c->diags, RL_CODE_PATTERN_RANGE_BOUND_INVERTED, span, "the lower bound is greater than the upper one");
     }
     rl_ir_t ir = rl_ir_make(c, RL_PAT_RANGE, type, data.start, low, high, 0);
     rl_node_at(c, ir)->flags = inclusive;
@@ -512,7 +561,8 @@ static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     switch (data.kind) {
     case RL_NODE_PAT_WILD: return wildcard(c, type, data.start);
     case RL_NODE_PAT_NAME: {
-        uint32_t local = bind_name(c, data.a, type, data.flags & RL_MUT ? RL_LOCAL_MUTABLE : 0, rl_tree_name_span(c->tree, c->symbols, node));
+        uint32_t local = bind_name(
+            c, data.a, type, data.flags & RL_MUT ? RL_LOCAL_MUTABLE : 0, rl_tree_name_span(c->tree, c->symbols, node));
         return rl_ir_make(c, RL_PAT_BIND, type, data.start, local, 0, 0);
     }
     case RL_NODE_PAT_AS: {
@@ -526,7 +576,8 @@ static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         rl_type_t head = rl_head(c, type);
         if (count == 1) return check(c, rl_tree_list_at(c->tree, data.a, 0), type);
         if (rl_type_kind(c->types, head) != RL_TYPE_TUPLE || rl_type_node(c->types, head)->count != count) {
-            for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_fresh(c, rl_span_of(c, node)));
+            for (uint32_t i = 0; i < count; i++)
+                (void)rl_vec_push(c->allocator, &c->scratch, rl_fresh(c, rl_span_of(c, node)));
             rl_type_t made = rl_failed(c) ? RL_TYPE_ERROR : rl_type_tuple(c->types, c->scratch.data + mark, count);
             c->scratch.count = mark;
             bool fits = rl_unify_at(c, type, made, rl_span_of(c, node), RL_CODE_TYPE_MISMATCH);
@@ -540,7 +591,9 @@ static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type) {
             rl_ir_t part = check(c, rl_tree_list_at(c->tree, data.a, i), rl_type_args(c->types, head)[i]);
             (void)rl_vec_push(c->allocator, &c->scratch, part);
         }
-        rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start) : rl_ir_make(c, RL_PAT_TUPLE, type, data.start, rl_extra_put(c, c->scratch.data + mark, count), count, 0);
+        rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start)
+                                  : rl_ir_make(c, RL_PAT_TUPLE, type, data.start,
+                                        rl_extra_put(c, c->scratch.data + mark, count), count, 0);
         c->scratch.count = mark;
         return ir;
     }
@@ -578,7 +631,8 @@ rl_ir_t rl_check_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type, uint32
     c->pattern_flags = (uint16_t)flags;
     rl_node_kind_t kind = rl_tree_kind(c->tree, node);
     rl_ir_t ir;
-    if (c->on_big_stack || kind == RL_NODE_PAT_NAME || kind == RL_NODE_PAT_WILD || kind == RL_NODE_PAT_LITERAL || !rl_nests_deep(c, node)) {
+    if (c->on_big_stack || kind == RL_NODE_PAT_NAME || kind == RL_NODE_PAT_WILD || kind == RL_NODE_PAT_LITERAL ||
+        !rl_nests_deep(c, node)) {
         ir = check(c, node, type);
     } else {
         far_check_t call = {c, node, type, 0};

@@ -6,22 +6,59 @@ static const struct {
     const char* name;
     uint8_t type;
 } simple_types[] = {
-    {"Int", RL_TYPE_I64}, {"i64", RL_TYPE_I64}, {"isize", RL_TYPE_I64}, {"I64", RL_TYPE_I64}, {"UInt", RL_TYPE_U64}, {"u64", RL_TYPE_U64},
-    {"usize", RL_TYPE_U64}, {"U64", RL_TYPE_U64}, {"i8", RL_TYPE_I8}, {"i16", RL_TYPE_I16}, {"i32", RL_TYPE_I32}, {"u8", RL_TYPE_U8}, {"u16", RL_TYPE_U16},
-    {"u32", RL_TYPE_U32}, {"I8", RL_TYPE_I8}, {"I16", RL_TYPE_I16}, {"I32", RL_TYPE_I32}, {"U8", RL_TYPE_U8}, {"U16", RL_TYPE_U16}, {"U32", RL_TYPE_U32},
-    {"f32", RL_TYPE_F32}, {"F32", RL_TYPE_F32}, {"f64", RL_TYPE_F64}, {"F64", RL_TYPE_F64}, {"Float", RL_TYPE_F64}, {"Bool", RL_TYPE_BOOL}, {"bool", RL_TYPE_BOOL},
-    {"Char", RL_TYPE_CHAR}, {"char", RL_TYPE_CHAR}, {"Str", RL_TYPE_STR}, {"String", RL_TYPE_STR}, {"Text", RL_TYPE_STR}, {"Bytes", RL_TYPE_BYTES},
-    {"Unit", RL_TYPE_UNIT}, {"Never", RL_TYPE_NEVER}, {"Any", RL_TYPE_ANY}, {"Duration", RL_TYPE_DURATION}, {"Timestamp", RL_TYPE_TIMESTAMP},
+    {"Int", RL_TYPE_I64},
+    {"i64", RL_TYPE_I64},
+    {"isize", RL_TYPE_I64},
+    {"I64", RL_TYPE_I64},
+    {"UInt", RL_TYPE_U64},
+    {"u64", RL_TYPE_U64},
+    {"usize", RL_TYPE_U64},
+    {"U64", RL_TYPE_U64},
+    {"i8", RL_TYPE_I8},
+    {"i16", RL_TYPE_I16},
+    {"i32", RL_TYPE_I32},
+    {"u8", RL_TYPE_U8},
+    {"u16", RL_TYPE_U16},
+    {"u32", RL_TYPE_U32},
+    {"I8", RL_TYPE_I8},
+    {"I16", RL_TYPE_I16},
+    {"I32", RL_TYPE_I32},
+    {"U8", RL_TYPE_U8},
+    {"U16", RL_TYPE_U16},
+    {"U32", RL_TYPE_U32},
+    {"f32", RL_TYPE_F32},
+    {"F32", RL_TYPE_F32},
+    {"f64", RL_TYPE_F64},
+    {"F64", RL_TYPE_F64},
+    {"Float", RL_TYPE_F64},
+    {"Bool", RL_TYPE_BOOL},
+    {"bool", RL_TYPE_BOOL},
+    {"Char", RL_TYPE_CHAR},
+    {"char", RL_TYPE_CHAR},
+    {"Str", RL_TYPE_STR},
+    {"String", RL_TYPE_STR},
+    {"Text", RL_TYPE_STR},
+    {"Bytes", RL_TYPE_BYTES},
+    {"Unit", RL_TYPE_UNIT},
+    {"Never", RL_TYPE_NEVER},
+    {"Any", RL_TYPE_ANY},
+    {"Duration", RL_TYPE_DURATION},
+    {"Timestamp", RL_TYPE_TIMESTAMP},
 };
 
 rl_type_t rl_simple_type(rl_checker_t* c, rl_sym_t name) {
-    _Static_assert(RL_COUNT_OF(simple_types) <= sizeof c->simple_names / sizeof c->simple_names[0], "simple_names is too small");
+    _Static_assert(
+        RL_COUNT_OF(simple_types) <= sizeof c->simple_names / sizeof c->simple_names[0], "simple_names is too small");
     if (name == 0) return 0;
     if (c->simple_names[0] == 0) {
-        for (size_t i = 0; i < RL_COUNT_OF(simple_types); i++) c->simple_names[i] = rl_sym_intern(c->symbols, rl_str(simple_types[i].name));
+        for (size_t i = 0; i < RL_COUNT_OF(simple_types); i++)
+            c->simple_names[i] = rl_sym_intern(c->symbols, rl_str(simple_types[i].name));
     }
     for (size_t i = 0; i < RL_COUNT_OF(simple_types); i++) {
         if (c->simple_names[i] == name) return simple_types[i].type;
+    }
+    for (uint32_t i = 0; i < c->simple_aliases.count; i++) {
+        if (c->simple_aliases.data[i].name == name) return c->simple_aliases.data[i].type;
     }
     return 0;
 }
@@ -53,10 +90,12 @@ static rl_type_t find_generic(rl_checker_t* c, rl_sym_t name) {
 
 static void report_arity(rl_checker_t* c, rl_span_t span, rl_sym_t name, uint32_t wanted, uint32_t found) {
     rl_str_t text = rl_text(c, name);
-    rl_report(c->diags, RL_CODE_TYPE_ARITY, span, "%.*s takes %u type argument%s, found %u", RL_STR_ARG(text), wanted, wanted == 1 ? "" : "s", found);
+    rl_report(c->diags, RL_CODE_TYPE_ARITY, span, "%.*s takes %u type argument%s, found %u", RL_STR_ARG(text), wanted,
+        wanted == 1 ? "" : "s", found);
 }
 
-rl_type_t rl_type_of_item(rl_checker_t* c, uint32_t item, const rl_type_t* args, uint32_t count, bool given, rl_span_t span) {
+rl_type_t rl_type_of_item(
+    rl_checker_t* c, uint32_t item, const rl_type_t* args, uint32_t count, bool given, rl_span_t span) {
     rl_typedef_id_t id = rl_program_item(c->program, item)->id;
     if (!rl_check_visible(c, item, span)) return RL_TYPE_ERROR;
     (void)given;
@@ -96,7 +135,8 @@ static uint32_t find_type_item(rl_checker_t* c, rl_list_t path, rl_type_t* out_s
     if (module == 0) module = rl_find_module_path(c, prefix);
     uint32_t found = module ? rl_find_in_module(c, module, 0, last) : 0;
     /* Types of the core are reached through any provided module (`Async.Future<T>`). */
-    bool core = first == c->sym_core || (module && rl_program_module(c->program, module)->ambient) || (module == 0 && rl_find_item(c, 0, first));
+    bool core = first == c->sym_core || (module && rl_program_module(c->program, module)->ambient) ||
+                (module == 0 && rl_find_item(c, 0, first));
     if (!found && core) {
         found = rl_find_item(c, 0, last);
         if (!found) *out_simple = rl_simple_type(c, last);
@@ -128,7 +168,8 @@ static rl_type_t resolve_path(rl_checker_t* c, rl_node_t node) {
             if (arg_count) report_arity(c, span, first, 0, arg_count);
             return generic;
         }
-        if (first == c->sym_Box && arg_count == 1 && !rl_find_item(c, 0, first)) return rl_resolve_type(c, rl_tree_list_at(c->tree, data.b, 0));
+        if (first == c->sym_Box && arg_count == 1 && !rl_find_item(c, 0, first))
+            return rl_resolve_type(c, rl_tree_list_at(c->tree, data.b, 0));
     }
     rl_type_t simple;
     uint32_t item = find_type_item(c, data.a, &simple);
@@ -152,7 +193,8 @@ static rl_type_t resolve_path(rl_checker_t* c, rl_node_t node) {
         (void)rl_vec_push(c->allocator, &c->scratch, arg);
     }
     rl_type_t type = RL_TYPE_ERROR;
-    if (!rl_failed(c)) type = rl_type_of_item(c, item, c->scratch.data + mark, arg_count, (data.flags & RL_ARGS) != 0, span);
+    if (!rl_failed(c))
+        type = rl_type_of_item(c, item, c->scratch.data + mark, arg_count, (data.flags & RL_ARGS) != 0, span);
     c->scratch.count = mark;
     return type;
 }
@@ -172,7 +214,8 @@ static rl_type_t resolve_record(rl_checker_t* c, rl_node_t node) {
         for (uint32_t k = 0; k < fields && !rl_failed(c); k++) duplicate |= c->scratch.data[mark + 2 * k] == name;
         if (duplicate) {
             rl_str_t text = rl_text(c, name);
-            rl_report(c->diags, RL_CODE_TYPE_RECORD_LITERAL_DUPLICATE_FIELD, rl_tree_name_span(c->tree, c->symbols, field), "field %.*s is named twice", RL_STR_ARG(text));
+            rl_report(c->diags, RL_CODE_TYPE_RECORD_LITERAL_DUPLICATE_FIELD,
+                rl_tree_name_span(c->tree, c->symbols, field), "field %.*s is named twice", RL_STR_ARG(text));
             continue;
         }
         (void)rl_vec_push(c->allocator, &c->scratch, name);
@@ -193,7 +236,8 @@ static rl_type_t resolve_function(rl_checker_t* c, rl_node_t node) {
         (void)rl_vec_push(c->allocator, &c->scratch, type);
     }
     rl_type_t result = data.b ? rl_resolve_type(c, data.b) : RL_TYPE_UNIT;
-    if (data.c && !c->in_host && !c->input->is_prelude) rl_unsupported(c, rl_span_of(c, data.c), "effect annotations are");
+    if (data.c && !c->in_host && !c->input->is_prelude)
+        rl_unsupported(c, rl_span_of(c, data.c), "effect annotations are");
     rl_type_t type = RL_TYPE_ERROR;
     if (!rl_failed(c)) type = rl_type_function(c->types, c->scratch.data + mark, count, result);
     c->scratch.count = mark;
@@ -224,7 +268,8 @@ static rl_type_t resolve(rl_checker_t* c, rl_node_t node) {
         rl_type_t element = rl_resolve_type(c, data.a);
         uint64_t length = rl_tree_int(c->tree, data.b);
         if (length > UINT32_MAX) {
-            rl_report(c->diags, RL_CODE_E7101, rl_span_of(c, data.b), "array length %llu is too large", (unsigned long long)length);
+            rl_report(c->diags, RL_CODE_E7101, rl_span_of(c, data.b), "array length %llu is too large",
+                (unsigned long long)length);
             return RL_TYPE_ERROR;
         }
         return rl_type_make(c->types, RL_TYPE_ARRAY, (uint32_t)length, &element, 1);
@@ -265,21 +310,34 @@ rl_type_t rl_resolve_type(rl_checker_t* c, rl_node_t node) {
     c->depth--;
     if (c->types->too_deep) {
         c->types->too_deep = false;
-        rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, rl_span_of(c, node), "the type nests deeper than %d levels", RL_TYPE_DEPTH_LIMIT);
+        rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, rl_span_of(c, node), "the type nests deeper than %d levels",
+            RL_TYPE_DEPTH_LIMIT);
         return RL_TYPE_ERROR;
     }
     return type;
 }
 
-/* --- bounds ------------------------------------------------------------------------------------------------------------------ */
+/* --- bounds ------------------------------------------------------------------------------------------------------- */
 
 /* Built-in traits and the constraints they mean; those without any hold for all data types. */
 static const struct {
     const char* name;
     uint32_t kinds;
 } traits[] = {
-    {"Eq", RL_CON_EQ}, {"Ord", RL_CON_ORD | RL_CON_EQ}, {"Hash", RL_CON_HASH | RL_CON_EQ}, {"Add", RL_CON_ADD}, {"Sub", RL_CON_SUB}, {"Mul", RL_CON_MUL},
-    {"Div", RL_CON_DIV}, {"Rem", RL_CON_REM}, {"Pow", RL_CON_POW}, {"Neg", RL_CON_NEG}, {"Display", 0}, {"Debug", 0}, {"Clone", 0}, {"Copy", 0},
+    {"Eq", RL_CON_EQ},
+    {"Ord", RL_CON_ORD | RL_CON_EQ},
+    {"Hash", RL_CON_HASH | RL_CON_EQ},
+    {"Add", RL_CON_ADD},
+    {"Sub", RL_CON_SUB},
+    {"Mul", RL_CON_MUL},
+    {"Div", RL_CON_DIV},
+    {"Rem", RL_CON_REM},
+    {"Pow", RL_CON_POW},
+    {"Neg", RL_CON_NEG},
+    {"Display", 0},
+    {"Debug", 0},
+    {"Clone", 0},
+    {"Copy", 0},
 };
 
 static bool trait_kinds(rl_checker_t* c, rl_sym_t name, uint32_t* out_kinds) {
@@ -292,7 +350,8 @@ static bool trait_kinds(rl_checker_t* c, rl_sym_t name, uint32_t* out_kinds) {
     }
     /* The core's own word for "a number": literals may take the type too. */
     if (c->input->is_prelude && rl_str_equal(text, RL_STR("Number"))) {
-        *out_kinds = RL_CON_ADD | RL_CON_SUB | RL_CON_MUL | RL_CON_DIV | RL_CON_REM | RL_CON_POW | RL_CON_NEG | RL_CON_EQ | RL_CON_ORD | RL_CON_HASH | RL_CON_INTEGER_LITERAL;
+        *out_kinds = RL_CON_ADD | RL_CON_SUB | RL_CON_MUL | RL_CON_DIV | RL_CON_REM | RL_CON_POW | RL_CON_NEG |
+                     RL_CON_EQ | RL_CON_ORD | RL_CON_HASH | RL_CON_INTEGER_LITERAL;
         return true;
     }
     return false;
@@ -331,12 +390,14 @@ void rl_push_generics(rl_checker_t* c, rl_list_t generics, rl_list_t where_) {
         rl_sym_t name = rl_tree_node(c->tree, generic)->a;
         rl_type_t implied = 0; /* `fn Map.f<K: Ord, V>`: the parameters of Map, named again to be bounded */
         for (uint32_t k = 0; k < c->implied_generics && k < first; k++) {
-            if (c->generics.data[first - c->implied_generics + k].name == name) implied = c->generics.data[first - c->implied_generics + k].type;
+            if (c->generics.data[first - c->implied_generics + k].name == name)
+                implied = c->generics.data[first - c->implied_generics + k].type;
         }
         for (uint32_t k = first; k < c->generics.count; k++) {
             if (c->generics.data[k].name == name) {
                 rl_str_t text = rl_text(c, name);
-                rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, rl_tree_name_span(c->tree, c->symbols, generic), "%.*s is defined twice", RL_STR_ARG(text));
+                rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION,
+                    rl_tree_name_span(c->tree, c->symbols, generic), "%.*s is defined twice", RL_STR_ARG(text));
             }
         }
         rl_generic_name_t entry = {name, implied ? implied : rl_type_param(c->types, c->next_param++)};
@@ -346,7 +407,8 @@ void rl_push_generics(rl_checker_t* c, rl_list_t generics, rl_list_t where_) {
         rl_node_t generic = rl_tree_list_at(c->tree, generics, i);
         rl_list_t bounds = rl_tree_node(c->tree, generic)->b;
         uint32_t bound_count = rl_tree_list_count(c->tree, bounds);
-        for (uint32_t k = 0; k < bound_count; k++) push_bound(c, c->generics.data[first + i].type, rl_tree_list_at(c->tree, bounds, k));
+        for (uint32_t k = 0; k < bound_count; k++)
+            push_bound(c, c->generics.data[first + i].type, rl_tree_list_at(c->tree, bounds, k));
     }
     rl_push_where(c, where_);
 }

@@ -29,7 +29,7 @@ const rl_binding_t* rl_find_binding(rl_checker_t* c, rl_sym_t name) {
     return &c->bindings.data[c->innermost.data[name] - 1];
 }
 
-/* --- items ------------------------------------------------------------------------------------------------------------ */
+/* --- items -------------------------------------------------------------------------------------------------------- */
 
 uint32_t rl_find_in_module(rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_sym_t name) {
     return rl_program_find(c->program, module, namespace_id, name);
@@ -48,7 +48,8 @@ uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name) {
     uint64_t key = rl_map_key2(namespace_id + 1, name);
     uint32_t cached;
     if (rl_map_get(&c->lookup_cache, key, &cached)) return cached;
-    for (uint32_t i = 0; i < c->ambient.count && item == 0; i++) item = find_public(c, c->ambient.data[i], namespace_id, name);
+    for (uint32_t i = 0; i < c->ambient.count && item == 0; i++)
+        item = find_public(c, c->ambient.data[i], namespace_id, name);
     (void)rl_map_put(c->allocator, &c->lookup_cache, key, item);
     return item;
 }
@@ -57,7 +58,8 @@ bool rl_check_visible(rl_checker_t* c, uint32_t item, rl_span_t span) {
     const rl_item_t* entry = rl_program_item(c->program, item);
     if (entry->is_public || entry->module == c->module) return true;
     rl_str_t name = rl_text(c, entry->name), module = rl_text(c, rl_program_module(c->program, entry->module)->path);
-    rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, span, "%.*s is private to module %.*s", RL_STR_ARG(name), RL_STR_ARG(module));
+    rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, span, "%.*s is private to module %.*s", RL_STR_ARG(name),
+        RL_STR_ARG(module));
     return false;
 }
 
@@ -68,7 +70,8 @@ static bool has_non_ascii(rl_str_t text) {
     return false;
 }
 
-static uint32_t link_item(rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_item_t item, uint32_t last) {
+static uint32_t link_item(
+    rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_item_t item, uint32_t last) {
     rl_program_t* program = c->program;
     uint32_t id = program->first_item + program->items.count;
     if (!rl_vec_push(c->allocator, &program->items, item)) return 0;
@@ -97,8 +100,8 @@ static rl_module_id_t home_of(rl_checker_t* c, const rl_item_t* item) {
     }
 }
 
-uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id, uint32_t variant, bool is_public,
-                     rl_span_t span, bool by_use) {
+uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id,
+    uint32_t variant, bool is_public, rl_span_t span, bool by_use) {
     if (name == 0) return 0;
     uint32_t existing = rl_program_find(c->program, c->module, namespace_id, name), last = 0;
     for (uint32_t at = existing; at; at = rl_program_item(c->program, at)->next) {
@@ -111,15 +114,22 @@ uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_i
             by_use = true;
             span = item->span;
         }
-        rl_code_t code = by_use                                           ? RL_CODE_LANGUAGE_USE_CONFLICT
-                         : namespace_id == 1 && has_non_ascii(text)       ? RL_CODE_LANGUAGE_SHADOWING_UNICODE
-                                                                          : RL_CODE_LANGUAGE_DUPLICATE_DEFINITION;
+        rl_code_t code = by_use                                     ? RL_CODE_LANGUAGE_USE_CONFLICT
+                         : namespace_id == 1 && has_non_ascii(text) ? RL_CODE_LANGUAGE_SHADOWING_UNICODE
+                                                                    : RL_CODE_LANGUAGE_DUPLICATE_DEFINITION;
         rl_span_t before = item->span;
-        rl_diag_t* diag = rl_report(c->diags, code, span, by_use ? "%.*s is already a name of this module" : "%.*s is defined twice", RL_STR_ARG(text));
+        rl_diag_t* diag = rl_report(c->diags, code, span,
+            by_use ? "%.*s is already a name of this module" : "%.*s is defined twice", RL_STR_ARG(text));
         if (before.end > before.start) rl_note(c->diags, diag, before, "first defined here");
         return 0;
     }
-    rl_item_t item = {.module = c->module, .name = name, .kind = (uint8_t)kind, .is_public = is_public, .id = id, .variant = variant, .span = span};
+    rl_item_t item = {.module = c->module,
+        .name = name,
+        .kind = (uint8_t)kind,
+        .is_public = is_public,
+        .id = id,
+        .variant = variant,
+        .span = span};
     return link_item(c, c->module, namespace_id, item, last);
 }
 
@@ -153,13 +163,15 @@ rl_module_id_t rl_find_module_path(rl_checker_t* c, rl_sym_t path) {
     return found;
 }
 
-/* --- what was not found ------------------------------------------------------------------------------------------------ */
+/* --- what was not found ------------------------------------------------------------------------------------------- */
 
 static void offer_items(rl_checker_t* c, rl_nearest_t* nearest, unsigned namespace_id) {
     for (const rl_program_t* program = c->program; program; program = program->below) {
         for (uint32_t i = 0; i < program->items.count; i++) {
             const rl_item_t* item = &program->items.data[i];
-            if (item->module != c->module && (!item->is_public || !rl_program_module(c->program, item->module)->ambient)) continue;
+            if (item->module != c->module &&
+                (!item->is_public || !rl_program_module(c->program, item->module)->ambient))
+                continue;
             bool is_type = item->kind == RL_ITEM_TYPEDEF, is_module = item->kind == RL_ITEM_MODULE;
             if (namespace_id == 0 ? !is_type : is_module || is_type) continue;
             rl_nearest_offer(c, nearest, item->name);
@@ -171,19 +183,21 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
     rl_str_t text = rl_text(c, name);
     for (uint32_t i = 0; i < c->core_unavailable.count; i++) {
         if (c->core_unavailable.data[i] == name) {
-            rl_report(c->diags, RL_CODE_UNRESOLVED_SYMBOL_CORE_UNAVAILABLE, span, "%.*s comes from a core module that is not provided", RL_STR_ARG(text));
+            rl_report(c->diags, RL_CODE_UNRESOLVED_SYMBOL_CORE_UNAVAILABLE, span,
+                "%.*s comes from a core module that is not provided", RL_STR_ARG(text));
             return;
         }
     }
     const rl_disabled_names_t* disabled = c->input->disabled;
     for (uint32_t i = 0; disabled && i < disabled->names.count; i++) {
         if (disabled->names.data[i] == name) {
-            rl_report(c->diags, RL_CODE_UNRESOLVED_SYMBOL_CFG, span, "%.*s exists only in an item that @cfg removed", RL_STR_ARG(text));
+            rl_report(c->diags, RL_CODE_UNRESOLVED_SYMBOL_CFG, span, "%.*s exists only in an item that @cfg removed",
+                RL_STR_ARG(text));
             return;
         }
     }
-    rl_diag_t* diag = rl_report(c->diags, namespace_id == 0 ? RL_CODE_TYPE_UNKNOWN_TYPE : RL_CODE_TYPE_UNRESOLVED_IDENT, span,
-                                namespace_id == 0 ? "unknown type: %.*s" : "unknown name: %.*s", RL_STR_ARG(text));
+    rl_diag_t* diag = rl_report(c->diags, namespace_id == 0 ? RL_CODE_TYPE_UNKNOWN_TYPE : RL_CODE_TYPE_UNRESOLVED_IDENT,
+        span, namespace_id == 0 ? "unknown type: %.*s" : "unknown name: %.*s", RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     if (namespace_id == 1) {
         for (uint32_t i = c->bindings.count; i-- > 0;) rl_nearest_offer(c, &nearest, c->bindings.data[i].name);
@@ -200,21 +214,22 @@ rl_fn_id_t rl_prelude_function(rl_checker_t* c, const char* name) {
         const rl_module_t* entry = rl_program_module(c->program, module);
         if (!entry->ambient) continue;
         uint32_t item = rl_program_find(c->program, module, 1, symbol);
-        if (item && rl_program_item(c->program, item)->kind == RL_ITEM_FUNCTION) return rl_program_item(c->program, item)->id;
+        if (item && rl_program_item(c->program, item)->kind == RL_ITEM_FUNCTION)
+            return rl_program_item(c->program, item)->id;
     }
     return 0;
 }
 
-/* --- use ------------------------------------------------------------------------------------------------------------------ */
+/* --- use ---------------------------------------------------------------------------------------------------------- */
 
 /* Last segments of the Core paths that this runtime provides (LANGUAGE 8.1); all of them are names of the prelude. */
 static bool core_provided(rl_str_t path) {
-    static const char* const exact[] = {"Core", "Core.Prelude", "Core.Iter", "Core.Numeric", "Core.Time", "Core.Env", "Core.System", "Core.System.Env", "Core.IO",
-        "Core.Async", "Core.Console", "Core.Native", "Core.Data", "Core.Data.Json", "Core.Unicode", "Core.Diagnostics", "Core.Text", "Core.Collection",
-        "Core.Collections"};
-    static const char* const modules[] = {"Option", "Result", "List", "Array", "Map", "Set", "Str", "String", "Text", "Char", "Bytes", "Int", "Float", "Bool",
-        "Iter", "Vec", "Cell", "Ref", "Table", "Duration", "Time", "Env", "IO", "Json", "Any", "Debug", "Async", "Future", "Task", "Poll", "Wake", "Conductor",
-        "Uuid"};
+    static const char* const exact[] = {"Core", "Core.Prelude", "Core.Iter", "Core.Numeric", "Core.Time", "Core.Env",
+        "Core.System", "Core.System.Env", "Core.IO", "Core.Async", "Core.Console", "Core.Native", "Core.Data",
+        "Core.Data.Json", "Core.Unicode", "Core.Diagnostics", "Core.Text", "Core.Collection", "Core.Collections"};
+    static const char* const modules[] = {"Option", "Result", "List", "Array", "Map", "Set", "Str", "String", "Text",
+        "Char", "Bytes", "Int", "Float", "Bool", "Iter", "Vec", "Cell", "Ref", "Table", "Duration", "Time", "Env", "IO",
+        "Json", "Any", "Debug", "Async", "Future", "Task", "Poll", "Wake", "Conductor", "Uuid"};
     for (size_t i = 0; i < RL_COUNT_OF(exact); i++) {
         if (rl_str_equal(path, rl_str(exact[i]))) return true;
     }
@@ -249,7 +264,8 @@ static bool import_items(rl_checker_t* c, rl_module_id_t module, rl_sym_t wanted
                 continue;
             }
             found = true;
-            rl_add_item(c, space, name, (rl_item_kind_t)item.kind, item.id, item.variant, site.is_public, site.span, true);
+            rl_add_item(
+                c, space, name, (rl_item_kind_t)item.kind, item.id, item.variant, site.is_public, site.span, true);
             if (item.kind != RL_ITEM_TYPEDEF) continue;
             rl_typedef_t def = *rl_program_typedef(c->program, item.id);
             if (def.kind != RL_DEF_SUM && def.kind != RL_DEF_NEWTYPE) continue;
@@ -269,7 +285,8 @@ static bool import_items(rl_checker_t* c, rl_module_id_t module, rl_sym_t wanted
 }
 
 /* `use M.T.x` and core companions: a constructor or function of a type, or a dotted function. */
-static bool import_companion(rl_checker_t* c, rl_sym_t type_name, uint32_t type_item, rl_sym_t wanted, rl_sym_t name, use_site_t site) {
+static bool import_companion(
+    rl_checker_t* c, rl_sym_t type_name, uint32_t type_item, rl_sym_t wanted, rl_sym_t name, use_site_t site) {
     rl_fn_id_t fn = 0;
     if (type_item && rl_program_item(c->program, type_item)->kind == RL_ITEM_TYPEDEF) {
         rl_typedef_id_t id = rl_program_item(c->program, type_item)->id;
@@ -289,7 +306,8 @@ static bool import_companion(rl_checker_t* c, rl_sym_t type_name, uint32_t type_
     if (!fn) {
         rl_sym_t dotted = rl_join_names(c, type_name, wanted, false);
         uint32_t item = dotted ? rl_find_item(c, 1, dotted) : 0;
-        if (item && rl_program_item(c->program, item)->kind == RL_ITEM_FUNCTION) fn = rl_program_item(c->program, item)->id;
+        if (item && rl_program_item(c->program, item)->kind == RL_ITEM_FUNCTION)
+            fn = rl_program_item(c->program, item)->id;
     }
     if (!fn) return false;
     rl_add_item(c, 1, name, RL_ITEM_FUNCTION, fn, 0, site.is_public, site.span, true);
@@ -307,8 +325,15 @@ static void use_core(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
     if (core_provided(rl_text(c, path))) {
         if (count == 1 || !alias || alias == last) return; /* bound by the prelude already */
         uint32_t module = rl_find_item(c, 2, last), type = rl_find_item(c, 0, last);
-        if (module) rl_add_item(c, 2, name, RL_ITEM_MODULE, rl_program_item(c->program, module)->id, 0, site.is_public, site.span, true);
-        if (type) rl_add_item(c, 0, name, RL_ITEM_TYPEDEF, rl_program_item(c->program, type)->id, 0, site.is_public, site.span, true);
+        if (module)
+            rl_add_item(c, 2, name, RL_ITEM_MODULE, rl_program_item(c->program, module)->id, 0, site.is_public,
+                site.span, true);
+        if (type)
+            rl_add_item(
+                c, 0, name, RL_ITEM_TYPEDEF, rl_program_item(c->program, type)->id, 0, site.is_public, site.span, true);
+        rl_type_t simple = type ? 0 : rl_simple_type(c, last);
+        rl_generic_name_t entry = {name, simple};
+        if (simple) (void)rl_vec_push(c->allocator, &c->simple_aliases, entry);
         return;
     }
     rl_sym_t parent = count > 1 ? join_path(c, segments, count - 1) : 0;
@@ -325,13 +350,17 @@ static void use_core(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
             uint32_t item = rl_find_item(c, space, last);
             if (!item) continue;
             rl_item_t copy = *rl_program_item(c->program, item);
-            if (name != last) rl_add_item(c, space, name, (rl_item_kind_t)copy.kind, copy.id, copy.variant, site.is_public, site.span, true);
+            if (name != last)
+                rl_add_item(
+                    c, space, name, (rl_item_kind_t)copy.kind, copy.id, copy.variant, site.is_public, site.span, true);
             return;
         }
         /* below a mere folder of modules the last word is a module that is not there; below a module, a name it has not */
-        static const char* const folders[] = {"Core", "Core.Data", "Core.System", "Core.Text", "Core.Collection", "Core.Collections"};
+        static const char* const folders[] = {
+            "Core", "Core.Data", "Core.System", "Core.Text", "Core.Collection", "Core.Collections"};
         bool folder = false;
-        for (size_t i = 0; i < RL_COUNT_OF(folders); i++) folder |= rl_str_equal(rl_text(c, parent), rl_str(folders[i]));
+        for (size_t i = 0; i < RL_COUNT_OF(folders); i++)
+            folder |= rl_str_equal(rl_text(c, parent), rl_str(folders[i]));
         if (!folder) {
             rl_str_t text = rl_text(c, path);
             rl_report(c->diags, RL_CODE_LANGUAGE_USE_UNRESOLVED, site.span, "nothing named %.*s", RL_STR_ARG(text));
@@ -339,7 +368,8 @@ static void use_core(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
         }
     }
     rl_str_t text = rl_text(c, path);
-    rl_report(c->diags, RL_CODE_LANGUAGE_USE_CORE_UNAVAILABLE, site.span, "%.*s is not provided by this runtime", RL_STR_ARG(text));
+    rl_report(c->diags, RL_CODE_LANGUAGE_USE_CORE_UNAVAILABLE, site.span, "%.*s is not provided by this runtime",
+        RL_STR_ARG(text));
     (void)rl_vec_push(c->allocator, &c->core_unavailable, name);
 }
 
@@ -376,12 +406,14 @@ static void use_path(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
         if (!found && count >= 3) {
             rl_module_id_t owner = rl_find_module_path(c, join_path(c, segments, count - 2));
             uint32_t type = owner ? rl_program_find(c->program, owner, 0, segments[count - 2]) : 0;
-            if (type && rl_check_visible(c, type, site.span)) found = import_companion(c, segments[count - 2], type, last, name, site);
+            if (type && rl_check_visible(c, type, site.span))
+                found = import_companion(c, segments[count - 2], type, last, name, site);
         }
     }
     if (!found) {
         rl_str_t text = rl_text(c, path);
-        rl_report(c->diags, RL_CODE_LANGUAGE_USE_UNRESOLVED, site.span, "nothing named %.*s is loaded", RL_STR_ARG(text));
+        rl_report(
+            c->diags, RL_CODE_LANGUAGE_USE_UNRESOLVED, site.span, "nothing named %.*s is loaded", RL_STR_ARG(text));
     }
 }
 
@@ -390,7 +422,8 @@ static void push_path(rl_checker_t* c, rl_str_t path) {
     size_t start = 0;
     for (size_t i = 0; i <= path.length; i++) {
         if (i < path.length && path.data[i] != '.') continue;
-        (void)rl_vec_push(c->allocator, &c->scratch, rl_sym_intern(c->symbols, (rl_str_t){path.data + start, i - start}));
+        (void)rl_vec_push(
+            c->allocator, &c->scratch, rl_sym_intern(c->symbols, (rl_str_t){path.data + start, i - start}));
         start = i + 1;
     }
 }
@@ -419,7 +452,8 @@ static void use_tree(rl_checker_t* c, rl_node_t node, uint32_t first, bool is_pu
                     root = rl_find_module_path(c, join_path(c, c->scratch.data + first, c->scratch.count - first)) == 0;
                 }
                 if (root) {
-                    rl_report(c->diags, RL_CODE_LANGUAGE_USE_INVALID_SUPER, rl_span_of(c, segment), "a root module has no parent");
+                    rl_report(c->diags, RL_CODE_LANGUAGE_USE_INVALID_SUPER, rl_span_of(c, segment),
+                        "a root module has no parent");
                     failed = true;
                 }
             }
@@ -431,7 +465,8 @@ static void use_tree(rl_checker_t* c, rl_node_t node, uint32_t first, bool is_pu
         if (data.flags & RL_BRACES) {
             uint32_t children = rl_tree_list_count(c->tree, data.b);
             if (++c->depth < 1100) {
-                for (uint32_t i = 0; i < children; i++) use_tree(c, rl_tree_list_at(c->tree, data.b, i), first, is_public);
+                for (uint32_t i = 0; i < children; i++)
+                    use_tree(c, rl_tree_list_at(c->tree, data.b, i), first, is_public);
             }
             c->depth--;
         } else {

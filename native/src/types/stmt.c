@@ -1,7 +1,7 @@
 /* Statements: blocks, let, assignment, defer (LANGUAGE 5.1, 5.2). */
 #include "types/infer.h"
 
-/* --- dropped values ----------------------------------------------------------------------------------------------------- */
+/* --- dropped values ----------------------------------------------------------------------------------------------- */
 
 static rl_node_t without_parens(rl_checker_t* c, rl_node_t node) {
     while (rl_tree_kind(c->tree, node) == RL_NODE_PAREN) node = rl_tree_node(c->tree, node)->a;
@@ -16,12 +16,24 @@ void rl_check_dropped(rl_checker_t* c, rl_node_t node, rl_ir_t ir) {
     bool must_use = id && rl_program_typedef(c->program, id)->must_use;
     if (made->op == RL_IR_CALL) must_use |= (rl_program_function(c->program, made->a)->flags & RL_FN_MUST_USE) != 0;
     if (must_use) {
-        rl_report(c->diags, RL_CODE_TYPE_UNUSED_MUST_USE, rl_span_of(c, node), "this value of type %s must be used", rl_show(c, type));
+        rl_report(c->diags, RL_CODE_TYPE_UNUSED_MUST_USE, rl_span_of(c, node), "this value of type %s must be used",
+            rl_show(c, type));
         return;
     }
     switch (rl_tree_kind(c->tree, without_parens(c, node))) {
-    case RL_NODE_INT: case RL_NODE_FLOAT: case RL_NODE_CHAR: case RL_NODE_STRING: case RL_NODE_BOOL: case RL_NODE_NAME: case RL_NODE_BINARY:
-    case RL_NODE_UNARY: case RL_NODE_POWER: case RL_NODE_TUPLE: case RL_NODE_LIST: case RL_NODE_RECORD: case RL_NODE_LAMBDA:
+    case RL_NODE_INT:
+    case RL_NODE_FLOAT:
+    case RL_NODE_CHAR:
+    case RL_NODE_STRING:
+    case RL_NODE_BOOL:
+    case RL_NODE_NAME:
+    case RL_NODE_BINARY:
+    case RL_NODE_UNARY:
+    case RL_NODE_POWER:
+    case RL_NODE_TUPLE:
+    case RL_NODE_LIST:
+    case RL_NODE_RECORD:
+    case RL_NODE_LAMBDA:
         rl_report(c->diags, RL_CODE_LANGUAGE_STATEMENT_UNUSED_VALUE, rl_span_of(c, node), "this value is not used");
         break;
     default: break;
@@ -48,13 +60,24 @@ static bool ends_in_jump(rl_checker_t* c, rl_ir_t ir, unsigned depth) {
     }
 }
 
-/* --- let -------------------------------------------------------------------------------------------------------------------- */
+/* --- let ---------------------------------------------------------------------------------------------------------- */
 
 static bool takes_list(rl_checker_t* c, rl_type_t type) {
     rl_type_t head = rl_head(c, type);
     rl_type_kind_t kind = rl_type_kind(c->types, head);
     rl_typedef_id_t id = rl_named_id(c, head);
-    return kind == RL_TYPE_VAR || kind == RL_TYPE_ANY || kind == RL_TYPE_ERROR || kind == RL_TYPE_ARRAY || (id && (id == c->program->known.list || id == c->program->known.json));
+    return kind == RL_TYPE_VAR || kind == RL_TYPE_ANY || kind == RL_TYPE_ERROR || kind == RL_TYPE_ARRAY ||
+           (id && (id == c->program->known.list || id == c->program->known.json));
+}
+
+rl_ir_t rl_check_annotated(rl_checker_t* c, rl_node_t value, rl_type_t annotation) {
+    rl_node_t bare = without_parens(c, value);
+    if (rl_tree_kind(c->tree, bare) != RL_NODE_LIST || takes_list(c, annotation))
+        return rl_check_expr(c, value, annotation, RL_CODE_TYPE_MISMATCH);
+    rl_report(c->diags, RL_CODE_TYPE_ARRAY_LITERAL_ANNOTATION_CONFLICT, rl_span_of(c, bare),
+        "a list literal cannot have type %s", rl_show(c, annotation));
+    (void)rl_infer_expr(c, value, 0);
+    return rl_ir_error(c, rl_tree_node(c->tree, value)->start);
 }
 
 rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
@@ -73,7 +96,8 @@ rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
         c->implicit_params = implicit;
     }
     rl_node_t value_node = without_parens(c, decl.value);
-    if (plain && rl_tree_kind(c->tree, value_node) == RL_NODE_LAMBDA && (!annotation || rl_head_kind(c, annotation) == RL_TYPE_FUNCTION)) {
+    if (plain && rl_tree_kind(c->tree, value_node) == RL_NODE_LAMBDA &&
+        (!annotation || rl_head_kind(c, annotation) == RL_TYPE_FUNCTION)) {
         return rl_check_let_lambda(c, pattern.a, pattern_span, value_node, annotation);
     }
     bool may_generalise = false;
@@ -83,11 +107,8 @@ rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
         bool generic;
         value = rl_check_let_thunk(c, pattern.a, pattern_span, value_node, &generic);
         if (generic) return value;
-    } else if (decl.type && rl_tree_kind(c->tree, value_node) == RL_NODE_LIST && !takes_list(c, annotation)) {
-        rl_report(c->diags, RL_CODE_TYPE_ARRAY_LITERAL_ANNOTATION_CONFLICT, rl_span_of(c, value_node), "a list literal cannot have type %s", rl_show(c, annotation));
-        value = rl_infer_expr(c, decl.value, 0);
     } else if (decl.type) {
-        value = rl_check_expr(c, decl.value, annotation, RL_CODE_TYPE_MISMATCH);
+        value = rl_check_annotated(c, decl.value, annotation);
     } else {
         value = rl_infer_expr(c, decl.value, 0);
     }
@@ -96,7 +117,8 @@ rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
     if (pattern.kind == RL_NODE_PAT_NAME) {
         if (pattern.flags & RL_MUT) flags |= RL_LOCAL_MUTABLE;
         uint32_t local = rl_new_local(c, pattern.a, type, flags, rl_tree_name_span(c->tree, c->symbols, decl.pattern));
-        rl_ir_t bind = rl_ir_make(c, RL_IR_BIND, rl_head(c, rl_type_at(c, value)) == RL_TYPE_NEVER ? RL_TYPE_NEVER : RL_TYPE_UNIT, start, local, value, 0);
+        rl_ir_t bind = rl_ir_make(c, RL_IR_BIND,
+            rl_head(c, rl_type_at(c, value)) == RL_TYPE_NEVER ? RL_TYPE_NEVER : RL_TYPE_UNIT, start, local, value, 0);
         rl_bind(c, pattern.a, RL_BOUND_LOCAL, local);
         return bind;
     }
@@ -104,11 +126,12 @@ rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
     return rl_ir_make(c, RL_IR_LET, RL_TYPE_UNIT, start, made, value, 0);
 }
 
-/* --- assignment ---------------------------------------------------------------------------------------------------------------- */
+/* --- assignment --------------------------------------------------------------------------------------------------- */
 
 static void report_immutable(rl_checker_t* c, rl_sym_t name, rl_span_t use, rl_span_t binding, bool is_param) {
     rl_str_t text = rl_text(c, name);
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_LANGUAGE_ASSIGN_IMMUTABLE, use, "%.*s cannot be assigned", RL_STR_ARG(text));
+    rl_diag_t* diag =
+        rl_report(c->diags, RL_CODE_LANGUAGE_ASSIGN_IMMUTABLE, use, "%.*s cannot be assigned", RL_STR_ARG(text));
     if (binding.end <= binding.start) return;
     rl_note(c->diags, diag, binding, "bound here");
     if (is_param) return;
@@ -116,8 +139,10 @@ static void report_immutable(rl_checker_t* c, rl_sym_t name, rl_span_t use, rl_s
     const char* source = c->input->source.data;
     uint32_t at = binding.start;
     while (at > 0 && (source[at - 1] == ' ' || source[at - 1] == '\t')) at--;
-    if (at >= 3 && memcmp(source + at - 3, "let", 3) == 0) rl_fix(c->diags, diag, RL_FIX_REPLACE, (rl_span_t){at - 3, at}, "var");
-    else if (at >= 5 && memcmp(source + at - 5, "const", 5) == 0) rl_fix(c->diags, diag, RL_FIX_REPLACE, (rl_span_t){at - 5, at}, "var");
+    if (at >= 3 && memcmp(source + at - 3, "let", 3) == 0)
+        rl_fix(c->diags, diag, RL_FIX_REPLACE, (rl_span_t){at - 3, at}, "var");
+    else if (at >= 5 && memcmp(source + at - 5, "const", 5) == 0)
+        rl_fix(c->diags, diag, RL_FIX_REPLACE, (rl_span_t){at - 5, at}, "var");
 }
 
 /* May the variable this node reads be assigned? Reports when it may not. */
@@ -135,23 +160,27 @@ static bool check_root(rl_checker_t* c, rl_ir_t root, rl_node_t node) {
     if (made.op == RL_IR_GLOBAL) {
         const rl_global_t* global = rl_program_global(c->program, made.a);
         if (global->flags & RL_LOCAL_MUTABLE) return true;
-        report_immutable(c, global->name, use, global->module == c->module ? global->span : (rl_span_t){0, 0}, global->is_host);
+        report_immutable(
+            c, global->name, use, global->module == c->module ? global->span : (rl_span_t){0, 0}, global->is_host);
         return false;
     }
     if (rl_tree_kind(c->tree, node) == RL_NODE_NAME) {
         rl_span_t binding = {0, 0};
         const rl_binding_t* found = rl_find_binding(c, rl_tree_name(c->tree, node));
-        if (found && found->kind == RL_BOUND_LOCAL_FN) binding = c->locals.data[c->local_fns.data[found->index].local].span;
+        if (found && found->kind == RL_BOUND_LOCAL_FN)
+            binding = c->locals.data[c->local_fns.data[found->index].local].span;
         report_immutable(c, rl_tree_name(c->tree, node), use, binding, false);
     } else {
-        rl_report(c->diags, RL_CODE_LANGUAGE_ASSIGN_IMMUTABLE, use, "only a variable, a field or an element can be assigned");
+        rl_report(
+            c->diags, RL_CODE_LANGUAGE_ASSIGN_IMMUTABLE, use, "only a variable, a field or an element can be assigned");
     }
     return false;
 }
 
 static rl_ir_t set_root(rl_checker_t* c, rl_ir_t root, rl_ir_t value, uint32_t start) {
     const rl_ir_node_t made = *rl_program_node(c->program, root);
-    return rl_ir_make(c, made.op == RL_IR_GLOBAL ? RL_IR_SET_GLOBAL : RL_IR_SET_LOCAL, RL_TYPE_UNIT, start, made.a, value, 0);
+    return rl_ir_make(
+        c, made.op == RL_IR_GLOBAL ? RL_IR_SET_GLOBAL : RL_IR_SET_LOCAL, RL_TYPE_UNIT, start, made.a, value, 0);
 }
 
 /* Evaluate once: constants and immutable locals as they are, everything else into a hidden local bound before. */
@@ -167,12 +196,12 @@ rl_ir_t rl_hold(rl_checker_t* c, rl_ir_t ir, uint32_t start) {
 typedef struct place_step {
     rl_node_t node;
     rl_node_kind_t kind;
-    rl_sym_t field;       /* FIELD */
-    uint32_t index;       /* TUPLE_INDEX */
-    rl_ir_t index_ir;     /* INDEX, held */
-    rl_ir_t object;       /* what the step is taken from, held */
+    rl_sym_t field;   /* FIELD */
+    uint32_t index;   /* TUPLE_INDEX */
+    rl_ir_t index_ir; /* INDEX, held */
+    rl_ir_t object;   /* what the step is taken from, held */
     rl_type_t object_type, type;
-    bool reference;       /* object changes in place */
+    bool reference; /* object changes in place */
 } place_step_t;
 
 static rl_ir_t read_step(rl_checker_t* c, const place_step_t* step, uint32_t start) {
@@ -188,7 +217,8 @@ static rl_ir_t write_step(rl_checker_t* c, const place_step_t* step, rl_ir_t val
     uint32_t words[2];
     switch (step->kind) {
     case RL_NODE_FIELD:
-        if (step->reference) return rl_ir_make(c, RL_IR_SET_FIELD, RL_TYPE_UNIT, start, step->object, step->field, value);
+        if (step->reference)
+            return rl_ir_make(c, RL_IR_SET_FIELD, RL_TYPE_UNIT, start, step->object, step->field, value);
         words[0] = step->field;
         words[1] = value;
         return rl_ir_make(c, RL_IR_UPDATE, step->object_type, start, step->object, rl_extra_put(c, words, 2), 1);
@@ -196,17 +226,21 @@ static rl_ir_t write_step(rl_checker_t* c, const place_step_t* step, rl_ir_t val
         uint32_t mark = c->scratch.count, count = rl_type_node(c->types, rl_head(c, step->object_type))->count;
         for (uint32_t i = 0; i < count; i++) {
             rl_type_t part = rl_type_args(c->types, rl_head(c, step->object_type))[i];
-            rl_ir_t element = i == step->index ? value : rl_ir_make(c, RL_IR_TUPLE_GET, part, start, step->object, i, 0);
+            rl_ir_t element =
+                i == step->index ? value : rl_ir_make(c, RL_IR_TUPLE_GET, part, start, step->object, i, 0);
             (void)rl_vec_push(c->allocator, &c->scratch, element);
         }
-        rl_ir_t tuple = rl_failed(c) ? rl_ir_error(c, start) : rl_ir_make(c, RL_IR_TUPLE, step->object_type, start, rl_extra_put(c, c->scratch.data + mark, count), count, 0);
+        rl_ir_t tuple = rl_failed(c) ? rl_ir_error(c, start)
+                                     : rl_ir_make(c, RL_IR_TUPLE, step->object_type, start,
+                                           rl_extra_put(c, c->scratch.data + mark, count), count, 0);
         c->scratch.count = mark;
         return tuple;
     }
     default:
         words[0] = step->index_ir;
         words[1] = value;
-        if (step->reference) return rl_ir_make(c, RL_IR_SET_INDEX, RL_TYPE_UNIT, start, step->object, rl_extra_put(c, words, 2), 0);
+        if (step->reference)
+            return rl_ir_make(c, RL_IR_SET_INDEX, RL_TYPE_UNIT, start, step->object, rl_extra_put(c, words, 2), 0);
         return rl_ir_make(c, RL_IR_WITH_INDEX, step->object_type, start, step->object, rl_extra_put(c, words, 2), 0);
     }
 }
@@ -244,7 +278,8 @@ static rl_ir_t assigned_value(rl_checker_t* c, rl_node_t node, rl_ir_t old, rl_t
     if (op == RL_BIN_OP_COUNT) return rl_check_expr(c, data.b, type, RL_CODE_TYPE_MISMATCH);
     rl_type_t left = rl_head(c, type);
     rl_ir_t right = rl_infer_expr(c, data.b, rl_type_is_numeric(left) ? left : 0);
-    rl_ir_t value = rl_binary(c, op, old, right, rl_span_of(c, node), rl_span_of(c, data.a), rl_span_of(c, data.b), data.c);
+    rl_ir_t value =
+        rl_binary(c, op, old, right, rl_span_of(c, node), rl_span_of(c, data.a), rl_span_of(c, data.b), data.c);
     return rl_convert(c, value, type, rl_span_of(c, data.b), RL_CODE_TYPE_MISMATCH);
 }
 
@@ -288,7 +323,8 @@ rl_ir_t rl_check_assign(rl_checker_t* c, rl_node_t node) {
         step->object_type = rl_type_at(c, object);
         rl_type_t head = rl_settled_type(c, object);
         if (rl_type_kind(c->types, head) == RL_TYPE_VAR) {
-            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, place.a), "the type of what is assigned into is not known here");
+            rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, place.a),
+                "the type of what is assigned into is not known here");
             fine = false;
             break;
         }
@@ -314,7 +350,8 @@ rl_ir_t rl_check_assign(rl_checker_t* c, rl_node_t node) {
                 break;
             }
             if (rl_named_id(c, head) == 0 || head == RL_TYPE_BYTES) {
-                rl_report(c->diags, RL_CODE_TYPE_INDEX_UNSUPPORTED, rl_span_of(c, step->node), "elements of %s cannot be assigned", rl_show(c, head));
+                rl_report(c->diags, RL_CODE_TYPE_INDEX_UNSUPPORTED, rl_span_of(c, step->node),
+                    "elements of %s cannot be assigned", rl_show(c, head));
                 fine = false;
             }
             step->index_ir = simple ? index : rl_hold(c, index, start);
@@ -331,7 +368,8 @@ rl_ir_t rl_check_assign(rl_checker_t* c, rl_node_t node) {
         result = base < 0 ? set_root(c, root, value, start) : value;
         if (c->scratch.count > mark) {
             (void)rl_vec_push(c->allocator, &c->scratch, result);
-            if (!rl_failed(c)) result = rl_ir_block(c, RL_TYPE_UNIT, start, c->scratch.data + mark, c->scratch.count - mark, 0);
+            if (!rl_failed(c))
+                result = rl_ir_block(c, RL_TYPE_UNIT, start, c->scratch.data + mark, c->scratch.count - mark, 0);
         }
     } else {
         rl_infer_expr(c, data.b, 0);
@@ -341,7 +379,7 @@ rl_ir_t rl_check_assign(rl_checker_t* c, rl_node_t node) {
     return result ? result : rl_ir_error(c, start);
 }
 
-/* --- defer --------------------------------------------------------------------------------------------------------------------- */
+/* --- defer -------------------------------------------------------------------------------------------------------- */
 
 static rl_ir_t check_defer(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
@@ -351,7 +389,8 @@ static rl_ir_t check_defer(rl_checker_t* c, rl_node_t node) {
     c->frames.data[frame].result = RL_TYPE_UNIT;
     c->frames.data[frame].result_known = true;
     rl_ir_t body = rl_infer_expr(c, data.a, 0);
-    if (rl_head(c, rl_type_at(c, body)) != RL_TYPE_UNIT) body = rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_UNIT, data.start, body, rl_ir_unit(c, data.start), 0);
+    if (rl_head(c, rl_type_at(c, body)) != RL_TYPE_UNIT)
+        body = rl_ir_make(c, RL_IR_SEQUENCE, RL_TYPE_UNIT, data.start, body, rl_ir_unit(c, data.start), 0);
     rl_frame_pop(c);
     c->frame = outer;
     rl_function_t* function = rl_function_at(c, fn);
@@ -363,11 +402,14 @@ static rl_ir_t check_defer(rl_checker_t* c, rl_node_t node) {
     return rl_ir_make(c, RL_IR_DEFER, RL_TYPE_UNIT, data.start, closure, 0, 0);
 }
 
-/* --- blocks --------------------------------------------------------------------------------------------------------------------- */
+/* --- blocks ------------------------------------------------------------------------------------------------------- */
 
-static bool is_statement(rl_node_kind_t kind) { return kind == RL_NODE_VALUE || kind == RL_NODE_FN || kind == RL_NODE_DEFER || kind == RL_NODE_ASSIGN; }
+static bool is_statement(rl_node_kind_t kind) {
+    return kind == RL_NODE_VALUE || kind == RL_NODE_FN || kind == RL_NODE_DEFER || kind == RL_NODE_ASSIGN;
+}
 
-rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, bool discard, uint32_t start, rl_type_t expected, bool tail, bool dropped) {
+rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, bool discard, uint32_t start,
+    rl_type_t expected, bool tail, bool dropped) {
     uint32_t count = single ? 1 : rl_tree_list_count(c->tree, list), mark = c->scratch.count, scope = rl_scope_open(c);
     uint32_t returns = c->returns.count;
     bool has_value = false, diverged = false, jumped = false, has_defer = false;
@@ -377,7 +419,9 @@ rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, b
         rl_node_kind_t kind = rl_tree_kind(c->tree, item);
         bool last = i + 1 == count && !discard && !dropped && !is_statement(kind);
         rl_ir_t ir;
-        if (jumped) rl_report(c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_UNREACHABLE, rl_span_of(c, item), "this statement is never reached");
+        if (jumped)
+            rl_report(c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_UNREACHABLE, rl_span_of(c, item),
+                "this statement is never reached");
         switch (kind) {
         case RL_NODE_VALUE: ir = rl_check_let(c, item); break;
         case RL_NODE_FN: {
@@ -388,7 +432,8 @@ rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, b
             } while (!single && i < count && rl_tree_kind(c->tree, rl_tree_list_at(c->tree, list, i)) == RL_NODE_FN);
             i--;
             RL_VEC(uint32_t) nodes = {0};
-            for (uint32_t k = group; k < c->scratch.count; k++) (void)rl_vec_push(c->allocator, &nodes, c->scratch.data[k]);
+            for (uint32_t k = group; k < c->scratch.count; k++)
+                (void)rl_vec_push(c->allocator, &nodes, c->scratch.data[k]);
             c->scratch.count = group;
             ir = rl_ir_unit(c, start);
             if (nodes.count == i - first + 1) rl_check_local_fns(c, nodes.data, nodes.count, &ir);
@@ -429,7 +474,9 @@ rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, b
         uint32_t made = c->scratch.count - mark;
         if (diverged) type = RL_TYPE_NEVER;
         if (made == 1 && has_value && !has_defer) block = c->scratch.data[mark];
-        else block = rl_ir_block(c, type, start, c->scratch.data + mark, made, (uint16_t)((has_value ? RL_IR_BLOCK_VALUE : 0) | (has_defer ? RL_IR_BLOCK_DEFERS : 0)));
+        else
+            block = rl_ir_block(c, type, start, c->scratch.data + mark, made,
+                (uint16_t)((has_value ? RL_IR_BLOCK_VALUE : 0) | (has_defer ? RL_IR_BLOCK_DEFERS : 0)));
     }
     if (has_defer && c->returns.count > returns) c->returns.count = returns; /* not in tail position after all */
     c->scratch.count = mark;

@@ -4,7 +4,9 @@
 enum { STATE_NEW, STATE_OPEN, STATE_DONE /* + depth of the alias */ };
 enum { ALIAS_DEPTH = 64 };
 
-static rl_typedef_t* own_typedef(rl_checker_t* c, rl_typedef_id_t id) { return &c->program->typedefs.data[id - c->program->first_typedef]; }
+static rl_typedef_t* own_typedef(rl_checker_t* c, rl_typedef_id_t id) {
+    return &c->program->typedefs.data[id - c->program->first_typedef];
+}
 static bool is_own(rl_checker_t* c, rl_typedef_id_t id) { return id >= c->program->first_typedef; }
 static uint8_t* state_of(rl_checker_t* c, rl_typedef_id_t id) {
     uint32_t index = id - c->program->first_typedef;
@@ -15,7 +17,8 @@ static uint8_t* state_of(rl_checker_t* c, rl_typedef_id_t id) {
     return &c->type_states.data[index];
 }
 
-static const char* const builtin_names[RL_BUILTIN_TYPE_COUNT] = {"", "list", "map", "set", "vec", "table", "cell", "ref", "range", "iter", "ptr", "future", "task"};
+static const char* const builtin_names[RL_BUILTIN_TYPE_COUNT] = {
+    "", "list", "map", "set", "vec", "table", "cell", "ref", "range", "iter", "ptr", "future", "task"};
 
 /* The runtime and the checker know some types of the prelude by name. */
 static void remember_known(rl_checker_t* c, rl_sym_t name, rl_typedef_id_t id) {
@@ -23,9 +26,10 @@ static void remember_known(rl_checker_t* c, rl_sym_t name, rl_typedef_id_t id) {
     const struct {
         const char* name;
         rl_typedef_id_t* slot;
-    } table[] = {{"Option", &known->option}, {"Result", &known->result}, {"List", &known->list}, {"Map", &known->map}, {"Set", &known->set},
-                 {"Vec", &known->vec}, {"Table", &known->table}, {"Cell", &known->cell}, {"Ref", &known->ref}, {"Range", &known->range},
-                 {"Iter", &known->iter}, {"Json", &known->json}, {"Future", &known->future}, {"Task", &known->task}, {"Ordering", &known->ordering}};
+    } table[] = {{"Option", &known->option}, {"Result", &known->result}, {"List", &known->list}, {"Map", &known->map},
+        {"Set", &known->set}, {"Vec", &known->vec}, {"Table", &known->table}, {"Cell", &known->cell},
+        {"Ref", &known->ref}, {"Range", &known->range}, {"Iter", &known->iter}, {"Json", &known->json},
+        {"Future", &known->future}, {"Task", &known->task}, {"Ordering", &known->ordering}};
     rl_str_t text = rl_text(c, name);
     for (size_t i = 0; i < RL_COUNT_OF(table); i++) {
         if (rl_str_equal(text, rl_str(table[i].name))) *table[i].slot = id;
@@ -50,9 +54,11 @@ static void declare_variants(rl_checker_t* c, rl_typedef_id_t id, rl_node_t body
         rl_span_t span = rl_tree_name_span(c->tree, c->symbols, node);
         rl_add_item(c, 1, rl_tree_node(c->tree, node)->a, RL_ITEM_VARIANT, id, tag, is_public && !scoped, span, false);
         for (uint32_t before = 0; before < tag; before++) {
-            if (rl_tree_node(c->tree, rl_tree_list_at(c->tree, list, before))->a != rl_tree_node(c->tree, node)->a) continue;
+            if (rl_tree_node(c->tree, rl_tree_list_at(c->tree, list, before))->a != rl_tree_node(c->tree, node)->a)
+                continue;
             rl_str_t text = rl_text(c, rl_tree_node(c->tree, node)->a);
-            rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, span, "constructor %.*s is defined twice", RL_STR_ARG(text));
+            rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, span, "constructor %.*s is defined twice",
+                RL_STR_ARG(text));
             break;
         }
     }
@@ -63,7 +69,10 @@ static void declare_type(rl_checker_t* c, rl_node_t node, bool host, bool is_pub
     rl_type_decl_t decl = rl_tree_type_decl(c->tree, node);
     uint16_t flags = rl_tree_flags(c->tree, node);
     rl_node_kind_t body = rl_tree_kind(c->tree, decl.body);
-    rl_typedef_t def = {.name = rl_tree_name(c->tree, decl.name), .module = c->module, .is_public = is_public, .span = rl_span_of(c, decl.name)};
+    rl_typedef_t def = {.name = rl_tree_name(c->tree, decl.name),
+        .module = c->module,
+        .is_public = is_public,
+        .span = rl_span_of(c, decl.name)};
     uint32_t params = rl_tree_list_count(c->tree, decl.generics);
     def.type_params = (uint16_t)(params < 0xFFFF ? params : 0xFFFF);
     def.must_use = rl_has_attr(c, decl.attrs, c->sym_must_use, NULL);
@@ -82,13 +91,15 @@ static void declare_type(rl_checker_t* c, rl_node_t node, bool host, bool is_pub
             if (rl_str_equal(builtin, rl_str(builtin_names[i]))) def.builtin = i;
         }
         if (!def.builtin) {
-            rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, def.span, "no built-in type %.*s", RL_STR_ARG(builtin));
+            rl_report(
+                c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, def.span, "no built-in type %.*s", RL_STR_ARG(builtin));
         }
     }
     (void)host;
     if (c->input->is_prelude && !def.must_use) {
         rl_str_t text = rl_text(c, def.name);
-        def.must_use = rl_str_equal(text, RL_STR("Option")) || rl_str_equal(text, RL_STR("Result")) || rl_str_equal(text, RL_STR("Future")) || rl_str_equal(text, RL_STR("Task"));
+        def.must_use = rl_str_equal(text, RL_STR("Option")) || rl_str_equal(text, RL_STR("Result")) ||
+                       rl_str_equal(text, RL_STR("Future")) || rl_str_equal(text, RL_STR("Task"));
     }
     rl_typedef_id_t id = program->first_typedef + program->typedefs.count;
     if (!rl_vec_push(c->allocator, &program->typedefs, def)) return;
@@ -124,16 +135,18 @@ void rl_declare_types(rl_checker_t* c) {
             for (uint32_t k = 0; k < inner_count; k++) {
                 rl_node_t item = rl_tree_list_at(c->tree, inner, k);
                 if (rl_tree_kind(c->tree, item) != RL_NODE_TYPE_DECL) continue;
-                declare_type(c, item, true, c->input->ambient || rl_tree_has(c->tree, item, RL_PUB) || rl_tree_has(c->tree, node, RL_PUB));
+                declare_type(c, item, true,
+                    c->input->ambient || rl_tree_has(c->tree, item, RL_PUB) || rl_tree_has(c->tree, node, RL_PUB));
             }
         }
     }
 }
 
-/* --- bodies ------------------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
 /* A function that makes the default of a field: no parameters, checked with the other units. */
-static rl_fn_id_t default_function(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name, rl_type_t type, rl_node_t value) {
+static rl_fn_id_t default_function(
+    rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name, rl_type_t type, rl_node_t value) {
     rl_fn_id_t fn = rl_new_function(c, name, RL_FN_DEFAULT, rl_span_of(c, value));
     if (!fn) return 0;
     rl_function_at(c, fn)->type_params = own_typedef(c, id)->type_params;
@@ -143,7 +156,8 @@ static rl_fn_id_t default_function(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t
     c->units.data[unit].annotated = true;
     c->units.data[unit].generic_first = c->generics_store.count;
     c->units.data[unit].generic_count = c->generics.count;
-    for (uint32_t i = 0; i < c->generics.count; i++) (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
+    for (uint32_t i = 0; i < c->generics.count; i++)
+        (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
     return fn;
 }
 
@@ -153,10 +167,13 @@ static uint32_t push_record_fields(rl_checker_t* c, rl_typedef_id_t id, rl_node_
     rl_list_t list = record ? rl_tree_node(c->tree, record)->a : 0;
     uint32_t count = rl_tree_list_count(c->tree, list);
     RL_VEC(rl_field_t) fields = {0};
-    if (record && rl_tree_has(c->tree, record, RL_OPEN)) rl_unsupported(c, rl_span_of(c, record), "written open record types are");
+    if (record && rl_tree_has(c->tree, record, RL_OPEN))
+        rl_unsupported(c, rl_span_of(c, record), "written open record types are");
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         rl_node_t node = rl_tree_list_at(c->tree, list, i);
-        rl_field_t field = {.name = rl_tree_node(c->tree, node)->a, .type = rl_resolve_type(c, rl_tree_node(c->tree, node)->b), .declared = i};
+        rl_field_t field = {.name = rl_tree_node(c->tree, node)->a,
+            .type = rl_resolve_type(c, rl_tree_node(c->tree, node)->b),
+            .declared = i};
         rl_field_more_t more = rl_tree_field_more(c->tree, node);
         rl_check_attributes(c, more.attrs);
         if (more.default_) field.default_fn = default_function(c, id, field.name, field.type, more.default_);
@@ -175,12 +192,14 @@ static uint32_t push_record_fields(rl_checker_t* c, rl_typedef_id_t id, rl_node_
             fields.data[--at] = field;
         }
         if (duplicate) {
-            rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, rl_tree_name_span(c->tree, c->symbols, node), "field %.*s is defined twice", RL_STR_ARG(name));
+            rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, rl_tree_name_span(c->tree, c->symbols, node),
+                "field %.*s is defined twice", RL_STR_ARG(name));
         }
     }
     uint32_t first = program->first_field + program->fields.count;
     *out_count = 0;
-    for (uint32_t i = 0; i < fields.count; i++) *out_count += rl_vec_push(c->allocator, &program->fields, fields.data[i]);
+    for (uint32_t i = 0; i < fields.count; i++)
+        *out_count += rl_vec_push(c->allocator, &program->fields, fields.data[i]);
     rl_vec_deinit(c->allocator, &fields);
     return first;
 }
@@ -215,7 +234,9 @@ static void resolve_variant(rl_checker_t* c, rl_typedef_id_t id, uint32_t tag, r
         }
         variant.field_first = program->first_field + program->fields.count;
         for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
-            rl_field_t field = {.name = rl_tree_node(c->tree, rl_tree_list_at(c->tree, data.b, i))->a, .type = c->scratch.data[mark + i], .declared = i};
+            rl_field_t field = {.name = rl_tree_node(c->tree, rl_tree_list_at(c->tree, data.b, i))->a,
+                .type = c->scratch.data[mark + i],
+                .declared = i};
             variant.field_count += rl_vec_push(c->allocator, &program->fields, field);
         }
         c->scratch.count = mark;
@@ -250,13 +271,16 @@ static void resolve_alias(rl_checker_t* c, rl_typedef_id_t id, rl_node_t node) {
     uint32_t depth = alias_depth_of(c, decl.body);
     if (depth > ALIAS_DEPTH) {
         rl_str_t name = rl_text(c, own_typedef(c, id)->name);
-        rl_report(c->diags, RL_CODE_TYPE_ALIAS_EXPANSION_LIMIT, own_typedef(c, id)->span, "alias %.*s expands through more than %d aliases", RL_STR_ARG(name), ALIAS_DEPTH);
+        rl_report(c->diags, RL_CODE_TYPE_ALIAS_EXPANSION_LIMIT, own_typedef(c, id)->span,
+            "alias %.*s expands through more than %d aliases", RL_STR_ARG(name), ALIAS_DEPTH);
         target = RL_TYPE_ERROR;
         depth = ALIAS_DEPTH;
-    } else if (target == RL_TYPE_ERROR && c->diags->errors > errors && rl_tree_kind(c->tree, decl.body) == RL_NODE_TYPE_PATH &&
+    } else if (target == RL_TYPE_ERROR && c->diags->errors > errors &&
+               rl_tree_kind(c->tree, decl.body) == RL_NODE_TYPE_PATH &&
                rl_tree_list_count(c->tree, rl_tree_node(c->tree, decl.body)->a) == 1 && c->diags->items.count) {
         rl_diag_t* diag = &rl_vec_last(&c->diags->items);
-        if (diag->code == RL_CODE_TYPE_UNKNOWN_TYPE) rl_note_plain(c->diags, diag, "write `| Name` to declare a type with this one constructor");
+        if (diag->code == RL_CODE_TYPE_UNKNOWN_TYPE)
+            rl_note_plain(c->diags, diag, "write `| Name` to declare a type with this one constructor");
     }
     own_typedef(c, id)->target = target;
     *state_of(c, id) = (uint8_t)(STATE_DONE + depth);
@@ -269,7 +293,8 @@ static void resolve_body(rl_checker_t* c, rl_typedef_id_t id, rl_node_t node) {
     switch ((rl_typedef_kind_t)def.kind) {
     case RL_DEF_SUM: {
         rl_list_t list = rl_tree_node(c->tree, decl.body)->a;
-        for (uint32_t tag = 0; tag < def.variant_count; tag++) resolve_variant(c, id, tag, rl_tree_list_at(c->tree, list, tag));
+        for (uint32_t tag = 0; tag < def.variant_count; tag++)
+            resolve_variant(c, id, tag, rl_tree_list_at(c->tree, list, tag));
         break;
     }
     case RL_DEF_RECORD:
@@ -301,7 +326,8 @@ void rl_resolve_typedef(rl_checker_t* c, rl_typedef_id_t id) {
     if (*state == STATE_OPEN) {
         if (own_typedef(c, id)->kind == RL_DEF_ALIAS) {
             rl_str_t name = rl_text(c, own_typedef(c, id)->name);
-            rl_report(c->diags, RL_CODE_TYPE_ALIAS_CYCLE, own_typedef(c, id)->span, "alias %.*s is defined by itself", RL_STR_ARG(name));
+            rl_report(c->diags, RL_CODE_TYPE_ALIAS_CYCLE, own_typedef(c, id)->span, "alias %.*s is defined by itself",
+                RL_STR_ARG(name));
         }
         return;
     }
@@ -309,7 +335,8 @@ void rl_resolve_typedef(rl_checker_t* c, rl_typedef_id_t id) {
     *state = STATE_OPEN;
     if (c->open_aliases > ALIAS_DEPTH) {
         rl_str_t name = rl_text(c, own_typedef(c, id)->name);
-        rl_report(c->diags, RL_CODE_TYPE_ALIAS_EXPANSION_LIMIT, own_typedef(c, id)->span, "alias %.*s expands through more than %d aliases", RL_STR_ARG(name), ALIAS_DEPTH);
+        rl_report(c->diags, RL_CODE_TYPE_ALIAS_EXPANSION_LIMIT, own_typedef(c, id)->span,
+            "alias %.*s expands through more than %d aliases", RL_STR_ARG(name), ALIAS_DEPTH);
         *state = STATE_DONE;
         return;
     }
@@ -329,7 +356,8 @@ void rl_resolve_typedef(rl_checker_t* c, rl_typedef_id_t id) {
     c->self_type = RL_TYPE_ERROR;
     if (kind != RL_DEF_ALIAS) {
         uint32_t mark = c->scratch.count;
-        for (uint32_t i = 0; i < c->generics.count; i++) (void)rl_vec_push(c->allocator, &c->scratch, c->generics.data[i].type);
+        for (uint32_t i = 0; i < c->generics.count; i++)
+            (void)rl_vec_push(c->allocator, &c->scratch, c->generics.data[i].type);
         if (!rl_failed(c)) c->self_type = rl_type_named(c->types, id, c->scratch.data + mark, c->generics.count);
         c->scratch.count = mark;
     }

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* --- edges ------------------------------------------------------------------------------------------------------------------- */
+/* --- edges -------------------------------------------------------------------------------------------------------- */
 
 typedef struct named_unit {
     uint32_t unit, next; /* next of the same name, + 1 */
@@ -14,16 +14,17 @@ typedef struct named_unit {
 
 typedef struct edges {
     RL_VEC(named_unit_t) named;
-    rl_map_t by_name;             /* symbol → index in named, + 1 */
+    rl_map_t by_name; /* symbol → index in named, + 1 */
     RL_VEC(uint32_t) from, to;
-    RL_VEC(uint32_t) last;        /* by unit: the unit that last got an edge to it, + 1 */
+    RL_VEC(uint32_t) last; /* by unit: the unit that last got an edge to it, + 1 */
 } edges_t;
 
 static void name_unit(rl_checker_t* c, edges_t* e, rl_sym_t name, uint32_t unit) {
     uint32_t head = 0;
     (void)rl_map_get(&e->by_name, name, &head);
     named_unit_t entry = {unit, head};
-    if (name && rl_vec_push(c->allocator, &e->named, entry)) (void)rl_map_put(c->allocator, &e->by_name, name, e->named.count);
+    if (name && rl_vec_push(c->allocator, &e->named, entry))
+        (void)rl_map_put(c->allocator, &e->by_name, name, e->named.count);
 }
 
 static void add_edges(rl_checker_t* c, edges_t* e, uint32_t from, rl_sym_t name) {
@@ -44,9 +45,11 @@ static void add_template_edges(rl_checker_t* c, edges_t* e, uint32_t from, rl_st
     size_t start = 0;
     for (size_t i = 0; i <= text.length; i++) {
         unsigned char at = i < text.length ? (unsigned char)text.data[i] : 0;
-        bool word = (at >= 'a' && at <= 'z') || (at >= 'A' && at <= 'Z') || (at >= '0' && at <= '9') || at == '_' || at == '\'' || at >= 0x80;
+        bool word = (at >= 'a' && at <= 'z') || (at >= 'A' && at <= 'Z') || (at >= '0' && at <= '9') || at == '_' ||
+                    at == '\'' || at >= 0x80;
         if (word) continue;
-        if (inside && i > start) add_edges(c, e, from, rl_sym_find(c->symbols, (rl_str_t){text.data + start, i - start}));
+        if (inside && i > start)
+            add_edges(c, e, from, rl_sym_find(c->symbols, (rl_str_t){text.data + start, i - start}));
         start = i + 1;
         if (at == '{') inside = true;
     }
@@ -69,7 +72,8 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
     for (uint32_t i = 0; i < c->units.count; i++) {
         const rl_unit_t* unit = &c->units.data[i];
         (void)rl_vec_push(c->allocator, &e->last, 0);
-        if (unit->kind == RL_UNIT_FN && !unit->annotated) name_unit(c, e, rl_program_function(program, unit->fn)->name, i);
+        if (unit->kind == RL_UNIT_FN && !unit->annotated)
+            name_unit(c, e, rl_program_function(program, unit->fn)->name, i);
         for (uint32_t k = 0; unit->kind == RL_UNIT_VALUE && k < unit->global_count; k++) {
             rl_sym_t name = rl_program_global(program, unit->first_global + k)->name;
             name_unit(c, e, name, i);
@@ -118,19 +122,22 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
     }
 }
 
-/* --- bodies ---------------------------------------------------------------------------------------------------------------------- */
+/* --- bodies ------------------------------------------------------------------------------------------------------- */
 
 static void enter_unit(rl_checker_t* c, uint32_t index) {
     const rl_unit_t* unit = &c->units.data[index];
     c->unit = index;
     c->generics.count = 0;
-    for (uint32_t i = 0; i < unit->generic_count; i++) (void)rl_vec_push(c->allocator, &c->generics, c->generics_store.data[unit->generic_first + i]);
+    for (uint32_t i = 0; i < unit->generic_count; i++)
+        (void)rl_vec_push(c->allocator, &c->generics, c->generics_store.data[unit->generic_first + i]);
     c->self_type = unit->self_type;
     c->implicit_params = unit->kind == RL_UNIT_FN ? 2 : 0;
     c->rigid.count = 0;
     if (unit->fn) {
         const rl_function_t function = *rl_program_function(c->program, unit->fn);
-        for (uint32_t i = 0; i < function.constraint_count; i++) (void)rl_vec_push(c->allocator, &c->rigid, *rl_program_constraint(c->program, function.constraint_first + i));
+        for (uint32_t i = 0; i < function.constraint_count; i++)
+            (void)rl_vec_push(
+                c->allocator, &c->rigid, *rl_program_constraint(c->program, function.constraint_first + i));
     }
     c->solver.level = 1;
     c->loops.count = 0;
@@ -149,7 +156,8 @@ static void check_defaults(rl_checker_t* c, rl_fn_id_t fn, rl_list_t params) {
         uint32_t scope = rl_scope_open(c);
         for (uint32_t k = 0; k < i; k++) {
             rl_param_t earlier = *rl_program_param(c->program, function.param_first + k);
-            rl_bind(c, earlier.name, RL_BOUND_LOCAL, rl_new_local(c, earlier.name, earlier.type, RL_LOCAL_IS_PARAM, rl_span_of(c, value)));
+            rl_bind(c, earlier.name, RL_BOUND_LOCAL,
+                rl_new_local(c, earlier.name, earlier.type, RL_LOCAL_IS_PARAM, rl_span_of(c, value)));
         }
         rl_check_body(c, value);
         rl_scope_close(c, scope);
@@ -210,7 +218,9 @@ static void publish_thunk(rl_checker_t* c, uint32_t index, rl_fn_id_t fn, uint32
     (void)rl_solver_open_vars(&c->solver, type, &vars);
     for (uint32_t i = 0; i < vars.items.count; i++) {
         const rl_var_t* var = rl_solver_var(&c->solver, vars.items.data[i]);
-        if (!var || var->level == 0 || var->klass != RL_VAR_FREE || var->origin == RL_FROM_EMPTY_LIST || var->origin == RL_FROM_EMPTY_MAP) continue;
+        if (!var || var->level == 0 || var->klass != RL_VAR_FREE || var->origin == RL_FROM_EMPTY_LIST ||
+            var->origin == RL_FROM_EMPTY_MAP)
+            continue;
         rl_constraint_t constraint = {.param = params, .kinds = var->constraints};
         if (constraint.kinds) constraints += rl_vec_push(c->allocator, &program->constraints, constraint);
         (void)rl_solver_bind(&c->solver, vars.items.data[i], rl_type_param(c->types, params++));
@@ -263,7 +273,7 @@ static void infer_value(rl_checker_t* c, uint32_t index) {
             return;
         }
     } else if (decl.type) {
-        value = rl_check_expr(c, decl.value, annotation, RL_CODE_TYPE_MISMATCH);
+        value = rl_check_annotated(c, decl.value, annotation);
     } else {
         value = rl_infer_expr(c, decl.value, 0);
     }
@@ -292,7 +302,9 @@ static void infer_value(rl_checker_t* c, uint32_t index) {
             rl_node_at(c, set)->flags = 1;
             (void)rl_vec_push(c->allocator, &c->scratch, set);
         }
-        if (!rl_failed(c)) c->units.data[index].ir = rl_ir_block(c, RL_TYPE_UNIT, start, c->scratch.data + mark, c->scratch.count - mark, 0);
+        if (!rl_failed(c))
+            c->units.data[index].ir =
+                rl_ir_block(c, RL_TYPE_UNIT, start, c->scratch.data + mark, c->scratch.count - mark, 0);
         c->scratch.count = mark;
     }
     rl_scope_close(c, scope);
@@ -322,7 +334,7 @@ static void infer_default(rl_checker_t* c, uint32_t index) {
     c->frame = 0;
 }
 
-/* --- components ------------------------------------------------------------------------------------------------------------------ */
+/* --- components --------------------------------------------------------------------------------------------------- */
 
 /* The variables of signatures that are not written out are made when their component begins: they belong to it. */
 static void renew_signature(rl_checker_t* c, const rl_unit_t* unit) {
@@ -442,7 +454,8 @@ void rl_infer_units(rl_checker_t* c) {
     for (uint32_t i = 0; i < c->units.count; i++) {
         const rl_unit_t* unit = &c->units.data[i];
         if (unit->fn) (void)rl_map_put(c->allocator, &c->unit_of_fn, unit->fn, i);
-        for (uint32_t k = 0; k < unit->global_count; k++) (void)rl_map_put(c->allocator, &c->unit_of_global, unit->first_global + k, i);
+        for (uint32_t k = 0; k < unit->global_count; k++)
+            (void)rl_map_put(c->allocator, &c->unit_of_global, unit->first_global + k, i);
     }
     if (!rl_failed(c)) collect_edges(c, &e);
     rl_vec_deinit(c->allocator, &e.named);

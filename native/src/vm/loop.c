@@ -108,6 +108,10 @@ static RL_NOINLINE void raise_uninitialised(rl_vm_t* vm, uint32_t global) {
         return;
     }
     rl_str_t name = rl_sym_text(&vm->program->symbols, rl_program_global(vm->program, global)->name);
+    if (rl_program_global(vm->program, global)->is_host) {
+        rl_vm_raise(vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(name));
+        return;
+    }
     rl_vm_raise(vm, RL_CODE_RUNTIME_INIT_UNINITIALIZED, "`%.*s` is used before its initialisation", RL_STR_ARG(name));
 }
 

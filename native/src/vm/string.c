@@ -231,45 +231,54 @@ rl_outcome_t rl_string_relate(rl_vm_t* vm, const rl_object_t* a, const rl_object
     return outcome;
 }
 
-static uint64_t rotate(uint64_t x, unsigned bits) { return x << bits | x >> (64 - bits); }
-static void sip_round(uint64_t v[4]) {
-    v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
-}
+#define ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
+#define SIP_ROUND                                                                                                      \
+    do {                                                                                                               \
+        v0 += v1;                                                                                                      \
+        v1 = ROTATE(v1, 13) ^ v0;                                                                                      \
+        v0 = ROTATE(v0, 32);                                                                                           \
+        v2 += v3;                                                                                                      \
+        v3 = ROTATE(v3, 16) ^ v2;                                                                                      \
+        v0 += v3;                                                                                                      \
+        v3 = ROTATE(v3, 21) ^ v0;                                                                                      \
+        v2 += v1;                                                                                                      \
+        v1 = ROTATE(v1, 17) ^ v2;                                                                                      \
+        v2 = ROTATE(v2, 32);                                                                                           \
+    } while (0)
 
+/* SipHash-1-3. Words are read in the machine's order: the secret differs in each context anyway. */
 static uint64_t sip_hash(const uint64_t secret[2], rl_str_t text) {
-    uint64_t v[4] = {secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du, secret[0] ^ 0x6c7967656e657261u,
-        secret[1] ^ 0x7465646279746573u};
-    size_t whole = text.length & ~(size_t)7;
-    for (size_t i = 0; i < whole; i += 8) {
+    uint64_t v0 = secret[0] ^ 0x736f6d6570736575u, v1 = secret[1] ^ 0x646f72616e646f6du;
+    uint64_t v2 = secret[0] ^ 0x6c7967656e657261u, v3 = secret[1] ^ 0x7465646279746573u;
+    const char* at = text.data;
+    size_t rest = text.length;
+    for (; rest >= 8; at += 8, rest -= 8) {
         uint64_t m;
-        memcpy(&m, text.data + i, 8);
-        v[3] ^= m;
-        sip_round(v);
-        v[0] ^= m;
+        memcpy(&m, at, 8);
+        v3 ^= m;
+        SIP_ROUND;
+        v0 ^= m;
     }
     uint64_t last = (uint64_t)text.length << 56;
-    for (size_t i = whole; i < text.length; i++) last |= (uint64_t)(unsigned char)text.data[i] << (8 * (i - whole));
-    v[3] ^= last;
-    sip_round(v);
-    v[0] ^= last;
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++) sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    for (size_t i = 0; i < rest; i++) last |= (uint64_t)(unsigned char)at[i] << (8 * i);
+    v3 ^= last;
+    SIP_ROUND;
+    v0 ^= last;
+    v2 ^= 0xff;
+    SIP_ROUND;
+    SIP_ROUND;
+    SIP_ROUND;
+    return v0 ^ v1 ^ v2 ^ v3;
 }
 
 rl_outcome_t rl_string_hash(rl_vm_t* vm, const rl_object_t* s, uint64_t* out_hash) {
+    rl_str_t text = rl_string_str(s);
+    if (!rl_vm_charge(vm, 1 + text.length / 16)) return RL_RAISE;
+    if (s->tag & RL_STR_ASCII) {
+        *out_hash = sip_hash(vm->hash_secret, text);
+        return RL_DONE;
+    }
     rl_buf_t buf;
-    rl_str_t text;
-    if (!rl_vm_charge(vm, 1 + rl_string_str(s).length / 16)) return RL_RAISE;
     rl_buf_init(&buf, vm->allocator);
     rl_outcome_t outcome = normal_form(vm, s, &buf, &text);
     if (outcome == RL_DONE) *out_hash = sip_hash(vm->hash_secret, text);

@@ -257,6 +257,11 @@ static void set_message(rl_vm_t* vm, rl_str_t text) {
     rl_buf_t* message = &vm->failure.message;
     bool failed = vm->allocator->failed;
     rl_buf_clear(message);
+    if (message->data && text.data >= message->data && text.data < message->data + message->capacity) {
+        memmove(message->data, text.data, text.length); /* raised again with its own text */
+        message->length = text.length;
+        return;
+    }
     rl_buf_add(message, text);
     if (message->failed) {
         rl_buf_clear(message);

@@ -1,6 +1,7 @@
 /* Generic operations, output and failure as the prelude and emitted code call them. */
 #include "vm/core/basic.h"
 
+#include "base/number.h"
 #include "vm/core/iterate.h"
 #include "vm/format.h"
 #include "vm/string.h"
@@ -59,6 +60,21 @@ static rl_outcome_t text_of(ARGS, bool debug) {
     if (type->kind == RL_TYPE_STR && !debug) {
         rl_share(args[0].o);
         *result = args[0];
+        return RL_DONE;
+    }
+    if (rl_type_is_numeric(type->kind)) { /* short, and needs no buffer */
+        char text[RL_F64_TEXT];
+        size_t length = type->kind == RL_TYPE_F64   ? rl_f64_print(args[0].f, text)
+                        : type->kind == RL_TYPE_F32 ? rl_f32_print((float)args[0].f, text)
+                        : type->kind >= RL_TYPE_U8  ? rl_u64_print(args[0].u, text)
+                                                    : rl_i64_print(args[0].i, text);
+        if (!rl_vm_charge(vm, 2)) return RL_RAISE;
+        rl_string_t* s = rl_string_uninit(vm, length, RL_OBJ_STR);
+        if (!s) return RL_COLLECT;
+        memcpy((char*)(uintptr_t)s->data, text, length);
+        s->header.tag |= RL_STR_ASCII;
+        s->count = s->length;
+        result->o = &s->header;
         return RL_DONE;
     }
     rl_buf_t buf;

@@ -3,7 +3,8 @@
 #include "vm/core/keyed.h"
 #include "vm/core/list.h"
 
-static rl_outcome_t build_vector(rl_vm_t* vm, rl_element_t element, const rl_word_t* words, size_t count, rl_word_t* out) {
+static rl_outcome_t build_vector(
+    rl_vm_t* vm, rl_element_t element, const rl_word_t* words, size_t count, rl_word_t* out) {
     rl_vector_t* v = rl_vector_make(vm, element, count);
     if (!v) return RL_COLLECT;
     for (size_t i = 0; i < count; i++) rl_element_store(element, v->data, i, words[i]);
@@ -12,7 +13,8 @@ static rl_outcome_t build_vector(rl_vm_t* vm, rl_element_t element, const rl_wor
     return RL_DONE;
 }
 
-static rl_outcome_t build_map(rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* words, size_t count, bool pairs, rl_word_t* out) {
+static rl_outcome_t build_map(
+    rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* words, size_t count, bool pairs, rl_word_t* out) {
     const rl_rtype_t* key = type->args[0];
     rl_object_t* map = rl_map_empty(key, pairs ? type->args[1] : NULL);
     for (size_t i = 0; i < count; i += pairs ? 2 : 1) {
@@ -24,7 +26,8 @@ static rl_outcome_t build_map(rl_vm_t* vm, const rl_rtype_t* type, const rl_word
     return RL_DONE;
 }
 
-static rl_outcome_t build_table(rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* words, size_t count, rl_word_t* out) {
+static rl_outcome_t build_table(
+    rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* words, size_t count, rl_word_t* out) {
     rl_table_t* table = rl_table_make(vm, type->args[0], type->args[1]);
     if (!table) return RL_COLLECT;
     for (size_t i = 0; i < count; i += 2) {
@@ -35,7 +38,8 @@ static rl_outcome_t build_table(rl_vm_t* vm, const rl_rtype_t* type, const rl_wo
     return RL_DONE;
 }
 
-rl_outcome_t rl_border_build(rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* words, size_t count, rl_word_t* out) {
+rl_outcome_t rl_border_build(
+    rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* words, size_t count, rl_word_t* out) {
     if (!rl_vm_charge(vm, 1 + count / 8)) return RL_RAISE;
     rl_element_t element = (rl_element_t)type->args[0]->element;
     if (type->kind == RL_TYPE_ARRAY) return build_vector(vm, element, words, count, out);
@@ -62,7 +66,8 @@ static const rl_table_entry_t* table_entry(const rl_table_t* table, size_t index
     return NULL;
 }
 
-bool rl_border_item(const rl_rtype_t* type, rl_word_t collection, size_t index, rl_word_t* out_key, rl_word_t* out_item) {
+bool rl_border_item(
+    const rl_rtype_t* type, rl_word_t collection, size_t index, rl_word_t* out_key, rl_word_t* out_item) {
     rl_object_t* object = collection.o;
     (void)type;
     if (index >= rl_collection_length(object)) return false;

@@ -3,8 +3,7 @@
 #include "vm/core/basic.h"
 #include "vm/core/iterate.h"
 
-#define FN(name)                                                                                                       \
-    rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
+#define FN(name) rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
 
 #define BUILTIN(id, name, function, uses) FN(function);
 #include "vm/core/collections.def"

@@ -10,11 +10,22 @@ typedef enum rl_key_class { RL_KEY_I64, RL_KEY_U64, RL_KEY_F64, RL_KEY_STR, RL_K
 static inline rl_key_class_t rl_key_class_of(const rl_rtype_t* type) {
     while (type->kind == RL_TYPE_NAMED && type->def_kind == RL_DEF_NEWTYPE) type = type->payload;
     switch (type->kind) {
-    case RL_TYPE_I8: case RL_TYPE_I16: case RL_TYPE_I32: case RL_TYPE_I64: case RL_TYPE_DURATION: case RL_TYPE_TIMESTAMP:
-        return RL_KEY_I64;
-    case RL_TYPE_U8: case RL_TYPE_U16: case RL_TYPE_U32: case RL_TYPE_U64: case RL_TYPE_BOOL: case RL_TYPE_CHAR: return RL_KEY_U64;
-    case RL_TYPE_F32: case RL_TYPE_F64: return RL_KEY_F64;
-    case RL_TYPE_STR: case RL_TYPE_BYTES: return RL_KEY_STR;
+    case RL_TYPE_I8:
+    case RL_TYPE_I16:
+    case RL_TYPE_I32:
+    case RL_TYPE_I64:
+    case RL_TYPE_DURATION:
+    case RL_TYPE_TIMESTAMP: return RL_KEY_I64;
+    case RL_TYPE_U8:
+    case RL_TYPE_U16:
+    case RL_TYPE_U32:
+    case RL_TYPE_U64:
+    case RL_TYPE_BOOL:
+    case RL_TYPE_CHAR: return RL_KEY_U64;
+    case RL_TYPE_F32:
+    case RL_TYPE_F64: return RL_KEY_F64;
+    case RL_TYPE_STR:
+    case RL_TYPE_BYTES: return RL_KEY_STR;
     default: return type->is_enum ? RL_KEY_U64 : RL_KEY_OTHER;
     }
 }
@@ -26,7 +37,8 @@ static inline int rl_key_order_f64(double a, double b) {
     return (a != a) - (b != b); /* NaN last */
 }
 
-static inline rl_outcome_t rl_key_compare(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t a, rl_word_t b, int* out) {
+static inline rl_outcome_t rl_key_compare(
+    rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t a, rl_word_t b, int* out) {
     switch (class_of) {
     case RL_KEY_I64: *out = (a.i > b.i) - (a.i < b.i); return RL_DONE;
     case RL_KEY_U64: *out = (a.u > b.u) - (a.u < b.u); return RL_DONE;

@@ -14,7 +14,8 @@ typedef struct rl_map_object {
 
 rl_object_t* rl_map_empty(const rl_rtype_t* key, const rl_rtype_t* value_or_null); /* STATIC */
 /* Insert, or replace the value and keep the key. *map becomes the new object, which may be the old one. */
-rl_outcome_t rl_map_insert_into(rl_vm_t* vm, const rl_rtype_t* key_type, rl_object_t** map, rl_word_t key, rl_word_t value);
+rl_outcome_t rl_map_insert_into(
+    rl_vm_t* vm, const rl_rtype_t* key_type, rl_object_t** map, rl_word_t key, rl_word_t value);
 uint32_t rl_map_length(const rl_object_t* map);
 /* Entry number `index`, below the length. */
 void rl_map_entry(const rl_object_t* map, uint32_t index, rl_word_t* out_key, rl_word_t* out_value);
@@ -29,9 +30,9 @@ typedef struct rl_table_entry {
 typedef struct rl_table {
     rl_object_t header;        /* refs = 0 */
     rl_table_entry_t* entries; /* side buffer */
-    uint32_t* slots;           /* side buffer of slot_count: 0: free, else number of an entry + 1 (perhaps a removed one) */
-    uint32_t capacity, used;   /* entries: room, and how many of them are taken, removed ones included */
-    uint32_t slot_count;       /* a power of two, or 0 */
+    uint32_t* slots; /* side buffer of slot_count: 0: free, else number of an entry + 1 (perhaps a removed one) */
+    uint32_t capacity, used; /* entries: room, and how many of them are taken, removed ones included */
+    uint32_t slot_count;     /* a power of two, or 0 */
     uint32_t length;
     uint32_t changes;
     uint32_t key_is_ref, value_is_ref;

@@ -2,19 +2,18 @@
 
 #include "vm/builtin.h"
 
-#define FN(name)                                                                                                       \
-    rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
-#define LIST(i) ((rl_list_t*)args[i].o)
-#define ELEMENT ((rl_element_t)site->types[0]->element)
+#define FN(name) rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
+#define LIST(i)  ((rl_list_t*)args[i].o)
+#define ELEMENT  ((rl_element_t)site->types[0]->element)
 
 #define BUILTIN(id, name, function, uses) FN(function);
 #include "vm/core/collections.def"
 #undef BUILTIN
 
 enum {
-    SMALL = 64,          /* elements up to which copying beats sharing */
-    CELL_MOST = 512,     /* largest cell with elements inside */
-    CELL_FIRST = 80,     /* cell of a list that begins to grow */
+    SMALL = 64,      /* elements up to which copying beats sharing */
+    CELL_MOST = 512, /* largest cell with elements inside */
+    CELL_FIRST = 80, /* cell of a list that begins to grow */
     LEAST_BUFFER = 16,
     SLICE_COPY_MOST = 256
 };
@@ -22,8 +21,8 @@ enum {
 /* --- storage ---------------------------------------------------------------------------------------------------- */
 
 #define EMPTY(e) {{RL_OBJ_LIST, RL_OBJ_STATIC | RL_OBJ_SHARED, 0, 1, 4}, NULL, NULL, 0, 0, 0, RL_ELEM_##e}
-static const rl_list_t empty_lists[] = {EMPTY(REF), EMPTY(I64), EMPTY(F64), EMPTY(I8),  EMPTY(I16), EMPTY(I32),
-                                        EMPTY(U8),  EMPTY(U16), EMPTY(U32), EMPTY(F32), EMPTY(UNIT)};
+static const rl_list_t empty_lists[] = {EMPTY(REF), EMPTY(I64), EMPTY(F64), EMPTY(I8), EMPTY(I16), EMPTY(I32),
+    EMPTY(U8), EMPTY(U16), EMPTY(U32), EMPTY(F32), EMPTY(UNIT)};
 rl_object_t* rl_list_empty(rl_element_t element) { return (rl_object_t*)(uintptr_t)&empty_lists[element].header; }
 
 static size_t width(const rl_list_t* list) { return rl_element_size((rl_element_t)list->element); }
@@ -34,7 +33,8 @@ static bool has_buffer(const rl_list_t* list) { return list->data && list->data 
 static uint32_t tree_count(const rl_list_t* list) { return ((const rl_tree_node_t*)list->root)->count; }
 
 static rl_outcome_t too_long(rl_vm_t* vm) {
-    return rl_vm_raise(vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a list would have more than %u elements", RL_LIST_LENGTH_MOST);
+    return rl_vm_raise(
+        vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a list would have more than %u elements", RL_LIST_LENGTH_MOST);
 }
 
 /* A flat list of `length` elements to be filled in, with room for more when `grows`. */
@@ -70,7 +70,8 @@ rl_outcome_t rl_list_from_data(rl_vm_t* vm, rl_element_t element, const void* da
     return RL_DONE;
 }
 
-rl_outcome_t rl_list_from_words(rl_vm_t* vm, rl_element_t element, const rl_word_t* words, size_t count, rl_object_t** out) {
+rl_outcome_t rl_list_from_words(
+    rl_vm_t* vm, rl_element_t element, const rl_word_t* words, size_t count, rl_object_t** out) {
     rl_list_t* list;
     if (count == 0) {
         *out = rl_list_empty(element);
@@ -181,7 +182,8 @@ void rl_list_copy(const rl_object_t* object, uint32_t from, uint32_t count, void
         uint32_t place;
         const rl_tree_node_t* leaf = rl_tree_leaf_at(base->root, start + from + done, &place);
         uint32_t chunk = leaf->used - place < count - done ? leaf->used - place : count - done;
-        memcpy((char*)out + done * size, (const char*)rl_tree_at(leaf, RL_TREE_HEAD_BYTES) + place * size, chunk * size);
+        memcpy(
+            (char*)out + done * size, (const char*)rl_tree_at(leaf, RL_TREE_HEAD_BYTES) + place * size, chunk * size);
         done += chunk;
     }
 }
@@ -266,7 +268,8 @@ static bool trim(rl_vm_t* vm, rl_list_t* list) {
     return root != NULL;
 }
 
-static rl_outcome_t copy_range(rl_vm_t* vm, const rl_list_t* list, uint32_t from, uint32_t count, bool grows, rl_list_t** out) {
+static rl_outcome_t copy_range(
+    rl_vm_t* vm, const rl_list_t* list, uint32_t from, uint32_t count, bool grows, rl_list_t** out) {
     rl_list_t* copy = new_flat(vm, (rl_element_t)list->element, count, grows);
     if (!copy) return RL_COLLECT;
     rl_list_copy(&list->header, from, count, copy->data);
@@ -275,7 +278,8 @@ static rl_outcome_t copy_range(rl_vm_t* vm, const rl_list_t* list, uint32_t from
 }
 
 /* A view of the same tree. */
-static rl_outcome_t tree_view(rl_vm_t* vm, rl_object_t* root, rl_element_t element, uint32_t start, uint32_t length, rl_list_t** out) {
+static rl_outcome_t tree_view(
+    rl_vm_t* vm, rl_object_t* root, rl_element_t element, uint32_t start, uint32_t length, rl_list_t** out) {
     rl_list_t* view = rl_heap_new_sized(&vm->heap, RL_OBJ_LIST, 1, sizeof *view);
     if (!view) return RL_COLLECT;
     view->root = root;
@@ -432,7 +436,8 @@ static rl_outcome_t slice(rl_vm_t* vm, rl_list_t* list, uint32_t from, uint32_t 
     const rl_list_t* base = base_of(list, &start);
     uint32_t kept = is_flat(base) ? base->length : tree_count(base); /* what a view would keep alive */
     bool dense = count >= kept / 2;
-    if (count <= SMALL / 2 || (!dense && count <= SLICE_COPY_MOST)) return copy_range(vm, list, from, count, false, out);
+    if (count <= SMALL / 2 || (!dense && count <= SLICE_COPY_MOST))
+        return copy_range(vm, list, from, count, false, out);
     if (is_flat(base) && dense) {
         rl_list_t* view = rl_heap_new_sized(&vm->heap, RL_OBJ_LIST, 1, sizeof *view);
         if (!view) return RL_COLLECT;
@@ -478,7 +483,8 @@ FN(rl_core_list_slice) {
 /* Shorten by one at an end. With one owner the view just narrows; once half of what it keeps alive is gone, it is let go. */
 static rl_outcome_t drop(rl_vm_t* vm, rl_list_t* list, bool first, rl_word_t* result) {
     uint32_t length = list->length;
-    if (length == 0 || is_shared(list)) return answer_slice(vm, list, first, first || length == 0 ? length : length - 1, result);
+    if (length == 0 || is_shared(list))
+        return answer_slice(vm, list, first, first || length == 0 ? length : length - 1, result);
     if (!is_flat(list)) {
         if (length == 1) {
             result->o = rl_list_empty((rl_element_t)list->element);
@@ -525,7 +531,8 @@ FN(rl_core_list_concat) {
         if (!charge(vm, added)) return RL_RAISE;
         rl_outcome_t outcome = reserve_back(vm, left, added);
         if (outcome != RL_DONE) return outcome;
-        if (width(left)) rl_list_copy(&right->header, 0, added, left->data + (left->start + left->length) * width(left));
+        if (width(left))
+            rl_list_copy(&right->header, 0, added, left->data + (left->start + left->length) * width(left));
         left->length += added;
         result->o = &left->header;
         return RL_DONE;
@@ -614,7 +621,8 @@ FN(rl_core_list_reverse) {
     rl_list_copy(&source->header, 0, length, list->data);
     for (uint32_t i = 0, j = length - 1; i < j; i++, j--) {
         rl_word_t x = rl_element_load((rl_element_t)list->element, list->data, i);
-        rl_element_store((rl_element_t)list->element, list->data, i, rl_element_load((rl_element_t)list->element, list->data, j));
+        rl_element_store(
+            (rl_element_t)list->element, list->data, i, rl_element_load((rl_element_t)list->element, list->data, j));
         rl_element_store((rl_element_t)list->element, list->data, j, x);
     }
     return give_list(result, outcome, list);

@@ -21,17 +21,18 @@ typedef struct rl_list {
     uint32_t start;     /* first element in storage, in the list sliced, or in the tree */
     uint32_t length;
     uint32_t capacity;
-    uint32_t element;   /* rl_element_t */
+    uint32_t element; /* rl_element_t */
 } rl_list_t;
 
 #define RL_LIST_LENGTH_MOST ((uint32_t)1 << 31)
 
 /* A new List of `count` words stored as `element`; references become elements as they are. RL_COLLECT when memory is refused. */
-rl_outcome_t rl_list_from_words(rl_vm_t* vm, rl_element_t element, const rl_word_t* words, size_t count, rl_object_t** out);
+rl_outcome_t rl_list_from_words(
+    rl_vm_t* vm, rl_element_t element, const rl_word_t* words, size_t count, rl_object_t** out);
 /* A new flat List of `count` elements copied from storage of the same width; `data` may be NULL: not filled in, and the
    caller does so before anything can collect. */
 rl_outcome_t rl_list_from_data(rl_vm_t* vm, rl_element_t element, const void* data, uint64_t count, rl_list_t** out);
-rl_object_t* rl_list_empty(rl_element_t element); /* STATIC */
+rl_object_t* rl_list_empty(rl_element_t element);              /* STATIC */
 rl_word_t rl_list_at(const rl_object_t* list, uint32_t index); /* index < length */
 /* Elements [from, from + count) to `out`, at natural width. */
 void rl_list_copy(const rl_object_t* list, uint32_t from, uint32_t count, void* out);

@@ -6,9 +6,8 @@
 #include "vm/core/list.h"
 #include "vm/core/tree.h"
 
-#define FN(name)                                                                                                       \
-    rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
-#define MAP(i) ((rl_map_object_t*)args[i].o)
+#define FN(name) rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
+#define MAP(i)   ((rl_map_object_t*)args[i].o)
 
 #define BUILTIN(id, name, function, uses) FN(function);
 #include "vm/core/collections.def"
@@ -17,12 +16,13 @@
 /* --- empty maps, by form ----------------------------------------------------------------------------------------- */
 
 #define EMPTY(form) {{RL_OBJ_MAP, RL_OBJ_STATIC | RL_OBJ_SHARED, 0, 1, 2}, NULL, RL_TREE_KEYED | (form), 0}
-static const rl_map_object_t empty_maps[] = {
-    EMPTY(0), EMPTY(RL_TREE_KEY_REF), EMPTY(RL_TREE_VALUED), EMPTY(RL_TREE_VALUED | RL_TREE_KEY_REF),
-    EMPTY(0), EMPTY(RL_TREE_KEY_REF), EMPTY(RL_TREE_VALUED | RL_TREE_VALUE_REF),
-    EMPTY(RL_TREE_VALUED | RL_TREE_VALUE_REF | RL_TREE_KEY_REF)};
+static const rl_map_object_t empty_maps[] = {EMPTY(0), EMPTY(RL_TREE_KEY_REF), EMPTY(RL_TREE_VALUED),
+    EMPTY(RL_TREE_VALUED | RL_TREE_KEY_REF), EMPTY(0), EMPTY(RL_TREE_KEY_REF),
+    EMPTY(RL_TREE_VALUED | RL_TREE_VALUE_REF), EMPTY(RL_TREE_VALUED | RL_TREE_VALUE_REF | RL_TREE_KEY_REF)};
 
-static rl_object_t* empty_of(uint32_t form) { return (rl_object_t*)(uintptr_t)&empty_maps[form / RL_TREE_KEY_REF & 7].header; }
+static rl_object_t* empty_of(uint32_t form) {
+    return (rl_object_t*)(uintptr_t)&empty_maps[form / RL_TREE_KEY_REF & 7].header;
+}
 
 rl_object_t* rl_map_empty(const rl_rtype_t* key, const rl_rtype_t* value) {
     uint32_t form = key->rep == RL_REP_R ? RL_TREE_KEY_REF : 0;
@@ -33,8 +33,8 @@ rl_object_t* rl_map_empty(const rl_rtype_t* key, const rl_rtype_t* value) {
 /* --- search ------------------------------------------------------------------------------------------------------ */
 
 /* How many of the ascending words come before the key, and whether the one there is it. */
-static rl_outcome_t search(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, const rl_word_t* words, uint32_t count,
-                           rl_word_t key, uint32_t* out_place, bool* out_found) {
+static rl_outcome_t search(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, const rl_word_t* words,
+    uint32_t count, rl_word_t key, uint32_t* out_place, bool* out_found) {
     uint32_t low = 0, high = count;
     bool found = false;
     if (class_of == RL_KEY_I64) {
@@ -65,14 +65,16 @@ static rl_outcome_t search(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_
 }
 
 /* The way to the key, or to where it belongs. The map is not empty. */
-static rl_outcome_t locate(rl_vm_t* vm, const rl_rtype_t* type, const rl_map_object_t* map, rl_word_t key, rl_tree_path_t* path, bool* out_found) {
+static rl_outcome_t locate(rl_vm_t* vm, const rl_rtype_t* type, const rl_map_object_t* map, rl_word_t key,
+    rl_tree_path_t* path, bool* out_found) {
     rl_key_class_t class_of = rl_key_class_of(type);
     rl_tree_node_t* node = (rl_tree_node_t*)map->root;
     uint32_t place;
     path->height = node->height;
     while (node->height > 0) {
         bool equal;
-        rl_outcome_t outcome = search(vm, class_of, type, rl_tree_separators(node) + 1, node->used - 1u, key, &place, &equal);
+        rl_outcome_t outcome =
+            search(vm, class_of, type, rl_tree_separators(node) + 1, node->used - 1u, key, &place, &equal);
         if (outcome != RL_DONE) return outcome;
         path->steps[node->height] = (rl_tree_step_t){node, place + equal};
         node = rl_tree_child(node, place + equal);
@@ -83,7 +85,8 @@ static rl_outcome_t locate(rl_vm_t* vm, const rl_rtype_t* type, const rl_map_obj
 }
 
 /* The leaf and place of a key; *out_leaf is NULL when it is not there. */
-static rl_outcome_t find(rl_vm_t* vm, const rl_rtype_t* type, const rl_map_object_t* map, rl_word_t key, rl_tree_node_t** out_leaf, uint32_t* out_place) {
+static rl_outcome_t find(rl_vm_t* vm, const rl_rtype_t* type, const rl_map_object_t* map, rl_word_t key,
+    rl_tree_node_t** out_leaf, uint32_t* out_place) {
     *out_leaf = NULL;
     if (!map->root) return RL_DONE;
     rl_tree_path_t path;
@@ -119,7 +122,8 @@ static rl_map_object_t* own(rl_vm_t* vm, rl_map_object_t* map) {
     return new_map(vm, map->root, map->form);
 }
 
-rl_outcome_t rl_map_insert_into(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t** in_out, rl_word_t key, rl_word_t value) {
+rl_outcome_t rl_map_insert_into(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_object_t** in_out, rl_word_t key, rl_word_t value) {
     rl_map_object_t* map = (rl_map_object_t*)*in_out;
     rl_heap_t* heap = &vm->heap;
     rl_word_t entry[3] = {key, value, {0}};
@@ -133,11 +137,11 @@ rl_outcome_t rl_map_insert_into(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t
     rl_tree_path_t path;
     bool found;
     rl_outcome_t outcome = locate(vm, type, map, key, &path, &found);
-    if (outcome != RL_DONE) return outcome;
+    if (outcome != RL_DONE || (found && !(map->form & RL_TREE_VALUED))) return outcome;
     if (!(map = own(vm, map)) || !rl_tree_own(heap, &map->header, &map->root, &path)) return RL_COLLECT;
     if (!found) {
         if (!rl_tree_insert(heap, &map->header, &map->root, &path, entry)) return RL_COLLECT;
-    } else if (map->form & RL_TREE_VALUED) {
+    } else {
         rl_word_t* values = rl_tree_values(path.steps[0].node);
         if (map->form & RL_TREE_VALUE_REF) rl_heap_barrier_old(heap, values[path.steps[0].slot].o);
         values[path.steps[0].slot] = value;
@@ -146,7 +150,8 @@ rl_outcome_t rl_map_insert_into(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t
     return RL_DONE;
 }
 
-static rl_outcome_t remove_key(rl_vm_t* vm, const rl_rtype_t* type, rl_map_object_t* map, rl_word_t key, rl_word_t* result) {
+static rl_outcome_t remove_key(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_map_object_t* map, rl_word_t key, rl_word_t* result) {
     rl_tree_path_t path;
     bool found = false;
     if (map->root) {

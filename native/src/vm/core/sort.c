@@ -8,40 +8,40 @@ static bool compare_u64(rl_word_t a, rl_word_t b) { return a.u > b.u; }
 static bool compare_f64(rl_word_t a, rl_word_t b) { return rl_key_order_f64(a.f, b.f) > 0; }
 
 /* One body for each kind of key; `after` says that its first argument belongs behind its second. */
-#define SORT(name, after)                                                                                       \
-    static void name(rl_word_t* words, rl_word_t* scratch, size_t count) {                                      \
-        for (size_t start = 0; start < count; start += RUN) {                                                   \
-            size_t end = count - start < RUN ? count : start + RUN;                                             \
-            for (size_t i = start + 1; i < end; i++) {                                                          \
-                rl_word_t x = words[i];                                                                         \
-                size_t j = i;                                                                                   \
-                for (; j > start && after(words[j - 1], x); j--) words[j] = words[j - 1];                       \
-                words[j] = x;                                                                                   \
-            }                                                                                                   \
-        }                                                                                                       \
-        rl_word_t *from = words, *into = scratch;                                                               \
-        for (size_t run = RUN; run < count; run *= 2) {                                                         \
-            for (size_t start = 0; start < count; start += 2 * run) {                                           \
-                size_t middle = count - start < run ? count : start + run;                                      \
-                size_t end = count - start < 2 * run ? count : start + 2 * run;                                 \
-                size_t a = start, b = middle, at = start;                                                       \
-                while (a < middle && b < end) into[at++] = after(from[a], from[b]) ? from[b++] : from[a++];     \
-                while (a < middle) into[at++] = from[a++];                                                      \
-                while (b < end) into[at++] = from[b++];                                                         \
-            }                                                                                                   \
-            rl_word_t* other = from;                                                                            \
-            from = into;                                                                                        \
-            into = other;                                                                                       \
-        }                                                                                                       \
-        if (from != words) memcpy(words, from, count * sizeof *words);                                          \
+#define SORT(name, after)                                                                                              \
+    static void name(rl_word_t* words, rl_word_t* scratch, size_t count) {                                             \
+        for (size_t start = 0; start < count; start += RUN) {                                                          \
+            size_t end = count - start < RUN ? count : start + RUN;                                                    \
+            for (size_t i = start + 1; i < end; i++) {                                                                 \
+                rl_word_t x = words[i];                                                                                \
+                size_t j = i;                                                                                          \
+                for (; j > start && after(words[j - 1], x); j--) words[j] = words[j - 1];                              \
+                words[j] = x;                                                                                          \
+            }                                                                                                          \
+        }                                                                                                              \
+        rl_word_t *from = words, *into = scratch;                                                                      \
+        for (size_t run = RUN; run < count; run *= 2) {                                                                \
+            for (size_t start = 0; start < count; start += 2 * run) {                                                  \
+                size_t middle = count - start < run ? count : start + run;                                             \
+                size_t end = count - start < 2 * run ? count : start + 2 * run;                                        \
+                size_t a = start, b = middle, at = start;                                                              \
+                while (a < middle && b < end) into[at++] = after(from[a], from[b]) ? from[b++] : from[a++];            \
+                while (a < middle) into[at++] = from[a++];                                                             \
+                while (b < end) into[at++] = from[b++];                                                                \
+            }                                                                                                          \
+            rl_word_t* other = from;                                                                                   \
+            from = into;                                                                                               \
+            into = other;                                                                                              \
+        }                                                                                                              \
+        if (from != words) memcpy(words, from, count * sizeof *words);                                                 \
     }
 SORT(sort_i64, compare_i64)
 SORT(sort_u64, compare_u64)
 SORT(sort_f64, compare_f64)
 
 /* Two neighbouring runs, with a comparison that may fail. */
-static rl_outcome_t merge(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, const rl_word_t* from, rl_word_t* into, size_t start,
-                          size_t middle, size_t end) {
+static rl_outcome_t merge(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, const rl_word_t* from,
+    rl_word_t* into, size_t start, size_t middle, size_t end) {
     size_t a = start, b = middle;
     for (size_t at = start; at < end; at++) {
         int order = a < middle ? -1 : 1;
@@ -54,7 +54,8 @@ static rl_outcome_t merge(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t
     return RL_DONE;
 }
 
-static rl_outcome_t sort_general(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t* words, rl_word_t* scratch, size_t count) {
+static rl_outcome_t sort_general(
+    rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t* words, rl_word_t* scratch, size_t count) {
     rl_word_t *from = words, *into = scratch;
     for (size_t run = 1; run < count; run *= 2) {
         for (size_t start = 0; start < count; start += 2 * run) {
@@ -93,8 +94,10 @@ rl_outcome_t rl_sort_words(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t* words
 
 rl_outcome_t rl_key_missing(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t key) {
     switch (type->kind) {
-    case RL_TYPE_I8: case RL_TYPE_I16: case RL_TYPE_I32: case RL_TYPE_I64:
-        return rl_vm_raise(vm, RL_CODE_RUNTIME_MAP_MISSING_KEY, "key %lld not found", (long long)key.i);
+    case RL_TYPE_I8:
+    case RL_TYPE_I16:
+    case RL_TYPE_I32:
+    case RL_TYPE_I64: return rl_vm_raise(vm, RL_CODE_RUNTIME_MAP_MISSING_KEY, "key %lld not found", (long long)key.i);
     case RL_TYPE_STR: {
         rl_str_t text = rl_string_str(key.o);
         if (text.length > 80) break;

@@ -5,8 +5,7 @@
 #include "vm/core/key.h"
 #include "vm/core/keyed.h"
 
-#define FN(name)                                                                                                       \
-    rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
+#define FN(name) rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
 #define TABLE(i) ((rl_table_t*)args[i].o)
 
 #define BUILTIN(id, name, function, uses) FN(function);
@@ -25,7 +24,8 @@ rl_table_t* rl_table_make(rl_vm_t* vm, const rl_rtype_t* key, const rl_rtype_t* 
 
 /* --- search ------------------------------------------------------------------------------------------------------ */
 
-static rl_outcome_t hash_of(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t key, uint32_t* out) {
+static rl_outcome_t hash_of(
+    rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t key, uint32_t* out) {
     uint64_t hash = 0;
     rl_outcome_t outcome = RL_DONE;
     switch (class_of) {
@@ -43,7 +43,8 @@ static rl_outcome_t hash_of(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype
     return outcome;
 }
 
-static rl_outcome_t same_key(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t a, rl_word_t b, bool* out) {
+static rl_outcome_t same_key(
+    rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t a, rl_word_t b, bool* out) {
     if (class_of == RL_KEY_I64 || class_of == RL_KEY_U64) {
         *out = a.u == b.u;
         return RL_DONE;
@@ -56,7 +57,8 @@ static rl_outcome_t same_key(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtyp
 }
 
 /* The entry of a key, or NULL. */
-static rl_outcome_t find(rl_vm_t* vm, const rl_rtype_t* type, const rl_table_t* table, rl_word_t key, uint32_t* out_hash, rl_table_entry_t** out) {
+static rl_outcome_t find(rl_vm_t* vm, const rl_rtype_t* type, const rl_table_t* table, rl_word_t key,
+    uint32_t* out_hash, rl_table_entry_t** out) {
     rl_key_class_t class_of = rl_key_class_of(type);
     *out = NULL;
     rl_outcome_t outcome = hash_of(vm, class_of, type, key, out_hash);
@@ -95,6 +97,31 @@ static void rebuild(rl_table_t* table) {
     for (uint32_t i = 0; i < kept; i++) enter(table, i);
 }
 
+/* Most entries are gone: give memory back, so that a walk stays in proportion to what is left. Room for twice of that. */
+static void shrink(rl_vm_t* vm, rl_table_t* table) {
+    rl_heap_t* heap = &vm->heap;
+    uint32_t slot_count = LEAST_SLOTS;
+    while (slot_count / 4 * 3 < table->length * 2) slot_count *= 2;
+    rebuild(table);
+    if (slot_count >= table->slot_count) return;
+    bool failed = vm->allocator->failed;
+    uint32_t capacity = slot_count / 4 * 3;
+    rl_table_entry_t* entries =
+        rl_heap_buffer(heap, table->entries, table->capacity * sizeof *entries, capacity * sizeof *entries);
+    if (entries) {
+        table->entries = entries;
+        table->capacity = capacity;
+        uint32_t* slots =
+            rl_heap_buffer(heap, table->slots, table->slot_count * sizeof *slots, slot_count * sizeof *slots);
+        if (slots) {
+            table->slots = slots;
+            table->slot_count = slot_count;
+            rebuild(table);
+        }
+    }
+    vm->allocator->failed = failed;
+}
+
 /* Room for one more entry; at most three quarters of the slots are in use. */
 static rl_outcome_t reserve(rl_vm_t* vm, rl_table_t* table) {
     if (RL_LIKELY(table->used < table->capacity)) return RL_DONE;
@@ -105,11 +132,13 @@ static rl_outcome_t reserve(rl_vm_t* vm, rl_table_t* table) {
     }
     uint32_t slot_count = table->slot_count ? table->slot_count * 2 : LEAST_SLOTS;
     uint32_t capacity = slot_count / 4 * 3;
-    if (slot_count > (uint32_t)1 << 30) return rl_vm_raise(vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a Table would have too many entries");
+    if (slot_count > (uint32_t)1 << 30)
+        return rl_vm_raise(vm, RL_CODE_RUNTIME_LIMIT_MEMORY, "a Table would have too many entries");
     rl_heap_t* heap = &vm->heap;
     uint32_t* slots = rl_heap_buffer(heap, NULL, 0, slot_count * sizeof *slots);
     if (!slots) return RL_COLLECT;
-    rl_table_entry_t* entries = rl_heap_buffer(heap, table->entries, table->capacity * sizeof *entries, capacity * sizeof *entries);
+    rl_table_entry_t* entries =
+        rl_heap_buffer(heap, table->entries, table->capacity * sizeof *entries, capacity * sizeof *entries);
     if (!entries) {
         rl_heap_buffer(heap, slots, slot_count * sizeof *slots, 0);
         return RL_COLLECT;
@@ -148,9 +177,7 @@ static void remove_entry(rl_vm_t* vm, rl_table_t* table, rl_table_entry_t* entry
     entry->live = 0;
     table->length--;
     table->changes++;
-    if (entry + 1 != table->entries + table->used || table->length) return;
-    table->used = 0; /* empty: begin anew */
-    memset(table->slots, 0, table->slot_count * sizeof *table->slots);
+    if (table->used > 2 * LEAST_SLOTS && table->length < table->used / 4) shrink(vm, table);
 }
 
 bool rl_table_cursor_next(rl_cursor_t* cursor, rl_word_t* out_key, rl_word_t* out_value) {

@@ -8,7 +8,7 @@ rl_tree_layout_t rl_tree_layout(unsigned form, unsigned height) {
     if (height > 0) {
         uint16_t fanout = keyed ? RL_TREE_KEYED_FANOUT : RL_TREE_LIST_FANOUT;
         return (rl_tree_layout_t){fanout, keyed ? 3 : 2,
-                                  {{head, 8}, {(uint16_t)(head + 8 * fanout), 4}, {(uint16_t)(head + 12 * fanout), 8}}};
+            {{head, 8}, {(uint16_t)(head + 8 * fanout), 4}, {(uint16_t)(head + 12 * fanout), 8}}};
     }
     if (keyed) {
         bool valued = (form & RL_TREE_VALUED) != 0;
@@ -33,12 +33,13 @@ static rl_tree_node_t* new_like(rl_heap_t* heap, const rl_tree_node_t* node) {
 }
 
 /* Entries [from, from + count) of `source` to place `at` of `target`; gaps and counts are the caller's. */
-static void move_entries(rl_tree_node_t* target, uint32_t at, const rl_tree_node_t* source, uint32_t from, uint32_t count) {
+static void move_entries(
+    rl_tree_node_t* target, uint32_t at, const rl_tree_node_t* source, uint32_t from, uint32_t count) {
     rl_tree_layout_t layout = layout_of(source);
     for (uint32_t c = 0; c < layout.columns; c++) {
         size_t size = layout.column[c].size;
         memmove((char*)rl_tree_at(target, layout.column[c].offset) + at * size,
-                (const char*)rl_tree_at(source, layout.column[c].offset) + from * size, count * size);
+            (const char*)rl_tree_at(source, layout.column[c].offset) + from * size, count * size);
     }
 }
 
@@ -51,7 +52,8 @@ static void store_entry(rl_tree_node_t* node, uint32_t at, const rl_word_t entry
         rl_tree_keys(node)[at] = entry[0];
         if (node->header.tag & RL_TREE_VALUED) rl_tree_values(node)[at] = entry[1];
     } else {
-        rl_element_store((rl_element_t)(node->header.tag & RL_TREE_ELEMENT), rl_tree_at(node, RL_TREE_HEAD_BYTES), at, entry[0]);
+        rl_element_store(
+            (rl_element_t)(node->header.tag & RL_TREE_ELEMENT), rl_tree_at(node, RL_TREE_HEAD_BYTES), at, entry[0]);
     }
 }
 
@@ -151,7 +153,8 @@ static void locate_edge(const rl_object_t* root, bool right, uint32_t least, rl_
 
 static bool own_edge(rl_heap_t* heap, rl_object_t** root, uint32_t least, rl_tree_path_t* path) {
     for (uint32_t h = path->height + 1; h-- > least;) {
-        rl_tree_node_t* node = h == path->height ? path->steps[h].node : rl_tree_child(path->steps[h + 1].node, path->steps[h + 1].slot);
+        rl_tree_node_t* node =
+            h == path->height ? path->steps[h].node : rl_tree_child(path->steps[h + 1].node, path->steps[h + 1].slot);
         if (node->header.flags & RL_OBJ_SHARED) {
             rl_tree_node_t* copy = part_of(heap, node, 0, node->used);
             if (!copy) return false;
@@ -233,8 +236,8 @@ static void count_up(rl_tree_path_t* path, uint32_t level, uint32_t added) {
 }
 
 /* Cannot fail: the pool has what it needs. `added`: elements that the subtree of `level` gains. */
-static void commit(rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path, uint32_t level, uint32_t at,
-                   const rl_word_t first_entry[3], uint32_t added, pool_t* pool) {
+static void commit(rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path, uint32_t level,
+    uint32_t at, const rl_word_t first_entry[3], uint32_t added, pool_t* pool) {
     rl_word_t entry[3] = {first_entry[0], first_entry[1], first_entry[2]};
     for (uint32_t h = level;; h++) {
         rl_tree_node_t* node = path->steps[h].node;
@@ -265,7 +268,8 @@ static void commit(rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_
     }
 }
 
-bool rl_tree_insert(rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path, const rl_word_t entry[3]) {
+bool rl_tree_insert(
+    rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path, const rl_word_t entry[3]) {
     pool_t pool;
     if (!reserve(heap, path, 0, &pool)) return false;
     commit(heap, holder, root, path, 0, path->steps[0].slot, entry, 1, &pool);
@@ -521,7 +525,8 @@ rl_object_t* rl_tree_build(rl_heap_t* heap, rl_element_t element, const void* da
         uint32_t chunk = count - done < capacity ? count - done : capacity;
         rl_tree_node_t* leaf = new_node(heap, RL_OBJ_LIST_NODE, element, 0);
         if (!leaf) return NULL;
-        if (size) memcpy(rl_tree_at(leaf, RL_TREE_HEAD_BYTES), (const char*)data + (size_t)done * size, (size_t)chunk * size);
+        if (size)
+            memcpy(rl_tree_at(leaf, RL_TREE_HEAD_BYTES), (const char*)data + (size_t)done * size, (size_t)chunk * size);
         leaf->used = (uint8_t)chunk;
         leaf->count = chunk;
         root = root ? rl_tree_join(heap, root, &leaf->header) : &leaf->header;

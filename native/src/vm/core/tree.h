@@ -21,10 +21,10 @@ enum {
 
 /* What the leaves hold: the tag of every node. */
 enum {
-    RL_TREE_ELEMENT = 15,    /* lists: rl_element_t */
-    RL_TREE_KEYED = 16,      /* maps, sets: words; branches hold separators, too */
+    RL_TREE_ELEMENT = 15, /* lists: rl_element_t */
+    RL_TREE_KEYED = 16,   /* maps, sets: words; branches hold separators, too */
     RL_TREE_KEY_REF = 32,
-    RL_TREE_VALUED = 64,     /* maps: a second column */
+    RL_TREE_VALUED = 64, /* maps: a second column */
     RL_TREE_VALUE_REF = 128
 };
 
@@ -34,7 +34,7 @@ typedef struct rl_tree_node {
     uint8_t height;     /* 0: leaf */
     uint8_t used;       /* places in use */
     uint16_t unused;
-} rl_tree_node_t;       /* columns follow: see rl_tree_layout */
+} rl_tree_node_t; /* columns follow: see rl_tree_layout */
 
 /* A node is a table of up to three columns: leaf: element, or key and value; branch: child, size of it, and for maps the
    least key it may hold (that of place 0 is not looked at). */
@@ -47,7 +47,9 @@ typedef struct rl_tree_layout {
 rl_tree_layout_t rl_tree_layout(unsigned form, unsigned height);
 
 static inline void* rl_tree_at(const rl_tree_node_t* node, size_t offset) { return (char*)(uintptr_t)node + offset; }
-static inline rl_object_t** rl_tree_children(const rl_tree_node_t* node) { return rl_tree_at(node, RL_TREE_HEAD_BYTES); }
+static inline rl_object_t** rl_tree_children(const rl_tree_node_t* node) {
+    return rl_tree_at(node, RL_TREE_HEAD_BYTES);
+}
 static inline uint32_t* rl_tree_sizes(const rl_tree_node_t* node) {
     return rl_tree_at(node, node->header.tag & RL_TREE_KEYED ? RL_TREE_HEAD_BYTES + 8 * RL_TREE_KEYED_FANOUT
                                                              : RL_TREE_HEAD_BYTES + 8 * RL_TREE_LIST_FANOUT);
@@ -56,7 +58,9 @@ static inline rl_word_t* rl_tree_separators(const rl_tree_node_t* node) {
     return rl_tree_at(node, RL_TREE_HEAD_BYTES + 12 * RL_TREE_KEYED_FANOUT);
 }
 static inline rl_word_t* rl_tree_keys(const rl_tree_node_t* leaf) { return rl_tree_at(leaf, RL_TREE_HEAD_BYTES); }
-static inline rl_word_t* rl_tree_values(const rl_tree_node_t* leaf) { return rl_tree_at(leaf, RL_TREE_HEAD_BYTES + 8 * 15); }
+static inline rl_word_t* rl_tree_values(const rl_tree_node_t* leaf) {
+    return rl_tree_at(leaf, RL_TREE_HEAD_BYTES + 8 * 15);
+}
 static inline rl_tree_node_t* rl_tree_child(const rl_tree_node_t* node, uint32_t slot) {
     return (rl_tree_node_t*)rl_tree_children(node)[slot];
 }
@@ -79,7 +83,8 @@ void rl_tree_locate(const rl_object_t* root, uint32_t index, rl_tree_path_t* out
    variable (holder NULL). */
 bool rl_tree_own(rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path);
 /* Insert an entry at the place of an owned path. */
-bool rl_tree_insert(rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path, const rl_word_t entry[3]);
+bool rl_tree_insert(
+    rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path, const rl_word_t entry[3]);
 /* Remove the entry at the place of an owned path; `*root` becomes NULL with the last. Never refused. */
 void rl_tree_remove(rl_heap_t* heap, rl_object_t* holder, rl_object_t** root, rl_tree_path_t* path);
 

@@ -4,10 +4,9 @@
 #include "vm/core/keyed.h"
 #include "vm/core/list.h"
 
-#define FN(name)                                                                                                       \
-    rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
-#define VEC(i) ((rl_vector_t*)args[i].o)
-#define ELEMENT ((rl_element_t)site->types[0]->element)
+#define FN(name) rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
+#define VEC(i)   ((rl_vector_t*)args[i].o)
+#define ELEMENT  ((rl_element_t)site->types[0]->element)
 
 #define BUILTIN(id, name, function, uses) FN(function);
 #include "vm/core/collections.def"
@@ -254,7 +253,8 @@ FN(rl_core_vec_extend) {
 /* --- sorting ----------------------------------------------------------------------------------------------------------- */
 
 /* The elements as words, sorted; freed by the caller when it gets RL_DONE and *out is not NULL. */
-static rl_outcome_t sorted_words(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* source, uint32_t length, rl_word_t** out) {
+static rl_outcome_t sorted_words(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* source, uint32_t length, rl_word_t** out) {
     *out = NULL;
     if (length == 0) return RL_DONE;
     rl_word_t* words = rl_alloc(vm->allocator, length * sizeof *words);
