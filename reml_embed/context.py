@@ -42,6 +42,7 @@ from reml_embed._support import Support, write_stdout
 from reml_embed.errors import (
     EXCEPTIONS,
     AuditUnavailableError,
+    InvalidArgumentError,
     LoadError,
     RemlError,
     RunError,
@@ -195,9 +196,12 @@ class Context:
         if self._border.dispose() == 0:
             self._forget()
 
-    def __enter__(self) -> Context:
+    def _check_open(self) -> None:
         if self.closed:
             raise StaleError("the context is closed")
+
+    def __enter__(self) -> Context:
+        self._check_open()
         return self
 
     def __exit__(
@@ -311,13 +315,15 @@ class Context:
             UnknownFunctionError: there is no such function.
             BaseException: the very object that a host function raised.
         """
-        self._epoch += 1
-        with Lifecycle("reml_run"):
-            self._border.run(entry)
+        self.execute(entry)
         return self._border.result()
 
     def execute(self, entry: str = "main") -> None:
         """Like `run`, but leaves the result in the context: see `result_borrow` and `result_take`."""
+        if not entry.isascii():
+            entry.encode()  # a lone surrogate is refused before anything is done
+        if "\0" in entry:
+            raise InvalidArgumentError("entry point contains a null character")
         self._epoch += 1
         with Lifecycle("reml_run"):
             self._border.run(entry)
@@ -413,6 +419,7 @@ class Context:
 
     def metrics(self) -> FfiMetrics:
         """Crossings of this context."""
+        self._check_open()
         out = ffi.new("reml_ffi_bridge_metrics_t*")
         self._raise_for(lib.reml_ffi_bridge_context_metrics(self._id, out))
         return metric_table.from_c(out)
@@ -434,6 +441,7 @@ class Context:
         Take the records that wait; summaries of calls counted so far are among them. With a file or sink they go there, and the
         list is empty.
         """
+        self._check_open()  # without an id the library would answer for the process
         status, text = owned_text(lambda out, length: lib.reml_embed_audit_drain(self._id, out, length))
         self._raise_for(status)
         return audit_log.parse(text)

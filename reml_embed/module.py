@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from reml_embed.errors import refuse_pickling
+from reml_embed.errors import UnknownFunctionError, refuse_pickling
 
 if TYPE_CHECKING:
     from reml_embed._fast import Function
@@ -43,7 +43,11 @@ class Module(Mapping[str, "Function"]):
         key = name, signature
         found = self._functions.get(key)
         if found is None:
-            found = self._functions[key] = self.context.function(f"{self.name}.{name}", signature)
+            of_type = "." in name  # the library looks for the type in the module that declared it last
+            found = self.context.function(name if of_type else f"{self.name}.{name}", signature)
+            if found.module != self.name:
+                raise UnknownFunctionError(f"entrypoint not found: {self.name}.{name}", code="runtime.entry.unknown")
+            self._functions[key] = found
         return found
 
     def __getitem__(self, name: str) -> Function:

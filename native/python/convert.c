@@ -24,9 +24,17 @@ typedef struct conversion {
 } conversion_t;
 
 static void print_place(const conversion_t* conversion, const place_t* place, unsigned levels, rl_buf_t* out) {
-    if (!place->outer) rl_buf_add_cstr(out, conversion->root);
-    else if (levels == 0) rl_buf_add_cstr(out, "…");
-    else print_place(conversion, place->outer, levels - 1, out);
+    if (place->outer && levels == 0) {
+        /* Far inside: where it began, and the last steps. */
+        const place_t* first = place;
+        while (first->outer) first = first->outer;
+        print_place(conversion, first, 0, out);
+        rl_buf_add_cstr(out, "…");
+    } else if (place->outer) {
+        print_place(conversion, place->outer, levels - 1, out);
+    } else {
+        rl_buf_add_cstr(out, conversion->root);
+    }
     if (place->field) {
         rl_buf_add_char(out, '.');
         rl_buf_add(out, (rl_str_t){place->field, place->field_length});
@@ -246,9 +254,14 @@ static PyObject* as_list(const conversion_t* conversion, PyObject* object) {
     return list;
 }
 
-static bool build(const conversion_t* conversion, const rl_rtype_t* type, word_list_t* list, rl_word_t* out) {
+/* `distinct`: how many entries must be left; keys that Python tells apart and Reml does not (NFC) would get lost. 0: any number. */
+static bool build(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, word_list_t* list, size_t distinct,
+                  rl_word_t* out) {
     rl_outcome_t outcome = rl_border_build(&conversion->context->vm, type, list->words, list->count, out);
-    if (outcome == RL_DONE) return true;
+    if (outcome == RL_DONE) {
+        if (!distinct || rl_border_length(type, *out) == distinct) return true;
+        return fail(conversion, place, PyExc_ValueError, type, object, "two of its keys are equal in Reml");
+    }
     if (outcome != RL_RAISE) return no_memory(conversion);
     border_raise(conversion->border, rl_context_fail_from_vm(conversion->context));
     return false;
@@ -264,7 +277,8 @@ static bool convert_items(const conversion_t* conversion, const rl_rtype_t* type
         place_t inner = {place, NULL, 0, i};
         done = convert(conversion, type->args[0], PyList_GetItem(items, i), &inner, &list.words[i]);
     }
-    done = done && build(conversion, type, &list, out);
+    size_t distinct = rl_kind_of(type) == REML_KIND_SET && PyAnySet_Check(object) ? list.count : 0;
+    done = done && build(conversion, type, object, place, &list, distinct, out);
     word_list_deinit(conversion, &list);
     Py_DECREF(items);
     return done;
@@ -284,7 +298,7 @@ static bool convert_mapping(const conversion_t* conversion, const rl_rtype_t* ty
         done = done && convert(conversion, type->args[0], PyTuple_GetItem(entry, 0), &inner, &list.words[2 * i]) &&
                convert(conversion, type->args[1], PyTuple_GetItem(entry, 1), &inner, &list.words[2 * i + 1]);
     }
-    done = done && build(conversion, type, &list, out);
+    done = done && build(conversion, type, object, place, &list, (size_t)count, out);
     word_list_deinit(conversion, &list);
     Py_DECREF(entries);
     return done;

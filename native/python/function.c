@@ -482,6 +482,14 @@ static PyObject* get_parameters(PyObject* self, void* closure) {
     }
     return names;
 }
+static PyObject* get_module(PyObject* self, void* closure) {
+    (void)closure;
+    rl_context_t* context;
+    rl_function_entry_t* entry;
+    if (!entry_of(self, &context, &entry)) return NULL;
+    rl_str_t path = rl_sym_text(&context->program.symbols, rl_program_module(&context->program, entry->proto->module)->path);
+    return PyUnicode_DecodeUTF8(path.data, (Py_ssize_t)path.length, "replace");
+}
 static PyObject* get_context(PyObject* self, void* closure) {
     (void)closure;
     function_t* function = (function_t*)self;
@@ -514,6 +522,7 @@ static PyGetSetDef function_getset[] = {
     {"__name__", get_name, NULL, "The same as name.", NULL},
     {"signature", get_signature, NULL, "Type of the function as Reml writes it: ``(Int, Int) -> Int``.", NULL},
     {"parameters", get_parameters, NULL, "Names of the parameters; ``_`` for those without one.", NULL},
+    {"module", get_module, NULL, "Path of the module that it is declared in.", NULL},
     {"context", get_context, NULL, "The Context it belongs to.", NULL},
     {"_handle", get_handle, NULL, "reml_function_t.", NULL},
     {NULL, NULL, NULL, NULL, NULL},

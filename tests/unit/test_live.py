@@ -22,13 +22,13 @@ fn ages() -> Table<Str, Int> { let t: Table<Str, Int> = Table.new(); t.insert("a
 fn age(t: Table<Str, Int>, name: Str) -> Option<Int> = t.get(name)
 fn options() -> Table<Str, Option<Int>> { let t: Table<Str, Option<Int>> = Table.new(); t.insert("none", None); t.insert("one", Some(1)); t }
 fn same(a: Account) -> Account = a
-fn walk(v: Vec<Int>) -> Int { var n = 0; for x in v { poke(v); n := n + x }; n }
+fn walk(t: Table<Str, Int>) -> Int { var n = 0; for (k, x) in t { poke(t); n := n + x }; n }
 """
 
 
 @pytest.fixture
 def live(context):
-    context.define("poke", lambda v: v.append(9), signature="(v: Vec<Int>) -> ()")
+    context.define("poke", lambda table: table.update(fresh=9), signature="(t: Table<Str, Int>) -> ()")
     return context.load(SOURCE)
 
 
@@ -130,9 +130,9 @@ def test_a_table_of_options_tells_none_from_missing(live):
         table["two"]
 
 
-def test_changing_a_vec_while_the_script_walks_it_is_noticed(live):
+def test_changing_a_table_while_the_script_walks_it_is_noticed(live):
     with pytest.raises(reml.RunError) as caught:
-        live["walk"](live["numbers"]())
+        live["walk"](live["ages"]())
     assert caught.value.code == "runtime.iterator.invalidated"
 
 

@@ -24,7 +24,18 @@ static _Atomic(const rl_program_t*) prelude;
 static rl_allocator_t prelude_allocator;
 static rl_program_t prelude_program;
 
-void rl_process_lock(void) { pthread_mutex_lock(&lock); }
+static uint32_t lock_fork; /* fork generation that the lock and the list of the living belong to */
+
+/* A forked child has one thread, and the lock may have been held by another one: it starts anew, without the parent's contexts. */
+void rl_process_lock(void) {
+    uint32_t fork = rl_os_fork_generation();
+    if (RL_UNLIKELY(fork != lock_fork)) {
+        pthread_mutex_init(&lock, NULL);
+        living = NULL;
+        lock_fork = fork;
+    }
+    pthread_mutex_lock(&lock);
+}
 void rl_process_unlock(void) { pthread_mutex_unlock(&lock); }
 
 rl_audit_t* rl_process_audit(void) {

@@ -26,7 +26,7 @@ enum {
     RL_LOCAL_PARAM_BASE = 1 << 20,
     RL_LOCAL_IS_PARAM = 0x100, /* rl_local_t.flags while checking only */
     RL_BIG_STACK_AT = 24,      /* levels after which a pass continues on a big stack */
-    RL_BIG_STACK_BYTES = 256 << 20
+    RL_BIG_STACK_BYTES = 64 << 20
 };
 
 /* --- local names -------------------------------------------------------------------------------------------------- */
