@@ -16,7 +16,7 @@ JOBS     ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 WERROR   ?= -Werror
 FUZZ_SECONDS ?= 30
 
-ifeq (,$(filter clean distclean,$(MAKECMDGOALS)))
+ifeq (0,$(words $(filter clean distclean,$(MAKECMDGOALS)) $(filter-out 0,$(MAKELEVEL))))
 MAKEFLAGS += -j$(JOBS)
 endif
 MAKEFLAGS += --no-builtin-rules --no-print-directory
@@ -257,7 +257,7 @@ stress-python: build build/asan/libreml_internal.a
 .PHONY: fuzz
 ifneq ($(shell command -v clang 2>/dev/null),)
 fuzz:  ## each fuzz target for FUZZ_SECONDS (needs clang; without it the targets only run over their seeds)
-	$(Q)$(MAKE) build/fuzz-clang/libreml_internal.a CC=clang
+	$(Q)+$(MAKE) -j$(JOBS) build/fuzz-clang/libreml_internal.a CC=clang
 	$(Q)$(PYTHON) tools/fuzz.py --clang --archive build/fuzz-clang/libreml_internal.a --seconds $(FUZZ_SECONDS)
 else
 fuzz: build/asan/libreml_internal.a
@@ -336,7 +336,7 @@ build/bench/run-file: benchmarks/c/run_file.c $(STATIC)
 # One after the other: two measurements at a time would measure each other.
 .PHONY: bench
 bench: build/bench/calls build/bench/run-file build $(VENV)/.bench  ## call overhead and whole programs beside the peers installed here
-	$(Q)for part in bench-c bench-programs bench-python; do $(MAKE) -j1 $$part || exit 1; done
+	$(Q)for part in bench-c bench-programs bench-python; do $(MAKE) $$part || exit 1; done
 	$(Q)$(VENV_PYTHON) benchmarks/report.py build/bench/c-calls.json build/bench/python-calls.json build/bench/programs.json \
 	    --output build/bench/report.md
 

@@ -1,9 +1,9 @@
 """
 Values of Reml in Python (CONTRACTS 2.7a).
 
-Plain values are copied: `Some`, `Ok`, `Err`, `Duration`, and the classes made for each record and sum type. Structs, Vec and
-Table stay where they are: `StructProxy`, `VecProxy` and `TableProxy` show them live, and handing a proxy back to the script hands
-over the same object. A proxy keeps its context and its object alive; it is released when Python lets it go, on any thread.
+Plain values are copied: `Some`, `Ok`, `Err`, `Duration`, and the classes made for each record and sum type. Structs, Vec,
+Table and Ref stay where they are: `StructProxy`, `VecProxy`, `TableProxy` and `RefHandle` show them live, and handing a proxy back
+to the script hands over the same object. A proxy keeps its context and its object alive; it is released when Python lets it go, on any thread.
 """
 
 from __future__ import annotations
@@ -272,6 +272,30 @@ class TableProxy(Proxy, MutableMapping[K, V]):
         return self._border.items(self._handle)
 
 
+class RefHandle(Proxy, Generic[T]):
+    """A Ref or Cell: one mutable place. Equal means: the same place."""
+
+    __slots__ = ()
+
+    def get(self) -> T:
+        """What it holds now."""
+        held: T = self._border.method(self._handle, "get")
+        return held
+
+    def set(self, value: T) -> None:
+        """Put *value* there."""
+        self._border.method(self._handle, "set", value)
+
+    @property
+    def value(self) -> T:
+        """The same as `get` and `set`."""
+        return self.get()
+
+    @value.setter
+    def value(self, value: T) -> None:
+        self.set(value)
+
+
 class Opaque(Proxy):
     """A value that has no Python form (a Range, an iterator, another host's object): it can be held and handed back."""
 
@@ -286,6 +310,7 @@ PROXIES: dict[int, type[Proxy]] = {
     int(lib.REML_KIND_STRUCT): StructProxy,
     int(lib.REML_KIND_VEC): VecProxy,
     int(lib.REML_KIND_TABLE): TableProxy,
+    int(lib.REML_KIND_CELL): RefHandle,
 }
 
 

@@ -737,6 +737,7 @@ TEST(test_os__threads_have_their_own_ids) {
 }
 
 TEST(test_os__a_forked_child_sees_the_next_generation) {
+    rl_os_watch_forks();
     uint32_t before = rl_os_fork_generation();
     pid_t child = fork();
     if (child == 0) _exit(rl_os_fork_generation() == before + 1 ? 0 : 1);

@@ -130,6 +130,23 @@ def test_a_table_of_options_tells_none_from_missing(live):
         table["two"]
 
 
+def test_a_ref_is_one_place_for_both_sides(context):
+    module = context.load(
+        "let place: Ref<List<Int>> = Ref.new([1])\nfn get() -> Ref<List<Int>> = place\nfn add(x: Int) -> () = place.set(place.get().push(x))\n"
+        "fn read(r: Ref<List<Int>>) -> Int = r.get().len()\n"
+    )
+    handle = module["get"]()
+    assert isinstance(handle, reml.RefHandle)
+    assert handle.get() == [1]
+    module["add"](2)
+    assert handle.value == [1, 2]
+    handle.value = [7, 8, 9]
+    assert module["read"](handle) == 3
+    assert handle == module["get"]()
+    with pytest.raises(TypeError, match="expected Int, got str"):
+        handle.set(["x"])
+
+
 def test_changing_a_table_while_the_script_walks_it_is_noticed(live):
     with pytest.raises(reml.RunError) as caught:
         live["walk"](live["ages"]())

@@ -343,6 +343,22 @@ def test_durations_are_whole_nanoseconds():
         reml.Duration(1).to_timedelta()
 
 
+def test_times_go_over_exactly(context):
+    module = context.load("fn long(d: Duration) -> Int = d.as_nanos()\nfn same(d: Duration) -> Duration = d\nfn at(t: Timestamp) -> Timestamp = t\n")
+    assert module["long"](datetime.timedelta(milliseconds=1)) == 1_000_000
+    assert module["same"](reml.Duration(-7)) == reml.Duration(-7)
+    for wrong in (5, 1.5, None):
+        with pytest.raises(TypeError, match="expected Duration"):
+            module["same"](wrong)
+    with pytest.raises(OverflowError):
+        module["same"](datetime.timedelta(days=200_000))
+    now = datetime.datetime(2026, 3, 2, 8, 15, 0, 123456, tzinfo=datetime.timezone(datetime.timedelta(hours=9)))
+    assert module["at"](now) == now
+    assert module["at"](now).tzinfo is datetime.UTC
+    with pytest.raises(TypeError, match="expected Timestamp"):
+        module["at"](now.replace(tzinfo=None))
+
+
 # --- laws ------------------------------------------------------------------------------------------------------------------------------
 
 plain = st.one_of(

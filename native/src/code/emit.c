@@ -27,10 +27,7 @@ rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type) {
 }
 
 rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id) {
-    rl_type_t type = rl_emit_type(e, id);
-    /* Only a type that nests too deep is still wrong here: others were reported when the module was checked. */
-    if (type == RL_TYPE_ERROR && !e->dead && !e->failed) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
-    return rl_rep_of(e->compiler, type);
+    return rl_rep_of(e->compiler, rl_emit_type(e, id));
 }
 
 /* --- instructions ------------------------------------------------------------------------------------------------ */
@@ -602,7 +599,8 @@ bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {
         compile_body(&e);
     }
     if (compiler->program->types.too_deep) ok = rl_emit_fail(&e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
-    ok = ok && !e.failed && !e.allocator->failed && finish(&e, result);
+    ok = ok && !e.failed && !compiler->failed && !e.allocator->failed && finish(&e, result) && !compiler->failed;
+    if (compiler->failed && compiler->failed_function == 0) compiler->failed_function = e.fn_id;
     rl_free(e.allocator, e.locals, home_bytes);
     rl_analysis_deinit(e.allocator, &e.analysis);
     rl_vec_deinit(e.allocator, &e.code);

@@ -70,6 +70,8 @@ static bool sum_is_enum(rl_compiler_t* compiler, const rl_typedef_t* def) {
 
 rl_rep_t rl_rep_of(rl_compiler_t* compiler, rl_type_t type) {
     if (type < RL_TYPE_SIMPLE_COUNT) {
+        /* Only a type that nests too deep is still wrong here: all others were reported when the module was checked. */
+        if (type == RL_TYPE_ERROR) rl_compile_fail(compiler, RL_CODE_TYPE_INSTANTIATION_LIMIT, 0);
         if (rl_type_is_float(type)) return RL_REP_F;
         return type == RL_TYPE_STR || type == RL_TYPE_BYTES || type == RL_TYPE_ANY ? RL_REP_R : RL_REP_S;
     }

@@ -147,11 +147,11 @@ static void report_constraint(rl_checker_t* c, rl_span_t span, rl_type_t expecte
             RL_STR_ARG(field));
     } else if (kinds & (RL_CON_INTEGER_LITERAL | RL_CON_FLOAT_LITERAL)) {
         rl_report_mismatch(c, why, span, expected, found);
+    } else if (kinds & RL_CON_ORD) { /* Ord includes Eq */
+        rl_report(c->diags, RL_CODE_TYPE_ORD_UNSUPPORTED, span, "values of type %s have no order", rl_show(c, type));
     } else if (kinds & (RL_CON_EQ | RL_CON_HASH)) {
         rl_report(c->diags, RL_CODE_TYPE_EQ_UNSUPPORTED, span, "values of type %s cannot be compared for equality",
             rl_show(c, type));
-    } else if (kinds & RL_CON_ORD) {
-        rl_report(c->diags, RL_CODE_TYPE_ORD_UNSUPPORTED, span, "values of type %s have no order", rl_show(c, type));
     } else if (rl_head_kind(c, type) == RL_TYPE_PARAM) {
         rl_report(c->diags, RL_CODE_TYPECLASS_CONSTRAINT_UNRESOLVED, span, "%s is not known to have operator %s",
             rl_show(c, type), constraint_name(kinds));

@@ -243,12 +243,7 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
     c->scratch.count = mark;
     rl_vec_deinit(c->allocator, &types);
     rl_vec_deinit(c->allocator, &values);
-    if (!ir) {
-        ir = rl_ir_error(c, span.start);
-        if (!rl_is_var(c, result) && !rl_failed(c))
-            rl_node_at(c, ir)->type = rl_head(c, result) == RL_TYPE_NEVER ? RL_TYPE_ERROR : result;
-    }
-    return ir;
+    return ir ? ir : rl_ir_error(c, span.start);
 }
 
 rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32_t count, rl_node_t node,

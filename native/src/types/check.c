@@ -123,6 +123,14 @@ static void find_ambient(rl_checker_t* c) {
     }
 }
 
+/* What a host may name: the items of every module it has loaded, the latest first, private ones too; then the ambient ones. */
+static void find_all_modules(rl_checker_t* c) {
+    c->host_eyes = true;
+    for (uint32_t i = c->program->modules.count; i-- > 0;)
+        (void)rl_vec_push(c->allocator, &c->ambient, c->program->first_module + i);
+    find_ambient(c);
+}
+
 /* --- modules ------------------------------------------------------------------------------------------------------ */
 
 static rl_sym_t last_segment(rl_checker_t* c, rl_sym_t path) {
@@ -240,7 +248,8 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             close_init(c, init);
             rl_finish_module(c);
             if (c->types->too_deep && input->diags->errors == errors) {
-                rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0}, "a type nests deeper than %d levels", RL_TYPE_DEPTH_LIMIT);
+                rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0},
+                    "a type nests deeper than %d levels", RL_TYPE_DEPTH_LIMIT);
             }
             c->types->too_deep = false;
         }
@@ -351,7 +360,7 @@ bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text,
         rl_checker_t checker;
         rl_checker_t* c = &checker;
         if (begin(c, &input)) {
-            find_ambient(c);
+            find_all_modules(c);
             c->in_host = true;
             *out_type = rl_resolve_type(c, tree.root);
         }

@@ -28,9 +28,9 @@ bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_
 
 void rl_check_attributes(rl_checker_t* c, rl_list_t attrs) {
     static const char* const accepted[] = {
-        "must_use", "must_await", "inline", "doc", "deprecated", "link_name", "target", "callconv", "ownership", "cfg"};
+        "must_use", "must_await", "inline", "doc", "deprecated", "link_name", "target", "callconv", "ownership"};
     static const char* const later[] = {"pure", "no_panic", "async_free", "no_blocking", "no_timer", "handles",
-        "requires_capability", "dsl_export", "intrinsic", "unstable", "reentrant"};
+        "requires_capability", "dsl_export", "cfg", "intrinsic", "unstable", "reentrant"};
     uint32_t count = rl_tree_list_count(c->tree, attrs);
     for (uint32_t i = 0; i < count; i++) {
         rl_node_t attr = rl_tree_list_at(c->tree, attrs, i);

@@ -4,7 +4,9 @@
 /* --- conversion --------------------------------------------------------------------------------------------------- */
 
 /* Does T become Any somewhere inside (LANGUAGE 4.4, conversions (b))? Unifies what is no such place. */
-static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
+static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected, uint32_t* steps) {
+    if (*steps == 0) return false;
+    --*steps;
     found = rl_head(c, found);
     expected = rl_head(c, expected);
     if (expected == RL_TYPE_ANY || found == expected) return true;
@@ -16,7 +18,7 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
         for (uint32_t i = 0; i < e.count; i++) {
             rl_sym_t name = rl_type_args(c->types, expected)[2 * i];
             if (!rl_type_find_field(c->program, found, name, &field) ||
-                !covary(c, field, rl_type_args(c->types, expected)[2 * i + 1]))
+                !covary(c, field, rl_type_args(c->types, expected)[2 * i + 1], steps))
                 return false;
         }
         return rl_program_typedef(c->program, f.a)->kind == RL_DEF_RECORD;
@@ -29,7 +31,7 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
         for (uint32_t i = 0; i < f.count; i++) {
             rl_sym_t name = rl_type_args(c->types, found)[2 * i];
             if (!rl_type_find_field(c->program, expected, name, &field) ||
-                !covary(c, rl_type_args(c->types, found)[2 * i + 1], field))
+                !covary(c, rl_type_args(c->types, found)[2 * i + 1], field, steps))
                 return false;
         }
         return true;
@@ -40,13 +42,14 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
     case RL_TYPE_ARRAY:
         if (f.a != e.a) return false;
         for (uint32_t i = 0; i < rl_type_part_words(&f); i++) {
-            if (!covary(c, rl_type_args(c->types, found)[i], rl_type_args(c->types, expected)[i])) return false;
+            if (!covary(c, rl_type_args(c->types, found)[i], rl_type_args(c->types, expected)[i], steps)) return false;
         }
         return true;
     case RL_TYPE_RECORD:
         for (uint32_t i = 0; i < f.count; i++) {
             if (rl_type_args(c->types, found)[2 * i] != rl_type_args(c->types, expected)[2 * i]) return false;
-            if (!covary(c, rl_type_args(c->types, found)[2 * i + 1], rl_type_args(c->types, expected)[2 * i + 1]))
+            if (!covary(
+                    c, rl_type_args(c->types, found)[2 * i + 1], rl_type_args(c->types, expected)[2 * i + 1], steps))
                 return false;
         }
         return true;
@@ -56,7 +59,7 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected) {
             for (uint32_t i = 0; i < f.count; i++) {
                 rl_type_t from = rl_type_args(c->types, found)[i], to = rl_type_args(c->types, expected)[i];
                 bool key = f.a == known->map && i == 0;
-                if (key ? rl_unify(&c->solver, to, from) != RL_UNIFY_OK : !covary(c, from, to)) return false;
+                if (key ? rl_unify(&c->solver, to, from) != RL_UNIFY_OK : !covary(c, from, to, steps)) return false;
             }
             return true;
         }
@@ -110,7 +113,8 @@ rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t sp
     rl_sym_t failed_field = c->solver.failed_field;
     if (result == RL_UNIFY_MISMATCH && mentions_any(c, to, 0)) {
         uint32_t mark = rl_solver_mark(&c->solver);
-        if (covary(c, found, expected)) {
+        uint32_t steps = 4096;
+        if (covary(c, found, expected, &steps)) {
             rl_solver_commit(&c->solver, mark);
             return rl_ir_make(c, RL_IR_CONVERT, expected, start, ir, 0, 0);
         }

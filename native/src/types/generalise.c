@@ -3,21 +3,41 @@
 
 /* --- walking types ------------------------------------------------------------------------------------------------ */
 
-rl_type_t rl_map_params(
-    rl_checker_t* c, rl_type_t type, rl_type_t (*leaf)(rl_checker_t* c, void* user, uint32_t index), void* user) {
+/* Types are graphs that may be very large as trees: after some steps what was done is remembered. */
+typedef struct param_map {
+    rl_checker_t* c;
+    rl_type_t (*leaf)(rl_checker_t* c, void* user, uint32_t index);
+    void* user;
+    rl_map_t done;
+    uint32_t steps;
+} param_map_t;
+
+static rl_type_t map_params(param_map_t* map, rl_type_t type) {
+    rl_checker_t* c = map->c;
     rl_type_node_t node = *rl_type_node(c->types, type);
     if (!(node.flags & RL_TYPE_HAS_PARAM)) return type;
-    if (node.kind == RL_TYPE_PARAM) return leaf(c, user, node.a);
+    if (node.kind == RL_TYPE_PARAM) return map->leaf(c, map->user, node.a);
+    uint32_t known;
+    bool remember = ++map->steps > 64;
+    if (remember && rl_map_get(&map->done, type, &known)) return known;
     uint32_t words = rl_type_part_words(&node), inline_parts[16];
     uint32_t* parts = inline_parts;
     size_t size = (size_t)words * sizeof *parts;
     if (words > RL_COUNT_OF(inline_parts) && !(parts = rl_alloc(c->allocator, size))) return RL_TYPE_ERROR;
     memcpy(parts, rl_type_args(c->types, type), size);
     uint32_t step = node.kind == RL_TYPE_RECORD ? 2 : 1;
-    for (uint32_t i = step - 1; i < words; i += step)
-        parts[i] = rl_map_params(c, parts[i], leaf, user); /* types nest at most 100 deep */
+    for (uint32_t i = step - 1; i < words; i += step) parts[i] = map_params(map, parts[i]); /* nests at most 100 deep */
     rl_type_t made = rl_type_make(c->types, (rl_type_kind_t)node.kind, node.a, parts, words);
     if (parts != inline_parts) rl_free(c->allocator, parts, size);
+    if (remember) (void)rl_map_put(c->allocator, &map->done, type, made);
+    return made;
+}
+
+rl_type_t rl_map_params(
+    rl_checker_t* c, rl_type_t type, rl_type_t (*leaf)(rl_checker_t* c, void* user, uint32_t index), void* user) {
+    param_map_t map = {.c = c, .leaf = leaf, .user = user};
+    rl_type_t made = map_params(&map, type);
+    rl_map_deinit(c->allocator, &map.done);
     return made;
 }
 
@@ -283,7 +303,9 @@ void rl_note_let(rl_checker_t* c, rl_type_t type, rl_span_t span, bool is_var, b
 }
 
 /* Does the variable stand inside something that can be written to or called? (value restriction) */
-static bool held(rl_checker_t* c, rl_type_t type, rl_type_t var, bool inside) {
+static bool held(rl_checker_t* c, rl_type_t type, rl_type_t var, bool inside, uint32_t* steps) {
+    if (*steps == 0) return false; /* a huge graph: let it pass */
+    --*steps;
     type = rl_head(c, type);
     if (type == var) return inside;
     const rl_type_node_t node = *rl_type_node(c->types, type);
@@ -297,7 +319,7 @@ static bool held(rl_checker_t* c, rl_type_t type, rl_type_t var, bool inside) {
     }
     uint32_t words = rl_type_part_words(&node), step = node.kind == RL_TYPE_RECORD ? 2 : 1;
     for (uint32_t i = step - 1; i < words; i += step) {
-        if (held(c, rl_type_args(c->types, type)[i], var, inside)) return true;
+        if (held(c, rl_type_args(c->types, type)[i], var, inside, steps)) return true;
     }
     return false;
 }
@@ -310,10 +332,11 @@ static void check_let(rl_checker_t* c, const rl_let_check_t* check, uint16_t lev
         rl_var_t* var = open_var(c, type);
         if (!var || var->bound != RL_VAR_OPEN || var->level < level || var->klass != RL_VAR_FREE) continue;
         rl_code_t code;
+        uint32_t steps = 4096;
         if (var->origin == RL_FROM_EMPTY_LIST || var->origin == RL_FROM_EMPTY_MAP)
             code = RL_CODE_TYPE_ARRAY_LITERAL_EMPTY_REQUIRES_ANNOTATION;
         else if (var->constraints || var->needs) continue;
-        else if (check->is_var || (!check->is_value && held(c, check->type, type, false)))
+        else if (check->is_var || (!check->is_value && held(c, check->type, type, false, &steps)))
             code = RL_CODE_LANGUAGE_INFERENCE_VALUE_RESTRICTION;
         else continue;
         rl_report(c->diags, code, check->span,

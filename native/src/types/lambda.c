@@ -134,8 +134,7 @@ void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, co
     for (uint32_t i = 0; i < count; i++) {
         const rl_node_data_t data = *rl_tree_node(c->tree, params[i]);
         const rl_node_data_t pattern = *rl_tree_node(c->tree, data.a);
-        rl_type_t type = i < expected_count ? expected[i] : 0;
-        if (!type) type = rl_fresh(c, rl_span_of(c, params[i]));
+        rl_type_t type = i < expected_count ? expected[i] : rl_fresh(c, rl_span_of(c, params[i]));
         out_types[i] = type;
         bool named = pattern.kind == RL_NODE_PAT_NAME && !(pattern.flags & RL_MUT) &&
                      !(data.flags & RL_MUT && !(data.flags & RL_REF));

@@ -37,7 +37,8 @@ uint32_t rl_find_in_module(rl_checker_t* c, rl_module_id_t module, unsigned name
 
 static uint32_t find_public(rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_sym_t name) {
     uint32_t item = rl_program_find(c->program, module, namespace_id, name);
-    while (item && !rl_program_item(c->program, item)->is_public) item = rl_program_item(c->program, item)->next;
+    while (item && !c->host_eyes && !rl_program_item(c->program, item)->is_public)
+        item = rl_program_item(c->program, item)->next;
     return item;
 }
 
@@ -56,7 +57,7 @@ uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name) {
 
 bool rl_check_visible(rl_checker_t* c, uint32_t item, rl_span_t span) {
     const rl_item_t* entry = rl_program_item(c->program, item);
-    if (entry->is_public || entry->module == c->module) return true;
+    if (entry->is_public || entry->module == c->module || c->host_eyes) return true;
     rl_str_t name = rl_text(c, entry->name), module = rl_text(c, rl_program_module(c->program, entry->module)->path);
     rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, span, "%.*s is private to module %.*s", RL_STR_ARG(name),
         RL_STR_ARG(module));
@@ -195,6 +196,13 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
                 RL_STR_ARG(text));
             return;
         }
+    }
+    static const char* const later[] = {"Json", "Future", "Task", "Poll", "Wake", "AsyncError", "Conductor", "Ptr",
+        "Uuid", "Async", "Env", "IO", "Debug", "spawn", "retry_after"};
+    for (size_t i = 0; i < RL_COUNT_OF(later); i++) { /* names of LANGUAGE 8.1 that this runtime does not have */
+        if (!rl_str_equal(text, rl_str(later[i]))) continue;
+        rl_report(c->diags, RL_CODE_LANGUAGE_UNSUPPORTED, span, "%s is not supported by this runtime yet", later[i]);
+        return;
     }
     rl_diag_t* diag = rl_report(c->diags, namespace_id == 0 ? RL_CODE_TYPE_UNKNOWN_TYPE : RL_CODE_TYPE_UNRESOLVED_IDENT,
         span, namespace_id == 0 ? "unknown type: %.*s" : "unknown name: %.*s", RL_STR_ARG(text));
