@@ -82,7 +82,8 @@ endef
 $(eval $(call variant,release,$(CFLAGS)))
 $(eval $(call variant,asan,$(SANITIZE)))
 $(eval $(call variant,stress-gc,$(SANITIZE) -DRL_STRESS_GC))
-$(eval $(call variant,fuzz-clang,$(SANITIZE) -fsanitize=fuzzer-no-link))
+# pointer-overflow is off: clang counts NULL + 0, an empty vector's end, which C2y defines and every compiler here takes as meant.
+$(eval $(call variant,fuzz-clang,$(SANITIZE) -fsanitize=fuzzer-no-link -fno-sanitize=pointer-overflow))
 
 # run_tests VARIANT, BINARIES: run each one, show the output of those that fail, end with a count.
 define run_tests

@@ -26,9 +26,7 @@ rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type) {
     return rl_type_substitute(&e->compiler->program->types, type, e->args, e->arg_count);
 }
 
-rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id) {
-    return rl_rep_of(e->compiler, rl_emit_type(e, id));
-}
+rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id) { return rl_rep_of(e->compiler, rl_emit_type(e, id)); }
 
 /* --- instructions ------------------------------------------------------------------------------------------------ */
 static uint32_t emit_instr(rl_emitter_t* e, rl_instr_t instr) {

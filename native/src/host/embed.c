@@ -448,6 +448,7 @@ reml_embed_status_t reml_dispose_context(reml_embed_context_t* id) {
         rl_context_clear_error(context);
         rl_take_remote_releases(context);
         rl_functions_deinit(context);
+        rl_audit_flush(&context->audit); /* summaries first: dispose is a context's last record */
         rl_lifecycle_record(context, RL_AUDIT_DISPOSE_CONTEXT, REML_EMBED_STATUS_OK, NULL, (rl_str_t){NULL, 0}, 0);
         rl_audit_flush(&context->audit);
         rl_process_lock();

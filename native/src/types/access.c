@@ -517,10 +517,7 @@ static state_t start_of_chain(rl_checker_t* c, rl_node_t base, bool before_dot, 
         if (name == c->sym_Self && c->self_type) {
             uint32_t head = rl_method_head(c, c->self_type);
             if (head & 0x80000000u) simple = head & 0x7FFFFFFFu;
-            else if (head) {
-                const rl_typedef_t def = *rl_program_typedef(c->program, head);
-                type = rl_program_find(c->program, def.module, 0, def.name);
-            }
+            else type = rl_self_item(c);
         }
         bool scoped = module || type || simple || name == c->sym_core;
         if (!scoped && !value) { /* functions called by a dotted path need no module of that name */

@@ -70,7 +70,17 @@ rl_type_t rl_fresh(rl_checker_t* c, rl_span_t span) {
 const char* rl_show(rl_checker_t* c, rl_type_t type) {
     rl_buf_t* buf = &c->texts[c->next_text++ & 3];
     rl_buf_clear(buf);
+    /* A literal whose type is open is shown as what it will be when nothing else is known. */
+    rl_type_list_t open = {0};
+    uint32_t mark = rl_solver_mark(&c->solver);
+    rl_solver_open_vars(&c->solver, type, &open);
+    for (uint32_t i = 0; i < open.items.count; i++) {
+        rl_var_t* var = rl_var_of(c, open.items.data[i]);
+        if (var && var->klass != RL_VAR_FREE) rl_solver_bind(&c->solver, open.items.data[i], var->klass == RL_VAR_INTEGER ? RL_TYPE_I64 : RL_TYPE_F64);
+    }
     rl_type_print(c->program, rl_solver_zonk(&c->solver, type), buf);
+    rl_solver_rollback(&c->solver, mark);
+    rl_vec_deinit(c->allocator, &open.items);
     return rl_buf_cstr(buf);
 }
 

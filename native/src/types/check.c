@@ -229,6 +229,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
                 "a module named %.*s is loaded already", RL_STR_ARG(rl_text(c, path)));
         }
         open_module(c, path, input->ambient);
+        input->diags->module = rl_text(c, path);
         find_ambient(c);
         *out_module = c->module;
         rl_fn_id_t init = rl_new_function(c, rl_sym_intern(c->symbols, RL_STR("init")), RL_FN_INIT, (rl_span_t){0, 0});

@@ -336,6 +336,7 @@ const rl_binding_t* rl_find_binding(rl_checker_t* c, rl_sym_t name); /* NULL: no
 /* First item of that name that this module can see, 0: none (private ones of ambient modules are not seen). */
 uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name);
 uint32_t rl_find_in_module(rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_sym_t name);
+uint32_t rl_self_item(rl_checker_t* c); /* item of the type that Self means; 0: none, or a type without item */
 /* Report language.visibility.private when the item may not be used here. */
 bool rl_check_visible(rl_checker_t* c, uint32_t item, rl_span_t span);
 void rl_add_module_name(

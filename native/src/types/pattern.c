@@ -235,11 +235,12 @@ static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_
     if (count == 1) {
         uint32_t item = rl_find_item(c, 1, last);
         if (item && rl_program_item(c->program, item)->kind == RL_ITEM_VARIANT) return item;
-        *out_type = rl_find_item(c, 0, last);
+        *out_type = last == c->sym_Self ? rl_self_item(c) : rl_find_item(c, 0, last);
         return 0;
     }
     rl_sym_t first = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0));
-    uint32_t module_item = rl_find_item(c, 2, first), type = rl_find_item(c, 0, first);
+    uint32_t module_item = rl_find_item(c, 2, first);
+    uint32_t type = first == c->sym_Self ? rl_self_item(c) : rl_find_item(c, 0, first);
     rl_module_id_t module = module_item ? rl_program_item(c->program, module_item)->id : 0;
     rl_sym_t prefix = first;
     for (uint32_t i = 1; i < count; i++) {

@@ -81,6 +81,13 @@ static uint32_t link_item(
     return id;
 }
 
+uint32_t rl_self_item(rl_checker_t* c) {
+    rl_typedef_id_t id = c->self_type ? rl_named_id(c, c->self_type) : 0;
+    if (!id) return 0;
+    const rl_typedef_t def = *rl_program_typedef(c->program, id);
+    return rl_program_find(c->program, def.module, 0, def.name);
+}
+
 void rl_add_module_name(rl_checker_t* c, rl_module_id_t owner, rl_sym_t name, rl_module_id_t module) {
     uint32_t last = 0;
     for (uint32_t at = rl_program_find(c->program, owner, 2, name); at; at = rl_program_item(c->program, at)->next) {

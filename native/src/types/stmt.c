@@ -80,6 +80,56 @@ rl_ir_t rl_check_annotated(rl_checker_t* c, rl_node_t value, rl_type_t annotatio
     return rl_ir_error(c, rl_tree_node(c->tree, value)->start);
 }
 
+/* `let (a, b) = (|x| x, None)`: of values the parts are bound, and generalised, one by one. */
+static bool splits(rl_checker_t* c, rl_node_t pattern, rl_node_t value) {
+    if (rl_tree_kind(c->tree, pattern) != RL_NODE_PAT_TUPLE || rl_tree_kind(c->tree, value) != RL_NODE_TUPLE) return false;
+    rl_list_t parts = rl_tree_node(c->tree, pattern)->a, values = rl_tree_node(c->tree, value)->a;
+    uint32_t count = rl_tree_list_count(c->tree, parts);
+    if (count != rl_tree_list_count(c->tree, values)) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const rl_node_data_t part = *rl_tree_node(c->tree, rl_tree_list_at(c->tree, parts, i));
+        if (part.kind != RL_NODE_PAT_NAME || part.flags & RL_MUT) return false;
+        for (uint32_t k = 0; k < i; k++) {
+            if (rl_tree_node(c->tree, rl_tree_list_at(c->tree, parts, k))->a == part.a) return false;
+        }
+    }
+    return true;
+}
+
+static rl_ir_t bind_value(rl_checker_t* c, rl_node_t pattern, rl_node_t value) {
+    const rl_node_data_t data = *rl_tree_node(c->tree, pattern);
+    rl_span_t span = rl_span_of(c, pattern);
+    rl_node_t bare = without_parens(c, value);
+    if (rl_tree_kind(c->tree, bare) == RL_NODE_LAMBDA) return rl_check_let_lambda(c, data.a, span, bare, 0);
+    bool generic;
+    rl_ir_t ir = rl_check_let_thunk(c, data.a, span, value, &generic);
+    if (generic) return ir;
+    rl_note_let(c, rl_type_at(c, ir), span, false, true);
+    uint32_t local = rl_new_local(c, data.a, rl_type_at(c, ir), 0, span);
+    rl_bind(c, data.a, RL_BOUND_LOCAL, local);
+    return rl_ir_make(c, RL_IR_BIND, RL_TYPE_UNIT, span.start, local, ir, 0);
+}
+
+static rl_ir_t check_split(rl_checker_t* c, rl_node_t pattern, rl_node_t value, uint32_t start) {
+    rl_list_t parts = rl_tree_node(c->tree, pattern)->a, values = rl_tree_node(c->tree, value)->a;
+    uint32_t count = rl_tree_list_count(c->tree, parts), mark = c->scratch.count, scope = c->bindings.count;
+    /* None of the names is visible in the values: bound under no name first, named afterwards. */
+    for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
+        rl_ir_t made = bind_value(c, rl_tree_list_at(c->tree, parts, i), rl_tree_list_at(c->tree, values, i));
+        if (c->bindings.count > scope + i) {
+            rl_binding_t* binding = &rl_vec_last(&c->bindings);
+            c->innermost.data[binding->name] = binding->shadowed; /* hidden until all are checked */
+        }
+        (void)rl_vec_push(c->allocator, &c->scratch, made);
+    }
+    for (uint32_t i = scope; i < c->bindings.count; i++) c->innermost.data[c->bindings.data[i].name] = i + 1;
+    rl_ir_t block = rl_failed(c)
+                        ? rl_ir_error(c, start)
+                        : rl_ir_block(c, RL_TYPE_UNIT, start, c->scratch.data + mark, c->scratch.count - mark, 0);
+    c->scratch.count = mark;
+    return block;
+}
+
 rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
     rl_value_decl_t decl = rl_tree_value(c->tree, node);
     uint32_t start = rl_tree_node(c->tree, node)->start;
@@ -102,6 +152,9 @@ rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
     }
     bool may_generalise = false;
     bool is_value = rl_is_value_node(c, value_node, &may_generalise);
+    if (is_value && may_generalise && !decl.type && !flags && splits(c, decl.pattern, value_node)) {
+        return check_split(c, decl.pattern, value_node, start);
+    }
     rl_ir_t value;
     if (plain && !decl.type && is_value && may_generalise) {
         bool generic;
