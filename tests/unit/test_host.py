@@ -85,7 +85,7 @@ def test_a_host_function_may_handle_the_failure_of_a_nested_run(context):
 def test_a_result_of_the_wrong_type_is_an_error_that_names_it(context):
     context.define("number", lambda: "five", signature="() -> Int")
     context.load("fn main() -> Int = number()\n")
-    with pytest.raises(TypeError, match=r"^expected Int, got str at result$"):
+    with pytest.raises(TypeError, match=r"^expected Int, got str at result"):
         context.run()
     record = context.drain()
     codes = [entry["envelope"]["metadata"].get("error.code") for entry in record]

@@ -1,4 +1,5 @@
 #include "code/emit_internal.h"
+#include "vm/builtin.h"
 
 /* Blocks with defer, loops, and the ways out of them. */
 
@@ -254,8 +255,22 @@ static void protect_walked(rl_emitter_t* e, rl_ir_t collection, rl_type_t type, 
     if (rl_is_assigned(e, rl_node(e, collection)->a)) rl_emit_share(e, type, reg);
 }
 
+/* `for c in s.chars()` walks the Str itself: no list is made (LANGUAGE 5.5). The text, or 0. */
+static rl_ir_t text_of_chars(rl_emitter_t* e, rl_ir_t iterable) {
+    const rl_ir_node_t* n = rl_node(e, iterable);
+    if (n->op != RL_IR_CALL) return 0;
+    const rl_function_t* callee = rl_program_function(e->program, n->a);
+    if (callee->kind != RL_FN_BUILTIN || callee->builtin != RL_BUILTIN_STR_CHARS_ID) return 0;
+    return *rl_program_extra(e->program, n->c + 1);
+}
+
 static void emit_for_walk(rl_emitter_t* e, rl_ir_t id, rl_type_t collection) {
     rl_ir_node_t n = *rl_node(e, id);
+    rl_ir_t text = text_of_chars(e, n.a);
+    if (text) {
+        n.a = text;
+        collection = RL_TYPE_STR;
+    }
     rl_type_t element = rl_emit_ground(e, rl_node(e, n.b)->type);
     rl_rep_t rep = rl_rep_of(e->compiler, element);
     uint32_t walk = rl_temp(e, RL_REP_R);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 void rl_context_clear_error(rl_context_t* context) {
+    /* A refusal that an earlier call has coped with is not one of the call that begins here. */
+    rl_alloc_clear_failure(&context->allocator);
     context->has_error = false;
     rl_buf_clear(&context->error);
 }

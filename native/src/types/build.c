@@ -67,20 +67,28 @@ rl_type_t rl_fresh(rl_checker_t* c, rl_span_t span) {
     return rl_solver_fresh(&c->solver, RL_VAR_FREE, RL_FROM_OTHER, span);
 }
 
+/* An open literal shows the type it has when nothing else is said of it. */
+static rl_type_t shown(rl_checker_t* c, rl_type_t type) {
+    type = rl_solver_zonk(&c->solver, type);
+    if (!(rl_type_node(c->types, type)->flags & RL_TYPE_HAS_VAR)) return type;
+    rl_type_list_t vars = {{0}};
+    (void)rl_solver_open_vars(&c->solver, type, &vars);
+    uint32_t mark = rl_solver_mark(&c->solver);
+    for (uint32_t i = 0; i < vars.items.count; i++) {
+        const rl_var_t* var = rl_solver_var(&c->solver, vars.items.data[i]);
+        if (!var || var->klass == RL_VAR_FREE) continue;
+        (void)rl_solver_bind(&c->solver, vars.items.data[i], var->klass == RL_VAR_FLOAT ? RL_TYPE_F64 : RL_TYPE_I64);
+    }
+    type = rl_solver_zonk(&c->solver, type);
+    rl_solver_rollback(&c->solver, mark);
+    rl_vec_deinit(c->allocator, &vars.items);
+    return type;
+}
+
 const char* rl_show(rl_checker_t* c, rl_type_t type) {
     rl_buf_t* buf = &c->texts[c->next_text++ & 3];
     rl_buf_clear(buf);
-    /* A literal whose type is open is shown as what it will be when nothing else is known. */
-    rl_type_list_t open = {0};
-    uint32_t mark = rl_solver_mark(&c->solver);
-    rl_solver_open_vars(&c->solver, type, &open);
-    for (uint32_t i = 0; i < open.items.count; i++) {
-        rl_var_t* var = rl_var_of(c, open.items.data[i]);
-        if (var && var->klass != RL_VAR_FREE) rl_solver_bind(&c->solver, open.items.data[i], var->klass == RL_VAR_INTEGER ? RL_TYPE_I64 : RL_TYPE_F64);
-    }
-    rl_type_print(c->program, rl_solver_zonk(&c->solver, type), buf);
-    rl_solver_rollback(&c->solver, mark);
-    rl_vec_deinit(c->allocator, &open.items);
+    rl_type_print(c->program, shown(c, type), buf);
     return rl_buf_cstr(buf);
 }
 

@@ -1,4 +1,5 @@
-/* Calls of functions, values and constructors: arguments to parameters, defaults, order of evaluation (LANGUAGE 5.3, 4.2). */
+/* Calls of functions, values and constructors: arguments to parameters, defaults, order of evaluation (LANGUAGE
+   5.3, 4.2). */
 #include "types/infer.h"
 
 void rl_collect_args(rl_checker_t* c, rl_list_t list, const rl_ir_t* holes, uint32_t hole_count, rl_args_t* out) {

@@ -123,7 +123,8 @@ static void find_ambient(rl_checker_t* c) {
     }
 }
 
-/* What a host may name: the items of every module it has loaded, the latest first, private ones too; then the ambient ones. */
+/* What a host may name: the items of every module it has loaded, the latest first, private ones too; then the
+   ambient ones. */
 static void find_all_modules(rl_checker_t* c) {
     c->host_eyes = true;
     for (uint32_t i = c->program->modules.count; i-- > 0;)
@@ -273,7 +274,8 @@ static void open_host_module(rl_checker_t* c) {
     open_module(c, path, true);
 }
 
-/* "(Int, name: Str) -> Bool" as a header: parameters without a name get one. False: it is no function type (reported). */
+/* "(Int, name: Str) -> Bool" as a header: parameters without a name get one. False: it is no function type
+   (reported). */
 static bool signature_header(
     rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_buf_t* out) {
     rl_tree_t tree;

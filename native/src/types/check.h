@@ -27,13 +27,15 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module);
 
 /*
  * Register a host function: path "f" or "Host.price", signature "(sku: Str, n: Int) -> Float". It becomes an ambient
- * item that every later module sees. False: the signature was wrong (reported; spans refer to diags->source, which is set
+ * item that every later module sees. False: the signature was wrong (reported; spans refer to diags->source, which
+ * is set
  * to the text that was parsed, kept in diags->arena) or memory was short.
  */
 bool rl_check_host_function(
     rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_fn_id_t* out_function);
 
-/* Read a type as a host writes it: "List<Int>", "(Int, Int) -> Int". Names are those of the prelude and of ambient modules. */
+/* Read a type as a host writes it: "List<Int>", "(Int, Int) -> Int". Names are those of the prelude and of ambient
+   modules. */
 bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text, rl_type_t* out_type);
 
 /*

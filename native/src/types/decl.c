@@ -57,7 +57,8 @@ void rl_check_attributes(rl_checker_t* c, rl_list_t attrs) {
 
 /* --- functions ---------------------------------------------------------------------------------------------------- */
 
-/* Names of the type parameters of a type, put in scope for `fn T.m`: as its declaration has them, else as the manual does. */
+/* Names of the type parameters of a type, put in scope for `fn T.m`: as its declaration has them, else as the
+   manual does. */
 static void push_type_generics(rl_checker_t* c, rl_typedef_id_t id) {
     uint32_t count = rl_program_typedef(c->program, id)->type_params, node;
     if (rl_map_get(&c->type_nodes, id, &node)) {

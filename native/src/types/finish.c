@@ -1,5 +1,6 @@
 /*
- * The end of a module: what was provisional becomes final (infer.h), in one pass over its nodes; then what had to wait for
+ * The end of a module: what was provisional becomes final (infer.h), in one pass over its nodes; then what had to
+ * wait for
  * final types is checked: literals that must fit, matches, patterns of let.
  */
 #include "types/infer.h"

@@ -1,4 +1,5 @@
-/* Generalisation and instantiation (LANGUAGE 4.4): components of top-level functions, local functions and values; defaults. */
+/* Generalisation and instantiation (LANGUAGE 4.4): components of top-level functions, local functions and values;
+   defaults. */
 #include "types/infer.h"
 
 /* --- walking types ------------------------------------------------------------------------------------------------ */

@@ -104,7 +104,8 @@ typedef struct rl_local_ref {
     rl_fn_id_t default_fn; /* a call of one of its default functions instead */
 } rl_local_ref_t;
 
-/* A use of a function of the component being inferred: its type arguments are known when the component is generalised. */
+/* A use of a function of the component being inferred: its type arguments are known when the component is
+   generalised. */
 typedef struct rl_group_ref {
     rl_ir_t node;
     rl_fn_id_t fn;
@@ -361,7 +362,8 @@ rl_fn_id_t rl_new_function(rl_checker_t* c, rl_sym_t name, uint32_t flags, rl_sp
 rl_function_t* rl_function_at(rl_checker_t* c, rl_fn_id_t fn); /* of this program, writable */
 rl_ir_t rl_check_lambda(rl_checker_t* c, rl_node_t node, rl_type_t expected);
 rl_ir_t rl_lambda_value(rl_checker_t* c, rl_fn_id_t fn, rl_type_t type, uint32_t start);
-/* Body of any function-like thing, inside its frame: checks against the frame's result, lifts (5.8), stores it in the function. */
+/* Body of any function-like thing, inside its frame: checks against the frame's result, lifts (5.8), stores it in
+   the function. */
 void rl_check_body(rl_checker_t* c, rl_node_t body);
 /* Parameters of PARAM nodes, inside the frame: locals, bindings and, for patterns, LETs collected in scratch. Types from
    annotations, else from expected[i] (0: none), else fresh. */
@@ -383,7 +385,8 @@ rl_ir_t rl_check_maybe_generic(
 bool rl_is_value_node(rl_checker_t* c, rl_node_t node, bool* out_may_generalise);
 
 /* --- generalisation (generalise.c) -------------------------------------------------------------------------------- */
-/* Type parameters for every variable of `type` above `level` that may be generalised; provisional PARAMs of a local function. */
+/* Type parameters for every variable of `type` above `level` that may be generalised; provisional PARAMs of a
+   local function. */
 uint32_t rl_generalise_local(
     rl_checker_t* c, const rl_type_t* types, uint32_t count, uint16_t level, bool is_function, uint32_t* out_first);
 void rl_lower_levels(rl_checker_t* c, rl_type_t type, uint16_t level);

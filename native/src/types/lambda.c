@@ -42,7 +42,8 @@ uint32_t rl_new_local(rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32_t f
     return rl_vec_push(c->allocator, &c->locals, local) ? index : 0;
 }
 
-/* The chain of frames is walked from the outside in, so no recursion: first find the frames between, then capture in each. */
+/* The chain of frames is walked from the outside in, so no recursion: first find the frames between, then capture
+   in each. */
 uint32_t rl_capture_local(rl_checker_t* c, uint32_t frame, uint32_t local) {
     uint32_t owner = c->locals.data[local].frame;
     if (owner == frame) return local;
@@ -372,7 +373,8 @@ static rl_type_t look_for_params(rl_checker_t* c, void* user, uint32_t index) {
     return rl_type_param(c->types, index);
 }
 
-/* Members whose type, and the types of the members they call, hold none of the group's type parameters are not generic. */
+/* Members whose type, and the types of the members they call, hold none of the group's type parameters are not
+   generic. */
 static void settle_generic_members(rl_checker_t* c, uint32_t first, uint32_t count, uint32_t first_ref) {
     for (uint32_t i = 0; i < count; i++) {
         rl_local_fn_t* fn = &c->local_fns.data[first + i];

@@ -1,4 +1,5 @@
-/* Written types → rl_type_t: paths, aliases, type parameters, bounds (LANGUAGE 4.1, 4.2, 4.4 "implicit type parameters"). */
+/* Written types → rl_type_t: paths, aliases, type parameters, bounds (LANGUAGE 4.1, 4.2, 4.4 "implicit type
+   parameters"). */
 #include "types/infer.h"
 
 /* Types without parts and their names (LANGUAGE 4.1); found last, so that a module may declare its own of that name. */

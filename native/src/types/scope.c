@@ -370,7 +370,8 @@ static void use_core(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
                     c, space, name, (rl_item_kind_t)copy.kind, copy.id, copy.variant, site.is_public, site.span, true);
             return;
         }
-        /* below a mere folder of modules the last word is a module that is not there; below a module, a name it has not */
+        /* below a mere folder of modules the last word is a module that is not there; below a module, a name it
+           has not */
         static const char* const folders[] = {
             "Core", "Core.Data", "Core.System", "Core.Text", "Core.Collection", "Core.Collections"};
         bool folder = false;
@@ -443,7 +444,8 @@ static void push_path(rl_checker_t* c, rl_str_t path) {
     }
 }
 
-/* Nesting of use trees is bounded by the parser's limit; each level costs little. `first` is where this path begins on scratch. */
+/* Nesting of use trees is bounded by the parser's limit; each level costs little. `first` is where this path
+   begins on scratch. */
 static void use_tree(rl_checker_t* c, rl_node_t node, uint32_t first, bool is_public) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     uint32_t before = c->scratch.count, count = rl_tree_list_count(c->tree, data.a);

@@ -82,7 +82,8 @@ rl_ir_t rl_check_annotated(rl_checker_t* c, rl_node_t value, rl_type_t annotatio
 
 /* `let (a, b) = (|x| x, None)`: of values the parts are bound, and generalised, one by one. */
 static bool splits(rl_checker_t* c, rl_node_t pattern, rl_node_t value) {
-    if (rl_tree_kind(c->tree, pattern) != RL_NODE_PAT_TUPLE || rl_tree_kind(c->tree, value) != RL_NODE_TUPLE) return false;
+    if (rl_tree_kind(c->tree, pattern) != RL_NODE_PAT_TUPLE || rl_tree_kind(c->tree, value) != RL_NODE_TUPLE)
+        return false;
     rl_list_t parts = rl_tree_node(c->tree, pattern)->a, values = rl_tree_node(c->tree, value)->a;
     uint32_t count = rl_tree_list_count(c->tree, parts);
     if (count != rl_tree_list_count(c->tree, values)) return false;

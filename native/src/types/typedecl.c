@@ -250,7 +250,8 @@ static uint32_t alias_depth_of(rl_checker_t* c, rl_node_t type) {
     mentions_alias_depth(c, type, &depth);
     return depth;
 }
-/* Deepest alias among the paths directly written in a type: only the head counts, arguments are expanded on their own. */
+/* Deepest alias among the paths directly written in a type: only the head counts, arguments are expanded on their
+   own. */
 static bool mentions_alias_depth(rl_checker_t* c, rl_node_t node, uint32_t* depth) {
     if (rl_tree_kind(c->tree, node) != RL_NODE_TYPE_PATH) return false;
     rl_list_t path = rl_tree_node(c->tree, node)->a;

@@ -106,6 +106,7 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
             add_edges(c, e, unit, name);
         }
     }
+    if (rl_failed(c)) return;
     /* by unit, one run each */
     for (uint32_t i = 0; i < e->from.count; i++) c->units.data[e->from.data[i]].edge_count++;
     uint32_t first = 0;
