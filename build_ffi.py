@@ -101,7 +101,10 @@ ffi.set_source(
     ],
     # Registers are untagged words that hold integers, doubles and references in turn.
     extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-fno-strict-aliasing", "-pthread"],
-    extra_link_args=["-pthread", *(["-Wl,--version-script=native/python/extension.map", "-Wl,-Bsymbolic"] if linux else [])],
+    extra_link_args=[
+        "-pthread",
+        *(["-Wl,--version-script=native/python/extension.map", "-Wl,-Bsymbolic"] if linux else []),
+    ],
     libraries=["m"],
 )
 

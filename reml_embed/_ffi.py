@@ -38,7 +38,8 @@ def _load_fast() -> Any:
 
 
 if TYPE_CHECKING:
-    from reml_embed._fast import Border, Function
+    from reml_embed._fast import Border as Border  # noqa: PLC0414  (that is how a checker is told to pass a name on)
+    from reml_embed._fast import Function as Function  # noqa: PLC0414
 else:
     _fast = _load_fast()
     Border, Function = _fast.Border, _fast.Function

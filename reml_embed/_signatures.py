@@ -74,7 +74,7 @@ def _union_text(annotation: Any, arguments: tuple[Any, ...]) -> str:
 
 
 def _unknown(annotation: Any) -> str:
-    raise TypeError(f"no Reml type for {annotation!r}: give the signature in words, signature=\"(x: Int) -> Str\"")
+    raise TypeError(f'no Reml type for {annotation!r}: give the signature in words, signature="(x: Int) -> Str"')
 
 
 def signature_text(function: Any) -> str | None:
@@ -98,4 +98,4 @@ def signature_text(function: Any) -> str | None:
         if parameter.name not in annotations:
             raise TypeError(f"the parameter `{parameter.name}` has no annotation")
         parts.append(f"{parameter.name}: {type_text(annotations[parameter.name])}")
-    return f"({', '.join(parts)}) -> {type_text(annotations.get('return', None))}"
+    return f"({', '.join(parts)}) -> {type_text(annotations.get('return'))}"

@@ -103,7 +103,7 @@ class Context:
         AbiMismatchError, UnsupportedTargetError, AuditUnavailableError, OutOfMemoryError: nothing was made.
     """
 
-    def __init__(  # noqa: PLR0913  (independent options, all by name)
+    def __init__(
         self,
         *,
         audit: str | os.PathLike[str] | audit_log.Sink | None = None,
@@ -132,10 +132,12 @@ class Context:
         if limits is not None:
             keep.append(limit_table.to_c(limits))
             options.limits = keep[-1]
-        sink = audit if audit is not None and isinstance(audit, audit_log.Sink) else None
-        if audit is not None and sink is None:
+        sink: audit_log.Sink | None = None
+        if isinstance(audit, str | os.PathLike):
             keep.append(ffi.new("char[]", os.fsencode(audit)))
             options.audit_path = keep[-1]
+        elif audit is not None:
+            sink = audit
         out = ffi.new("reml_embed_context_t**")
         with Lifecycle("reml_create_context"):
             status = lib.reml_embed_create(ffi.new("char[]", abi_version.encode()), options, out)
@@ -456,9 +458,7 @@ class Context:
         """Records that were let go because nothing took them."""
         return int(lib.reml_embed_audit_dropped(self._id))
 
-    def set_audit_policy(
-        self, *, every: bool = False, refuse: bool = True, summary_interval_ms: int = 1000
-    ) -> None:
+    def set_audit_policy(self, *, every: bool = False, refuse: bool = True, summary_interval_ms: int = 1000) -> None:
         """One record for each crossing, or summaries; and whether calls are refused while the log fails, or only counted."""
         policy = lib.REML_AUDIT_POLICY_EVERY if every else lib.REML_AUDIT_POLICY_SUMMARY
         failing = lib.REML_AUDIT_ON_FAILURE_REFUSE if refuse else lib.REML_AUDIT_ON_FAILURE_COUNT
@@ -500,7 +500,9 @@ class Context:
             cls = UnknownFunctionError
         elif code == "type.mismatch" and cls is RunError:
             cls = SignatureError
-        return cls(said, code=code, stack=stack, diagnostics=found, text=text, coloured=coloured, status=status, label=label)
+        return cls(
+            said, code=code, stack=stack, diagnostics=found, text=text, coloured=coloured, status=status, label=label
+        )
 
 
 _open: weakref.WeakSet[Context] = weakref.WeakSet()
@@ -513,4 +515,4 @@ def _close_all() -> None:
         try:
             context._abandon()
         except Exception as error:  # noqa: BLE001  (the others must be closed, too)
-            print(f"reml_embed: {error}", file=sys.stderr)
+            sys.stderr.write(f"reml_embed: {error}\n")

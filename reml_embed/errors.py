@@ -137,7 +137,9 @@ class AbiMismatchError(RemlError):
 
     default_status, default_label = 2, "abi_mismatch"
 
-    def __init__(self, message: str, *, record: str | None = None, status: int | None = None, label: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, record: str | None = None, status: int | None = None, label: str | None = None
+    ) -> None:
         super().__init__(message, status=status, label=label)
         self.record = record
 

@@ -100,4 +100,3 @@ class Module(Mapping[str, "Function"]):
 
     def __reduce__(self) -> NoReturn:
         refuse_pickling(self)
-

@@ -46,6 +46,7 @@ class Output:
         self.parts: list[str] = []
 
     def __call__(self, text: str) -> None:
+        """Take one text."""
         self.parts.append(text)
 
     def __str__(self) -> str:

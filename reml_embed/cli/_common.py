@@ -21,7 +21,9 @@ SOURCE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 def format_option(function: Any) -> Any:
     """``--format human|json``."""
     choice = click.Choice(["human", "json"])
-    return click.option("--format", "form", type=choice, default="human", show_default=True, help="How to print.")(function)
+    return click.option("--format", "form", type=choice, default="human", show_default=True, help="How to print.")(
+        function
+    )
 
 
 def limit_options(function: Any) -> Any:

@@ -38,7 +38,14 @@ def bench(command: click.Context, rounds: int, folder: Path | None) -> None:
         else:
             click.echo("missing: the C harness (make bench-c builds it)", err=True)
         if (built / "run-file").exists():
-            programs = [sys.executable, scripts / "programs.py", "--runner", built / "run-file", "--json", out / "programs.json"]
+            programs: list[str | Path] = [
+                sys.executable,
+                scripts / "programs.py",
+                "--runner",
+                built / "run-file",
+                "--json",
+                out / "programs.json",
+            ]
             jobs.append(("whole programs", programs))
         else:
             click.echo("missing: the runner of whole programs (make bench-programs builds it)", err=True)

@@ -95,7 +95,7 @@ def explain(error: RemlError | KeyboardInterrupt, outcome: Outcome, *, human: bo
 @limit_options
 @format_option
 @click.pass_context
-def run(  # noqa: PLR0913  (one parameter per option)
+def run(
     command: click.Context, file: Path, entry: str, words: tuple[str, ...], audit: Path | None,
     limits: tuple[str, ...], untrusted: bool, form: str,
 ) -> None:  # fmt: skip

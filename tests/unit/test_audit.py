@@ -59,7 +59,11 @@ def test_failures_leave_records_with_their_code():
             context.run()
         context.drain()
     failed = [metadata(record) for record in sink.records if metadata(record).get("error.code")]
-    assert [(entry["native.embed.entrypoint"], entry["error.code"]) for entry in failed if "native.embed.entrypoint" in entry] == [
+    assert [
+        (entry["native.embed.entrypoint"], entry["error.code"])
+        for entry in failed
+        if "native.embed.entrypoint" in entry
+    ] == [
         ("reml_load_module", "type.unresolved_ident"),
         ("reml_run", "native.embed.no_module"),
         ("reml_run", "runtime.arith.div_zero"),
@@ -69,7 +73,10 @@ def test_failures_leave_records_with_their_code():
 
 def test_records_wait_without_a_sink_and_are_taken_once(context):
     context.load(SOURCE)
-    assert [metadata(record)["native.embed.entrypoint"] for record in context.drain()] == ["reml_create_context", "reml_load_module"]
+    assert [metadata(record)["native.embed.entrypoint"] for record in context.drain()] == [
+        "reml_create_context",
+        "reml_load_module",
+    ]
     assert context.drain() == []
     assert context.audit_count == 2
     assert context.audit_dropped == 0
@@ -137,7 +144,7 @@ def test_nested_lifecycle_calls_are_each_counted(context):
             other.load(SOURCE)
             return str(other.run()) + str(context.run("other"))
 
-    context.load('fn other() -> Int = 1\nfn main() -> Str = nested()\n')
+    context.load("fn other() -> Int = 1\nfn main() -> Str = nested()\n")
     assert context.run() == "ok1"
 
 

@@ -29,7 +29,7 @@ def test_the_same_exception_object_comes_out(context, capfd, error, way):
         "module M\nfn main() -> Int = fail(1)\nfn call(x: Int) -> Int = fail(x)\nfn nested() -> Int = again()\nfn deeper() -> Int = nested()\n"
         "fn comparator() -> List<Int> = [3, 1, 2].sort_by(|x| fail(x))\nfn deferred() -> Int { defer fail(2); fail(1) }\nfn fine() -> Int = 1\n"
     )
-    with pytest.raises(BaseException) as caught:  # noqa: PT011
+    with pytest.raises(BaseException) as caught:
         if way == "run":
             context.run("M.main")
         elif way == "call":
@@ -77,7 +77,9 @@ def test_a_host_function_may_handle_the_failure_of_a_nested_run(context):
         raise ValueError("inside")
 
     context.define("fail", fail, signature="() -> Int")
-    context.load('fn bad() -> Int = fail()\nfn worse() -> Int = 1 / 0\nfn good() -> Int = 3\nfn main() -> Str = attempt("bad") + attempt("good") + attempt("worse")\n')
+    context.load(
+        'fn bad() -> Int = fail()\nfn worse() -> Int = 1 / 0\nfn good() -> Int = 3\nfn main() -> Str = attempt("bad") + attempt("good") + attempt("worse")\n'
+    )
     assert context.run() == "failed3failed"
     assert [type(error).__name__ for error in seen] == ["ValueError", "RunError"]
 
@@ -102,7 +104,7 @@ def test_an_unbound_host_function_fails_when_it_is_called(context):
 
 def test_a_declared_function_is_bound_without_a_signature(context):
     context.define("price", lambda sku, n: len(sku) * n)
-    module = context.load("fn price(sku: Str, n: Int) -> Int\nfn main() -> Int = price(\"abc\", 2)\n")
+    module = context.load('fn price(sku: Str, n: Int) -> Int\nfn main() -> Int = price("abc", 2)\n')
     assert module["main"]() == 6
 
 
@@ -117,7 +119,7 @@ def test_every_kind_of_value_reaches_the_host_and_comes_back(context):
         return {d: [a, *g]}
 
     module = context.load(
-        "fn go(b: Bytes, m: Any) -> Map<Str, List<Int>> = mirror(1, 2.5, true, \"s\", b, (), [4, 5], Map.from_list([(\"k\", 6)]), (7, \"t\"), Some(8), Set.from_list([9]), m)\n"
+        'fn go(b: Bytes, m: Any) -> Map<Str, List<Int>> = mirror(1, 2.5, true, "s", b, (), [4, 5], Map.from_list([("k", 6)]), (7, "t"), Some(8), Set.from_list([9]), m)\n'
     )
     assert module["go"](b"x", [10]) == {"s": [1, 4, 5]}
     assert seen == [(1, 2.5, True, "s", b"x", None, [4, 5], {"k": 6}, (7, "t"), 8, frozenset({9}), [10])]
@@ -125,7 +127,9 @@ def test_every_kind_of_value_reaches_the_host_and_comes_back(context):
 
 def test_arguments_are_not_limited_to_a_few(context):
     names = [f"a{number}" for number in range(12)]
-    context.define("add_all", lambda *numbers: sum(numbers), signature=f"({', '.join(name + ': Int' for name in names)}) -> Int")
+    context.define(
+        "add_all", lambda *numbers: sum(numbers), signature=f"({', '.join(name + ': Int' for name in names)}) -> Int"
+    )
     context.load(f"fn main() -> Int = add_all({', '.join(str(number) for number in range(12))})\n")
     assert context.run() == 66
 
@@ -211,7 +215,13 @@ def test_a_value_under_conversion_keeps_its_context_still(context):
     module = context.load("fn total(xs: List<Str>) -> Int = xs.len()\nfn one() -> Int = 1\n")
 
     def items():
-        for use in (module["one"], context.collect, context.close, lambda: context.load("fn x() -> Int = 1\n"), context.run):
+        for use in (
+            module["one"],
+            context.collect,
+            context.close,
+            lambda: context.load("fn x() -> Int = 1\n"),
+            context.run,
+        ):
             try:
                 use()
             except reml.BusyError as error:

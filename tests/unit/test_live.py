@@ -210,7 +210,10 @@ def test_opaque_host_objects_are_the_same_python_object(context):
         pass
 
     connection = Connection()
-    context.load('module Db\nextern "host" {\n  type Conn\n  fn connect() -> Conn;\n  fn name(c: Conn) -> Str;\n}\n', ambient=True)
+    context.load(
+        'module Db\nextern "host" {\n  type Conn\n  fn connect() -> Conn;\n  fn name(c: Conn) -> Str;\n}\n',
+        ambient=True,
+    )
     seen = []
     context.define("connect", lambda: connection)
     context.define("name", lambda given: seen.append(given) or "n")

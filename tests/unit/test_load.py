@@ -8,7 +8,7 @@ BROKEN = 'fn good() -> Int = 1\nfn bad() -> Int = "text"\nfn worse() -> Int = un
 
 
 def test_a_module_offers_its_functions_by_name(context):
-    module = context.load("module Shop.Orders\nfn total(a: Int, b: Int) -> Int = a + b\nfn name() -> Str = \"n\"\n")
+    module = context.load('module Shop.Orders\nfn total(a: Int, b: Int) -> Int = a + b\nfn name() -> Str = "n"\n')
     assert module.name == "Shop.Orders"
     assert list(module) == ["total", "name"]
     assert module.signatures == {"total": "(Int, Int) -> Int", "name": "() -> Str"}
@@ -47,7 +47,7 @@ def test_a_failed_load_changes_nothing(context):
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("", "source is empty"), (b"fn f() -> Str = \"\xff\"", "UTF-8"), ("fn f() -> Str = \"\ud800\"", "UTF-8")],
+    [("", "source is empty"), (b'fn f() -> Str = "\xff"', "UTF-8"), ('fn f() -> Str = "\ud800"', "UTF-8")],
 )
 def test_sources_that_are_none_are_refused(context, source, message):
     with pytest.raises(reml.RemlError, match=message):

@@ -23,12 +23,24 @@ def codes(context):
 def test_a_borrowed_result_is_valid_until_the_next_run_load_or_close(ran):
     result = ran.result_borrow()
     assert result.valid
-    assert (result.value, result.text, result.type, result.kind, result.ownership) == ("hello", "hello", "Str", "STRING", "borrowed")
+    assert (result.value, result.text, result.type, result.kind, result.ownership) == (
+        "hello",
+        "hello",
+        "Str",
+        "STRING",
+        "borrowed",
+    )
     for invalidate in (lambda: ran.execute("list"), lambda: ran.load("module Other\nfn f() -> Int = 1\n"), ran.close):
         result = ran.result_borrow()
         invalidate()
         assert not result.valid
-        for use in (lambda: result.value, lambda: result.text, lambda: result.type, lambda: result.variant, result.retain):
+        for use in (
+            lambda: result.value,
+            lambda: result.text,
+            lambda: result.type,
+            lambda: result.variant,
+            result.retain,
+        ):
             with pytest.raises(reml.StaleError):
                 use()
 

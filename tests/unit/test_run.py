@@ -36,7 +36,9 @@ def test_an_err_is_a_result_and_not_an_exception(context):
 
 
 def test_a_failure_says_what_and_where_and_the_context_stays_usable(context):
-    module = context.load("module Sums\nfn divide(a: Int, b: Int) -> Int =\n  a / b\nfn main() -> Int = divide(1, 0)\n", name="sums.reml")
+    module = context.load(
+        "module Sums\nfn divide(a: Int, b: Int) -> Int =\n  a / b\nfn main() -> Int = divide(1, 0)\n", name="sums.reml"
+    )
     with pytest.raises(reml.RunError) as caught:
         context.run()
     error = caught.value
@@ -50,7 +52,8 @@ def test_a_failure_says_what_and_where_and_the_context_stays_usable(context):
 
 
 @pytest.mark.parametrize(
-    ("entry", "code"), [("nope", "runtime.entry.unknown"), ("A.nope", "runtime.entry.unknown"), ("needs", "runtime.entry.arity")]
+    ("entry", "code"),
+    [("nope", "runtime.entry.unknown"), ("A.nope", "runtime.entry.unknown"), ("needs", "runtime.entry.arity")],
 )
 def test_entries_that_cannot_be_run(context, entry, code):
     context.load("module A\nfn needs(x: Int) -> Int = x\n")

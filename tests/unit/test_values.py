@@ -72,7 +72,9 @@ def test_ints_out_of_range_are_refused(values, name, number):
         values[name](number)
 
 
-@pytest.mark.parametrize(("name", "number"), [("byte", 255), ("byte", 0), ("small", -32768), ("big", 2**64 - 1), ("big", 2**63)])
+@pytest.mark.parametrize(
+    ("name", "number"), [("byte", 255), ("byte", 0), ("small", -32768), ("big", 2**64 - 1), ("big", 2**63)]
+)
 def test_sized_ints_reach_their_ends(values, name, number):
     assert values[name](number) == number
 
@@ -124,7 +126,9 @@ def test_subclasses_and_numpy_scalars_go_in(values):
         values["int"](numpy.float64(1.0))
 
 
-@pytest.mark.parametrize("text", ["", "a", "\0", "a\0b", "häß", "€", "😀", "e\u0301", "\u2028", "x" * 100_000, "😀" * 1000])
+@pytest.mark.parametrize(
+    "text", ["", "a", "\0", "a\0b", "häß", "€", "😀", "e\u0301", "\u2028", "x" * 100_000, "😀" * 1000]
+)
 def test_text_is_exact(values, text):
     assert values["str"](text) == text
 
@@ -159,7 +163,9 @@ def test_chars(values, char):
     assert values["char"](char) == char
 
 
-@pytest.mark.parametrize(("char", "error"), [("", ValueError), ("ab", ValueError), ("\ud800", ValueError), (97, TypeError)])
+@pytest.mark.parametrize(
+    ("char", "error"), [("", ValueError), ("ab", ValueError), ("\ud800", ValueError), (97, TypeError)]
+)
 def test_what_is_no_char(values, char, error):
     with pytest.raises(error):
         values["char"](char)
@@ -323,7 +329,19 @@ def test_a_value_too_deep_for_python_can_be_held(context):
 
 def test_any_is_what_it_holds(values):
     point = values["point"]({"x": 1, "y": 2})
-    for value in (1, 2.5, True, "a", b"b", None, [1, "a", None], (1, "a"), {"k": [1.5]}, point, values.type("Color").Red()):
+    for value in (
+        1,
+        2.5,
+        True,
+        "a",
+        b"b",
+        None,
+        [1, "a", None],
+        (1, "a"),
+        {"k": [1.5]},
+        point,
+        values.type("Color").Red(),
+    ):
         assert values["any"](value) == value
         assert values["anys"]([value, value]) == [value, value]
     for wrong in (object(), {1: 2}, {1, 2}, 2**63):
@@ -344,7 +362,9 @@ def test_durations_are_whole_nanoseconds():
 
 
 def test_times_go_over_exactly(context):
-    module = context.load("fn long(d: Duration) -> Int = d.as_nanos()\nfn same(d: Duration) -> Duration = d\nfn at(t: Timestamp) -> Timestamp = t\n")
+    module = context.load(
+        "fn long(d: Duration) -> Int = d.as_nanos()\nfn same(d: Duration) -> Duration = d\nfn at(t: Timestamp) -> Timestamp = t\n"
+    )
     assert module["long"](datetime.timedelta(milliseconds=1)) == 1_000_000
     assert module["same"](reml.Duration(-7)) == reml.Duration(-7)
     for wrong in (5, 1.5, None):

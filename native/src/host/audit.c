@@ -44,6 +44,7 @@ reml_embed_status_t reml_embed_set_audit_file(reml_embed_context_t* id, const re
         .rotate_bytes = options.rotate_bytes,
         .journal_bytes = options.journal_bytes,
     };
+    context->direct = false;
     rl_audit_result_t result = rl_audit_set_file(&context->audit, &settings);
     if (result == RL_AUDIT_OK) {
         rl_audit_set_policy(&context->audit, (rl_audit_policy_t)options.policy, options.summary_interval_ms);
@@ -56,6 +57,7 @@ reml_embed_status_t reml_embed_audit_policy(reml_embed_context_t* id, uint32_t p
     RL_ENTER(id, context);
     if (policy > REML_AUDIT_POLICY_EVERY || on_failure > REML_AUDIT_ON_FAILURE_COUNT) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     if (context->audit.delivering) return REML_EMBED_STATUS_BUSY;
+    context->direct = false;
     rl_audit_set_policy(&context->audit, (rl_audit_policy_t)policy, summary_interval_ms);
     rl_audit_set_on_failure(&context->audit, (rl_audit_on_failure_t)on_failure);
     return REML_EMBED_STATUS_OK;

@@ -72,6 +72,7 @@ typedef struct rl_function_entry {
     uint32_t next_free;
     rl_audit_tally_t tally;
     bool scalar;             /* the direct path is possible */
+    bool small;              /* fits the registers that a fiber always has: see fast_call.h */
     bool plain;              /* all parameters are Int or Float: any 64 bits are a value */
 } rl_function_entry_t;
 
@@ -125,6 +126,7 @@ struct rl_context {
     reml_value_t result_handle;    /* lent to the host by result_borrow; NONE */
     reml_ffi_bridge_metrics_t metrics;
 
+    bool direct;                /* calls may go the direct way: see fast_call.h */
     uint32_t depth;             /* runs in progress, nested ones included */
     uint32_t frozen;            /* words are being made or read without roots: nothing may run, collect or be freed meanwhile */
     bool loaded;
@@ -200,6 +202,13 @@ reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_en
                                            rl_word_t* result);
 /* Count a call of a function and leave its record by the policy. */
 void rl_function_crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status);
+/* The living entry of a function handle, or NULL: rl_function_find_entry says why. */
+static inline rl_function_entry_t* rl_function_here(const rl_context_t* context, reml_function_t function) {
+    uint32_t row = (uint32_t)function.id;
+    if (RL_UNLIKELY((uint32_t)function.context != context->serial || row == 0 || row >= context->functions.count)) return NULL;
+    rl_function_entry_t* entry = context->functions.data[row];
+    return RL_LIKELY(entry->proto && entry->generation == (uint32_t)(function.id >> 32)) ? entry : NULL;
+}
 reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_t function, rl_function_entry_t** out);
 void rl_functions_deinit(rl_context_t* context);
 

@@ -63,6 +63,7 @@ static bool read_limits(const reml_embed_limits_t* given, rl_limits_t* out) {
 }
 
 static void apply_limits(rl_context_t* context, const rl_limits_t* limits) {
+    context->direct = false;
     context->limits = *limits;
     context->vm.limits = *limits;
     context->allocator.limit_bytes = limits->heap_bytes > SIZE_MAX ? SIZE_MAX : (size_t)limits->heap_bytes;
@@ -349,7 +350,7 @@ static reml_embed_status_t load(rl_context_t* context, const reml_embed_source_t
     if (!source.text || source.text_length == 0) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "source is empty");
     }
-    if (context->depth || context->frozen) {
+    if (context->depth || context->frozen || context->audit.delivering) {
         return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
     }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
@@ -435,7 +436,7 @@ reml_embed_status_t reml_dispose_context(reml_embed_context_t* id) {
         uint64_t generation;
         context = rl_slot_find(id, &generation)->context; /* a child may free what it inherited; its log is the parent's */
     }
-    if (context && (context->depth || context->frozen) && !forked) {
+    if (context && (context->depth || context->frozen || context->audit.delivering) && !forked) {
         rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
         rl_lifecycle_record(context, RL_AUDIT_DISPOSE_CONTEXT, REML_EMBED_STATUS_BUSY, NULL, (rl_str_t){NULL, 0}, 0);
         return REML_EMBED_STATUS_BUSY;

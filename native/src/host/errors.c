@@ -57,7 +57,7 @@ reml_embed_status_t rl_status_of_audit(rl_audit_result_t result) {
 
 reml_embed_status_t rl_context_fail_from_diagnostics(rl_context_t* context) {
     const rl_diag_t* first = rl_diags_first_error(&context->diagnostics);
-    if (!first) {
+    if (!first || context->allocator.failed) { /* without memory a diagnostic may tell of what could not be made */
         return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while loading",
                                rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
     }

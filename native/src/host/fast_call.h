@@ -9,31 +9,65 @@
 
 #include "host/context.h"
 
-static inline bool rl_fast_call_possible(const rl_context_t* context) {
-    const rl_audit_t* audit = &context->audit;
-    if (context->depth | context->frozen | audit->attention) return false;
-    if (audit->policy != RL_AUDIT_SUMMARY || (audit->writer && rl_audit_writer_troubled(audit->writer))) return false;
-    return context->modules_ready == context->module_states.count;
+/*
+ * May calls of this context go the direct way until something changes? Looked at after a call that went the long way; taken back
+ * by every other run, load and setting (rl_run_begin, limits, audit).
+ */
+static inline bool rl_fast_call_allowed(const rl_context_t* context) {
+    const rl_limits_t* limits = &context->vm.limits;
+    return context->audit.policy == RL_AUDIT_SUMMARY && limits->fuel >= RL_POLL_INTERVAL && limits->fuel <= INT64_MAX / 2 && !limits->deadline_ms &&
+           context->modules_ready == context->module_states.count;
 }
 
 static inline reml_embed_status_t rl_fast_call(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, unsigned count,
                                                rl_word_t* result) {
-    if (RL_UNLIKELY(!rl_fast_call_possible(context))) return rl_function_call_words(context, entry, words, NULL, result);
-    reml_ffi_bridge_metrics_t* metrics = &context->metrics;
+    const rl_proto_t* proto = entry->proto;
+    rl_vm_t* vm = &context->vm;
+    rl_audit_t* audit = &context->audit;
+    if (RL_UNLIKELY(!context->direct || !entry->small || (context->depth | context->frozen) != 0 || audit->attention || audit->delivering || vm->failure.present ||
+                    (audit->writer && rl_audit_writer_troubled(audit->writer)))) {
+        reml_embed_status_t status = rl_function_call_words(context, entry, words, NULL, result);
+        context->direct = rl_fast_call_allowed(context);
+        return status;
+    }
+    rl_fiber_t* fiber = vm->fiber;
     context->depth = 1;
     atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
-    rl_vm_begin_run(&context->vm);
-    rl_outcome_t outcome = rl_vm_call_scalar(&context->vm, entry->proto, words, count, result);
+    /* rl_vm_begin_run and rl_vm_call_scalar without what is known to hold: no failure to clear, no deadline, registers enough. */
+    vm->budget = RL_POLL_INTERVAL - (int64_t)proto->entry_cost;
+    vm->fuel_left = (int64_t)vm->limits.fuel - RL_POLL_INTERVAL;
+    vm->output_left = vm->limits.output_bytes;
+    rl_word_t* registers = fiber->s;
+    for (unsigned i = 0; i < count; i++) registers[i] = words[i];
+    fiber->frames[0] = (rl_frame_t){rl_vm_halt, NULL, 0, 0};
+    fiber->frame_count = 1;
+    fiber->s_base = fiber->r_base = 0;
+    fiber->proto = proto;
+    fiber->pc = proto->code;
+    vm->native_depth = 1;
+    rl_outcome_t outcome = rl_vm_run(vm, 0);
+    vm->native_depth = 0;
+    fiber->frame_count = 0;
+    fiber->s_base = fiber->r_base = 0;
+    fiber->proto = NULL;
+    *result = fiber->s[0];
     if (RL_UNLIKELY(outcome != RL_DONE)) {
         reml_embed_status_t status = rl_context_fail_from_vm(context);
         rl_run_end(context);
         rl_function_crossed(context, entry, status);
         return status;
     }
-    rl_run_end(context);
-    entry->tally.bridge_total = ++metrics->total_calls;
-    entry->tally.bridge_success = ++metrics->success_calls;
-    rl_audit_tally_count(&context->audit, &entry->tally);
+    context->depth = 0;
+    rl_slot_t* slot = context->slot;
+    atomic_store_explicit(&slot->running, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->interrupt, 0, memory_order_relaxed);
+    context->metrics.success_calls++;
+    if (RL_UNLIKELY((entry->tally.count++ & (RL_AUDIT_TALLY_STEP - 1)) == 0)) {
+        entry->tally.bridge_total = context->metrics.total_calls + 1;
+        entry->tally.bridge_success = context->metrics.success_calls;
+        rl_audit_tally_clock(audit, &entry->tally);
+    }
+    context->metrics.total_calls++;
     return REML_EMBED_STATUS_OK;
 }
 

@@ -37,6 +37,7 @@ static reml_embed_status_t add_entry(rl_context_t* context, rl_proto_t* proto, r
     entry->scalar = proto->leaf_scalar && !closure;
     for (uint16_t i = 0; i < proto->param_count; i++) entry->scalar = entry->scalar && rl_type_is_scalar(proto->param_types[i]);
     entry->scalar = entry->scalar && rl_type_is_scalar(proto->result_type);
+    entry->small = entry->scalar && proto->s_count <= 64 && proto->r_count <= 32 && proto->entry_cost < RL_POLL_INTERVAL;
     entry->plain = entry->scalar;
     for (uint16_t i = 0; i < proto->param_count; i++) {
         entry->plain = entry->plain && (proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64);
@@ -155,11 +156,12 @@ reml_embed_status_t reml_function_from_value(reml_embed_context_t* id, reml_valu
     return add_entry(context, rl_object_words(closure)[closure->refs].p, closure, out);
 }
 
-#define RL_FIND_FUNCTION(context, function, entry)                                                         \
-    rl_function_entry_t* entry = NULL;                                                                     \
-    do {                                                                                                   \
-        reml_embed_status_t rl_find_status = rl_function_find_entry((context), (function), &(entry));      \
-        if (RL_UNLIKELY(rl_find_status != REML_EMBED_STATUS_OK)) return rl_find_status;                    \
+#define RL_FIND_FUNCTION(context, function, entry)                                                          \
+    rl_function_entry_t* entry = rl_function_here((context), (function));                                   \
+    do {                                                                                                    \
+        if (RL_LIKELY(entry != NULL)) break;                                                                \
+        reml_embed_status_t rl_find_status = rl_function_find_entry((context), (function), &(entry));       \
+        if (RL_UNLIKELY(rl_find_status != REML_EMBED_STATUS_OK)) return rl_find_status;                     \
     } while (0)
 
 reml_embed_status_t reml_function_release(reml_embed_context_t* id, reml_function_t function) {
@@ -312,28 +314,40 @@ reml_embed_status_t reml_function_call(reml_embed_context_t* id, reml_function_t
     return call(context, entry, arguments, count, out);
 }
 
-reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_function_t function, const reml_scalar_t* arguments, size_t count,
-                                               reml_scalar_t* out) {
-    if (RL_UNLIKELY(!out)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    out->i = 0;
-    RL_ENTER(id, context);
-    RL_FIND_FUNCTION(context, function, entry);
+/* Why these scalars cannot be passed; OK when they can. */
+static reml_embed_status_t refuse_scalars(rl_context_t* context, const rl_function_entry_t* entry, const reml_scalar_t* arguments, size_t count) {
     const rl_proto_t* proto = entry->proto;
-    if (RL_UNLIKELY(!entry->scalar || count != proto->param_count || (!arguments && count))) {
+    if (!entry->scalar || count != proto->param_count || (!arguments && count)) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "%s: `%.*s` cannot be called with %zu scalars",
                                rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name), count);
     }
-    for (size_t i = 0; i < count && !entry->plain; i++) {
-        if (RL_LIKELY(proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64)) continue;
-        if (RL_UNLIKELY(!rl_scalar_fits(proto->param_types[i], arguments[i]))) {
-            return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: argument %zu of `%.*s` is out of range",
-                                   rl_code_text(RL_CODE_TYPE_MISMATCH), i + 1, RL_STR_ARG(proto->name));
-        }
+    for (size_t i = 0; i < count; i++) {
+        if (rl_scalar_fits(proto->param_types[i], arguments[i])) continue;
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: argument %zu of `%.*s` is out of range",
+                               rl_code_text(RL_CODE_TYPE_MISMATCH), i + 1, RL_STR_ARG(proto->name));
+    }
+    return REML_EMBED_STATUS_OK;
+}
+
+static reml_embed_status_t call_scalars(reml_embed_context_t* id, reml_function_t function, const reml_scalar_t* arguments, size_t count,
+                                        rl_word_t* result) {
+    RL_ENTER(id, context);
+    RL_FIND_FUNCTION(context, function, entry);
+    if (RL_UNLIKELY(!entry->plain || count != entry->proto->param_count || !arguments)) {
+        reml_embed_status_t status = refuse_scalars(context, entry, arguments, count);
+        if (status != REML_EMBED_STATUS_OK) return status;
     }
     if (RL_UNLIKELY(context->has_error)) rl_context_clear_error(context);
+    return rl_fast_call(context, entry, (const rl_word_t*)arguments, (unsigned)count, result);
+}
+
+/* `out_result` may be one of the arguments: it is written last. */
+reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_function_t function, const reml_scalar_t* arguments, size_t count,
+                                               reml_scalar_t* out) {
+    if (RL_UNLIKELY(!out)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     rl_word_t result;
-    reml_embed_status_t status = rl_fast_call(context, entry, (const rl_word_t*)arguments, (unsigned)count, &result);
-    if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) out->i = result.i;
+    reml_embed_status_t status = call_scalars(id, function, arguments, count, &result);
+    out->i = RL_LIKELY(status == REML_EMBED_STATUS_OK) ? result.i : 0;
     return status;
 }
 

@@ -126,17 +126,12 @@ reml_embed_status_t reml_ffi_release_transferred(reml_embed_context_t* id, reml_
 /* --- functions ------------------------------------------------------------------------------------------------------- */
 
 reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_t function, rl_function_entry_t** out) {
-    if (RL_UNLIKELY((uint32_t)function.context != context->serial)) {
-        return function.context ? REML_EMBED_STATUS_WRONG_CONTEXT : REML_EMBED_STATUS_INVALID_HANDLE;
-    }
+    *out = rl_function_here(context, function);
+    if (*out) return REML_EMBED_STATUS_OK;
+    if ((uint32_t)function.context != context->serial) return function.context ? REML_EMBED_STATUS_WRONG_CONTEXT : REML_EMBED_STATUS_INVALID_HANDLE;
     uint32_t row = (uint32_t)function.id, generation = (uint32_t)(function.id >> 32);
-    if (RL_UNLIKELY(row == 0 || row >= context->functions.count)) return REML_EMBED_STATUS_INVALID_HANDLE;
-    rl_function_entry_t* entry = context->functions.data[row];
-    if (RL_UNLIKELY(!entry->proto || entry->generation != generation)) {
-        return generation && generation <= entry->generation ? REML_EMBED_STATUS_STALE : REML_EMBED_STATUS_INVALID_HANDLE;
-    }
-    *out = entry;
-    return REML_EMBED_STATUS_OK;
+    if (row == 0 || row >= context->functions.count) return REML_EMBED_STATUS_INVALID_HANDLE;
+    return generation && generation <= context->functions.data[row]->generation ? REML_EMBED_STATUS_STALE : REML_EMBED_STATUS_INVALID_HANDLE;
 }
 
 void rl_functions_deinit(rl_context_t* context) {

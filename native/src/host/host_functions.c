@@ -38,6 +38,8 @@ static reml_embed_status_t define(rl_context_t* context, const reml_host_functio
     rl_allocator_t* allocator = &context->allocator;
     rl_alloc_clear_failure(allocator);
     rl_binding_t* known = find_binding(context, rl_sym_find(&context->program.symbols, name));
+    rl_program_mark_t mark = rl_program_mark(&context->program);
+    bool declared = false; /* a function that goes again unless its binding is made */
     if (given->signature && known && known->signature) {
         if (!rl_str_equal(rl_str(known->signature), rl_str(given->signature))) {
             return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_SIGNATURE_INVALID, "%s: `%s` is known with another signature",
@@ -45,25 +47,29 @@ static reml_embed_status_t define(rl_context_t* context, const reml_host_functio
         }
     } else if (given->signature) {
         rl_fn_id_t fresh;
-        rl_program_mark_t mark = rl_program_mark(&context->program);
         rl_diags_clear(&context->diagnostics);
         if (!rl_check_host_function(&context->program, &context->diagnostics, name, rl_str(given->signature), &fresh)) {
             rl_program_restore(&context->program, mark);
             return allocator->failed ? no_memory(context) : rl_context_fail_from_diagnostics(context);
         }
+        declared = true;
     }
     rl_sym_t symbol = rl_sym_intern(&context->program.symbols, name);
     rl_binding_t* binding = symbol ? find_binding(context, symbol) : NULL;
     if (binding && binding->running) {
+        if (declared) rl_program_restore(&context->program, mark);
         return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_FFI_SIGNATURE_INVALID, "`%s` is running", given->name);
     }
     if (!binding) binding = symbol ? make_binding(context, symbol, name) : NULL;
-    if (!binding) return no_memory(context);
-    if (given->signature && !binding->signature) {
-        size_t length = strlen(given->signature) + 1;
+    size_t length = given->signature ? strlen(given->signature) + 1 : 0;
+    if (binding && length && !binding->signature) {
         binding->signature = rl_alloc(allocator, length);
-        if (!binding->signature) return no_memory(context);
-        memcpy(binding->signature, given->signature, length);
+        if (binding->signature) memcpy(binding->signature, given->signature, length);
+        else binding = NULL;
+    }
+    if (!binding) {
+        if (declared) rl_program_restore(&context->program, mark);
+        return no_memory(context);
     }
     if (binding->destroy) binding->destroy(binding->user);
     binding->call_words = call_words;

@@ -74,7 +74,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
         }
     }
     if (!done || check_only || allocator->failed) {
-        bool memory = allocator->failed && context->diagnostics.errors == 0;
+        bool memory = allocator->failed; /* what diagnostics say may then be wrong */
         rl_program_restore(&context->program, mark);
         if (context->module_states.count > context->program.modules.count) context->module_states.count = context->program.modules.count;
         if (context->modules_ready > context->module_states.count) context->modules_ready = context->module_states.count;
@@ -83,6 +83,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
         return done && check_only ? REML_EMBED_STATUS_OK : rl_context_fail_from_diagnostics(context);
     }
     rl_result_drop(context);
+    context->direct = false;
     context->loaded = true;
     return REML_EMBED_STATUS_OK;
 
@@ -180,13 +181,15 @@ void rl_context_thaw(rl_context_t* context) {
 }
 
 reml_embed_status_t rl_run_begin(rl_context_t* context) {
-    if (RL_UNLIKELY(context->frozen)) {
-        return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "a value of this context is being converted");
+    if (RL_UNLIKELY(context->frozen | context->audit.delivering)) {
+        return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "%s",
+                               context->frozen ? "a value of this context is being converted" : "the audit sink of this context is at work");
     }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
     if (RL_UNLIKELY(ready != RL_AUDIT_OK)) {
         return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s", rl_audit_problem(&context->audit));
     }
+    context->direct = false;
     if (context->depth++ == 0) {
         atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
         rl_vm_begin_run(&context->vm);

@@ -136,6 +136,7 @@ reml_embed_status_t reml_embed_explain(reml_embed_context_t* id, int what, const
     if (what >= EXPLAIN_TREE) {
         rl_module_id_t last = program->first_module + program->modules.count - 1;
         rl_explain_syntax(&context->allocator, &program->symbols, rl_program_module(program, last)->source, what == EXPLAIN_TOKENS, &text);
+        if (context->allocator.failed) text.failed = true; /* half a tree is none */
         return rl_hand_over(context, &text, out_text, out_length);
     }
     rl_fn_id_t end = program->first_fn + program->functions.count;
@@ -143,8 +144,11 @@ reml_embed_status_t reml_embed_explain(reml_embed_context_t* id, int what, const
         const rl_function_t* function = rl_program_function(program, f);
         if (only ? f != only : function->kind != RL_FN_REML) continue;
         if (what == EXPLAIN_IR) rl_ir_print(program, f, &text);
-        else if (!function->type_params && !function->parent) rl_pipeline_instance(context, f, NULL, 0, false);
+        else if (!function->type_params && !function->parent && !rl_pipeline_instance(context, f, NULL, 0, false)) {
+            if (context->error_code == RL_CODE_RUNTIME_LIMIT_MEMORY) text.failed = true;
+        }
     }
+    if (context->allocator.failed) text.failed = true;
     if (what == EXPLAIN_BYTECODE) explain_instances(context, only, &text);
     return rl_hand_over(context, &text, out_text, out_length);
 }
@@ -169,7 +173,7 @@ reml_embed_status_t reml_embed_memory(reml_embed_context_t* id, reml_embed_memor
 
 reml_embed_status_t reml_embed_collect(reml_embed_context_t* id) {
     RL_ENTER(id, context);
-    if (context->frozen) return REML_EMBED_STATUS_BUSY;
+    if (context->frozen || context->audit.delivering) return REML_EMBED_STATUS_BUSY;
     rl_heap_collect(&context->vm.heap);
     return REML_EMBED_STATUS_OK;
 }

@@ -160,8 +160,8 @@ reml_embed_status_t rl_value_in(rl_context_t* context, const rl_rtype_t* type, r
         const rl_rtype_t* held = handle ? handle->type : own_type(context, value);
         rl_word_t word = {.u = value.bits};
         if (handle) word = handle->word;
-        if (!held) return mismatch(context, type, value, path, index);
-        out->o = make_any(context, held, word);
+        if (!held && !context->allocator.failed) return mismatch(context, type, value, path, index);
+        out->o = held ? make_any(context, held, word) : NULL;
         if (out->o) return REML_EMBED_STATUS_OK;
         return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
     }
@@ -208,6 +208,12 @@ reml_embed_status_t reml_value_as_float(reml_value_t value, double* out) {
 static const rl_rtype_t* type_of_id(rl_context_t* context, reml_type_t type) {
     if (type.context != context->serial || type.id >= context->program.types.first + context->program.types.nodes.count) return NULL;
     return rl_rtype_of(&context->compiler, type.id);
+}
+/* What stands behind a NULL of type_of_id. */
+static reml_embed_status_t no_type(rl_context_t* context) {
+    if (!context->allocator.failed) return REML_EMBED_STATUS_INVALID_HANDLE;
+    rl_alloc_clear_failure(&context->allocator);
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
 }
 
 reml_embed_status_t reml_type_find(reml_embed_context_t* id, const char* text, size_t length, reml_type_t* out) {
@@ -257,7 +263,8 @@ reml_embed_status_t reml_type_text(reml_embed_context_t* id, reml_type_t type, c
     if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out_text = NULL;
     *out_length = 0;
-    if (!type_of_id(context, type)) return REML_EMBED_STATUS_INVALID_HANDLE;
+    rl_context_clear_error(context);
+    if (!type_of_id(context, type)) return no_type(context);
     rl_buf_t text;
     rl_buf_init(&text, &context->allocator);
     rl_type_print(&context->program, type.id, &text);
@@ -385,7 +392,7 @@ reml_embed_status_t reml_value_make(reml_embed_context_t* id, reml_type_t type_i
     RL_ENTER(id, context);
     rl_context_clear_error(context);
     const rl_rtype_t* type = type_of_id(context, type_id);
-    if (!type) return REML_EMBED_STATUS_INVALID_HANDLE;
+    if (!type) return no_type(context);
     rl_word_t word = {.u = 0};
     reml_embed_status_t status;
     unsigned attempt = 0;
@@ -403,7 +410,7 @@ reml_embed_status_t reml_value_variant(reml_embed_context_t* id, reml_type_t typ
     RL_ENTER(id, context);
     rl_context_clear_error(context);
     const rl_rtype_t* type = type_of_id(context, type_id);
-    if (!type) return REML_EMBED_STATUS_INVALID_HANDLE;
+    if (!type) return no_type(context);
     for (uint16_t i = 0; rl_kind_of(type) == REML_KIND_ADT && i < type->shape_count; i++) {
         const rl_rshape_t* shape = &type->shapes[i];
         if (!rl_str_equal(shape->name, (rl_str_t){name, name_length})) continue;
@@ -553,6 +560,7 @@ reml_embed_status_t reml_value_equal(reml_embed_context_t* id, reml_value_t a, r
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = 0;
     RL_ENTER(id, context);
+    rl_context_clear_error(context);
     if (a.context == 0 || b.context == 0) {
         rl_word_t x = {.u = a.bits}, y = {.u = b.bits};
         *out = a.context == b.context && a.kind == b.kind && (a.kind == REML_KIND_FLOAT ? x.f == y.f : x.u == y.u);
@@ -562,11 +570,15 @@ reml_embed_status_t reml_value_equal(reml_embed_context_t* id, reml_value_t a, r
     RL_FIND(context, b, second);
     if (first->type != second->type) return REML_EMBED_STATUS_OK;
     uint32_t missing;
-    if (!rl_type_satisfies(&context->program, first->type->type, RL_CON_EQ, &missing)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    if (!rl_type_satisfies(&context->program, first->type->type, RL_CON_EQ, &missing)) {
+        return context->allocator.failed ? no_memory(context) : REML_EMBED_STATUS_INVALID_ARGUMENT;
+    }
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
     bool equal = false;
-    if (rl_value_equal(&context->vm, first->type, first->word, second->word, &equal) != RL_DONE) status = rl_context_fail_from_vm(context);
+    rl_outcome_t outcome = rl_value_equal(&context->vm, first->type, first->word, second->word, &equal);
+    if (outcome == RL_RAISE) status = rl_context_fail_from_vm(context);
+    else if (outcome != RL_DONE) status = no_memory(context);
     rl_run_end(context);
     *out = equal;
     return status;
@@ -622,7 +634,7 @@ reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_i
     RL_ENTER(id, context);
     rl_context_clear_error(context);
     const rl_rtype_t* type = type_of_id(context, type_id);
-    if (!type) return REML_EMBED_STATUS_INVALID_HANDLE;
+    if (!type) return no_type(context);
     if (rl_kind_of(type) != REML_KIND_HOST) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "not an opaque host type");
     }

@@ -27,7 +27,7 @@ void rl_explain_syntax(rl_allocator_t* allocator, rl_symbols_t* symbols, rl_str_
         rl_tree_t tree;
         rl_parser_input_t input = {.allocator = allocator, .source = source, .symbols = symbols, .diags = &diags};
         rl_parse(&input, &tree);
-        rl_tree_print(&tree, symbols, tree.root, out);
+        if (!allocator->failed) rl_tree_print(&tree, symbols, tree.root, out);
         rl_tree_deinit(&tree);
     }
     rl_diags_deinit(&diags);

@@ -213,8 +213,9 @@ bool rl_check_index(
         else if (container == RL_TYPE_BYTES) *out_element = RL_TYPE_I64;
         else if (rl_is_named(c, container, known->map, &a, &b) || rl_is_named(c, container, known->table, &a, &b)) {
             *out_element = b;
+            bool table = rl_is_named(c, container, known->table, NULL, NULL);
             *out_index = rl_check_expr(c, index, a, RL_CODE_TYPE_MISMATCH);
-            return true;
+            return rl_require(c, a, RL_CON_EQ | (table ? RL_CON_HASH : RL_CON_ORD), rl_span_of(c, index));
         } else if (kind == RL_TYPE_VAR) {
             rl_report(
                 c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, span, "the type of what is indexed is not known here");
@@ -486,7 +487,7 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
         for (uint32_t tag = 0; tag < def.variant_count; tag++)
             rl_nearest_offer(c, &nearest, rl_program_variant(c->program, def.variant_first + tag)->name);
     }
-    for (uint32_t i = 0; scope.module && i < c->program->items.count; i++) {
+    for (uint32_t i = 0; scope.module && !rl_diags_full(c) && i < c->program->items.count; i++) {
         const rl_item_t* entry = &c->program->items.data[i];
         if (entry->module == scope.module && entry->is_public) rl_nearest_offer(c, &nearest, entry->name);
     }
@@ -522,9 +523,9 @@ static state_t start_of_chain(rl_checker_t* c, rl_node_t base, bool before_dot, 
         bool scoped = module || type || simple || name == c->sym_core;
         if (!scoped && !value) { /* functions called by a dotted path need no module of that name */
             rl_str_t text = rl_text(c, name);
-            scoped = upper && text.length > 0 && !rl_find_special(c, 0, name);
+            scoped = text.length > 0 && !rl_find_special(c, 0, name);
         }
-        if (upper ? scoped : !value && (module || type || simple)) {
+        if (upper ? scoped : !value && scoped) {
             bool only_dotted = !(module || type || simple || name == c->sym_core);
             if (!only_dotted || !value) {
                 state.kind = STATE_SCOPE;
@@ -772,7 +773,13 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
                 bool only_dotted = state.fn == 1;
                 rl_sym_t dotted = only_dotted ? rl_join_names(c, state.name, data.b, false) : 0;
                 if (only_dotted && !rl_find_special(c, state.name, data.b) && !(dotted && rl_find_item(c, 1, dotted))) {
-                    rl_report_unresolved(c, state.name, state.span, 1);
+                    bool more = i >= 2 && rl_tree_kind(c->tree, nodes.data[i - 2]) == RL_NODE_FIELD;
+                    if (more && dotted) { /* the beginning of a longer path, perhaps */
+                        state.name = dotted;
+                        continue;
+                    }
+                    rl_node_t first = base;
+                    rl_report_unresolved(c, rl_tree_name(c->tree, first), rl_span_of(c, first), 1);
                     state = value_state(rl_ir_error(c, data.start), current, span);
                 } else {
                     state.fn = 0;

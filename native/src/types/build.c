@@ -130,6 +130,35 @@ void rl_unsupported(rl_checker_t* c, rl_span_t span, const char* what) {
     rl_report(c->diags, RL_CODE_LANGUAGE_UNSUPPORTED, span, "%s not supported by this runtime yet", what);
 }
 
+bool rl_check_sizes(rl_checker_t* c) {
+    bool fine = true;
+    for (rl_node_t node = 1; node < c->tree->nodes.count; node++) {
+        const rl_node_data_t* data = rl_tree_node(c->tree, node);
+        rl_list_t list;
+        switch (data->kind) {
+        case RL_NODE_TUPLE:
+        case RL_NODE_LAMBDA:
+        case RL_NODE_PAT_TUPLE:
+        case RL_NODE_PAT_RECORD:
+        case RL_NODE_TYPE_TUPLE:
+        case RL_NODE_TYPE_FN:
+        case RL_NODE_TYPE_RECORD: list = data->a; break;
+        case RL_NODE_RECORD:
+        case RL_NODE_CALL:
+        case RL_NODE_PAT_CTOR:
+        case RL_NODE_VARIANT:
+        case RL_NODE_TYPE_PATH: list = data->b; break;
+        case RL_NODE_FN: list = rl_tree_fn(c->tree, node).params; break;
+        case RL_NODE_TYPE_DECL: list = rl_tree_type_decl(c->tree, node).generics; break;
+        default: continue;
+        }
+        if (rl_tree_list_count(c->tree, list) <= RL_MOST_PARTS) continue;
+        rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, rl_span_of(c, node), "more than %d parts", RL_MOST_PARTS);
+        fine = false;
+    }
+    return fine;
+}
+
 void rl_report_mismatch(rl_checker_t* c, rl_code_t code, rl_span_t span, rl_type_t expected, rl_type_t found) {
     rl_diag_t* diag = rl_report(c->diags, code, span, "expected %s, found %s", rl_show(c, expected), rl_show(c, found));
     rl_note_plain(c->diags, diag, "expected: %s", rl_show(c, expected));

@@ -95,6 +95,7 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->tails);
     rl_vec_deinit(a, &c->pendings);
     rl_vec_deinit(a, &c->pending_args);
+    rl_vec_deinit(a, &c->open_pendings);
     rl_vec_deinit(a, &c->shared_names);
     rl_vec_deinit(a, &c->let_checks);
     rl_vec_deinit(a, &c->later);
@@ -238,14 +239,15 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
         c->init_frame = rl_frame_push(c, RL_FRAME_INIT, init);
         c->frames.data[c->init_frame].result = RL_TYPE_UNIT;
         c->frame = 0;
-        if (!rl_failed(c)) {
+        bool sized = !rl_failed(c) && rl_check_sizes(c);
+        if (sized) {
             rl_declare_types(c);
             check_uses(c);
             rl_resolve_types(c);
             rl_declare_functions(c);
             rl_infer_units(c);
         }
-        if (!rl_failed(c)) {
+        if (sized && !rl_failed(c)) {
             rl_default_variables(c, 0, 0, 0);
             close_init(c, init);
             rl_finish_module(c);

@@ -294,7 +294,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             }
         }
         function = rl_function_at(c, fn);
-        if (decl.body) { /* checked with its unit; a constant of the core library is evaluated where it is named: Float.pi */
+        if (decl.body) { /* checked with its unit; a constant of the core library is evaluated where it is named */
             if (c->input->is_prelude && rl_has_attr(c, decl.attrs, rl_sym_intern(c->symbols, RL_STR("constant")), NULL))
                 function->flags |= RL_FN_THUNK;
         } else if (c->input->is_prelude && rl_has_attr(c, decl.attrs, c->sym_builtin, &builtin)) {

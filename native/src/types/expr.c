@@ -190,7 +190,7 @@ rl_type_t rl_settled_type(rl_checker_t* c, rl_ir_t ir) {
     rl_type_t type = rl_type_at(c, ir);
     rl_settle_literal(c, type);
     rl_type_t head = rl_head(c, type);
-    if (rl_type_kind(c->types, head) == RL_TYPE_VAR && c->open_pendings) {
+    if (rl_type_kind(c->types, head) == RL_TYPE_VAR && c->open_pendings.count) {
         rl_poll_pendings(c);
         head = rl_head(c, type);
     }
@@ -310,7 +310,7 @@ rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_ir_t scrutinee = rl_infer_expr(c, data.a, 0);
     rl_type_t type = rl_type_at(c, scrutinee);
-    if (c->open_pendings && rl_is_var(c, type)) rl_poll_pendings(c);
+    if (c->open_pendings.count && rl_is_var(c, type)) rl_poll_pendings(c);
     uint32_t count = rl_tree_list_count(c->tree, data.b), mark = c->scratch.count;
     bool known = expected && !rl_is_var(c, expected), conflict = false;
     rl_type_t result = 0;

@@ -65,20 +65,30 @@ static void capture_closure(rl_checker_t* c, uint32_t frame, const rl_local_fn_t
     }
 }
 
+/* A use of `fn` inside another function: every function between captures what the closure needs. */
+static void capture_use(rl_checker_t* c, const rl_local_ref_t* ref) {
+    const rl_local_fn_t fn = c->local_fns.data[ref->local_fn];
+    uint32_t owner = rl_frame_resolve(c, fn.parent);
+    if (ref->default_fn || !fn.needs_closure || rl_frame_resolve(c, ref->frame) == owner) return;
+    uint32_t before = c->captures.count;
+    capture_closure(c, ref->frame, &fn);
+    if (c->captures.count == before) return;
+    for (uint32_t at = ref->frame; at && at != owner; at = c->frames.data[at].parent) {
+        uint32_t local_fn = c->frames.data[at].local_fn;
+        if (local_fn && !c->frames.data[at].merged_into) c->local_fns.data[local_fn - 1].needs_closure = true;
+    }
+}
+
+/* To and fro until nothing changes: chains of functions in either order are done in two passes. */
 static void find_closures(rl_checker_t* c) {
+    for (uint32_t i = 0; i < c->local_fns.count; i++) {
+        rl_local_fn_t* fn = &c->local_fns.data[i];
+        fn->needs_closure = c->frames.data[fn->frame].capture_count > 0;
+    }
     for (uint32_t before = 0; before != c->captures.count && !rl_failed(c);) {
         before = c->captures.count;
-        for (uint32_t i = 0; i < c->local_fns.count; i++) {
-            rl_local_fn_t* fn = &c->local_fns.data[i];
-            fn->needs_closure = c->frames.data[fn->frame].capture_count > 0;
-        }
-        for (uint32_t i = 0; i < c->local_refs.count && !rl_failed(c); i++) {
-            const rl_local_ref_t ref = c->local_refs.data[i];
-            const rl_local_fn_t fn = c->local_fns.data[ref.local_fn];
-            if (ref.default_fn || !fn.needs_closure) continue;
-            uint32_t frame = rl_frame_resolve(c, ref.frame);
-            if (frame != rl_frame_resolve(c, fn.parent)) capture_closure(c, ref.frame, &fn);
-        }
+        for (uint32_t i = 0; i < c->local_refs.count && !rl_failed(c); i++) capture_use(c, &c->local_refs.data[i]);
+        for (uint32_t i = c->local_refs.count; i-- > 0 && !rl_failed(c);) capture_use(c, &c->local_refs.data[i]);
     }
 }
 

@@ -25,7 +25,8 @@
 enum {
     RL_LOCAL_PARAM_BASE = 1 << 20,
     RL_LOCAL_IS_PARAM = 0x100, /* rl_local_t.flags while checking only */
-    RL_BIG_STACK_AT = 24,      /* levels after which a pass continues on a big stack */
+    RL_MOST_PARTS = 1000,
+    RL_BIG_STACK_AT = 24, /* levels after which a pass continues on a big stack */
     RL_BIG_STACK_BYTES = 64 << 20
 };
 
@@ -113,7 +114,7 @@ typedef struct rl_group_ref {
 } rl_group_ref_t;
 
 /* --- units: top-level functions, values and statements ------------------------------------------------------------ */
-typedef enum rl_unit_kind { RL_UNIT_FN, RL_UNIT_VALUE, RL_UNIT_STATEMENT, RL_UNIT_DEFAULT } rl_unit_kind_t;
+typedef enum rl_unit_kind { RL_UNIT_FN, RL_UNIT_VALUE, RL_UNIT_STATEMENT, RL_UNIT_DEFAULT, RL_UNIT_HUB } rl_unit_kind_t;
 typedef struct rl_unit {
     rl_unit_kind_t kind;
     rl_node_t node;
@@ -226,7 +227,9 @@ typedef struct rl_checker {
     RL_VEC(rl_ir_t) tails;   /* values in tail position, to be marked at the end */
     RL_VEC(rl_pending_t) pendings;
     RL_VEC(rl_arg_t) pending_args;
-    uint32_t open_pendings, first_open_pending, polls;
+    RL_VEC(uint32_t) open_pendings; /* those that are not done */
+    uint32_t polls;
+    bool polling;
     RL_VEC(rl_shared_name_t) shared_names;
     uint32_t pattern_scope; /* bindings of the pattern being checked begin here */
     uint16_t pattern_flags; /* RL_LOCAL_MUTABLE: its names may be assigned */
@@ -314,6 +317,11 @@ rl_type_t rl_named1(rl_checker_t* c, rl_typedef_id_t id, rl_type_t a);
 rl_type_t rl_named2(rl_checker_t* c, rl_typedef_id_t id, rl_type_t a, rl_type_t b);
 uint32_t rl_arg_count_of(rl_checker_t* c, rl_type_t function_type); /* parameters */
 void rl_unsupported(rl_checker_t* c, rl_span_t span, const char* what);
+/* No type, call or pattern has more than RL_MOST_PARTS elements, fields, parameters: what has more is reported,
+   false then. */
+bool rl_check_sizes(rl_checker_t* c);
+/* Further reports go nowhere: do not spend time on their hints. */
+static inline bool rl_diags_full(const rl_checker_t* c) { return c->diags->items.count >= 100; }
 void rl_report_mismatch(rl_checker_t* c, rl_code_t code, rl_span_t span, rl_type_t expected, rl_type_t found);
 /* Unify and report on failure. `why` names the code for a plain mismatch. */
 bool rl_unify_at(rl_checker_t* c, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why);
@@ -365,8 +373,8 @@ rl_ir_t rl_lambda_value(rl_checker_t* c, rl_fn_id_t fn, rl_type_t type, uint32_t
 /* Body of any function-like thing, inside its frame: checks against the frame's result, lifts (5.8), stores it in
    the function. */
 void rl_check_body(rl_checker_t* c, rl_node_t body);
-/* Parameters of PARAM nodes, inside the frame: locals, bindings and, for patterns, LETs collected in scratch. Types from
-   annotations, else from expected[i] (0: none), else fresh. */
+/* Parameters of PARAM nodes, inside the frame: locals, bindings and, for patterns, LETs collected in scratch. Types
+   from annotations, else from expected[i] (0: none), else fresh. */
 void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, const rl_type_t* expected,
     uint32_t expected_count, rl_type_t* out_types);
 void rl_check_local_fns(
@@ -378,8 +386,8 @@ void rl_set_params(rl_checker_t* c, rl_fn_id_t fn, const uint32_t* nodes, uint32
 rl_ir_t rl_lift_unit(rl_checker_t* c, rl_ir_t ir, rl_type_t expected);
 rl_ir_t rl_local_fn_use(
     rl_checker_t* c, uint32_t local_fn, uint32_t start, bool is_call, rl_type_t* out_type); /* reserves the node */
-/* A value that might be generic, in a frame of its own. *out_fn is the function that makes it, 0 when it turned out not to be
-   generic and its code belongs to the frame around it. */
+/* A value that might be generic, in a frame of its own. *out_fn is the function that makes it, 0 when it turned out not
+   to be generic and its code belongs to the frame around it. */
 rl_ir_t rl_check_maybe_generic(
     rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_node_t value, rl_fn_id_t* out_fn, uint32_t* out_frame);
 bool rl_is_value_node(rl_checker_t* c, rl_node_t node, bool* out_may_generalise);

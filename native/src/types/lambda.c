@@ -384,7 +384,9 @@ static void settle_generic_members(rl_checker_t* c, uint32_t first, uint32_t cou
     }
     for (bool changed = true; changed;) {
         changed = false;
-        for (uint32_t i = first_ref; i < c->local_refs.count; i++) {
+        uint32_t refs = c->local_refs.count - first_ref;
+        for (uint32_t at = 0; at < 2 * refs; at++) { /* to and fro */
+            uint32_t i = first_ref + (at < refs ? at : 2 * refs - 1 - at);
             const rl_local_ref_t ref = c->local_refs.data[i];
             if (ref.local_fn < first || ref.local_fn - first >= count || !c->local_fns.data[ref.local_fn].is_generic)
                 continue;

@@ -32,7 +32,7 @@ static rl_ir_t call_universal(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, 
 
 static void offer_methods(rl_checker_t* c, rl_type_t type, rl_nearest_t* nearest) {
     uint32_t head = rl_method_head(c, type);
-    if (!head) return;
+    if (!head || rl_diags_full(c)) return;
     for (const rl_program_t* program = c->program; program; program = program->below) {
         const rl_map_t* map = &program->method_map;
         for (uint32_t i = 0; i < map->capacity; i++) {
@@ -71,7 +71,8 @@ static rl_ir_t wait_for_type(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, r
         .level = c->solver.level};
     pending.node = rl_ir_make(c, RL_IR_CALL_VALUE, result, span.start, receiver, 0, 0);
     for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->pending_args, args[i]);
-    if (rl_vec_push(c->allocator, &c->pendings, pending)) c->open_pendings++;
+    if (rl_vec_push(c->allocator, &c->pendings, pending))
+        (void)rl_vec_push(c->allocator, &c->open_pendings, c->pendings.count - 1);
     return pending.node;
 }
 
@@ -170,7 +171,6 @@ static void resolve_pending(rl_checker_t* c, uint32_t index) {
     uint32_t frame = c->frame;
     uint16_t level = c->solver.level;
     c->pendings.data[index].done = true;
-    c->open_pendings--;
     c->frame = pending.frame;
     c->solver.level = pending.level;
     rl_args_t args = {0};
@@ -194,18 +194,25 @@ static bool receiver_known(rl_checker_t* c, const rl_pending_t* pending) {
 
 /* With very many calls waiting only some polls look at them, so that the work stays in proportion. */
 void rl_poll_pendings(rl_checker_t* c) {
-    if (c->open_pendings == 0 || (++c->polls % (c->open_pendings / 64 + 1)) != 0) return;
-    while (c->first_open_pending < c->pendings.count && c->pendings.data[c->first_open_pending].done)
-        c->first_open_pending++;
+    if (c->open_pendings.count == 0 || (++c->polls % (c->open_pendings.count / 64 + 1)) != 0 || c->polling) return;
+    c->polling = true;
     bool progress = true;
     while (progress && !rl_failed(c)) {
         progress = false;
-        for (uint32_t i = c->first_open_pending; i < c->pendings.count && !rl_failed(c); i++) {
-            if (c->pendings.data[i].done || !receiver_known(c, &c->pendings.data[i])) continue;
-            resolve_pending(c, i);
+        for (uint32_t i = 0; i < c->open_pendings.count && !rl_failed(c); i++) { /* the list may grow on the way */
+            uint32_t index = c->open_pendings.data[i];
+            if (c->pendings.data[index].done || !receiver_known(c, &c->pendings.data[index])) continue;
+            resolve_pending(c, index);
             progress = true;
         }
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < c->open_pendings.count; i++) {
+            uint32_t index = c->open_pendings.data[i];
+            if (!c->pendings.data[index].done) c->open_pendings.data[kept++] = index;
+        }
+        c->open_pendings.count = kept;
     }
+    c->polling = false;
 }
 
 bool rl_pendings_wait(rl_checker_t* c, uint32_t from) {
@@ -226,7 +233,6 @@ static void settle_pending(rl_checker_t* c, uint32_t index) {
         return;
     }
     c->pendings.data[index].done = true;
-    c->open_pendings--;
     if (is_universal(c, pending.name) && pending.arg_count == 0) {
         uint32_t frame = c->frame;
         c->frame = pending.frame;
@@ -264,10 +270,11 @@ static void settle_pending(rl_checker_t* c, uint32_t index) {
 }
 
 void rl_finish_pendings(rl_checker_t* c) {
-    for (uint32_t i = c->first_open_pending; i < c->pendings.count && c->open_pendings && !rl_failed(c); i++) {
-        c->polls = UINT32_MAX; /* the next poll looks */
-        rl_poll_pendings(c);
-        if (!c->pendings.data[i].done) settle_pending(c, i);
+    c->polls = UINT32_MAX; /* the next poll looks */
+    rl_poll_pendings(c);
+    for (uint32_t i = 0; i < c->open_pendings.count && !rl_failed(c); i++) { /* the list may grow on the way */
+        uint32_t index = c->open_pendings.data[i];
+        if (!c->pendings.data[index].done) settle_pending(c, index);
     }
-    c->first_open_pending = c->pendings.count;
+    c->open_pendings.count = c->pendings.count = c->pending_args.count = 0;
 }

@@ -76,7 +76,7 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
     if (op == RL_BIN_CONCAT) return concat(c, left, right, span, right_span, start);
     if (op >= RL_BIN_EQ && op <= RL_BIN_GE) return compare(c, op, left, right, span, left_span, right_span, start);
     rl_type_t lt = rl_head(c, rl_type_at(c, left)), rt = rl_head(c, rl_type_at(c, right));
-    if (c->open_pendings && rl_type_kind(c->types, lt) == RL_TYPE_VAR) {
+    if (c->open_pendings.count && rl_type_kind(c->types, lt) == RL_TYPE_VAR) {
         rl_poll_pendings(c);
         lt = rl_head(c, lt);
         rt = rl_head(c, rt);

@@ -30,12 +30,7 @@ static uint32_t bind_name(rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32
         }
         return local;
     }
-    for (uint32_t i = c->pattern_scope; i < c->bindings.count; i++) {
-        if (c->bindings.data[i].name == name) {
-            report_duplicate(c, name, span);
-            break;
-        }
-    }
+    if (name < c->innermost.count && c->innermost.data[name] > c->pattern_scope) report_duplicate(c, name, span);
     uint32_t local = rl_new_local(c, name, type, flags | c->pattern_flags, span);
     rl_bind(c, name, RL_BOUND_LOCAL, local);
     return local;

@@ -76,8 +76,11 @@ static uint32_t link_item(
     rl_program_t* program = c->program;
     uint32_t id = program->first_item + program->items.count;
     if (!rl_vec_push(c->allocator, &program->items, item)) return 0;
-    if (last) program->items.data[last - program->first_item].next = id;
-    else (void)rl_map_put(c->allocator, &program->item_map, rl_map_key2(module << 2 | namespace_id, item.name), id);
+    if (last) {
+        rl_item_t* before = &program->items.data[last - program->first_item];
+        program->items.data[id - program->first_item].next = before->next;
+        before->next = id;
+    } else (void)rl_map_put(c->allocator, &program->item_map, rl_map_key2(module << 2 | namespace_id, item.name), id);
     return id;
 }
 
@@ -111,12 +114,15 @@ static rl_module_id_t home_of(rl_checker_t* c, const rl_item_t* item) {
 uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id,
     uint32_t variant, bool is_public, rl_span_t span, bool by_use) {
     if (name == 0) return 0;
-    uint32_t existing = rl_program_find(c->program, c->module, namespace_id, name), last = 0;
+    uint32_t existing = rl_program_find(c->program, c->module, namespace_id, name), last = 0, passed = 0;
     for (uint32_t at = existing; at; at = rl_program_item(c->program, at)->next) {
         const rl_item_t* item = rl_program_item(c->program, at);
         last = at;
         if (item->kind == kind && item->id == id && item->variant == variant) return at;
-        if (item->kind == RL_ITEM_VARIANT && kind == RL_ITEM_VARIANT && item->id != id) continue;
+        if (item->kind == RL_ITEM_VARIANT && kind == RL_ITEM_VARIANT && item->id != id) {
+            if (!by_use && ++passed == 64) break; /* a chain of constructors holds nothing else */
+            continue;
+        }
         rl_str_t text = rl_text(c, name);
         if (!by_use && home_of(c, item) != c->module) { /* a `use` stands against what is declared here */
             by_use = true;
@@ -213,6 +219,7 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
     }
     rl_diag_t* diag = rl_report(c->diags, namespace_id == 0 ? RL_CODE_TYPE_UNKNOWN_TYPE : RL_CODE_TYPE_UNRESOLVED_IDENT,
         span, namespace_id == 0 ? "unknown type: %.*s" : "unknown name: %.*s", RL_STR_ARG(text));
+    if (rl_diags_full(c)) return;
     rl_nearest_t nearest = {text, 0, 3};
     if (namespace_id == 1) {
         for (uint32_t i = c->bindings.count; i-- > 0;) rl_nearest_offer(c, &nearest, c->bindings.data[i].name);
@@ -224,15 +231,17 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
 rl_fn_id_t rl_prelude_function(rl_checker_t* c, const char* name) {
     rl_sym_t symbol = rl_sym_find(c->symbols, rl_str(name));
     if (!symbol) return 0;
-    uint32_t top = c->program->first_module + c->program->modules.count;
-    for (rl_module_id_t module = 1; module < top; module++) {
-        const rl_module_t* entry = rl_program_module(c->program, module);
-        if (!entry->ambient) continue;
+    uint64_t key = rl_map_key2(9, symbol); /* beside the name spaces of rl_find_item */
+    uint32_t found = 0, top = c->program->first_module + c->program->modules.count;
+    if (rl_map_get(&c->lookup_cache, key, &found)) return found;
+    for (rl_module_id_t module = 1; module < top && !found; module++) {
+        if (!rl_program_module(c->program, module)->ambient) continue;
         uint32_t item = rl_program_find(c->program, module, 1, symbol);
         if (item && rl_program_item(c->program, item)->kind == RL_ITEM_FUNCTION)
-            return rl_program_item(c->program, item)->id;
+            found = rl_program_item(c->program, item)->id;
     }
-    return 0;
+    if (found) (void)rl_map_put(c->allocator, &c->lookup_cache, key, found);
+    return found;
 }
 
 /* --- use ---------------------------------------------------------------------------------------------------------- */

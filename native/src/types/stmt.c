@@ -514,7 +514,7 @@ rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, b
             }
             break;
         }
-        if (c->open_pendings) rl_poll_pendings(c);
+        if (c->open_pendings.count) rl_poll_pendings(c);
         (void)rl_vec_push(c->allocator, &c->scratch, ir);
         if (rl_head(c, rl_type_at(c, ir)) == RL_TYPE_NEVER && !last) {
             diverged = true;

@@ -53,14 +53,6 @@ static void declare_variants(rl_checker_t* c, rl_typedef_id_t id, rl_node_t body
         rl_node_t node = rl_tree_list_at(c->tree, list, tag);
         rl_span_t span = rl_tree_name_span(c->tree, c->symbols, node);
         rl_add_item(c, 1, rl_tree_node(c->tree, node)->a, RL_ITEM_VARIANT, id, tag, is_public && !scoped, span, false);
-        for (uint32_t before = 0; before < tag; before++) {
-            if (rl_tree_node(c->tree, rl_tree_list_at(c->tree, list, before))->a != rl_tree_node(c->tree, node)->a)
-                continue;
-            rl_str_t text = rl_text(c, rl_tree_node(c->tree, node)->a);
-            rl_report(c->diags, RL_CODE_LANGUAGE_DUPLICATE_DEFINITION, span, "constructor %.*s is defined twice",
-                RL_STR_ARG(text));
-            break;
-        }
     }
 }
 
@@ -270,7 +262,10 @@ static void resolve_alias(rl_checker_t* c, rl_typedef_id_t id, rl_node_t node) {
     uint32_t errors = c->diags->errors;
     rl_type_t target = rl_resolve_type(c, decl.body);
     uint32_t depth = alias_depth_of(c, decl.body);
-    if (depth > ALIAS_DEPTH) {
+    if (depth > ALIAS_DEPTH && c->diags->errors > errors) { /* the alias where the limit was met is reported */
+        target = RL_TYPE_ERROR;
+        depth = ALIAS_DEPTH;
+    } else if (depth > ALIAS_DEPTH) {
         rl_str_t name = rl_text(c, own_typedef(c, id)->name);
         rl_report(c->diags, RL_CODE_TYPE_ALIAS_EXPANSION_LIMIT, own_typedef(c, id)->span,
             "alias %.*s expands through more than %d aliases", RL_STR_ARG(name), ALIAS_DEPTH);
@@ -334,11 +329,8 @@ void rl_resolve_typedef(rl_checker_t* c, rl_typedef_id_t id) {
     }
     if (*state != STATE_NEW || rl_failed(c)) return;
     *state = STATE_OPEN;
-    if (c->open_aliases > ALIAS_DEPTH) {
-        rl_str_t name = rl_text(c, own_typedef(c, id)->name);
-        rl_report(c->diags, RL_CODE_TYPE_ALIAS_EXPANSION_LIMIT, own_typedef(c, id)->span,
-            "alias %.*s expands through more than %d aliases", RL_STR_ARG(name), ALIAS_DEPTH);
-        *state = STATE_DONE;
+    if (c->open_aliases > 3 * ALIAS_DEPTH) { /* far too deep: those that led here are reported */
+        *state = STATE_DONE + ALIAS_DEPTH;
         return;
     }
     c->open_aliases++;

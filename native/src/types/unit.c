@@ -9,6 +9,7 @@
 /* --- edges -------------------------------------------------------------------------------------------------------- */
 
 typedef struct named_unit {
+    rl_sym_t name;
     uint32_t unit, next; /* next of the same name, + 1 */
 } named_unit_t;
 
@@ -22,21 +23,42 @@ typedef struct edges {
 static void name_unit(rl_checker_t* c, edges_t* e, rl_sym_t name, uint32_t unit) {
     uint32_t head = 0;
     (void)rl_map_get(&e->by_name, name, &head);
-    named_unit_t entry = {unit, head};
+    named_unit_t entry = {name, unit, head};
     if (name && rl_vec_push(c->allocator, &e->named, entry))
         (void)rl_map_put(c->allocator, &e->by_name, name, e->named.count);
 }
 
+static void add_edge(rl_checker_t* c, edges_t* e, uint32_t from, uint32_t to) {
+    if (rl_failed(c) || e->last.data[to] == from + 1) return;
+    e->last.data[to] = from + 1;
+    (void)rl_vec_push(c->allocator, &e->from, from);
+    (void)rl_vec_push(c->allocator, &e->to, to);
+}
+
+/*
+ * A name that several units have gets a hub between: a unit without code that everyone who uses the name needs,
+ * and that
+ * needs all of them. So there are as many edges as names in the source, not names times units.
+ */
+static void add_hubs(rl_checker_t* c, edges_t* e) {
+    for (uint32_t i = 0; i < e->named.count && !rl_failed(c); i++) {
+        uint32_t head = 0;
+        (void)rl_map_get(&e->by_name, e->named.data[i].name, &head);
+        if (head != i + 1 || e->named.data[i].next == 0) continue;
+        rl_unit_t hub = {.kind = RL_UNIT_HUB, .span = {UINT32_MAX, UINT32_MAX}};
+        uint32_t index = c->units.count;
+        (void)rl_vec_push(c->allocator, &c->units, hub);
+        (void)rl_vec_push(c->allocator, &e->last, 0);
+        for (uint32_t at = i + 1; at; at = e->named.data[at - 1].next)
+            add_edge(c, e, index, e->named.data[at - 1].unit);
+        e->named.data[i].unit = index;
+        e->named.data[i].next = 0;
+    }
+}
+
 static void add_edges(rl_checker_t* c, edges_t* e, uint32_t from, rl_sym_t name) {
     uint32_t at = 0;
-    if (name == 0 || !rl_map_get(&e->by_name, name, &at)) return;
-    for (; at; at = e->named.data[at - 1].next) {
-        uint32_t to = e->named.data[at - 1].unit;
-        if (e->last.data[to] == from + 1) continue;
-        e->last.data[to] = from + 1;
-        (void)rl_vec_push(c->allocator, &e->from, from);
-        (void)rl_vec_push(c->allocator, &e->to, to);
-    }
+    if (name && rl_map_get(&e->by_name, name, &at)) add_edge(c, e, from, e->named.data[at - 1].unit);
 }
 
 /* Words inside the braces of a format template are names too; it is parsed only later. */
@@ -85,6 +107,7 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
             }
         }
     }
+    add_hubs(c, e);
     uint32_t guess = 0;
     for (rl_node_t node = 1; node < c->tree->nodes.count && !rl_failed(c); node++) {
         const rl_node_data_t* data = rl_tree_node(c->tree, node);
@@ -107,6 +130,7 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
         }
     }
     if (rl_failed(c)) return;
+    if (rl_failed(c)) return; /* half an edge may be there */
     /* by unit, one run each */
     for (uint32_t i = 0; i < e->from.count; i++) c->units.data[e->from.data[i]].edge_count++;
     uint32_t first = 0;
@@ -370,6 +394,7 @@ static void infer_component(rl_checker_t* c, const uint32_t* units, uint32_t cou
         case RL_UNIT_VALUE: infer_value(c, units[i]); break;
         case RL_UNIT_STATEMENT: infer_statement(c, units[i]); break;
         case RL_UNIT_DEFAULT: infer_default(c, units[i]); break;
+        case RL_UNIT_HUB: break;
         }
         c->frame = 0;
         c->scratch.count = 0;

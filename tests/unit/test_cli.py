@@ -1,0 +1,256 @@
+"""The command line: what it prints and how it exits."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import reml_embed as reml
+
+REML = [sys.executable, "-m", "reml_embed.cli"]
+MEMBERS = ["ok", "value", "type", "stdout", "diagnostics", "audit_count"]
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run `reml` in an empty folder."""
+
+    def run(*arguments, code=0, **options):
+        done = subprocess.run(
+            [*REML, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False, **options
+        )
+        assert done.returncode == code, (done.stdout, done.stderr)
+        return done
+
+    return run
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Write a program."""
+
+    def write(text, name="program.reml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+def test_run_shows_the_result(command, source):
+    done = command("run", source('fn main() -> Str { println("hi"); "ok" }\n'))
+    assert (done.stdout, done.stderr) == ("hi\nok\n", "")
+    assert command("run", source("fn main() {}\n")).stdout == ""
+    assert command("run", source("fn other() -> List<Int> = [1, 2]\n"), "--entry", "other").stdout == "[1, 2]\n"
+
+
+def test_run_as_json_is_one_object(command, source, tmp_path):
+    done = command(
+        "run",
+        source('fn main() -> (Int, Str) { println("hi"); (1, "ä") }\n'),
+        "--format",
+        "json",
+        "--audit",
+        "log.ndjson",
+    )
+    assert done.stdout.count("\n") == 1
+    found = json.loads(done.stdout)
+    assert list(found) == MEMBERS
+    assert found == {"ok": True, "value": '(1, "ä")', "type": "(Int, Str)", "stdout": "hi\n", "diagnostics": [],
+                     "audit_count": len((tmp_path / "log.ndjson").read_text().splitlines())}  # fmt: skip
+
+
+def test_an_err_exits_with_1(command, source):
+    file = source('fn main() -> Result<Int, Str> = Err("no")\n')
+    assert command("run", file, code=1).stdout == 'Err("no")\n'
+    found = json.loads(command("run", file, "--format", "json", code=1).stdout)
+    assert (found["ok"], found["value"], found["type"], found["diagnostics"]) == (
+        False,
+        'Err("no")',
+        "Result<Int, Str>",
+        [],
+    )
+    own = source('type Answer = | Fine | Err(Str)\nfn main() -> Answer = Answer.Err("mine")\n')
+    command("run", own)
+
+
+def test_errors_of_the_source_go_to_stderr_and_exit_with_1(command, source):
+    file = source('fn main() -> Int = "text"\n')
+    done = command("run", file, code=1)
+    assert done.stdout == ""
+    assert "program.reml:1:20" in done.stderr
+    assert "\x1b[" not in done.stderr
+    found = json.loads(command("run", file, "--format", "json", code=1).stdout)
+    assert list(found) == MEMBERS
+    (diagnostic,) = found["diagnostics"]
+    assert {
+        "severity",
+        "code",
+        "codes",
+        "domain",
+        "message",
+        "module",
+        "primary",
+        "notes",
+        "fixits",
+        "line",
+        "column",
+    } <= set(diagnostic)
+    assert (diagnostic["code"], diagnostic["line"], diagnostic["column"]) == ("type.mismatch", 1, 20)
+    assert (found["ok"], found["value"], found["type"]) == (False, None, None)
+
+
+def test_a_failed_run_is_a_diagnostic_with_its_code(command, source):
+    file = source('fn main() -> Int {\n  println("before")\n  1 / 0\n}\n')
+    done = command("run", file, code=1)
+    assert done.stdout == "before\n"
+    assert "error[runtime.arith.div_zero]" in done.stderr
+    assert "program.reml:3:3" in done.stderr
+    found = json.loads(command("run", file, "--format", "json", code=1).stdout)
+    (diagnostic,) = found["diagnostics"]
+    assert (diagnostic["code"], diagnostic["line"], found["stdout"]) == ("runtime.arith.div_zero", 3, "before\n")
+    assert diagnostic["stack"][0]["function"] == "main"
+    found = json.loads(command("run", file, "--entry", "nope", "--format", "json", code=1).stdout)
+    assert [item["code"] for item in found["diagnostics"]] == ["runtime.entry.unknown"]
+
+
+def test_arguments_are_read_by_their_types(command, source):
+    file = source('fn show(n: Int, x: Float, b: Bool, s: Str, xs: List<Int>) -> Str = format("{n} {x} {b} {s} {xs}")\n')
+    words = [part for word in ("3", "2.5", "true", "a b", "[1, 2]") for part in ("--arg", word)]
+    assert command("run", file, "--entry", "show", *words).stdout == "3 2.5 true a b [1, 2]\n"
+    command("run", file, "--entry", "show", "--arg", "1", code=2)
+    words[1] = "three"
+    assert "`three` is no Int" in command("run", file, "--entry", "show", *words, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run"], ["run", "missing.reml"], ["run", "--nope"], ["check"], ["nope"], ["run", "program.reml", "--limit", "nope=1"],
+                  ["run", "program.reml", "--limit", "fuel=x"], ["run", "program.reml", "--limit", "fuel=-1"], ["run", "program.reml", "--format", "xml"],
+                  ["audit"], ["audit", "verify"], ["dis", "missing.reml"]],
+)  # fmt: skip
+def test_wrong_usage_exits_with_2(command, source, arguments):
+    source("fn main() {}\n")
+    done = command(*arguments, code=2)
+    assert done.stdout == ""
+    assert done.stderr
+
+
+def test_limits(command, source):
+    file = source("fn main() -> Int { var i = 0; while true { i := i + 1 }; i }\n")
+    for options in (
+        ["--limit", "fuel=10000"],
+        ["--untrusted"],
+        ["--untrusted", "--limit", "fuel=500", "--limit", "call_depth=10"],
+    ):
+        found = json.loads(command("run", file, *options, "--format", "json", code=1).stdout)
+        assert found["diagnostics"][0]["code"] == "runtime.limit.instructions"
+
+
+def test_ctrl_c_exits_with_130_and_is_recorded(source, tmp_path):
+    file = source('fn main() -> Int { println("go"); var i = 0; while true { i := i + 1 }; i }\n')
+    child = subprocess.Popen([*REML, "run", file, "--audit", "log.ndjson"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             cwd=tmp_path, env=os.environ | {"PYTHONUNBUFFERED": "1"})  # fmt: skip
+    assert child.stdout.readline() == "go\n"
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert err == "error[runtime.interrupted]: interrupted\n"
+    assert "runtime.interrupted" in (tmp_path / "log.ndjson").read_text()
+    assert reml.audit.verify(tmp_path / "log.ndjson").ok
+
+
+def test_check_names_every_file(command, source):
+    good, bad = source("fn f() -> Int = 1\n", "good.reml"), source("fn f() -> Int = x\nfn g() -> Int = y\n", "bad.reml")
+    assert command("check", good).stdout == "good.reml: ok\n"
+    done = command("check", good, bad, code=1)
+    assert done.stdout == "good.reml: ok\nbad.reml: 2 errors\n"
+    assert "bad.reml:1:17" in done.stderr
+    found = json.loads(command("check", good, bad, "--format", "json", code=1).stdout)
+    assert list(found) == MEMBERS
+    assert [(item["file"], item["line"]) for item in found["diagnostics"]] == [("bad.reml", 1), ("bad.reml", 2)]
+    assert (found["ok"], found["value"], found["type"], found["stdout"], found["audit_count"]) == (
+        False,
+        None,
+        None,
+        "",
+        4,
+    )
+
+
+def test_a_log_that_cannot_be_opened_is_an_error(command, source):
+    file = source("fn main() {}\n")
+    found = json.loads(command("run", file, "--audit", "no/such/folder.ndjson", "--format", "json", code=1).stdout)
+    assert [item["code"] for item in found["diagnostics"]] == ["audit.unavailable"]
+
+
+def test_audit_verify(command, source, tmp_path):
+    command("run", source("fn main() {}\n"), "--audit", "log.ndjson")
+    done = command("audit", "verify", "log.ndjson")
+    assert done.stdout.startswith("log.ndjson: ok: ")
+    report = json.loads(command("audit", "verify", "log.ndjson", "--format", "json").stdout)
+    assert report["verdict"] == "ok"
+    lines = (tmp_path / "log.ndjson").read_bytes().splitlines(keepends=True)
+    (tmp_path / "log.ndjson").write_bytes(b"".join(lines[1:]))
+    assert "broken" in command("audit", "verify", "log.ndjson", code=1).stdout
+    command("audit", "verify", "missing.ndjson", code=2)
+    command("audit", "verify", "log.ndjson", "--head", "xyz", code=2)
+    (tmp_path / "log.ndjson").write_bytes(b"".join(lines[:-1]))
+    command("audit", "verify", "log.ndjson", "--head", report["head"], code=1)
+
+
+def test_dis_shows_ir_and_bytecode(command, source):
+    file = source("fn f(x: Int) -> Int = x + 1\nfn g() -> Int = 2\n")
+    done = command("dis", file)
+    assert "; ir" in done.stdout
+    assert "; bytecode" in done.stdout
+    assert "fn g" in done.stdout
+    assert "fn g" not in command("dis", file, "--function", "f", "--what", "ir").stdout
+    assert command("dis", file, "--what", "tokens").stdout
+    command("dis", file, "--function", "nope", code=1)
+    command("dis", source("fn (\n", "bad.reml"), code=1)
+
+
+def test_version_names_everything(command):
+    facts = json.loads(command("version", "--format", "json").stdout)
+    assert facts["abi"] == facts["header"] == "0.1.0"
+    assert facts["python"] == ".".join(str(part) for part in sys.version_info[:3])
+    assert command("version").stdout.splitlines()[0].split() == ["package", reml.__version__]
+
+
+def test_help_lists_the_commands(command):
+    done = command("--help")
+    for name in ("run", "check", "bench", "dis", "audit", "version"):
+        assert f"  {name} " in done.stdout
+
+
+def test_colours_go_to_terminals_only(source, tmp_path):
+    file = source("fn main() -> Int = x\n")
+    for variables, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        leader, follower = pty.openpty()
+        environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | variables
+        child = subprocess.Popen([*REML, "run", file], stdout=follower, stderr=follower, cwd=tmp_path, env=environment)
+        child.wait(timeout=60)
+        os.close(follower)
+        shown = os.read(leader, 100_000).decode()
+        os.close(leader)
+        assert ("\x1b[" in shown) == coloured
+        assert child.returncode == 1
+
+
+def test_a_reader_that_goes_away_is_no_traceback(source, tmp_path):
+    file = source('fn main() -> () { for i in 0..200000 { println("line {i}") } }\n')
+    with subprocess.Popen([*REML, "run", file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path) as child:
+        child.stdout.readline()
+        child.stdout.close()
+        err = child.stderr.read()
+    assert child.returncode == 1
+    assert err == b""
+
+
+def test_bench_without_a_checkout_says_where_to_get_one(command, tmp_path):
+    assert "source checkout" in command("bench", "--folder", str(tmp_path), code=2).stderr
