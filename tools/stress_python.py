@@ -65,7 +65,15 @@ def main() -> int:
         "PYTHONPATH": str(COPY),  # before the editable install
         "REML_STRESS": "1",
     }
-    command = [sys.executable, "-m", "pytest", "-q", "--timeout", "1200", *options.pytest]
+    # -P: without it the package in the working directory, which is not instrumented, would come first.
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", "import reml_embed._embed as e; print(e.__file__)"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    if not Path(found).is_relative_to(COPY):
+        print(f"stress-python: {found} was loaded instead of the copy in {COPY}", file=sys.stderr)
+        return 1
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "--timeout", "1200", *options.pytest]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

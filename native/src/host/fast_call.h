@@ -61,13 +61,9 @@ static inline reml_embed_status_t rl_fast_call(rl_context_t* context, rl_functio
     rl_slot_t* slot = context->slot;
     atomic_store_explicit(&slot->running, 0, memory_order_relaxed);
     atomic_store_explicit(&slot->interrupt, 0, memory_order_relaxed);
-    context->metrics.success_calls++;
-    if (RL_UNLIKELY((entry->tally.count++ & (RL_AUDIT_TALLY_STEP - 1)) == 0)) {
-        entry->tally.bridge_total = context->metrics.total_calls + 1;
-        entry->tally.bridge_success = context->metrics.success_calls;
-        rl_audit_tally_clock(audit, &entry->tally);
-    }
-    context->metrics.total_calls++;
+    entry->tally.bridge_total = ++context->metrics.total_calls;
+    entry->tally.bridge_success = ++context->metrics.success_calls;
+    rl_audit_tally_count(audit, &entry->tally);
     return REML_EMBED_STATUS_OK;
 }
 
