@@ -128,6 +128,10 @@ static void check_types(const type_case_t* cases, size_t count) {
     }
 }
 
+static void add_repeat(rl_buf_t* buf, const char* text, unsigned count) {
+    for (unsigned i = 0; i < count; i++) rl_buf_add_cstr(buf, text);
+}
+
 #define CODES(...)                                                                                                     \
     do {                                                                                                               \
         static const code_case_t cases[] = {__VA_ARGS__};                                                              \
@@ -422,6 +426,46 @@ TEST(test_check__later_features_are_refused_once) {
         {"@pure\nfn f() = 1", "1:language.unsupported"}, {"@wat\nfn f() = 1", "1:language.attribute.unknown"});
 }
 
+TEST(test_check__functions_have_dotted_names) {
+    CODES({"fn a.b.c(x: Int) -> Int = x\nfn T.u(x: Int) -> Int = x\nfn f() = a.b.c(T.u(1))", ""},
+        {"fn a.b(x: Int) -> Int = x\nfn f() = a.c(1)", "2:type.unresolved_ident"});
+}
+
+TEST(test_check__tuples_of_values_are_generalised_by_part) {
+    TYPES({"fn f() { let (id, none) = (|x| x, None)\n (id(1), id(\"a\"), Some(1).or(none), Some(\"b\").or(none)) }",
+              "() -> (Int, Str, Option<Int>, Option<Str>)"},
+        {"fn f(x: Int, y: Str) { let (x, y) = (|a| y, |b| x)\n (x(1), y(2)) }", "(Int, Str) -> (Str, Int)"});
+}
+
+TEST(test_check__self_means_the_implementing_type) {
+    CODES({"type S = | A | B(Int)\nimpl S { fn b(self) -> Bool = match self { Self.B(_) -> true, Self.A -> false } }",
+              ""},
+        {"struct C { n: Int = 0 }\nimpl C { fn new() -> Self = Self { n = 1 }\n fn two() = Self.new() }", ""});
+}
+
+TEST(test_check__types_that_nest_too_deep_are_refused) {
+    rl_buf_t source;
+    rl_buf_init(&source, &allocator);
+    rl_buf_add_cstr(&source, "fn f() = ");
+    add_repeat(&source, "Some(", 200);
+    rl_buf_add_cstr(&source, "1");
+    add_repeat(&source, ")", 200);
+    checked_t checked;
+    open_checked(&checked);
+    CHECK(!load_into(&checked, rl_buf_cstr(&source), false));
+    CHECK_INT_EQ(checked.diags.items.data[0].code, RL_CODE_PARSER_LIMIT_EXCEEDED);
+    close_checked(&checked);
+    rl_buf_clear(&source);
+    rl_buf_add_cstr(&source, "fn f() = (0");
+    add_repeat(&source, ", 0", 2000);
+    rl_buf_add_cstr(&source, ")");
+    open_checked(&checked);
+    CHECK(!load_into(&checked, rl_buf_cstr(&source), false));
+    CHECK_INT_EQ(checked.diags.items.data[0].code, RL_CODE_PARSER_LIMIT_EXCEEDED);
+    close_checked(&checked);
+    rl_buf_deinit(&source);
+}
+
 TEST(test_check__host_functions_are_ambient) {
     checked_t checked;
     open_checked(&checked);
@@ -537,10 +581,6 @@ TEST(test_check__survives_any_refused_allocation) {
     }
 }
 
-static void add_repeat(rl_buf_t* buf, const char* text, unsigned count) {
-    for (unsigned i = 0; i < count; i++) rl_buf_add_cstr(buf, text);
-}
-
 TEST(test_check__long_chains_and_deep_nests_are_fine) {
     rl_buf_t source;
     rl_buf_init(&source, &allocator);
@@ -588,6 +628,10 @@ int main(int argc, char** argv) {
         RUN(test_check__patterns),
         RUN(test_check__format),
         RUN(test_check__later_features_are_refused_once),
+        RUN(test_check__functions_have_dotted_names),
+        RUN(test_check__tuples_of_values_are_generalised_by_part),
+        RUN(test_check__self_means_the_implementing_type),
+        RUN(test_check__types_that_nest_too_deep_are_refused),
         RUN(test_check__host_functions_are_ambient),
         RUN(test_check__functions_are_found_by_qualified_name),
         RUN(test_check__named_arguments_are_evaluated_as_written),
