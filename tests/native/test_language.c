@@ -1,5 +1,5 @@
 /*
- * The language tests: every .reml file below tests/language is one rule. What must happen stands in the file, on the line it
+ * The language tests: every .reml file below tests/language is one rule, every one below tests/programs a textbook program. What must happen stands in the file, on the line it
  * concerns:
  *
  *   // error: type.mismatch        this line has exactly this diagnostic (also warning:, hint:); loading fails for errors
@@ -31,7 +31,6 @@ typedef struct expectation {
 } expectation_t;
 
 static unsigned files_passed, files_failed;
-static const char* root = "tests/language";
 
 static reml_embed_status_t collect_output(const char* data, size_t length, void* user) {
     text_t* text = user;
@@ -220,8 +219,9 @@ static void walk(const char* folder, int argc, char** argv) {
 }
 
 int main(int argc, char** argv) {
-    if (getenv("REML_LANGUAGE_TESTS")) root = getenv("REML_LANGUAGE_TESTS");
-    walk(root, argc, argv);
+    const char* other = getenv("REML_LANGUAGE_TESTS");
+    walk(other ? other : "tests/language", argc, argv);
+    if (!other) walk("tests/programs", argc, argv);
     printf("%u passed, %u failed\n", files_passed, files_failed);
     return files_failed || !files_passed;
 }
