@@ -100,7 +100,14 @@ ffi.set_source(
         ("REML_EMBED_VERSION", f'"{version()}"'),
     ],
     # Registers are untagged words that hold integers, doubles and references in turn.
-    extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-fno-strict-aliasing", "-pthread"],
+    extra_compile_args=[
+        "-std=c11",
+        "-O2",
+        *([] if objects else ["-g0"]),  # a wheel needs no debug information; `make build` keeps it
+        "-fvisibility=hidden",
+        "-fno-strict-aliasing",
+        "-pthread",
+    ],
     extra_link_args=[
         "-pthread",
         *(["-Wl,--version-script=native/python/extension.map", "-Wl,-Bsymbolic"] if linux else []),

@@ -146,7 +146,13 @@ class Context:
             raise EXCEPTIONS[status](message, status=status, label=status_label(status))
         self._id = out[0]
         self._support = Support(self)
-        self._border = Border(int(ffi.cast("uintptr_t", self._id)), self._support, output or write_stdout, Some, Proxy)
+        try:
+            identity = int(ffi.cast("uintptr_t", self._id))
+            self._border = Border(identity, self._support, output or write_stdout, Some, Proxy)
+        except BaseException:
+            uncounted_lifecycle()
+            lib.reml_dispose_context(self._id)
+            raise
         _open.add(self)
         if sink is not None:
             self._set_sink(sink)

@@ -33,37 +33,38 @@
 typedef vectorcallfunc border_vectorcall_t;
 #define BORDER_HAVE_VECTORCALL Py_TPFLAGS_HAVE_VECTORCALL
 #else
-typedef PyObject* (*border_vectorcall_t)(PyObject* callable, PyObject* const* args, size_t flagged_count, PyObject* names);
+typedef PyObject* (*border_vectorcall_t)(
+    PyObject* callable, PyObject* const* args, size_t flagged_count, PyObject* names);
 #define BORDER_HAVE_VECTORCALL (1UL << 11)
 #endif
 
 /* The Python side of records and variants, by type id. NULL: not made yet. */
 typedef struct border_row {
-    PyObject* shapes; /* tuple over the shapes: (class, attribute names in stored order, names in Reml in stored order) */
+    PyObject*
+        shapes; /* tuple over the shapes: (class, attribute names in stored order, names in Reml in stored order) */
 } border_row_t;
 
 /* What a Python Context owns of the border; owned by it and by every Function. */
 typedef struct border {
-    PyObject_HEAD
-    reml_embed_context_t* id;
-    rl_context_t* context;      /* valid while the row of `slot` has its generation; NULL once disposed */
-    rl_slot_t* slot;            /* of `id`; rows are never freed */
+    PyObject_HEAD reml_embed_context_t* id;
+    rl_context_t* context; /* valid while the row of `slot` has its generation; NULL once disposed */
+    rl_slot_t* slot;       /* of `id`; rows are never freed */
     uint64_t generation;
-    PyThreadState* released;    /* not NULL: this run has let the GIL go */
-    bool active;                /* the context runs on behalf of a method of ours: the GIL is ours to let go */
-    uint64_t taken_ns;          /* when this run took the GIL back; 0: not yet */
-    uint64_t checked_ns;        /* when signals were looked at last */
-    PyObject* pending;          /* exception that a host function, the output or a signal handler raised; or NULL */
-    bool short_of_memory;       /* the conversion failed for memory of the context, not of Python */
-    bool consumed;              /* the conversion has used up an iterator: it cannot be repeated */
-    uint32_t nesting;           /* of the value that is being converted */
-    PyObject* output;           /* callable(str) */
-    PyObject* support;          /* the package's half: see Support in reml_embed/_support.py */
-    PyObject* hosted;           /* dict: name → callable; C only borrows these */
-    PyObject* class_types;      /* dict: class → type id, for Any */
+    PyThreadState* released; /* not NULL: this run has let the GIL go */
+    bool active;             /* the context runs on behalf of a method of ours: the GIL is ours to let go */
+    uint64_t taken_ns;       /* when this run took the GIL back; 0: not yet */
+    uint64_t checked_ns;     /* when signals were looked at last */
+    PyObject* pending;       /* exception that a host function, the output or a signal handler raised; or NULL */
+    bool short_of_memory;    /* the conversion failed for memory of the context, not of Python */
+    bool consumed;           /* the conversion has used up an iterator: it cannot be repeated */
+    uint32_t nesting;        /* of the value that is being converted */
+    PyObject* output;        /* callable(str) */
+    PyObject* support;       /* the package's half: see Support in reml_embed/_support.py */
+    PyObject* hosted;        /* dict: name → callable; C only borrows these */
+    PyObject* class_types;   /* dict: class → type id, for Any */
     border_row_t* rows;
     uint32_t row_count;
-    PyObject* class_some;       /* Some and Proxy of the package */
+    PyObject* class_some; /* Some and Proxy of the package */
     PyObject* class_proxy;
     PyTypeObject* function_type;
     /* Let go while the context was busy or the GIL was not ours; dropped by border_settle. */
@@ -74,16 +75,15 @@ typedef struct border {
 } border_t;
 
 typedef struct function {
-    PyObject_HEAD
-    border_t* border; /* owned */
+    PyObject_HEAD border_t* border; /* owned */
     reml_function_t function;
     border_vectorcall_t vectorcall;
     /* What the hot path looks at, so that it need not follow five pointers. `entry` lives as long as the context, and is of this
        function while its generation is that of the handle. */
     rl_function_entry_t* entry;
-    uint8_t scalars;      /* parameters, when all of them and the result are Int, Float, Bool or (); else UINT8_MAX */
+    uint8_t scalars; /* parameters, when all of them and the result are Int, Float, Bool or (); else UINT8_MAX */
     uint8_t result_kind;
-    uint8_t kinds[14];    /* rl_type_kind_t */
+    uint8_t kinds[14]; /* rl_type_kind_t */
 } function_t;
 
 /* The living context of a border on this thread; NULL and an exception set. */
@@ -104,8 +104,8 @@ PyObject* border_raise(border_t* border, reml_embed_status_t status);
 PyObject* border_to_python(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word);
 /* False with an exception set (TypeError, OverflowError, ValueError, MemoryError) that names the place: "args[1].name". index -1: the
    root itself. The context must be frozen. */
-bool border_from_python(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* object, const char* root, Py_ssize_t index,
-                        rl_word_t* out);
+bool border_from_python(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* object,
+    const char* root, Py_ssize_t index, rl_word_t* out);
 
 /* --- classes.c --- */
 /* Tuple over the shapes of a record, sum or newtype (see border_row_t); borrowed. NULL: exception. */
@@ -117,7 +117,8 @@ rl_type_t border_type_of_class(border_t* border, PyTypeObject* cls);
 
 /* --- hosting.c --- */
 void border_attach(border_t* border, rl_context_t* context);
-bool border_define(border_t* border, rl_context_t* context, const char* name, const char* signature_or_null, PyObject* callable);
+bool border_define(
+    border_t* border, rl_context_t* context, const char* name, const char* signature_or_null, PyObject* callable);
 void border_take_gil(border_t* border);
 /* Around everything that may run a script. */
 bool border_enter(border_t* border); /* answers what border_leave wants back */
@@ -133,8 +134,8 @@ void border_release_later(border_t* border, reml_function_t function);
 /* --- function.c --- */
 PyObject* border_function_object(border_t* border, reml_function_t function);
 /* Run an entry with Python arguments: the result word, before anything can collect it. Frozen when it answers true: thaw after use. */
-bool border_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args, Py_ssize_t count,
-                 const rl_rtype_t** out_type, rl_word_t* out);
+bool border_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args,
+    Py_ssize_t count, const rl_rtype_t** out_type, rl_word_t* out);
 extern PyType_Spec border_function_spec;
 
 /* --- live.c --- */

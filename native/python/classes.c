@@ -54,7 +54,8 @@ static PyObject* classes_of_typedef(border_t* border, rl_context_t* context, rl_
         PyObject* fields = record ? field_names(program, variant.default_first, variant.default_count)
                                   : field_names(program, variant.field_first, variant.field_count);
         PyObject* name = text_object(rl_sym_text(&program->symbols, variant.name ? variant.name : def.name));
-        PyObject* shape = fields && name ? PyTuple_Pack(3, name, PyTuple_GetItem(fields, 0), PyTuple_GetItem(fields, 1)) : NULL;
+        PyObject* shape =
+            fields && name ? PyTuple_Pack(3, name, PyTuple_GetItem(fields, 0), PyTuple_GetItem(fields, 1)) : NULL;
         Py_XDECREF(fields);
         Py_XDECREF(name);
         if (!shape) Py_CLEAR(shapes);
@@ -107,8 +108,9 @@ static bool remember_class(border_t* border, const rl_rtype_t* type, PyObject* s
 PyObject* border_shapes(border_t* border, rl_context_t* context, const rl_rtype_t* type) {
     uint32_t id = type->type;
     if (RL_LIKELY(id < border->row_count && border->rows[id].shapes)) return border->rows[id].shapes;
-    PyObject* shapes = type->kind == RL_TYPE_NAMED ? classes_of_typedef(border, context, rl_type_node(&context->program.types, id)->a)
-                                                   : classes_of_record(border, type);
+    PyObject* shapes = type->kind == RL_TYPE_NAMED
+                           ? classes_of_typedef(border, context, rl_type_node(&context->program.types, id)->a)
+                           : classes_of_record(border, type);
     if (!shapes || !remember_class(border, type, shapes)) {
         Py_XDECREF(shapes);
         return NULL;
@@ -145,7 +147,8 @@ PyObject* border_declared(border_t* border, rl_context_t* context, rl_str_t modu
             rl_item_t item = *rl_program_item(program, found);
             if (item.kind != RL_ITEM_TYPEDEF) continue;
             uint8_t kind = rl_program_typedef(program, item.id)->kind;
-            if (kind == RL_DEF_SUM || kind == RL_DEF_NEWTYPE || kind == RL_DEF_RECORD) return classes_of_typedef(border, context, item.id);
+            if (kind == RL_DEF_SUM || kind == RL_DEF_NEWTYPE || kind == RL_DEF_RECORD)
+                return classes_of_typedef(border, context, item.id);
         }
     }
     return Py_NewRef(Py_None);

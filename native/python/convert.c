@@ -12,9 +12,9 @@ enum { DEEPEST = 1000 }; /* nested values; conversion recurses */
 
 typedef struct place {
     const struct place* outer;
-    const char* field;   /* ".name", or NULL: "[index]" */
+    const char* field; /* ".name", or NULL: "[index]" */
     size_t field_length;
-    Py_ssize_t index;    /* -1: nothing to show */
+    Py_ssize_t index; /* -1: nothing to show */
 } place_t;
 
 typedef struct conversion {
@@ -45,7 +45,8 @@ static void print_place(const conversion_t* conversion, const place_t* place, un
     }
 }
 
-static bool fail(const conversion_t* conversion, const place_t* place, PyObject* exception, const rl_rtype_t* type, PyObject* object, const char* why) {
+static bool fail(const conversion_t* conversion, const place_t* place, PyObject* exception, const rl_rtype_t* type,
+    PyObject* object, const char* why) {
     rl_buf_t where, expected;
     rl_buf_init(&where, &conversion->context->allocator);
     rl_buf_init(&expected, &conversion->context->allocator);
@@ -55,7 +56,9 @@ static bool fail(const conversion_t* conversion, const place_t* place, PyObject*
     PyObject* kind = PyType_GetName(Py_TYPE(object));
     const char* separator = why ? ": " : "";
     if (!why) why = "";
-    if (kind) PyErr_Format(exception, "expected %s, got %U%s%s at %s", rl_buf_cstr(&expected), kind, separator, why, rl_buf_cstr(&where));
+    if (kind)
+        PyErr_Format(exception, "expected %s, got %U%s%s at %s", rl_buf_cstr(&expected), kind, separator, why,
+            rl_buf_cstr(&where));
     Py_XDECREF(kind);
     rl_buf_deinit(&where);
     rl_buf_deinit(&expected);
@@ -71,7 +74,8 @@ static bool no_memory(const conversion_t* conversion) {
 
 /* --- from Python ----------------------------------------------------------------------------------------------------- */
 
-static bool convert(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out);
+static bool convert(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out);
 
 /* The int that an object is: ints themselves, and what has __index__ (NumPy's integers). New reference. */
 static PyObject* as_integer(PyObject* object) {
@@ -85,7 +89,8 @@ static PyObject* as_integer(PyObject* object) {
     return NULL;
 }
 
-static bool convert_integer(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_integer(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     PyObject* number = as_integer(object);
     if (!number) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
     if (type->kind == RL_TYPE_U64) out->u = PyLong_AsUnsignedLongLong(number);
@@ -96,7 +101,8 @@ static bool convert_integer(const conversion_t* conversion, const rl_rtype_t* ty
     return fits;
 }
 
-static bool convert_float(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_float(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     if (PyFloat_Check(object)) {
         out->f = PyFloat_AsDouble(object);
     } else {
@@ -112,13 +118,15 @@ static bool convert_float(const conversion_t* conversion, const rl_rtype_t* type
     }
     if (type->kind == RL_TYPE_F32) {
         double rounded = (double)(float)out->f;
-        if (rounded != out->f && out->f == out->f) return fail(conversion, place, PyExc_OverflowError, type, object, "not exactly an f32");
+        if (rounded != out->f && out->f == out->f)
+            return fail(conversion, place, PyExc_OverflowError, type, object, "not exactly an f32");
         out->f = rounded;
     }
     return true;
 }
 
-static bool convert_text(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_text(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     Py_ssize_t length = 0;
     const char* data = NULL;
     if (type->kind == RL_TYPE_STR) {
@@ -136,23 +144,30 @@ static bool convert_text(const conversion_t* conversion, const rl_rtype_t* type,
         }
         data = bytes;
     }
-    if ((uint64_t)length > conversion->context->limits.string_bytes || length > UINT32_MAX) return fail(conversion, place, PyExc_ValueError, type, object, "longer than limit string_bytes");
-    out->o = rl_string_new(&conversion->context->vm, (rl_str_t){data, (size_t)length}, type->kind == RL_TYPE_STR ? RL_OBJ_STR : RL_OBJ_BYTES);
+    if ((uint64_t)length > conversion->context->limits.string_bytes || length > UINT32_MAX)
+        return fail(conversion, place, PyExc_ValueError, type, object, "longer than limit string_bytes");
+    out->o = rl_string_new(&conversion->context->vm, (rl_str_t){data, (size_t)length},
+        type->kind == RL_TYPE_STR ? RL_OBJ_STR : RL_OBJ_BYTES);
     return out->o || no_memory(conversion);
 }
 
-static bool convert_char(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_char(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     if (!PyUnicode_Check(object)) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
-    if (PyUnicode_GetLength(object) != 1) return fail(conversion, place, PyExc_ValueError, type, object, "not one character");
+    if (PyUnicode_GetLength(object) != 1)
+        return fail(conversion, place, PyExc_ValueError, type, object, "not one character");
     Py_UCS4 scalar = PyUnicode_ReadChar(object, 0);
     out->u = scalar;
-    if (scalar >= 0xD800 && scalar < 0xE000) return fail(conversion, place, PyExc_ValueError, type, object, "lone surrogate");
+    if (scalar >= 0xD800 && scalar < 0xE000)
+        return fail(conversion, place, PyExc_ValueError, type, object, "lone surrogate");
     return true;
 }
 
 /* Duration and datetime live in Python; the package turns them into nanoseconds. */
-static bool convert_time(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    PyObject* number = PyObject_CallMethod(conversion->border->support, type->kind == RL_TYPE_DURATION ? "duration_in" : "timestamp_in", "O", object);
+static bool convert_time(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    PyObject* number = PyObject_CallMethod(
+        conversion->border->support, type->kind == RL_TYPE_DURATION ? "duration_in" : "timestamp_in", "O", object);
     if (!number) {
         if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError)) return false;
         return fail(conversion, place, PyExc_TypeError, type, object, NULL);
@@ -163,12 +178,14 @@ static bool convert_time(const conversion_t* conversion, const rl_rtype_t* type,
     return fail(conversion, place, PyExc_OverflowError, type, object, "out of range");
 }
 
-static bool make_object(const conversion_t* conversion, const rl_rshape_t* shape, const rl_word_t* words, rl_word_t* out) {
+static bool make_object(
+    const conversion_t* conversion, const rl_rshape_t* shape, const rl_word_t* words, rl_word_t* out) {
     if (shape->words == 0 && shape->tag < 256) {
         out->o = &rl_nullary_objects[shape->tag];
         return true;
     }
-    rl_object_t* object = rl_heap_new(&conversion->context->vm.heap, RL_OBJ_CELLS, shape->tag, shape->refs, shape->words);
+    rl_object_t* object =
+        rl_heap_new(&conversion->context->vm.heap, RL_OBJ_CELLS, shape->tag, shape->refs, shape->words);
     if (!object) return no_memory(conversion);
     for (uint16_t i = 0; i < shape->field_count; i++) rl_object_words(object)[shape->fields[i].slot] = words[i];
     out->o = object;
@@ -183,18 +200,23 @@ typedef struct word_list {
 } word_list_t;
 static bool word_list_init(const conversion_t* conversion, word_list_t* list, size_t count) {
     list->count = count;
-    list->words = count <= RL_COUNT_OF(list->few) ? list->few : rl_alloc(&conversion->context->allocator, count * sizeof(rl_word_t));
+    list->words = count <= RL_COUNT_OF(list->few)
+                      ? list->few
+                      : rl_alloc(&conversion->context->allocator, count * sizeof(rl_word_t));
     return list->words || no_memory(conversion);
 }
 static void word_list_deinit(const conversion_t* conversion, word_list_t* list) {
-    if (list->words && list->words != list->few) rl_free(&conversion->context->allocator, list->words, list->count * sizeof(rl_word_t));
+    if (list->words && list->words != list->few)
+        rl_free(&conversion->context->allocator, list->words, list->count * sizeof(rl_word_t));
 }
 
 /* Items of a tuple or list given in order, each of its own type. */
-static bool convert_tuple(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_tuple(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     const rl_rshape_t* shape = &type->shapes[0];
     if (!PyTuple_Check(object)) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
-    if (PyTuple_Size(object) != shape->field_count) return fail(conversion, place, PyExc_TypeError, type, object, "wrong number of elements");
+    if (PyTuple_Size(object) != shape->field_count)
+        return fail(conversion, place, PyExc_TypeError, type, object, "wrong number of elements");
     word_list_t list;
     bool done = word_list_init(conversion, &list, shape->field_count);
     for (uint16_t i = 0; done && i < shape->field_count; i++) {
@@ -210,10 +232,11 @@ static bool convert_tuple(const conversion_t* conversion, const rl_rtype_t* type
  * Fields of a product from a dict (names as Reml writes them), an object of the class made for it, or any object that has
  * attributes of these names. `shape_row` is (class, attribute names, names in Reml), both in stored order.
  */
-static bool convert_fields(const conversion_t* conversion, const rl_rtype_t* type, const rl_rshape_t* shape, PyObject* shape_row, PyObject* object,
-                           const place_t* place, rl_word_t* out) {
+static bool convert_fields(const conversion_t* conversion, const rl_rtype_t* type, const rl_rshape_t* shape,
+    PyObject* shape_row, PyObject* object, const place_t* place, rl_word_t* out) {
     bool is_dict = PyDict_Check(object);
-    if (is_dict && PyDict_Size(object) != shape->field_count) return fail(conversion, place, PyExc_TypeError, type, object, "its keys are not the fields");
+    if (is_dict && PyDict_Size(object) != shape->field_count)
+        return fail(conversion, place, PyExc_TypeError, type, object, "its keys are not the fields");
     bool own = (PyObject*)Py_TYPE(object) == PyTuple_GetItem(shape_row, 0);
     PyObject* names = PyTuple_GetItem(shape_row, own ? 1 : 2);
     word_list_t list;
@@ -231,7 +254,8 @@ static bool convert_fields(const conversion_t* conversion, const rl_rtype_t* typ
         place_t inner = {place, field->name.data, field->name.length, -1};
         if (!field->name.length) inner = (place_t){place, NULL, 0, i};
         if (item) done = convert(conversion, field->type, item, &inner, &list.words[i]);
-        else if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_AttributeError)) done = fail(conversion, &inner, PyExc_TypeError, type, object, "missing field");
+        else if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_AttributeError))
+            done = fail(conversion, &inner, PyExc_TypeError, type, object, "missing field");
         else done = false;
         Py_XDECREF(item);
     }
@@ -240,7 +264,8 @@ static bool convert_fields(const conversion_t* conversion, const rl_rtype_t* typ
     return done;
 }
 
-static bool convert_record(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_record(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     PyObject* shapes = border_shapes(conversion->border, conversion->context, type);
     return shapes && convert_fields(conversion, type, &type->shapes[0], PyTuple_GetItem(shapes, 0), object, place, out);
 }
@@ -248,15 +273,16 @@ static bool convert_record(const conversion_t* conversion, const rl_rtype_t* typ
 /* A list of what the object yields; a copy, since converting may run Python code. New reference; NULL with or without exception. */
 static PyObject* as_list(const conversion_t* conversion, PyObject* object) {
     if (PyUnicode_Check(object) || PyBytes_Check(object) || PyDict_Check(object)) return NULL;
-    if (!PyList_Check(object) && !PyTuple_Check(object) && !PyAnySet_Check(object) && !PySequence_Check(object)) conversion->border->consumed = true;
+    if (!PyList_Check(object) && !PyTuple_Check(object) && !PyAnySet_Check(object) && !PySequence_Check(object))
+        conversion->border->consumed = true;
     PyObject* list = PySequence_List(object);
     if (!list && PyErr_ExceptionMatches(PyExc_TypeError)) PyErr_Clear();
     return list;
 }
 
 /* `distinct`: how many entries must be left; keys that Python tells apart and Reml does not (NFC) would get lost. 0: any number. */
-static bool build(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, word_list_t* list, size_t distinct,
-                  rl_word_t* out) {
+static bool build(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place,
+    word_list_t* list, size_t distinct, rl_word_t* out) {
     rl_outcome_t outcome = rl_border_build(&conversion->context->vm, type, list->words, list->count, out);
     if (outcome == RL_DONE) {
         if (!distinct || rl_border_length(type, *out) == distinct) return true;
@@ -267,7 +293,8 @@ static bool build(const conversion_t* conversion, const rl_rtype_t* type, PyObje
     return false;
 }
 
-static bool convert_items(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_items(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     PyObject* items = as_list(conversion, object);
     if (!items) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
     word_list_t list;
@@ -284,7 +311,8 @@ static bool convert_items(const conversion_t* conversion, const rl_rtype_t* type
     return done;
 }
 
-static bool convert_mapping(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_mapping(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     bool mapping = PyDict_Check(object) || (PyMapping_Check(object) && PyObject_HasAttrString(object, "items"));
     PyObject* entries = mapping ? PyMapping_Items(object) : NULL;
     if (!entries) return PyErr_Occurred() ? false : fail(conversion, place, PyExc_TypeError, type, object, NULL);
@@ -294,7 +322,8 @@ static bool convert_mapping(const conversion_t* conversion, const rl_rtype_t* ty
     for (Py_ssize_t i = 0; done && i < count; i++) {
         PyObject* entry = PyList_GetItem(entries, i);
         place_t inner = {place, NULL, 0, i};
-        if (!PyTuple_Check(entry) || PyTuple_Size(entry) != 2) done = fail(conversion, &inner, PyExc_TypeError, type, entry, "not a pair");
+        if (!PyTuple_Check(entry) || PyTuple_Size(entry) != 2)
+            done = fail(conversion, &inner, PyExc_TypeError, type, entry, "not a pair");
         done = done && convert(conversion, type->args[0], PyTuple_GetItem(entry, 0), &inner, &list.words[2 * i]) &&
                convert(conversion, type->args[1], PyTuple_GetItem(entry, 1), &inner, &list.words[2 * i + 1]);
     }
@@ -305,10 +334,12 @@ static bool convert_mapping(const conversion_t* conversion, const rl_rtype_t* ty
 }
 
 static bool is_option(const conversion_t* conversion, const rl_rtype_t* type) {
-    return rl_type_node(&conversion->context->program.types, type->type)->a == conversion->context->program.known.option;
+    return rl_type_node(&conversion->context->program.types, type->type)->a ==
+           conversion->context->program.known.option;
 }
 
-static bool convert_option(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_option(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     const rl_rshape_t* none = &type->shapes[type->shapes[0].field_count == 0 ? 0 : 1];
     const rl_rshape_t* some = &type->shapes[type->shapes[0].field_count == 0 ? 1 : 0];
     if (object == Py_None) return make_object(conversion, none, NULL, out);
@@ -319,7 +350,8 @@ static bool convert_option(const conversion_t* conversion, const rl_rtype_t* typ
         Py_XDECREF(value);
         return done && make_object(conversion, some, &payload, out);
     }
-    return convert(conversion, some->fields[0].type, object, place, &payload) && make_object(conversion, some, &payload, out);
+    return convert(conversion, some->fields[0].type, object, place, &payload) &&
+           make_object(conversion, some, &payload, out);
 }
 
 /* The value behind a proxy of this context; false without exception: not a proxy, or released. */
@@ -355,8 +387,8 @@ static int variant_of(const rl_rtype_t* type, PyObject* shapes, PyObject* object
     return -1;
 }
 
-static bool convert_payload(const conversion_t* conversion, const rl_rtype_t* type, const rl_rshape_t* shape, PyObject* names, PyObject* object,
-                            const place_t* place, rl_word_t* out) {
+static bool convert_payload(const conversion_t* conversion, const rl_rtype_t* type, const rl_rshape_t* shape,
+    PyObject* names, PyObject* object, const place_t* place, rl_word_t* out) {
     word_list_t list;
     bool done = word_list_init(conversion, &list, shape->field_count);
     for (uint16_t i = 0; done && i < shape->field_count; i++) {
@@ -372,7 +404,8 @@ static bool convert_payload(const conversion_t* conversion, const rl_rtype_t* ty
     return done;
 }
 
-static bool convert_variant(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_variant(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     PyObject* shapes = border_shapes(conversion->border, conversion->context, type);
     if (!shapes) return false;
     int tag = variant_of(type, shapes, object);
@@ -384,14 +417,16 @@ static bool convert_variant(const conversion_t* conversion, const rl_rtype_t* ty
     }
     if (shape->field_count == 0) return make_object(conversion, shape, NULL, out);
     PyObject* row = PyTuple_GetItem(shapes, tag);
-    if (!shape->record_payload) return convert_payload(conversion, type, shape, PyTuple_GetItem(row, 1), object, place, out);
+    if (!shape->record_payload)
+        return convert_payload(conversion, type, shape, PyTuple_GetItem(row, 1), object, place, out);
     /* `C { f: X }`: the class has the record's fields itself. */
     rl_word_t record;
     const rl_rtype_t* inner = shape->fields[0].type;
     PyObject* inner_row = PyTuple_New(3);
     if (!inner_row) return false;
     for (Py_ssize_t i = 0; i < 3; i++) PyTuple_SetItem(inner_row, i, Py_NewRef(PyTuple_GetItem(row, i)));
-    bool done = convert_fields(conversion, inner, &inner->shapes[0], inner_row, object, place, &record) && make_object(conversion, shape, &record, out);
+    bool done = convert_fields(conversion, inner, &inner->shapes[0], inner_row, object, place, &record) &&
+                make_object(conversion, shape, &record, out);
     Py_DECREF(inner_row);
     return done;
 }
@@ -399,11 +434,13 @@ static bool convert_variant(const conversion_t* conversion, const rl_rtype_t* ty
 /* --- what lives in the context ------------------------------------------------------------------------------------------- */
 
 /* A function given back: closures as they are; for a top-level function a closure of it is made. */
-static bool convert_function(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_function(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     rl_context_t* context = conversion->context;
     rl_function_entry_t* entry;
     function_t* function = (function_t*)object;
-    if (Py_TYPE(object) != conversion->border->function_type) return fail(conversion, place, PyExc_TypeError, type, object, "not a function of this context");
+    if (Py_TYPE(object) != conversion->border->function_type)
+        return fail(conversion, place, PyExc_TypeError, type, object, "not a function of this context");
     if (rl_function_find_entry(context, function->function, &entry) != REML_EMBED_STATUS_OK) {
         return fail(conversion, place, PyExc_TypeError, type, object, "not a function of this context");
     }
@@ -428,7 +465,8 @@ static bool convert_function(const conversion_t* conversion, const rl_rtype_t* t
 }
 
 /* Proxies come back as the value that they stand for. */
-static bool convert_handle(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_handle(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     if (type->kind == RL_TYPE_FUNCTION) return convert_function(conversion, type, object, place, out);
     rl_handle_t row;
     if (!read_proxy(conversion, object, &row)) {
@@ -474,22 +512,27 @@ static rl_type_t own_type(const conversion_t* conversion, PyObject* object) {
         for (Py_ssize_t i = 0; i < PyTuple_Size(object); i++) elements[i] = RL_TYPE_ANY;
         return rl_type_tuple(&program->types, elements, (uint32_t)PyTuple_Size(object));
     }
-    if (PyList_Check(object) || PyTuple_Check(object)) return rl_type_named(&program->types, program->known.list, &any, 1);
-    if (PyDict_Check(object)) return rl_type_named(&program->types, program->known.map, (rl_type_t[]){RL_TYPE_STR, any}, 2);
+    if (PyList_Check(object) || PyTuple_Check(object))
+        return rl_type_named(&program->types, program->known.list, &any, 1);
+    if (PyDict_Check(object))
+        return rl_type_named(&program->types, program->known.map, (rl_type_t[]){RL_TYPE_STR, any}, 2);
     if (read_proxy(conversion, object, &row)) return row.type->type;
     if (Py_TYPE(object) == conversion->border->function_type) {
         rl_function_entry_t* entry;
         rl_type_t parameters[64];
         function_t* function = (function_t*)object;
-        if (rl_function_find_entry(conversion->context, function->function, &entry) != REML_EMBED_STATUS_OK) return RL_TYPE_ERROR;
+        if (rl_function_find_entry(conversion->context, function->function, &entry) != REML_EMBED_STATUS_OK)
+            return RL_TYPE_ERROR;
         if (entry->proto->param_count > 64) return RL_TYPE_ERROR;
         for (uint16_t i = 0; i < entry->proto->param_count; i++) parameters[i] = entry->proto->param_types[i]->type;
-        return rl_type_function(&program->types, parameters, entry->proto->param_count, entry->proto->result_type->type);
+        return rl_type_function(
+            &program->types, parameters, entry->proto->param_count, entry->proto->result_type->type);
     }
     return border_type_of_class(conversion->border, Py_TYPE(object));
 }
 
-static bool convert_any(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_any(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     rl_type_t inner_type = own_type(conversion, object);
     if (PyErr_Occurred()) return false;
     if (inner_type == RL_TYPE_ERROR) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
@@ -505,9 +548,11 @@ static bool convert_any(const conversion_t* conversion, const rl_rtype_t* type, 
     return true;
 }
 
-static bool convert_named(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert_named(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     switch (rl_kind_of(type)) {
-    case REML_KIND_ARRAY: case REML_KIND_SET: return convert_items(conversion, type, object, place, out);
+    case REML_KIND_ARRAY:
+    case REML_KIND_SET: return convert_items(conversion, type, object, place, out);
     case REML_KIND_MAP: return convert_mapping(conversion, type, object, place, out);
     case REML_KIND_VEC:
         if (PyList_Check(object) || PyTuple_Check(object)) return convert_items(conversion, type, object, place, out);
@@ -516,7 +561,8 @@ static bool convert_named(const conversion_t* conversion, const rl_rtype_t* type
         if (PyDict_Check(object)) return convert_mapping(conversion, type, object, place, out);
         return convert_handle(conversion, type, object, place, out);
     case REML_KIND_ADT:
-        return is_option(conversion, type) ? convert_option(conversion, type, object, place, out) : convert_variant(conversion, type, object, place, out);
+        return is_option(conversion, type) ? convert_option(conversion, type, object, place, out)
+                                           : convert_variant(conversion, type, object, place, out);
     case REML_KIND_RECORD: return convert_record(conversion, type, object, place, out);
     case REML_KIND_STRUCT:
         if (PyDict_Check(object)) return convert_record(conversion, type, object, place, out);
@@ -526,7 +572,8 @@ static bool convert_named(const conversion_t* conversion, const rl_rtype_t* type
     }
 }
 
-static bool convert(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+static bool convert(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     out->u = 0;
     switch ((rl_type_kind_t)type->kind) {
     case RL_TYPE_UNIT: return object == Py_None || fail(conversion, place, PyExc_TypeError, type, object, NULL);
@@ -534,14 +581,24 @@ static bool convert(const conversion_t* conversion, const rl_rtype_t* type, PyOb
         out->u = object == Py_True;
         return PyBool_Check(object) || fail(conversion, place, PyExc_TypeError, type, object, NULL);
     case RL_TYPE_CHAR: return convert_char(conversion, type, object, place, out);
-    case RL_TYPE_I8: case RL_TYPE_I16: case RL_TYPE_I32: case RL_TYPE_I64:
-    case RL_TYPE_U8: case RL_TYPE_U16: case RL_TYPE_U32: case RL_TYPE_U64: return convert_integer(conversion, type, object, place, out);
-    case RL_TYPE_F32: case RL_TYPE_F64: return convert_float(conversion, type, object, place, out);
-    case RL_TYPE_STR: case RL_TYPE_BYTES: return convert_text(conversion, type, object, place, out);
-    case RL_TYPE_DURATION: case RL_TYPE_TIMESTAMP: return convert_time(conversion, type, object, place, out);
+    case RL_TYPE_I8:
+    case RL_TYPE_I16:
+    case RL_TYPE_I32:
+    case RL_TYPE_I64:
+    case RL_TYPE_U8:
+    case RL_TYPE_U16:
+    case RL_TYPE_U32:
+    case RL_TYPE_U64: return convert_integer(conversion, type, object, place, out);
+    case RL_TYPE_F32:
+    case RL_TYPE_F64: return convert_float(conversion, type, object, place, out);
+    case RL_TYPE_STR:
+    case RL_TYPE_BYTES: return convert_text(conversion, type, object, place, out);
+    case RL_TYPE_DURATION:
+    case RL_TYPE_TIMESTAMP: return convert_time(conversion, type, object, place, out);
     default: break;
     }
-    if (conversion->border->nesting >= DEEPEST) return fail(conversion, place, PyExc_RecursionError, type, object, "nested too deep");
+    if (conversion->border->nesting >= DEEPEST)
+        return fail(conversion, place, PyExc_RecursionError, type, object, "nested too deep");
     conversion->border->nesting++;
     bool done;
     switch ((rl_type_kind_t)type->kind) {
@@ -556,8 +613,8 @@ static bool convert(const conversion_t* conversion, const rl_rtype_t* type, PyOb
     return done;
 }
 
-bool border_from_python(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* object, const char* root, Py_ssize_t index,
-                        rl_word_t* out) {
+bool border_from_python(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* object,
+    const char* root, Py_ssize_t index, rl_word_t* out) {
     conversion_t conversion = {border, context, root};
     place_t place = {NULL, NULL, 0, index};
     return convert(&conversion, type, object, &place, out);
@@ -571,7 +628,8 @@ static PyObject* show(border_t* border, rl_context_t* context, const rl_rtype_t*
 
 static PyObject* show_text(rl_word_t word, bool bytes) {
     rl_str_t text = rl_string_str(word.o);
-    return bytes ? PyBytes_FromStringAndSize(text.data, (Py_ssize_t)text.length) : PyUnicode_FromStringAndSize(text.data, (Py_ssize_t)text.length);
+    return bytes ? PyBytes_FromStringAndSize(text.data, (Py_ssize_t)text.length)
+                 : PyUnicode_FromStringAndSize(text.data, (Py_ssize_t)text.length);
 }
 
 static PyObject* show_tuple(border_t* border, rl_context_t* context, const rl_rshape_t* shape, rl_word_t word) {
@@ -587,7 +645,8 @@ static PyObject* show_tuple(border_t* border, rl_context_t* context, const rl_rs
  * An object of a class made for a product, its fields set past the class's own __init__ and frozen __setattr__: they are
  * ours, and run no Python code.
  */
-static PyObject* show_object(border_t* border, rl_context_t* context, const rl_rshape_t* shape, PyObject* row, rl_word_t word) {
+static PyObject* show_object(
+    border_t* border, rl_context_t* context, const rl_rshape_t* shape, PyObject* row, rl_word_t word) {
     PyTypeObject* cls = (PyTypeObject*)PyTuple_GetItem(row, 0);
     PyObject* names = PyTuple_GetItem(row, 1);
     allocfunc allocate = (allocfunc)PyType_GetSlot(cls, Py_tp_alloc);
@@ -606,7 +665,8 @@ static PyObject* show_record(border_t* border, rl_context_t* context, const rl_r
 }
 
 static bool is_option_type(const rl_context_t* context, const rl_rtype_t* type) {
-    return type->kind == RL_TYPE_NAMED && rl_type_node(&context->program.types, type->type)->a == context->program.known.option;
+    return type->kind == RL_TYPE_NAMED &&
+           rl_type_node(&context->program.types, type->type)->a == context->program.known.option;
 }
 
 static PyObject* show_option(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
@@ -621,7 +681,8 @@ static PyObject* show_option(border_t* border, rl_context_t* context, const rl_r
     return some;
 }
 
-static PyObject* show_newtype(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* row, rl_word_t word) {
+static PyObject* show_newtype(
+    border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* row, rl_word_t word) {
     PyObject* value = show(border, context, type->payload, word);
     PyObject* made = value ? PyObject_CallFunctionObjArgs(PyTuple_GetItem(row, 0), value, NULL) : NULL;
     Py_XDECREF(value);
@@ -649,7 +710,8 @@ static PyObject* show_array(border_t* border, rl_context_t* context, const rl_rt
     PyObject* list = PyList_New((Py_ssize_t)length);
     for (size_t i = 0; list && i < length; i++) {
         rl_word_t item;
-        PyObject* shown = rl_border_item(type, word, i, NULL, &item) ? show(border, context, type->args[0], item) : NULL;
+        PyObject* shown =
+            rl_border_item(type, word, i, NULL, &item) ? show(border, context, type->args[0], item) : NULL;
         if (!shown) Py_CLEAR(list);
         else PyList_SetItem(list, (Py_ssize_t)i, shown);
     }
@@ -715,7 +777,8 @@ static PyObject* show_proxy(border_t* border, rl_context_t* context, const rl_rt
         rl_alloc_clear_failure(&context->allocator);
         return PyErr_NoMemory();
     }
-    PyObject* proxy = PyObject_CallMethod(border->support, "proxy", "IIKI", handle.kind, handle.context, (unsigned long long)handle.bits, type->type);
+    PyObject* proxy = PyObject_CallMethod(
+        border->support, "proxy", "IIKI", handle.kind, handle.context, (unsigned long long)handle.bits, type->type);
     if (!proxy) reml_value_release(border->id, handle);
     return proxy;
 }
@@ -733,7 +796,8 @@ static PyObject* show_function(border_t* border, rl_context_t* context, const rl
 }
 
 static PyObject* show_time(border_t* border, rl_type_kind_t kind, int64_t nanoseconds) {
-    return PyObject_CallMethod(border->support, kind == RL_TYPE_DURATION ? "duration_out" : "timestamp_out", "L", (long long)nanoseconds);
+    return PyObject_CallMethod(
+        border->support, kind == RL_TYPE_DURATION ? "duration_out" : "timestamp_out", "L", (long long)nanoseconds);
 }
 
 /* The Python object itself; what a C host made stays a proxy. */
@@ -770,22 +834,32 @@ static PyObject* show_nested(border_t* border, rl_context_t* context, const rl_r
 
 PyObject* border_to_python(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
     switch ((rl_type_kind_t)type->kind) {
-    case RL_TYPE_UNIT: case RL_TYPE_NEVER: return Py_NewRef(Py_None);
+    case RL_TYPE_UNIT:
+    case RL_TYPE_NEVER: return Py_NewRef(Py_None);
     case RL_TYPE_BOOL: return PyBool_FromLong((long)word.i);
     case RL_TYPE_CHAR: {
         char bytes[4];
         return PyUnicode_FromStringAndSize(bytes, (Py_ssize_t)rl_utf8_encode((uint32_t)word.u, bytes));
     }
-    case RL_TYPE_I8: case RL_TYPE_I16: case RL_TYPE_I32: case RL_TYPE_I64: return PyLong_FromLongLong(word.i);
-    case RL_TYPE_U8: case RL_TYPE_U16: case RL_TYPE_U32: case RL_TYPE_U64: return PyLong_FromUnsignedLongLong(word.u);
-    case RL_TYPE_F32: case RL_TYPE_F64: return PyFloat_FromDouble(word.f);
+    case RL_TYPE_I8:
+    case RL_TYPE_I16:
+    case RL_TYPE_I32:
+    case RL_TYPE_I64: return PyLong_FromLongLong(word.i);
+    case RL_TYPE_U8:
+    case RL_TYPE_U16:
+    case RL_TYPE_U32:
+    case RL_TYPE_U64: return PyLong_FromUnsignedLongLong(word.u);
+    case RL_TYPE_F32:
+    case RL_TYPE_F64: return PyFloat_FromDouble(word.f);
     case RL_TYPE_STR: return show_text(word, false);
     case RL_TYPE_BYTES: return show_text(word, true);
-    case RL_TYPE_DURATION: case RL_TYPE_TIMESTAMP: return show_time(border, (rl_type_kind_t)type->kind, word.i);
+    case RL_TYPE_DURATION:
+    case RL_TYPE_TIMESTAMP: return show_time(border, (rl_type_kind_t)type->kind, word.i);
     default: break;
     }
     if (border->nesting >= DEEPEST) {
-        PyErr_SetString(PyExc_RecursionError, "the value of Reml is nested too deep for Python: hold it as a result_take() and read it part by part");
+        PyErr_SetString(PyExc_RecursionError,
+            "the value of Reml is nested too deep for Python: hold it as a result_take() and read it part by part");
         return NULL;
     }
     border->nesting++;

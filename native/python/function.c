@@ -10,7 +10,8 @@ enum { MOST = 64, MOST_COLUMNS = 32 };
 static PyObject* wrong_count(const rl_proto_t* proto, Py_ssize_t count) {
     PyObject* name = PyUnicode_DecodeUTF8(proto->name.data, (Py_ssize_t)proto->name.length, "replace");
     if (name) {
-        PyErr_Format(PyExc_TypeError, "%U() takes %u argument%s, got %zd", name, (unsigned)proto->param_count, proto->param_count == 1 ? "" : "s", count);
+        PyErr_Format(PyExc_TypeError, "%U() takes %u argument%s, got %zd", name, (unsigned)proto->param_count,
+            proto->param_count == 1 ? "" : "s", count);
     }
     Py_XDECREF(name);
     return NULL;
@@ -29,21 +30,21 @@ static inline bool plain_argument(unsigned kind, PyObject* object, rl_word_t* ou
         if (RL_UNLIKELY(!PyFloat_CheckExact(object))) return false;
         out->f = PyFloat_AsDouble(object);
         return true;
-    case RL_TYPE_BOOL:
-        out->u = object == Py_True;
-        return object == Py_True || object == Py_False;
+    case RL_TYPE_BOOL: out->u = object == Py_True; return object == Py_True || object == Py_False;
     default: return false;
     }
 }
 
 /* The words of all arguments, per bank. Frozen meanwhile and afterwards when it answers true. */
-static bool convert_all(border_t* border, rl_context_t* context, const rl_proto_t* proto, PyObject* const* args, rl_word_t* s, rl_object_t** r) {
+static bool convert_all(border_t* border, rl_context_t* context, const rl_proto_t* proto, PyObject* const* args,
+    rl_word_t* s, rl_object_t** r) {
     rl_context_freeze(context);
     border->short_of_memory = false;
     border->consumed = false;
     for (uint16_t i = 0; i < proto->param_count; i++) {
         rl_word_t word;
-        if (!plain_argument(proto->param_types[i]->kind, args[i], &word) && !border_from_python(border, context, proto->param_types[i], args[i], "args", i, &word)) {
+        if (!plain_argument(proto->param_types[i]->kind, args[i], &word) &&
+            !border_from_python(border, context, proto->param_types[i], args[i], "args", i, &word)) {
             rl_context_thaw(context);
             return false;
         }
@@ -56,7 +57,8 @@ static bool convert_all(border_t* border, rl_context_t* context, const rl_proto_
 /* Module initialisation may collect, so it comes before anything is converted. */
 static reml_embed_status_t initialise(rl_context_t* context) {
     bool ready = true;
-    for (uint32_t i = 0; i < context->module_states.count; i++) ready = ready && context->module_states.data[i] == RL_MODULE_READY;
+    for (uint32_t i = 0; i < context->module_states.count; i++)
+        ready = ready && context->module_states.data[i] == RL_MODULE_READY;
     if (RL_LIKELY(ready)) return REML_EMBED_STATUS_OK;
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
@@ -66,7 +68,8 @@ static reml_embed_status_t initialise(rl_context_t* context) {
 }
 
 /* A call with arguments or a result that need more than a register. The context is frozen when it answers true. */
-static bool call_general(border_t* border, rl_context_t* context, rl_function_entry_t* entry, PyObject* const* args, rl_word_t* out) {
+static bool call_general(
+    border_t* border, rl_context_t* context, rl_function_entry_t* entry, PyObject* const* args, rl_word_t* out) {
     const rl_proto_t* proto = entry->proto;
     rl_word_t s[MOST];
     rl_object_t* r[MOST];
@@ -76,7 +79,8 @@ static bool call_general(border_t* border, rl_context_t* context, rl_function_en
     border_leave(border, outer);
     if (status != REML_EMBED_STATUS_OK || border->pending) return border_finish(border, status);
     for (unsigned attempt = 0; !convert_all(border, context, proto, args, s, r); attempt++) {
-        bool again = attempt == 0 && border->short_of_memory && !border->consumed && !context->frozen && context->depth == 0;
+        bool again =
+            attempt == 0 && border->short_of_memory && !border->consumed && !context->frozen && context->depth == 0;
         if (!again) return false;
         PyErr_Clear();
         rl_heap_collect(&context->vm.heap);
@@ -103,8 +107,8 @@ static rl_context_t* find(border_t* border, reml_function_t function, rl_functio
     return NULL;
 }
 
-bool border_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args, Py_ssize_t count,
-                 const rl_rtype_t** out_type, rl_word_t* out) {
+bool border_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args,
+    Py_ssize_t count, const rl_rtype_t** out_type, rl_word_t* out) {
     rl_function_entry_t* entry;
     reml_embed_status_t status = rl_function_find_entry(context, function, &entry);
     if (status != REML_EMBED_STATUS_OK) return border_raise(border, status) != NULL;
@@ -148,7 +152,8 @@ static inline PyObject* call(function_t* self, PyObject* const* args, Py_ssize_t
     rl_word_t words[RL_COUNT_OF(self->kinds)], result;
     if (RL_UNLIKELY(count != self->scalars || !border)) return call_slowly(self, args, count);
     rl_context_t* context = border_context_fast(border);
-    if (RL_UNLIKELY(!context || self->entry->generation != (uint32_t)(self->function.id >> 32) || context->has_error)) return call_slowly(self, args, count);
+    if (RL_UNLIKELY(!context || self->entry->generation != (uint32_t)(self->function.id >> 32) || context->has_error))
+        return call_slowly(self, args, count);
     for (Py_ssize_t i = 0; i < count; i++) {
         if (RL_UNLIKELY(!plain_argument(self->kinds[i], args[i], &words[i]))) return call_slowly(self, args, count);
     }
@@ -171,7 +176,8 @@ static inline PyObject* call(function_t* self, PyObject* const* args, Py_ssize_t
 }
 
 /* Arguments by name: put them in order, then call. */
-static PyObject* call_named(function_t* self, PyObject* const* args, Py_ssize_t count, PyObject* names, PyObject* const* named) {
+static PyObject* call_named(
+    function_t* self, PyObject* const* args, Py_ssize_t count, PyObject* names, PyObject* const* named) {
     rl_function_entry_t* entry;
     rl_context_t* context = find(self->border, self->function, &entry);
     if (!context) return NULL;
@@ -188,10 +194,13 @@ static PyObject* call_named(function_t* self, PyObject* const* args, Py_ssize_t 
         uint32_t at = 0;
         for (; at < most; at++) {
             rl_sym_t symbol = rl_program_param(&context->program, function->param_first + at)->name;
-            if (symbol && rl_str_equal(rl_sym_text(&context->program.symbols, symbol), (rl_str_t){text, (size_t)length})) break;
+            if (symbol &&
+                rl_str_equal(rl_sym_text(&context->program.symbols, symbol), (rl_str_t){text, (size_t)length}))
+                break;
         }
         if (at == most || all[at]) {
-            PyErr_Format(PyExc_TypeError, at == most ? "no parameter `%U`" : "parameter `%U` is given twice", PyTuple_GetItem(names, n));
+            PyErr_Format(PyExc_TypeError, at == most ? "no parameter `%U`" : "parameter `%U` is given twice",
+                PyTuple_GetItem(names, n));
             return NULL;
         }
         all[at] = named[n];
@@ -259,11 +268,13 @@ static bool format_fits(const char* format, Py_ssize_t item_size, uint32_t kind)
     }
 }
 
-static const char* column_name(uint32_t kind) { return kind == REML_COLUMN_I64 ? "int64" : kind == REML_COLUMN_F64 ? "float64" : "bool"; }
+static const char* column_name(uint32_t kind) {
+    return kind == REML_COLUMN_I64 ? "int64" : kind == REML_COLUMN_F64 ? "float64" : "bool";
+}
 
 /* Read a column: a one-dimensional buffer, or a scalar that all rows see. */
-static bool open_column(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* object, Py_ssize_t index, bool writable,
-                        column_t* column, reml_column_t* out) {
+static bool open_column(border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* object,
+    Py_ssize_t index, bool writable, column_t* column, reml_column_t* out) {
     *out = (reml_column_t){.kind = column_kind(type)};
     if (!out->kind) {
         PyErr_SetString(PyExc_TypeError, "only functions of Int, Float and Bool can be mapped over columns");
@@ -281,16 +292,18 @@ static bool open_column(border_t* border, rl_context_t* context, const rl_rtype_
         if (done && out->kind == REML_COLUMN_BOOL) *(uint8_t*)out->data = (uint8_t)column->scalar.u;
         return done;
     }
-    if (PyObject_GetBuffer(object, &column->view, (writable ? PyBUF_STRIDED : PyBUF_STRIDED_RO) | PyBUF_FORMAT) < 0) return false;
+    if (PyObject_GetBuffer(object, &column->view, (writable ? PyBUF_STRIDED : PyBUF_STRIDED_RO) | PyBUF_FORMAT) < 0)
+        return false;
     column->held = true;
     const Py_buffer* view = &column->view;
     if (!format_fits(view->format, view->itemsize, out->kind)) {
-        PyErr_Format(PyExc_TypeError, "%s %zd must hold %s, its format is `%s`", writable ? "output" : "column", index, column_name(out->kind),
-                     view->format ? view->format : "B");
+        PyErr_Format(PyExc_TypeError, "%s %zd must hold %s, its format is `%s`", writable ? "output" : "column", index,
+            column_name(out->kind), view->format ? view->format : "B");
         return false;
     }
     if (view->ndim > 1 || (writable && view->ndim != 1)) {
-        PyErr_Format(PyExc_ValueError, "%s %zd must have one dimension, it has %d", writable ? "output" : "column", index, view->ndim);
+        PyErr_Format(PyExc_ValueError, "%s %zd must have one dimension, it has %d", writable ? "output" : "column",
+            index, view->ndim);
         return false;
     }
     out->data = view->buf;
@@ -315,13 +328,16 @@ static bool count_rows(const column_t* columns, Py_ssize_t count, Py_ssize_t* ou
     return false;
 }
 
-static PyObject* run_batch(function_t* self, rl_context_t* context, const rl_proto_t* proto, const column_t* columns, const reml_column_t* inputs,
-                           PyObject* given, PyObject* out_or_null) {
+static PyObject* run_batch(function_t* self, rl_context_t* context, const rl_proto_t* proto, const column_t* columns,
+    const reml_column_t* inputs, PyObject* given, PyObject* out_or_null) {
     border_t* border = self->border;
     Py_ssize_t rows;
     if (!count_rows(columns, proto->param_count, &rows)) return NULL;
-    const char* code = proto->result_type->kind == RL_TYPE_I64 ? "q" : proto->result_type->kind == RL_TYPE_F64 ? "d" : "?";
-    PyObject* out = out_or_null ? Py_NewRef(out_or_null) : PyObject_CallMethod(border->support, "column", "snO", code, rows, given);
+    const char* code = proto->result_type->kind == RL_TYPE_I64   ? "q"
+                       : proto->result_type->kind == RL_TYPE_F64 ? "d"
+                                                                 : "?";
+    PyObject* out =
+        out_or_null ? Py_NewRef(out_or_null) : PyObject_CallMethod(border->support, "column", "snO", code, rows, given);
     if (!out) return NULL;
     column_t target = {.held = false};
     reml_column_t output;
@@ -333,14 +349,16 @@ static PyObject* run_batch(function_t* self, rl_context_t* context, const rl_pro
     if (done) {
         size_t finished;
         bool outer = border_enter(border);
-        reml_embed_status_t status = reml_function_map(border->id, self->function, inputs, proto->param_count, &output, (size_t)rows, &finished);
+        reml_embed_status_t status =
+            reml_function_map(border->id, self->function, inputs, proto->param_count, &output, (size_t)rows, &finished);
         border_leave(border, outer);
         done = border_finish(border, status);
         if (!done && finished < (size_t)rows) {
             PyObject *type, *value, *traceback;
             PyErr_Fetch(&type, &value, &traceback);
             PyErr_NormalizeException(&type, &value, &traceback);
-            PyObject* noted = value ? PyObject_CallMethod(border->support, "note_row", "On", value, (Py_ssize_t)finished) : NULL;
+            PyObject* noted =
+                value ? PyObject_CallMethod(border->support, "note_row", "On", value, (Py_ssize_t)finished) : NULL;
             if (!noted) PyErr_Clear();
             Py_XDECREF(noted);
             PyErr_Restore(type, value, traceback);
@@ -375,7 +393,8 @@ static PyObject* function_map(PyObject* self_object, PyObject* args, PyObject* n
     bool done = true;
     for (; done && opened < count; opened++) {
         columns[opened].held = false;
-        done = open_column(self->border, context, proto->param_types[opened], PyTuple_GetItem(args, opened), opened, false, &columns[opened], &inputs[opened]);
+        done = open_column(self->border, context, proto->param_types[opened], PyTuple_GetItem(args, opened), opened,
+            false, &columns[opened], &inputs[opened]);
     }
     /* Looking at foreign buffers may have run Python code: look again at what may have gone. */
     if (done && !find(self->border, self->function, &entry)) done = false;
@@ -389,7 +408,8 @@ static PyObject* function_map(PyObject* self_object, PyObject* args, PyObject* n
 /* --- the type ----------------------------------------------------------------------------------------------------------------- */
 
 static bool is_plain(const rl_rtype_t* type, bool result) {
-    return type->kind == RL_TYPE_I64 || type->kind == RL_TYPE_F64 || type->kind == RL_TYPE_BOOL || (result && type->kind == RL_TYPE_UNIT);
+    return type->kind == RL_TYPE_I64 || type->kind == RL_TYPE_F64 || type->kind == RL_TYPE_BOOL ||
+           (result && type->kind == RL_TYPE_UNIT);
 }
 
 PyObject* border_function_object(border_t* border, reml_function_t function) {
@@ -406,7 +426,8 @@ PyObject* border_function_object(border_t* border, reml_function_t function) {
     rl_function_entry_t* entry;
     if (context && rl_function_find_entry(context, function, &entry) == REML_EMBED_STATUS_OK) {
         const rl_proto_t* proto = entry->proto;
-        bool plain = entry->scalar && proto->param_count <= RL_COUNT_OF(made->kinds) && is_plain(proto->result_type, true);
+        bool plain =
+            entry->scalar && proto->param_count <= RL_COUNT_OF(made->kinds) && is_plain(proto->result_type, true);
         for (uint16_t i = 0; plain && i < proto->param_count; i++) {
             made->kinds[i] = proto->param_types[i]->kind;
             plain = is_plain(proto->param_types[i], false);
@@ -474,7 +495,8 @@ static PyObject* get_parameters(PyObject* self, void* closure) {
     const rl_function_t* function = rl_program_function(&context->program, entry->proto->function);
     PyObject* names = PyTuple_New(entry->proto->param_count);
     for (uint16_t i = 0; names && i < entry->proto->param_count; i++) {
-        rl_sym_t symbol = i < function->param_count ? rl_program_param(&context->program, function->param_first + i)->name : 0;
+        rl_sym_t symbol =
+            i < function->param_count ? rl_program_param(&context->program, function->param_first + i)->name : 0;
         rl_str_t text = symbol ? rl_sym_text(&context->program.symbols, symbol) : RL_STR("_");
         PyObject* name = PyUnicode_DecodeUTF8(text.data, (Py_ssize_t)text.length, "replace");
         if (!name) Py_CLEAR(names);
@@ -487,7 +509,8 @@ static PyObject* get_module(PyObject* self, void* closure) {
     rl_context_t* context;
     rl_function_entry_t* entry;
     if (!entry_of(self, &context, &entry)) return NULL;
-    rl_str_t path = rl_sym_text(&context->program.symbols, rl_program_module(&context->program, entry->proto->module)->path);
+    rl_str_t path =
+        rl_sym_text(&context->program.symbols, rl_program_module(&context->program, entry->proto->module)->path);
     return PyUnicode_DecodeUTF8(path.data, (Py_ssize_t)path.length, "replace");
 }
 static PyObject* get_context(PyObject* self, void* closure) {
@@ -498,7 +521,8 @@ static PyObject* get_context(PyObject* self, void* closure) {
 static PyObject* get_handle(PyObject* self, void* closure) {
     (void)closure;
     function_t* function = (function_t*)self;
-    return Py_BuildValue("KK", (unsigned long long)function->function.context, (unsigned long long)function->function.id);
+    return Py_BuildValue(
+        "KK", (unsigned long long)function->function.context, (unsigned long long)function->function.id);
 }
 static PyObject* function_repr(PyObject* self) {
     PyObject* name = get_name(self, NULL);
@@ -529,13 +553,16 @@ static PyGetSetDef function_getset[] = {
 };
 static PyMethodDef function_methods[] = {
     {"map", (PyCFunction)(void (*)(void))function_map, METH_VARARGS | METH_KEYWORDS,
-     "map(*columns, out=None)\n--\n\n"
-     "Call the function for each row of *columns* in one crossing.\n\n"
-     "Columns are one-dimensional buffers of int64, float64 or bool (NumPy arrays, array.array, memoryview; strides are\n"
-     "honoured, nothing is copied) or scalars, which every row sees. The results go to *out*, or to a new array: a NumPy\n"
-     "array when a column is one, else an array.array (for Bool a memoryview of format ``?``).\n\n"
-     "Raises: TypeError or ValueError for columns that do not fit; RunError for the first row that fails, with its number\n"
-     "in a note and in ``error.row``; rows before it are written."},
+        "map(*columns, out=None)\n--\n\n"
+        "Call the function for each row of *columns* in one crossing.\n\n"
+        "Columns are one-dimensional buffers of int64, float64 or bool (NumPy arrays, array.array, memoryview; strides "
+        "are\n"
+        "honoured, nothing is copied) or scalars, which every row sees. The results go to *out*, or to a new array: a "
+        "NumPy\n"
+        "array when a column is one, else an array.array (for Bool a memoryview of format ``?``).\n\n"
+        "Raises: TypeError or ValueError for columns that do not fit; RunError for the first row that fails, with its "
+        "number\n"
+        "in a note and in ``error.row``; rows before it are written."},
     {"__reduce__", function_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

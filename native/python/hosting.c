@@ -74,9 +74,11 @@ static reml_embed_status_t write_output(const char* text, size_t length, void* u
     border_take_gil(border);
     bool outer = border->active;
     border->active = false;
+    PyObject* output = Py_NewRef(border->output); /* it may set another one */
     PyObject* string = PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
-    PyObject* result = string ? PyObject_CallFunctionObjArgs(border->output, string, NULL) : NULL;
+    PyObject* result = string ? PyObject_CallFunctionObjArgs(output, string, NULL) : NULL;
     Py_XDECREF(string);
+    Py_DECREF(output);
     border->active = outer;
     if (result) {
         Py_DECREF(result);
@@ -108,7 +110,8 @@ static rl_outcome_t failed(border_t* border, rl_context_t* context, rl_code_t co
     PyObject* name = value ? PyType_GetName(Py_TYPE(value)) : NULL;
     PyObject* text = value ? PyObject_Str(value) : NULL;
     PyErr_Clear();
-    PyObject* message = name && text && PyUnicode_GetLength(text) ? PyUnicode_FromFormat("%U: %U", name, text) : Py_XNewRef(name);
+    PyObject* message =
+        name && text && PyUnicode_GetLength(text) ? PyUnicode_FromFormat("%U: %U", name, text) : Py_XNewRef(name);
     Py_ssize_t length = 0;
     const char* data = message ? PyUnicode_AsUTF8AndSize(message, &length) : NULL;
     PyErr_Clear();
@@ -144,7 +147,8 @@ static PyObject* call_with(PyObject* callable, PyObject* const* args, unsigned c
     return result;
 }
 
-static bool result_word(hosted_t* hosted, rl_context_t* context, const rl_rtype_t* type, PyObject* result, rl_word_t* out) {
+static bool result_word(
+    hosted_t* hosted, rl_context_t* context, const rl_rtype_t* type, PyObject* result, rl_word_t* out) {
     if (RL_LIKELY(type->kind == RL_TYPE_I64 && PyLong_CheckExact(result))) {
         out->i = PyLong_AsLongLong(result);
         if (RL_LIKELY(out->i != -1 || !PyErr_Occurred())) return true;
@@ -159,8 +163,8 @@ static bool result_word(hosted_t* hosted, rl_context_t* context, const rl_rtype_
     return done;
 }
 
-static rl_outcome_t call_python(rl_context_t* context, const rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result,
-                                void* user) {
+static rl_outcome_t call_python(rl_context_t* context, const rl_host_site_t* site, const rl_word_t* s,
+    rl_object_t* const* r, rl_word_t* result, void* user) {
     hosted_t* hosted = user;
     border_t* border = hosted->border;
     PyObject* args[UINT8_MAX];
@@ -192,7 +196,8 @@ static rl_outcome_t call_python(rl_context_t* context, const rl_host_site_t* sit
     return fits ? RL_DONE : failed(border, context, RL_CODE_HOST_VALUE_TYPE_MISMATCH);
 }
 
-bool border_define(border_t* border, rl_context_t* context, const char* name, const char* signature_or_null, PyObject* callable) {
+bool border_define(
+    border_t* border, rl_context_t* context, const char* name, const char* signature_or_null, PyObject* callable) {
     hosted_t* hosted = malloc(sizeof *hosted);
     if (!hosted) {
         PyErr_NoMemory();
@@ -231,16 +236,19 @@ static bool grow(void** data, uint32_t count, uint32_t* capacity, size_t size) {
 
 void border_drop_later(border_t* border, PyObject* object) {
     /* Out of memory: rather never freed than freed inside the collector. */
-    if (grow((void**)&border->dropped, border->dropped_count, &border->dropped_capacity, sizeof object)) border->dropped[border->dropped_count++] = object;
+    if (grow((void**)&border->dropped, border->dropped_count, &border->dropped_capacity, sizeof object))
+        border->dropped[border->dropped_count++] = object;
 }
 
 void border_release_later(border_t* border, reml_function_t function) {
-    if (grow((void**)&border->dead, border->dead_count, &border->dead_capacity, sizeof function)) border->dead[border->dead_count++] = function;
+    if (grow((void**)&border->dead, border->dead_count, &border->dead_capacity, sizeof function))
+        border->dead[border->dead_count++] = function;
 }
 
 void border_settle(border_t* border) {
     rl_context_t* context;
-    if (border->dead_count && rl_slot_resolve(border->id, &context) == REML_EMBED_STATUS_OK && context->depth == 0 && !context->frozen) {
+    if (border->dead_count && rl_slot_resolve(border->id, &context) == REML_EMBED_STATUS_OK && context->depth == 0 &&
+        !context->frozen) {
         while (border->dead_count) reml_function_release(border->id, border->dead[--border->dead_count]);
     }
     while (border->dropped_count) Py_DECREF(border->dropped[--border->dropped_count]);

@@ -17,7 +17,8 @@ static bool read_handle(border_t* border, PyObject* tuple, rl_context_t** out_co
     rl_handle_t* row;
     reml_embed_status_t status = rl_handle_find(*out_context, (reml_value_t){kind, serial, bits}, &row);
     if (status != REML_EMBED_STATUS_OK) {
-        rl_context_fail(*out_context, status, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "the value was released, or is not of this context");
+        rl_context_fail(*out_context, status, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION,
+            "the value was released, or is not of this context");
         border_raise(border, status);
         return false;
     }
@@ -44,9 +45,13 @@ PyObject* border_value(PyObject* self, PyObject* args) {
         rl_handle_t row;
         return read_handle(border, args, &context, &row) ? show(border, context, row.type, row.word) : NULL;
     }
-    static const uint8_t scalars[] = {[REML_KIND_INT] = RL_TYPE_I64, [REML_KIND_FLOAT] = RL_TYPE_F64, [REML_KIND_BOOL] = RL_TYPE_BOOL,
-                                      [REML_KIND_CHAR] = RL_TYPE_CHAR, [REML_KIND_UNIT] = RL_TYPE_UNIT, [REML_KIND_DURATION] = RL_TYPE_DURATION,
-                                      [REML_KIND_TIMESTAMP] = RL_TYPE_TIMESTAMP};
+    static const uint8_t scalars[] = {[REML_KIND_INT] = RL_TYPE_I64,
+        [REML_KIND_FLOAT] = RL_TYPE_F64,
+        [REML_KIND_BOOL] = RL_TYPE_BOOL,
+        [REML_KIND_CHAR] = RL_TYPE_CHAR,
+        [REML_KIND_UNIT] = RL_TYPE_UNIT,
+        [REML_KIND_DURATION] = RL_TYPE_DURATION,
+        [REML_KIND_TIMESTAMP] = RL_TYPE_TIMESTAMP};
     if (kind == REML_KIND_NONE || kind >= RL_COUNT_OF(scalars) || !scalars[kind]) {
         PyErr_SetString(PyExc_ValueError, "not a value");
         return NULL;
@@ -100,7 +105,8 @@ PyObject* border_item(PyObject* self, PyObject* args) {
     rl_context_t* context;
     rl_handle_t row;
     rl_word_t item;
-    if (!PyArg_ParseTuple(args, "On", &handle, &index) || !read_handle((border_t*)self, handle, &context, &row)) return NULL;
+    if (!PyArg_ParseTuple(args, "On", &handle, &index) || !read_handle((border_t*)self, handle, &context, &row))
+        return NULL;
     if (index < 0 || !rl_border_item(row.type, row.word, (size_t)index, NULL, &item)) {
         PyErr_SetString(PyExc_IndexError, "index out of range");
         return NULL;
@@ -132,7 +138,8 @@ static const rl_rfield_t* find_field(const rl_handle_t* row, PyObject* name) {
     if (!text) return NULL;
     const rl_rtype_t* type = row->type;
     for (uint16_t i = 0; rl_kind_of(type) == REML_KIND_STRUCT && i < type->shapes[0].field_count; i++) {
-        if (rl_str_equal(type->shapes[0].fields[i].name, (rl_str_t){text, (size_t)length})) return &type->shapes[0].fields[i];
+        if (rl_str_equal(type->shapes[0].fields[i].name, (rl_str_t){text, (size_t)length}))
+            return &type->shapes[0].fields[i];
     }
     PyObject* known = PyUnicode_FromStringAndSize(type->name.data, (Py_ssize_t)type->name.length);
     if (known) PyErr_Format(PyExc_AttributeError, "%U has no field `%U`", known, name);
@@ -145,7 +152,8 @@ PyObject* border_field(PyObject* self, PyObject* args) {
     PyObject *handle, *name;
     rl_context_t* context;
     rl_handle_t row;
-    if (!PyArg_ParseTuple(args, "OU", &handle, &name) || !read_handle((border_t*)self, handle, &context, &row)) return NULL;
+    if (!PyArg_ParseTuple(args, "OU", &handle, &name) || !read_handle((border_t*)self, handle, &context, &row))
+        return NULL;
     const rl_rfield_t* field = find_field(&row, name);
     return field ? show((border_t*)self, context, field->type, rl_object_words(row.word.o)[field->slot]) : NULL;
 }
@@ -157,7 +165,8 @@ PyObject* border_set_field(PyObject* self, PyObject* args) {
     rl_context_t* context;
     rl_handle_t row;
     rl_word_t word;
-    if (!PyArg_ParseTuple(args, "OUO", &handle, &name, &value) || !read_handle(border, handle, &context, &row)) return NULL;
+    if (!PyArg_ParseTuple(args, "OUO", &handle, &name, &value) || !read_handle(border, handle, &context, &row))
+        return NULL;
     const rl_rfield_t* field = find_field(&row, name);
     if (!field) return NULL;
     rl_context_freeze(context);
@@ -175,13 +184,16 @@ PyObject* border_set_field(PyObject* self, PyObject* args) {
 /* --- methods of the core library ------------------------------------------------------------------------------------------- */
 
 /* The method of a collection's type, compiled for it; NULL: an exception is set. */
-static const rl_proto_t* find_method(border_t* border, rl_context_t* context, const rl_rtype_t* type, const char* name) {
+static const rl_proto_t* find_method(
+    border_t* border, rl_context_t* context, const rl_rtype_t* type, const char* name) {
     rl_type_t arguments[4];
     rl_sym_t symbol = rl_sym_find(&context->program.symbols, rl_str(name));
-    rl_fn_id_t id = symbol && type->kind == RL_TYPE_NAMED
-                        ? rl_program_find_method(&context->program, rl_type_node(&context->program.types, type->type)->a, symbol)
-                        : 0;
-    if (!id || rl_program_function(&context->program, id)->type_params != type->arg_count || type->arg_count > RL_COUNT_OF(arguments)) {
+    rl_fn_id_t id =
+        symbol && type->kind == RL_TYPE_NAMED
+            ? rl_program_find_method(&context->program, rl_type_node(&context->program.types, type->type)->a, symbol)
+            : 0;
+    if (!id || rl_program_function(&context->program, id)->type_params != type->arg_count ||
+        type->arg_count > RL_COUNT_OF(arguments)) {
         PyErr_Format(PyExc_AttributeError, "no method `%s`", name);
         return NULL;
     }
@@ -191,7 +203,8 @@ static const rl_proto_t* find_method(border_t* border, rl_context_t* context, co
     return proto;
 }
 
-static reml_embed_status_t run_method(rl_context_t* context, const rl_proto_t* proto, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
+static reml_embed_status_t run_method(
+    rl_context_t* context, const rl_proto_t* proto, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
     if (rl_vm_call(&context->vm, proto, s, r, result) != RL_DONE) status = rl_context_fail_from_vm(context);
@@ -249,7 +262,8 @@ PyObject* border_same(PyObject* self, PyObject* args) {
     rl_context_t* context;
     rl_handle_t first, second;
     if (!PyArg_ParseTuple(args, "OO", &a, &b)) return NULL;
-    if (!read_handle((border_t*)self, a, &context, &first) || !read_handle((border_t*)self, b, &context, &second)) return NULL;
+    if (!read_handle((border_t*)self, a, &context, &first) || !read_handle((border_t*)self, b, &context, &second))
+        return NULL;
     return PyBool_FromLong(first.word.u == second.word.u);
 }
 

@@ -126,9 +126,10 @@ static PyObject* border_result(PyObject* self, PyObject* unused) {
     const rl_rtype_t* type = context->result_type;
     PyObject* shown = border_to_python(border, context, type, context->result);
     bool scalar = rl_type_is_scalar(type);
-    rl_crossing_t crossing = {.symbol = RL_STR("reml_embed_result_borrow"), .ok = shown != NULL,
-                              .ownership = scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_BORROWED,
-                              .result = scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_BORROWED};
+    rl_crossing_t crossing = {.symbol = RL_STR("reml_embed_result_borrow"),
+        .ok = shown != NULL,
+        .ownership = scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_BORROWED,
+        .result = scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_BORROWED};
     if (shown) {
         context->metrics.borrowed_results++;
     } else {
@@ -175,7 +176,8 @@ static PyObject* border_function(PyObject* self, PyObject* args) {
     Py_ssize_t name_length, signature_length;
     reml_function_t function;
     if (!PyArg_ParseTuple(args, "s#z#", &name, &name_length, &signature, &signature_length)) return NULL;
-    reml_embed_status_t status = reml_function_find(border->id, name, (size_t)name_length, signature, signature ? (size_t)signature_length : 0, &function);
+    reml_embed_status_t status = reml_function_find(
+        border->id, name, (size_t)name_length, signature, signature ? (size_t)signature_length : 0, &function);
     if (status != REML_EMBED_STATUS_OK) return border_raise(border, status);
     return border_function_object(border, function);
 }
@@ -207,7 +209,8 @@ static PyObject* border_call_handle(PyObject* self, PyObject* args) {
 static PyObject* border_error_code(PyObject* self, PyObject* unused) {
     (void)unused;
     rl_context_t* context = NULL;
-    if (rl_slot_resolve(((border_t*)self)->id, &context) != REML_EMBED_STATUS_OK || !context->has_error) return Py_NewRef(Py_None);
+    if (rl_slot_resolve(((border_t*)self)->id, &context) != REML_EMBED_STATUS_OK || !context->has_error)
+        return Py_NewRef(Py_None);
     return PyUnicode_FromString(rl_code_text(context->error_code));
 }
 
