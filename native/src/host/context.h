@@ -153,6 +153,8 @@ struct rl_context {
 void rl_context_clear_error(rl_context_t* context);
 /* Set reml_last_error; answers `status` so that callers can return it. Survives a lack of memory with a shorter text. */
 reml_embed_status_t rl_context_fail(rl_context_t* context, reml_embed_status_t status, rl_code_t code, const char* format, ...) RL_PRINTF(4, 5);
+/* Memory was refused: NO_MEMORY, with its text; the allocator is usable again. */
+reml_embed_status_t rl_context_no_memory(rl_context_t* context);
 /* Text of the first error diagnostic, "line:col: code: message", or of the VM's failure "code: message". */
 reml_embed_status_t rl_context_fail_from_diagnostics(rl_context_t* context);
 reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context);

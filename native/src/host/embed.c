@@ -248,6 +248,13 @@ static void context_deinit(rl_context_t* context) {
     rl_arena_deinit(&context->diag_arena);
 }
 
+/* The context lies in memory of its own allocator, which must outlive it by one call. */
+static void context_free(rl_context_t* context) {
+    context_deinit(context);
+    rl_allocator_t allocator = context->allocator;
+    rl_free(&allocator, context, sizeof *context);
+}
+
 /* Steps of create in the order of CONTRACTS 1.2; everything that can refuse comes before anything is made. */
 static reml_embed_status_t create(const char* abi_version, const reml_embed_options_t* given, reml_embed_context_t** out_id,
                                   rl_context_t** out_context) {
@@ -297,9 +304,7 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
     bool made = context_init(context, prelude);
     if (made) made = (context->slot = rl_slot_take(context, &context->id, &context->serial)) != NULL;
     if (!made) {
-        context_deinit(context);
-        allocator = context->allocator;
-        rl_free(&allocator, context, sizeof *context);
+        context_free(context);
         rl_process_create_error("out of memory");
         return REML_EMBED_STATUS_NO_MEMORY;
     }
@@ -312,9 +317,7 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
         if (opened != RL_AUDIT_OK) {
             rl_process_create_error("audit.unavailable: %s", rl_audit_problem(&context->audit));
             rl_slot_give_back(context->slot);
-            context_deinit(context);
-            allocator = context->allocator;
-            rl_free(&allocator, context, sizeof *context);
+            context_free(context);
             return rl_status_of_audit(opened);
         }
     }
@@ -459,9 +462,7 @@ reml_embed_status_t reml_dispose_context(reml_embed_context_t* id) {
         rl_process_retire(context);
     }
     rl_slot_give_back(context->slot);
-    context_deinit(context);
-    rl_allocator_t allocator = context->allocator;
-    rl_free(&allocator, context, sizeof *context);
+    context_free(context);
     return REML_EMBED_STATUS_OK;
 }
 

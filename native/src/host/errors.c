@@ -28,6 +28,11 @@ reml_embed_status_t rl_context_fail(rl_context_t* context, reml_embed_status_t s
     return status;
 }
 
+reml_embed_status_t rl_context_no_memory(rl_context_t* context) {
+    rl_alloc_clear_failure(&context->allocator);
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+}
+
 reml_embed_status_t rl_status_of_code(rl_code_t code) {
     switch (code) {
     case RL_CODE_RUNTIME_LIMIT_INSTRUCTIONS:

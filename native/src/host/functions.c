@@ -3,32 +3,27 @@
 
 /* --- look-up ----------------------------------------------------------------------------------------------------------- */
 
-static reml_embed_status_t no_memory(rl_context_t* context) {
-    rl_alloc_clear_failure(&context->allocator);
-    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
-}
-
 static reml_embed_status_t add_entry(rl_context_t* context, rl_proto_t* proto, rl_object_t* closure, reml_function_t* out) {
     rl_allocator_t* allocator = &context->allocator;
     uint32_t row = context->free_function;
     if (context->functions.count == 0) {
         rl_function_entry_t* unused = rl_alloc_zero(allocator, sizeof *unused);
-        if (!unused) return no_memory(context);
+        if (!unused) return rl_context_no_memory(context);
         if (!rl_vec_push(allocator, &context->functions, unused)) {
             rl_free(allocator, unused, sizeof *unused);
-            return no_memory(context);
+            return rl_context_no_memory(context);
         }
     }
     if (row) {
         context->free_function = context->functions.data[row]->next_free;
     } else {
         rl_function_entry_t* fresh = rl_alloc_zero(allocator, sizeof *fresh);
-        if (!fresh) return no_memory(context);
+        if (!fresh) return rl_context_no_memory(context);
         fresh->generation = 1;
         row = context->functions.count;
         if (!rl_vec_push(allocator, &context->functions, fresh)) {
             rl_free(allocator, fresh, sizeof *fresh);
-            return no_memory(context);
+            return rl_context_no_memory(context);
         }
     }
     rl_function_entry_t* entry = context->functions.data[row];
@@ -299,7 +294,7 @@ static reml_embed_status_t call(rl_context_t* context, rl_function_entry_t* entr
     if (status != REML_EMBED_STATUS_OK) return status;
     *out = rl_value_out(context, proto->result_type, result, false);
     if (out->kind != REML_KIND_NONE) return REML_EMBED_STATUS_OK;
-    return no_memory(context);
+    return rl_context_no_memory(context);
 }
 
 reml_embed_status_t reml_function_call(reml_embed_context_t* id, reml_function_t function, const reml_value_t* arguments, size_t count,

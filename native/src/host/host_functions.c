@@ -1,11 +1,6 @@
 /* Host functions: registration, and the VM's one way to call them. */
 #include "host/context.h"
 
-static reml_embed_status_t no_memory(rl_context_t* context) {
-    rl_alloc_clear_failure(&context->allocator);
-    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
-}
-
 static rl_binding_t* find_binding(rl_context_t* context, rl_sym_t symbol) {
     if (!symbol) return NULL;
     for (uint32_t i = 0; i < context->bindings.count; i++) {
@@ -50,7 +45,7 @@ static reml_embed_status_t define(rl_context_t* context, const reml_host_functio
         rl_diags_clear(&context->diagnostics);
         if (!rl_check_host_function(&context->program, &context->diagnostics, name, rl_str(given->signature), &fresh)) {
             rl_program_restore(&context->program, mark);
-            return allocator->failed ? no_memory(context) : rl_context_fail_from_diagnostics(context);
+            return allocator->failed ? rl_context_no_memory(context) : rl_context_fail_from_diagnostics(context);
         }
         declared = true;
     }
@@ -69,7 +64,7 @@ static reml_embed_status_t define(rl_context_t* context, const reml_host_functio
     }
     if (!binding) {
         if (declared) rl_program_restore(&context->program, mark);
-        return no_memory(context);
+        return rl_context_no_memory(context);
     }
     if (binding->destroy) binding->destroy(binding->user);
     binding->call_words = call_words;

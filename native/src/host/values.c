@@ -273,11 +273,6 @@ reml_embed_status_t reml_type_text(reml_embed_context_t* id, reml_type_t type, c
 
 /* --- making ------------------------------------------------------------------------------------------------------------ */
 
-static reml_embed_status_t no_memory(rl_context_t* context) {
-    rl_alloc_clear_failure(&context->allocator);
-    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
-}
-
 bool rl_values_retry(rl_context_t* context, reml_embed_status_t status, unsigned attempt) {
     if (status != REML_EMBED_STATUS_NO_MEMORY || attempt > 0 || context->frozen) return false;
     rl_alloc_clear_failure(&context->allocator);
@@ -287,7 +282,7 @@ bool rl_values_retry(rl_context_t* context, reml_embed_status_t status, unsigned
 
 static reml_embed_status_t give(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, reml_value_t* out) {
     *out = rl_value_out(context, type, word, false);
-    return out->kind == REML_KIND_NONE ? no_memory(context) : REML_EMBED_STATUS_OK;
+    return out->kind == REML_KIND_NONE ? rl_context_no_memory(context) : REML_EMBED_STATUS_OK;
 }
 
 static reml_embed_status_t make_text(reml_embed_context_t* id, const char* data, size_t length, bool bytes, reml_value_t* out) {
@@ -310,7 +305,7 @@ static reml_embed_status_t make_text(reml_embed_context_t* id, const char* data,
         rl_heap_collect(&context->vm.heap);
         word.o = rl_string_new(&context->vm, text, bytes ? RL_OBJ_BYTES : RL_OBJ_STR);
     }
-    return word.o ? give(context, type, word, out) : no_memory(context);
+    return word.o ? give(context, type, word, out) : rl_context_no_memory(context);
 }
 reml_embed_status_t reml_value_string(reml_embed_context_t* id, const char* text, size_t length, reml_value_t* out) {
     return make_text(id, text, length, false, out);
@@ -323,7 +318,7 @@ reml_embed_status_t reml_value_bytes(reml_embed_context_t* id, const void* data,
 static reml_embed_status_t make_product(rl_context_t* context, const rl_rshape_t* shape, const reml_value_t* parts, rl_word_t* out) {
     rl_word_t few[16];
     rl_word_t* words = shape->field_count <= RL_COUNT_OF(few) ? few : rl_alloc(&context->allocator, shape->field_count * sizeof *words);
-    if (!words) return no_memory(context);
+    if (!words) return rl_context_no_memory(context);
     reml_embed_status_t status = REML_EMBED_STATUS_OK;
     for (uint16_t i = 0; i < shape->field_count && status == REML_EMBED_STATUS_OK; i++) {
         status = rl_value_in(context, shape->fields[i].type, parts[i], "part", i, &words[i]);
@@ -334,7 +329,7 @@ static reml_embed_status_t make_product(rl_context_t* context, const rl_rshape_t
         } else {
             out->o = rl_heap_new(&context->vm.heap, RL_OBJ_CELLS, shape->tag, shape->refs, shape->words);
         }
-        if (!out->o) status = no_memory(context);
+        if (!out->o) status = rl_context_no_memory(context);
         for (uint16_t i = 0; i < shape->field_count && out->o; i++) {
             if (shape->fields[i].type->rep == RL_REP_R) {
                 if (!(words[i].o->flags & RL_OBJ_SHARED)) words[i].o->flags |= RL_OBJ_SHARED;
@@ -353,7 +348,7 @@ static reml_embed_status_t make_collection(rl_context_t* context, const rl_rtype
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "a key without a value");
     }
     rl_word_t* words = rl_alloc(&context->allocator, (count ? count : 1) * sizeof *words);
-    if (!words) return no_memory(context);
+    if (!words) return rl_context_no_memory(context);
     reml_embed_status_t status = REML_EMBED_STATUS_OK;
     for (size_t i = 0; i < count && status == REML_EMBED_STATUS_OK; i++) {
         status = rl_value_in(context, type->args[pairs && i % 2 ? 1 : 0], parts[i], "part", i, &words[i]);
@@ -361,7 +356,7 @@ static reml_embed_status_t make_collection(rl_context_t* context, const rl_rtype
     if (status == REML_EMBED_STATUS_OK) {
         rl_outcome_t outcome = rl_border_build(&context->vm, type, words, count, out);
         if (outcome == RL_RAISE) status = rl_context_fail_from_vm(context);
-        else if (outcome != RL_DONE) status = no_memory(context);
+        else if (outcome != RL_DONE) status = rl_context_no_memory(context);
     }
     rl_free(&context->allocator, words, (count ? count : 1) * sizeof *words);
     return status;
@@ -571,14 +566,14 @@ reml_embed_status_t reml_value_equal(reml_embed_context_t* id, reml_value_t a, r
     if (first->type != second->type) return REML_EMBED_STATUS_OK;
     uint32_t missing;
     if (!rl_type_satisfies(&context->program, first->type->type, RL_CON_EQ, &missing)) {
-        return context->allocator.failed ? no_memory(context) : REML_EMBED_STATUS_INVALID_ARGUMENT;
+        return context->allocator.failed ? rl_context_no_memory(context) : REML_EMBED_STATUS_INVALID_ARGUMENT;
     }
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
     bool equal = false;
     rl_outcome_t outcome = rl_value_equal(&context->vm, first->type, first->word, second->word, &equal);
     if (outcome == RL_RAISE) status = rl_context_fail_from_vm(context);
-    else if (outcome != RL_DONE) status = no_memory(context);
+    else if (outcome != RL_DONE) status = rl_context_no_memory(context);
     rl_run_end(context);
     *out = equal;
     return status;
@@ -590,7 +585,7 @@ reml_embed_status_t rl_value_display(rl_context_t* context, const rl_rtype_t* ty
     if (status != REML_EMBED_STATUS_OK) return status;
     rl_outcome_t outcome = rl_value_print(&context->vm, type, word, false, out);
     if (outcome == RL_RAISE) status = rl_context_fail_from_vm(context);
-    else if (outcome != RL_DONE || out->failed) status = no_memory(context);
+    else if (outcome != RL_DONE || out->failed) status = rl_context_no_memory(context);
     rl_run_end(context);
     return status;
 }
@@ -639,12 +634,12 @@ reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_i
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "not an opaque host type");
     }
     rl_word_t word = {.o = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, 0, 0, 3)};
-    if (!word.o) return no_memory(context);
+    if (!word.o) return rl_context_no_memory(context);
     rl_word_t* words = rl_object_words(word.o);
     words[0].p = data;
     words[2].p = user;
     *out = rl_value_out(context, type, word, false);
-    if (out->kind == REML_KIND_NONE) return no_memory(context); /* destroy not set yet: the caller keeps its data */
+    if (out->kind == REML_KIND_NONE) return rl_context_no_memory(context); /* destroy not set yet: the caller keeps its data */
     memcpy(&words[1], &destroy, sizeof destroy);
     return REML_EMBED_STATUS_OK;
 }
