@@ -21,25 +21,61 @@ CODE_POINTS = 0x110000
 
 # White_Space has been stable since Unicode 4.1 but for U+180E, which left it in 6.3.
 WHITE_SPACE = {
-    *range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000,
+    *range(0x09, 0x0E),
+    0x20,
+    0x85,
+    0xA0,
+    0x1680,
+    *range(0x2000, 0x200B),
+    0x2028,
+    0x2029,
+    0x202F,
+    0x205F,
+    0x3000,
 }
 
 # Case pairs (upper, lower) of Unicode 16.0 that Python 3.13 (Unicode 15.1) does not know.
 NEW_CASE_PAIRS = [
-    (0x1C89, 0x1C8A), (0xA7CB, 0x0264), (0xA7CC, 0xA7CD), (0xA7DA, 0xA7DB), (0xA7DC, 0x019B),
+    (0x1C89, 0x1C8A),
+    (0xA7CB, 0x0264),
+    (0xA7CC, 0xA7CD),
+    (0xA7DA, 0xA7DB),
+    (0xA7DC, 0x019B),
     *((0x10D50 + i, 0x10D70 + i) for i in range(22)),
 ]
 
 # Bits of a record; unicode.c uses the names.
 FLAGS = [
-    "XID_START", "XID_CONTINUE", "UPPER_START", "WHITE_SPACE", "ALPHABETIC", "NUMERIC", "UPPER", "LOWER",
-    "EMOJI_PART", "PICTOGRAPHIC", "NFC_NO", "NFC_MAYBE",
+    "XID_START",
+    "XID_CONTINUE",
+    "UPPER_START",
+    "WHITE_SPACE",
+    "ALPHABETIC",
+    "NUMERIC",
+    "UPPER",
+    "LOWER",
+    "EMOJI_PART",
+    "PICTOGRAPHIC",
+    "NFC_NO",
+    "NFC_MAYBE",
 ]
 BIT = {name: 1 << i for i, name in enumerate(FLAGS)}
 
 GRAPHEME_CLASSES = [
-    "Other", "CR", "LF", "Control", "Extend", "ZWJ", "Regional_Indicator", "Prepend", "SpacingMark",
-    "L", "V", "T", "LV", "LVT",
+    "Other",
+    "CR",
+    "LF",
+    "Control",
+    "Extend",
+    "ZWJ",
+    "Regional_Indicator",
+    "Prepend",
+    "SpacingMark",
+    "L",
+    "V",
+    "T",
+    "LV",
+    "LVT",
 ]
 CONJUNCT_CLASSES = ["None", "Consonant", "Extend", "Linker"]
 
@@ -90,8 +126,15 @@ def make_records(ucd, db, composites) -> tuple[list[tuple[int, ...]], list[int]]
     handle = {
         name: db.get_handle(name)
         for name in (
-            "Grapheme_Cluster_Break", "InCB", "Alphabetic", "Uppercase", "Lowercase", "XID_Start", "XID_Continue",
-            "Emoji_Component", "Extended_Pictographic",
+            "Grapheme_Cluster_Break",
+            "InCB",
+            "Alphabetic",
+            "Uppercase",
+            "Lowercase",
+            "XID_Start",
+            "XID_Continue",
+            "Emoji_Component",
+            "Extended_Pictographic",
         )
     }
     truth = {"Y": True, "Yes": True, "True": True, "N": False, "No": False, "False": False, "": False, None: False}
@@ -204,7 +247,9 @@ def render() -> str:
         for middle in (3, 4, 5, 6, 7):
             blocks, leaves = split_blocks(of_code_point, leaf)
             top, middles = split_blocks(blocks, middle)
-            size = len(leaves) + len(middles) * (1 if max(middles) < 256 else 2) + len(top) * (1 if max(top) < 256 else 2)
+            size = (
+                len(leaves) + len(middles) * (1 if max(middles) < 256 else 2) + len(top) * (1 if max(top) < 256 else 2)
+            )
             if best is None or size < best[0]:
                 best = (size, leaf, middle, top, middles, leaves)
     _, leaf, middle, top, middles, leaves = best
@@ -231,9 +276,18 @@ def render() -> str:
     out += array("uint8_t", "leaf_records", [str(v) for v in leaves], 24)
 
     upper, lower = case_maps()
-    out += ["typedef struct case_range {", "    uint32_t first;", "    int32_t delta;", "    uint16_t span, stride;", "} case_range_t;", ""]
+    out += [
+        "typedef struct case_range {",
+        "    uint32_t first;",
+        "    int32_t delta;",
+        "    uint16_t span, stride;",
+        "} case_range_t;",
+        "",
+    ]
     for name, mapping in (("to_upper_ranges", upper), ("to_lower_ranges", lower)):
-        out += array("case_range_t", name, [f"{{0x{a:x}, {d}, {b - a}, {s}}}" for a, b, s, d in case_ranges(mapping)], 5)
+        out += array(
+            "case_range_t", name, [f"{{0x{a:x}, {d}, {b - a}, {s}}}" for a, b, s, d in case_ranges(mapping)], 5
+        )
 
     pairs = {c: (parts + (0,))[:2] for c, parts in decompositions.items()}
     ideographs = [pairs.pop(c)[0] for c in range(COMPATIBILITY_IDEOGRAPHS.start, COMPATIBILITY_IDEOGRAPHS.stop)]
@@ -241,11 +295,20 @@ def render() -> str:
     long = [(c, *p) for c, p in sorted(pairs.items()) if max(c, *p) >= 0x10000]
     out += [
         "/* Canonical decompositions by one step, sorted; `second` is 0 when there is one part only. */",
-        "typedef struct short_decomposition {", "    uint16_t composed, first, second;", "} short_decomposition_t;",
-        "typedef struct long_decomposition {", "    uint32_t composed, first, second;", "} long_decomposition_t;", "",
+        "typedef struct short_decomposition {",
+        "    uint16_t composed, first, second;",
+        "} short_decomposition_t;",
+        "typedef struct long_decomposition {",
+        "    uint32_t composed, first, second;",
+        "} long_decomposition_t;",
+        "",
     ]
-    out += array("short_decomposition_t", "short_decompositions", [f"{{0x{a:x}, 0x{b:x}, 0x{c:x}}}" for a, b, c in short], 5)
-    out += array("long_decomposition_t", "long_decompositions", [f"{{0x{a:x}, 0x{b:x}, 0x{c:x}}}" for a, b, c in long], 4)
+    out += array(
+        "short_decomposition_t", "short_decompositions", [f"{{0x{a:x}, 0x{b:x}, 0x{c:x}}}" for a, b, c in short], 5
+    )
+    out += array(
+        "long_decomposition_t", "long_decompositions", [f"{{0x{a:x}, 0x{b:x}, 0x{c:x}}}" for a, b, c in long], 4
+    )
     out += [f"#define FIRST_IDEOGRAPH 0x{COMPATIBILITY_IDEOGRAPHS.start:x}u /* each decomposes into one scalar */"]
     out += array("uint32_t", "ideograph_decompositions", [f"0x{c:x}" for c in ideographs], 12)
     out += ["/* Primary composites: places in the tables above, sorted by (first, second). */"]

@@ -9,14 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char* const source = "function empty() end\n"
-                                  "function add(a, b) return a + b end\n"
-                                  "function echo(s) return s end\n"
-                                  "function total(r) return {id = r.id, count = r.count, price = r.price, total = r.price * r.count} end\n"
-                                  "function back(x) return host(x) end\n"
-                                  "function loop(n) local s = 0; for i = 1, n do s = host(s) end; return s end\n"
-                                  "function scale(x) return x * 1.5 + 2.0 end\n"
-                                  "function scale_all(t) local r = {}; for i = 1, #t do r[i] = t[i] * 1.5 + 2.0 end; return r end\n";
+static const char* const source =
+    "function empty() end\n"
+    "function add(a, b) return a + b end\n"
+    "function echo(s) return s end\n"
+    "function total(r) return {id = r.id, count = r.count, price = r.price, total = r.price * r.count} end\n"
+    "function back(x) return host(x) end\n"
+    "function loop(n) local s = 0; for i = 1, n do s = host(s) end; return s end\n"
+    "function scale(x) return x * 1.5 + 2.0 end\n"
+    "function scale_all(t) local r = {}; for i = 1, #t do r[i] = t[i] * 1.5 + 2.0 end; return r end\n";
 
 /* What create + load + run + dispose loads: ten lines, as in the other engines. */
 static const char* const ten_lines = "local function square(x)\n"

@@ -43,7 +43,8 @@ typedef struct handles {
 
 #define OK REML_EMBED_STATUS_OK
 
-static reml_embed_status_t host(reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
+static reml_embed_status_t host(
+    reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
     (void)context;
     (void)user;
     out_result->i = callee_host(arguments[0].i);
@@ -131,7 +132,8 @@ static bool run_host_loop(void* state, uint64_t iterations) {
     handles_t* h = state;
     for (uint64_t i = 0; i < iterations; i++) {
         reml_scalar_t count = {.i = BENCH_LOOP}, sum;
-        if (reml_function_call_scalars(h->context, h->repeat, &count, 1, &sum) != OK || sum.i != BENCH_LOOP) return false;
+        if (reml_function_call_scalars(h->context, h->repeat, &count, 1, &sum) != OK || sum.i != BENCH_LOOP)
+            return false;
     }
     return true;
 }
@@ -142,7 +144,8 @@ static bool run_batch(void* state, uint64_t iterations) {
     reml_column_t out = {.kind = REML_COLUMN_F64, .data = h->out, .stride = sizeof(double)};
     size_t done = 0;
     for (uint64_t i = 0; i < iterations; i++)
-        if (reml_function_map(h->context, h->scale, &in, 1, &out, BENCH_BATCH, &done) != OK || done != BENCH_BATCH) return false;
+        if (reml_function_map(h->context, h->scale, &in, 1, &out, BENCH_BATCH, &done) != OK || done != BENCH_BATCH)
+            return false;
     return h->out[2] == 5.0;
 }
 
@@ -165,8 +168,8 @@ static bool run_life(void* state, uint64_t iterations) {
         int64_t value = 0;
         if (reml_create_context(REML_EMBED_ABI_VERSION, &context) != OK) return false;
         bool right = reml_load_module(context, (const unsigned char*)ten_lines, strlen(ten_lines)) == OK &&
-            reml_run(context, "main") == OK && reml_embed_result_borrow(context, &result) == OK &&
-            reml_value_as_int(result, &value) == OK && value == 14;
+                     reml_run(context, "main") == OK && reml_embed_result_borrow(context, &result) == OK &&
+                     reml_value_as_int(result, &value) == OK && value == 14;
         if (reml_dispose_context(context) != OK || !right) return false;
     }
     return true;
@@ -181,7 +184,8 @@ static void must(handles_t* h, reml_embed_status_t status, const char* what) {
 
 static reml_function_t find(handles_t* h, const char* name, const char* signature) {
     reml_function_t function;
-    must(h, reml_function_find(h->context, name, strlen(name), signature, signature ? strlen(signature) : 0, &function), name);
+    must(h, reml_function_find(h->context, name, strlen(name), signature, signature ? strlen(signature) : 0, &function),
+        name);
     return function;
 }
 

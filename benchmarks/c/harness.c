@@ -20,7 +20,8 @@ void bench_init(bench_t* bench) {
 void bench_add(bench_t* bench, const char* row, const char* engine, bench_body_t body, void* state, double units) {
     if (bench->only && !strstr(row, bench->only)) return;
     if (bench->count == BENCH_MAX_CASES) return;
-    bench->cases[bench->count++] = (bench_case_t){.row = row, .engine = engine, .body = body, .state = state, .units = units};
+    bench->cases[bench->count++] =
+        (bench_case_t){.row = row, .engine = engine, .body = body, .state = state, .units = units};
 }
 
 void bench_name_missing(bench_t* bench, const char* engine, const char* reason) {
@@ -106,11 +107,14 @@ void bench_print(const bench_t* bench, FILE* stream, const char* baseline) {
         const bench_case_t* base = NULL;
         for (size_t j = 0; j < bench->count; j++) {
             const bench_case_t* other = &bench->cases[j];
-            if (!other->failed && strcmp(other->row, item->row) == 0 && strcmp(other->engine, baseline) == 0) base = other;
+            if (!other->failed && strcmp(other->row, item->row) == 0 && strcmp(other->engine, baseline) == 0)
+                base = other;
         }
         fprintf(stream, "%-28s %-22s ", first ? item->row : "", item->engine);
         if (item->failed) fprintf(stream, "%14s\n", "wrong result");
-        else if (base) fprintf(stream, "%14.2f %9.2fx\n", median(item, bench->rounds), median(item, bench->rounds) / median(base, bench->rounds));
+        else if (base)
+            fprintf(stream, "%14.2f %9.2fx\n", median(item, bench->rounds),
+                median(item, bench->rounds) / median(base, bench->rounds));
         else fprintf(stream, "%14.2f %10s\n", median(item, bench->rounds), "-");
     }
     for (size_t i = 0; i < bench->missing_count; i++)
@@ -143,7 +147,8 @@ static void write_environment(FILE* stream) {
     if (file) fclose(file);
     struct utsname names;
     char kernel[256] = "unknown", when[32];
-    if (uname(&names) == 0) snprintf(kernel, sizeof kernel, "%.60s %.60s %.60s", names.sysname, names.release, names.machine);
+    if (uname(&names) == 0)
+        snprintf(kernel, sizeof kernel, "%.60s %.60s %.60s", names.sysname, names.release, names.machine);
     time_t now = time(NULL);
     struct tm utc;
     gmtime_r(&now, &utc);
@@ -177,8 +182,10 @@ bool bench_write_json(const bench_t* bench, const char* path, const char* kind) 
     fprintf(stream, "},\n\"rows\": [");
     for (size_t i = 0; i < bench->count; i++) {
         const bench_case_t* item = &bench->cases[i];
-        fprintf(stream, "%s\n{\"row\": \"%s\", \"engine\": \"%s\", \"iterations\": %llu, \"failed\": %s, \"samples\": [", i ? "," : "",
-            item->row, item->engine, (unsigned long long)item->iterations, item->failed ? "true" : "false");
+        fprintf(stream,
+            "%s\n{\"row\": \"%s\", \"engine\": \"%s\", \"iterations\": %llu, \"failed\": %s, \"samples\": [",
+            i ? "," : "", item->row, item->engine, (unsigned long long)item->iterations,
+            item->failed ? "true" : "false");
         for (int round = 0; !item->failed && round < bench->rounds; round++)
             fprintf(stream, "%s%.4f", round ? ", " : "", item->samples[round]);
         fprintf(stream, "]}");

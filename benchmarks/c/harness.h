@@ -20,8 +20,8 @@ typedef struct bench_case {
     const char* engine;
     bench_body_t body;
     void* state;
-    double units;         /* what one iteration counts for, e.g. elements of a batch */
-    uint64_t iterations;  /* of one sample, found by calibration */
+    double units;        /* what one iteration counts for, e.g. elements of a batch */
+    uint64_t iterations; /* of one sample, found by calibration */
     double samples[BENCH_MAX_ROUNDS];
     bool failed;
 } bench_case_t;
@@ -64,10 +64,10 @@ typedef struct bench_record {
     double total;
 } bench_record_t;
 
-#define BENCH_TEXT "twenty bytes of text"
+#define BENCH_TEXT        "twenty bytes of text"
 #define BENCH_TEXT_LENGTH 20
-#define BENCH_BATCH 1000000
-#define BENCH_LOOP 1000
+#define BENCH_BATCH       1000000
+#define BENCH_LOOP        1000
 
 /* callee.c: the C side of every row, compiled apart so that nothing is inlined. */
 void callee_empty(void);

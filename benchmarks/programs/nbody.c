@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #define SUN_MASS 39.47841760435743
-#define YEAR 365.24
+#define YEAR     365.24
 enum { COUNT = 5 };
 
 typedef struct body {

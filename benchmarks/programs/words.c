@@ -48,7 +48,8 @@ int main(void) {
         at++;
     }
     for (int slot = 0; slot < SLOTS; slot++)
-        if (table[slot].count > most || (table[slot].count && table[slot].count == most && strcmp(table[slot].word, best) < 0)) {
+        if (table[slot].count > most ||
+            (table[slot].count && table[slot].count == most && strcmp(table[slot].word, best) < 0)) {
             best = table[slot].word;
             most = table[slot].count;
         }

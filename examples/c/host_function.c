@@ -14,7 +14,8 @@ typedef struct shop {
     int asked;
 } shop_t;
 
-static reml_embed_status_t price(reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
+static reml_embed_status_t price(
+    reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user) {
     shop_t* shop = user;
     (void)context;
     (void)arguments;

@@ -64,9 +64,9 @@ int main(void) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         reml_embed_status_t status = reml_run(context, cases[i].entry);
         const char* message = status == REML_EMBED_STATUS_OK ? "fine" : reml_last_error(context);
-        int expected = cases[i].code
-            ? status == REML_EMBED_STATUS_LIMIT && message && strncmp(message, cases[i].code, strlen(cases[i].code)) == 0
-            : status == REML_EMBED_STATUS_OK;
+        int expected = cases[i].code ? status == REML_EMBED_STATUS_LIMIT && message &&
+                                           strncmp(message, cases[i].code, strlen(cases[i].code)) == 0
+                                     : status == REML_EMBED_STATUS_OK;
         printf("%-8s %-6s %s\n", cases[i].entry, reml_embed_status_label(status), message ? message : "");
         wrong += !expected;
     }

@@ -58,7 +58,7 @@ typedef void (*reml_audit_destroy_t)(void* user);
  *         AUDIT_UNAVAILABLE (the callback is set, but refused a waiting record).
  */
 REML_API reml_embed_status_t reml_embed_set_audit_sink(reml_embed_context_t* context, reml_audit_sink_t sink_or_null,
-                                                       void* user, reml_audit_destroy_t destroy_user_or_null);
+    void* user, reml_audit_destroy_t destroy_user_or_null);
 
 /* When the operating system is asked to bring the file to the disk. Surviving a kill of the process needs none of it. */
 enum {
@@ -94,14 +94,13 @@ typedef struct reml_audit_file_options_t {
     uint32_t fsync_interval_ms; /* default 1,000 */
     uint32_t policy;            /* REML_AUDIT_POLICY_…; default SUMMARY */
     uint32_t on_failure;        /* REML_AUDIT_ON_FAILURE_…; default REFUSE */
-    uint64_t rotate_bytes;      /* a file about to grow beyond it is renamed PATH.N, N its last number; default: never */
-    uint64_t journal_bytes;     /* size of PATH.journal while in use; default 1 MiB, at least 128 KiB */
+    uint64_t rotate_bytes;  /* a file about to grow beyond it is renamed PATH.N, N its last number; default: never */
+    uint64_t journal_bytes; /* size of PATH.journal while in use; default 1 MiB, at least 128 KiB */
     uint32_t summary_interval_ms; /* default 1,000 */
-    uint32_t reserved;          /* 0 */
+    uint32_t reserved;            /* 0 */
 } reml_audit_file_options_t;
 
-#define REML_AUDIT_FILE_OPTIONS_INIT \
-    { (uint32_t)sizeof(reml_audit_file_options_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define REML_AUDIT_FILE_OPTIONS_INIT {(uint32_t)sizeof(reml_audit_file_options_t), 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /*
  * Append the records of `context` to a file; NULL options end that (what is queued is written first). What an ended
@@ -115,15 +114,15 @@ typedef struct reml_audit_file_options_t {
  *           not end in a whole valid chain, or its journal has no space); reml_last_error says which. A context whose
  *           log could not be opened keeps the sink it had.
  */
-REML_API reml_embed_status_t reml_embed_set_audit_file(reml_embed_context_t* context,
-                                                       const reml_audit_file_options_t* options_or_null);
+REML_API reml_embed_status_t reml_embed_set_audit_file(
+    reml_embed_context_t* context, const reml_audit_file_options_t* options_or_null);
 
 /*
  * Change how crossings are recorded and what a failing sink means, with or without a file.
  * fails: INVALID_ARGUMENT, INVALID_HANDLE, BUSY, WRONG_THREAD, FORKED.
  */
-REML_API reml_embed_status_t reml_embed_audit_policy(reml_embed_context_t* context, uint32_t policy,
-                                                     uint32_t on_failure, uint32_t summary_interval_ms);
+REML_API reml_embed_status_t reml_embed_audit_policy(
+    reml_embed_context_t* context, uint32_t policy, uint32_t on_failure, uint32_t summary_interval_ms);
 
 /*
  * Name the command that `context` works for: JSON members such as `"cli.command":"run","cli.run_id":"…"`, keys beginning
@@ -132,7 +131,8 @@ REML_API reml_embed_status_t reml_embed_audit_policy(reml_embed_context_t* conte
  * borrowed: members, for the duration of the call.
  * fails:    INVALID_ARGUMENT (not such members, or more than 4 KiB), INVALID_HANDLE, BUSY, WRONG_THREAD, FORKED, NO_MEMORY.
  */
-REML_API reml_embed_status_t reml_embed_audit_command(reml_embed_context_t* context, const char* members, size_t length);
+REML_API reml_embed_status_t reml_embed_audit_command(
+    reml_embed_context_t* context, const char* members, size_t length);
 
 /* --- reading what waits, and counting -------------------------------------------------------------------------- */
 
@@ -146,8 +146,8 @@ REML_API reml_embed_status_t reml_embed_audit_command(reml_embed_context_t* cont
  * fails:       INVALID_ARGUMENT for a NULL out-pointer, INVALID_HANDLE, BUSY, WRONG_THREAD, FORKED, NO_MEMORY (the queue
  *              stays), AUDIT_UNAVAILABLE.
  */
-REML_API reml_embed_status_t reml_embed_audit_drain(reml_embed_context_t* context_or_null, char** out_text,
-                                                    size_t* out_length);
+REML_API reml_embed_status_t reml_embed_audit_drain(
+    reml_embed_context_t* context_or_null, char** out_text, size_t* out_length);
 
 /*
  * Records of `context` that were let go: because nothing was set to take them and the queue was full, or under
@@ -180,14 +180,13 @@ typedef struct reml_audit_report_t {
     uint64_t record;      /* BROKEN: number of the first bad record in this file, from 1; else 0 */
     uint64_t records;     /* good records from the start of the file */
     uint64_t first_sequence, last_sequence; /* audit.sequence of the first and last good record; 0: none */
-    uint64_t pending;     /* events in the journal that the next opener will append */
-    uint64_t torn_bytes;  /* length of a torn last line */
-    char head[72];        /* hash of the last good record, NUL-terminated; "" when there is none */
-    char detail[248];     /* one line in words; "" when all is well */
+    uint64_t pending;                       /* events in the journal that the next opener will append */
+    uint64_t torn_bytes;                    /* length of a torn last line */
+    char head[72];                          /* hash of the last good record, NUL-terminated; "" when there is none */
+    char detail[248];                       /* one line in words; "" when all is well */
 } reml_audit_report_t;
 
-#define REML_AUDIT_REPORT_INIT \
-    { (uint32_t)sizeof(reml_audit_report_t), 0, 0, 0, 0, 0, 0, 0, { 0 }, { 0 } }
+#define REML_AUDIT_REPORT_INIT {(uint32_t)sizeof(reml_audit_report_t), 0, 0, 0, 0, 0, 0, 0, {0}, {0}}
 
 /*
  * Check a log file: JSON, numbers without gaps, hash chain, its link to the file before it (PATH.N beside it, unless it
@@ -200,8 +199,8 @@ typedef struct reml_audit_report_t {
  *          expected head that is not a hash; NO_MEMORY.
  * threads: any.
  */
-REML_API reml_embed_status_t reml_audit_verify(const char* path, const char* expected_head_or_null,
-                                               reml_audit_report_t* out_report);
+REML_API reml_embed_status_t reml_audit_verify(
+    const char* path, const char* expected_head_or_null, reml_audit_report_t* out_report);
 
 /* `ok`, `recovered_tail`, `broken`, `head_mismatch`, `unreadable`; `unknown` otherwise. Static. Any thread. */
 REML_API const char* reml_audit_verdict_label(int32_t verdict);

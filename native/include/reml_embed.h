@@ -40,9 +40,9 @@ extern "C" {
 /* Version of this interface. A context can be asked for by any version that is not newer and has the same major (and, for
    major 0, the same minor). */
 #define REML_EMBED_ABI_VERSION "0.1.0"
-#define REML_EMBED_ABI_MAJOR 0
-#define REML_EMBED_ABI_MINOR 1
-#define REML_EMBED_ABI_PATCH 0
+#define REML_EMBED_ABI_MAJOR   0
+#define REML_EMBED_ABI_MINOR   1
+#define REML_EMBED_ABI_PATCH   0
 
 /* Append-only; callers must accept values they do not know. */
 typedef enum reml_embed_status_t {
@@ -52,10 +52,10 @@ typedef enum reml_embed_status_t {
     REML_EMBED_STATUS_UNSUPPORTED_TARGET = 3,
     REML_EMBED_STATUS_INVALID_ARGUMENT = 4,
     REML_EMBED_STATUS_NO_MEMORY = 5,
-    REML_EMBED_STATUS_INVALID_HANDLE = 6,    /* no such context, function or value, and never was one */
-    REML_EMBED_STATUS_WRONG_CONTEXT = 7,     /* belongs to another context */
-    REML_EMBED_STATUS_STALE = 8,             /* released, transferred or disposed before */
-    REML_EMBED_STATUS_BUSY = 9,              /* not while the context is running */
+    REML_EMBED_STATUS_INVALID_HANDLE = 6, /* no such context, function or value, and never was one */
+    REML_EMBED_STATUS_WRONG_CONTEXT = 7,  /* belongs to another context */
+    REML_EMBED_STATUS_STALE = 8,          /* released, transferred or disposed before */
+    REML_EMBED_STATUS_BUSY = 9,           /* not while the context is running */
     REML_EMBED_STATUS_WRONG_THREAD = 10,
     REML_EMBED_STATUS_FORKED = 11,
     REML_EMBED_STATUS_DENIED = 12,
@@ -91,7 +91,8 @@ REML_API reml_embed_status_t reml_create_context(const char* abi_version, reml_e
  *
  * fails:  INVALID_ARGUMENT "source is empty"; ERROR for anything wrong in the source; BUSY while running; LIMIT, NO_MEMORY.
  */
-REML_API reml_embed_status_t reml_load_module(reml_embed_context_t* context, const unsigned char* source, size_t length);
+REML_API reml_embed_status_t reml_load_module(
+    reml_embed_context_t* context, const unsigned char* source, size_t length);
 
 /*
  * Run a top-level function that needs no parameters: "main" (also for NULL), "total", "Billing.total". The empty name runs
@@ -112,7 +113,8 @@ REML_API const char* reml_last_error(const reml_embed_context_t* context);
 REML_API const char* reml_embed_abi_version(void);     /* "0.1.0"; static */
 REML_API const char* reml_embed_version(void);         /* of the library; static */
 REML_API const char* reml_embed_unicode_version(void); /* of its tables; static */
-REML_API const char* reml_embed_status_label(reml_embed_status_t status); /* "ok", "abi_mismatch" …, "unknown"; static */
+REML_API const char* reml_embed_status_label(
+    reml_embed_status_t status); /* "ok", "abi_mismatch" …, "unknown"; static */
 /* Text of this thread's last failed create, NULL if none. borrowed: until this thread's next create. */
 REML_API const char* reml_embed_last_create_error(void);
 
@@ -128,17 +130,17 @@ typedef void* (*reml_resize_fn)(void* block, size_t old_size, size_t new_size, v
 
 typedef struct reml_embed_limits_t {
     uint32_t struct_size;
-    uint32_t flags;           /* 0 */
-    uint64_t fuel;            /* instructions per outermost run */
-    uint64_t heap_bytes;      /* all memory of the context */
-    uint64_t deadline_ms;     /* wall clock of a run; 0: none */
-    uint64_t call_depth;      /* frames */
-    uint64_t string_bytes;    /* one string or bytes value */
-    uint64_t output_bytes;    /* printed per run */
-    uint64_t source_bytes;    /* one source */
-    uint64_t nesting;         /* syntactic depth */
+    uint32_t flags;        /* 0 */
+    uint64_t fuel;         /* instructions per outermost run */
+    uint64_t heap_bytes;   /* all memory of the context */
+    uint64_t deadline_ms;  /* wall clock of a run; 0: none */
+    uint64_t call_depth;   /* frames */
+    uint64_t string_bytes; /* one string or bytes value */
+    uint64_t output_bytes; /* printed per run */
+    uint64_t source_bytes; /* one source */
+    uint64_t nesting;      /* syntactic depth */
     uint64_t identifier_bytes;
-    uint64_t instances;       /* of generic functions */
+    uint64_t instances; /* of generic functions */
     uint64_t type_depth;
 } reml_embed_limits_t;
 #define REML_EMBED_UNLIMITED UINT64_MAX
@@ -148,23 +150,22 @@ REML_API void reml_embed_limits_untrusted(reml_embed_limits_t* out_limits); /* f
 
 typedef struct reml_embed_options_t {
     uint32_t struct_size;
-    uint32_t flags;                     /* REML_EMBED_OPTION_… */
-    const reml_embed_limits_t* limits;  /* NULL: defaults */
-    reml_resize_fn resize;              /* NULL: the C library's allocator */
+    uint32_t flags;                    /* REML_EMBED_OPTION_… */
+    const reml_embed_limits_t* limits; /* NULL: defaults */
+    reml_resize_fn resize;             /* NULL: the C library's allocator */
     void* resize_user;
-    const char* audit_path;             /* NUL-terminated UTF-8; NULL: none. See reml_embed_set_audit_file for more choice */
+    const char* audit_path; /* NUL-terminated UTF-8; NULL: none. See reml_embed_set_audit_file for more choice */
 } reml_embed_options_t;
 enum {
     REML_EMBED_OPTION_STRICT_TOP_LEVEL = 1,    /* top-level expression statements are errors */
     REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE = 2, /* a match that misses a case is an error */
     REML_EMBED_OPTION_WARNINGS_AS_ERRORS = 4,
-    REML_EMBED_OPTION_STRESS_GC = 8            /* collect at every chance: for tests */
+    REML_EMBED_OPTION_STRESS_GC = 8 /* collect at every chance: for tests */
 };
-#define REML_EMBED_OPTIONS_INIT \
-    { sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL }
+#define REML_EMBED_OPTIONS_INIT {sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL}
 
-REML_API reml_embed_status_t reml_embed_create(const char* abi_version, const reml_embed_options_t* options,
-                                               reml_embed_context_t** out_context);
+REML_API reml_embed_status_t reml_embed_create(
+    const char* abi_version, const reml_embed_options_t* options, reml_embed_context_t** out_context);
 
 /* Change the limits; takes effect with the next run or load. A nested run may only tighten them. */
 REML_API reml_embed_status_t reml_embed_set_limits(reml_embed_context_t* context, const reml_embed_limits_t* limits);
@@ -191,18 +192,18 @@ REML_API reml_embed_status_t reml_embed_interrupt(reml_embed_context_t* context)
 
 typedef struct reml_embed_source_t {
     uint32_t struct_size;
-    uint32_t flags;              /* REML_EMBED_SOURCE_… */
-    const char* text;            /* UTF-8 */
+    uint32_t flags;   /* REML_EMBED_SOURCE_… */
+    const char* text; /* UTF-8 */
     size_t text_length;
-    const char* file_name;       /* for diagnostics; NULL: none */
+    const char* file_name; /* for diagnostics; NULL: none */
     size_t file_name_length;
 } reml_embed_source_t;
 enum {
-    REML_EMBED_SOURCE_AMBIENT = 1,   /* its public items and extern "host" blocks are visible to later modules without `use` */
+    REML_EMBED_SOURCE_AMBIENT =
+        1, /* its public items and extern "host" blocks are visible to later modules without `use` */
     REML_EMBED_SOURCE_CHECK_ONLY = 2 /* diagnostics only; nothing is added */
 };
-#define REML_EMBED_SOURCE_INIT \
-    { sizeof(reml_embed_source_t), 0, NULL, 0, NULL, 0 }
+#define REML_EMBED_SOURCE_INIT {sizeof(reml_embed_source_t), 0, NULL, 0, NULL, 0}
 REML_API reml_embed_status_t reml_embed_load(reml_embed_context_t* context, const reml_embed_source_t* source);
 
 /* --- results and diagnostics ------------------------------------------------------------------------------------- */
@@ -217,15 +218,16 @@ REML_API int32_t reml_embed_result_kind(reml_embed_context_t* context);
 /* Diagnostics of the last load or run as a JSON list (LANGUAGE 9.1). borrowed: until the next load or run. */
 REML_API reml_embed_status_t reml_embed_diagnostics_json(reml_embed_context_t* context, reml_span_t* out_json);
 /* The same as a compiler prints them; colour 1: with terminal colours. borrowed: until the next load or run. */
-REML_API reml_embed_status_t reml_embed_diagnostics_text(reml_embed_context_t* context, int colour, reml_span_t* out_text);
+REML_API reml_embed_status_t reml_embed_diagnostics_text(
+    reml_embed_context_t* context, int colour, reml_span_t* out_text);
 
 /* Names of the functions of the modules loaded last, one "Module.name signature" per line. transferred: reml_embed_free. */
 REML_API reml_embed_status_t reml_embed_functions(reml_embed_context_t* context, char** out_text, size_t* out_length);
 
 /* Readable typed IR (what 0), bytecode (1) of a loaded function, or of all with an empty name; syntax tree (2), tokens (3) of the
    module loaded last. transferred: reml_embed_free. */
-REML_API reml_embed_status_t reml_embed_explain(reml_embed_context_t* context, int what, const char* function, char** out_text,
-                                                size_t* out_length);
+REML_API reml_embed_status_t reml_embed_explain(
+    reml_embed_context_t* context, int what, const char* function, char** out_text, size_t* out_length);
 
 /* Free a buffer that this interface transferred. NULL is fine. */
 REML_API void reml_embed_free(void* buffer);
@@ -235,7 +237,7 @@ REML_API void reml_embed_free(void* buffer);
 typedef struct reml_embed_memory_t {
     uint32_t struct_size;
     uint32_t flags;
-    uint64_t live_bytes, peak_bytes;      /* all memory of the context */
+    uint64_t live_bytes, peak_bytes; /* all memory of the context */
     uint64_t heap_live_objects, collections, allocations;
     uint64_t live_handles;
 } reml_embed_memory_t;

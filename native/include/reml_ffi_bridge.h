@@ -14,7 +14,10 @@
 extern "C" {
 #endif
 
-typedef enum reml_ffi_bridge_status_t { REML_FFI_BRIDGE_SUCCESS = 0, REML_FFI_BRIDGE_FAILURE = 1 } reml_ffi_bridge_status_t;
+typedef enum reml_ffi_bridge_status_t {
+    REML_FFI_BRIDGE_SUCCESS = 0,
+    REML_FFI_BRIDGE_FAILURE = 1
+} reml_ffi_bridge_status_t;
 
 typedef struct reml_ffi_bridge_metrics_t {
     uint64_t total_calls, success_calls, borrowed_results, transferred_results, null_results;
@@ -34,24 +37,30 @@ REML_API reml_embed_status_t reml_embed_result_take(reml_embed_context_t* contex
    ffi.wrap.ownership_violation. Releasing a borrowed value is such a violation too. */
 REML_API reml_embed_status_t reml_ffi_release_transferred(reml_embed_context_t* context, reml_value_t value);
 /* One more owner of a value that was lent: afterwards it must be released. Counts borrowed_results; NONE counts null_results. */
-REML_API reml_embed_status_t reml_ffi_acquire_borrowed_result(reml_embed_context_t* context, reml_value_t value, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_ffi_acquire_borrowed_result(
+    reml_embed_context_t* context, reml_value_t value, reml_value_t* out_value);
 /* Note that a value changed hands to the host. Counts transferred_results; NONE counts null_results. */
-REML_API reml_embed_status_t reml_ffi_acquire_transferred_result(reml_embed_context_t* context, reml_value_t value, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_ffi_acquire_transferred_result(
+    reml_embed_context_t* context, reml_value_t value, reml_value_t* out_value);
 
 /* NULL data forces length 0. */
 REML_API reml_span_t reml_ffi_make_span(void* data, size_t length);
 /* Copy text in. owned: *out_value. */
-REML_API reml_embed_status_t reml_ffi_box_string(reml_embed_context_t* context, reml_span_t text, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_ffi_box_string(
+    reml_embed_context_t* context, reml_span_t text, reml_value_t* out_value);
 /* View of a string; NONE gives an empty span. borrowed: while the handle lives. */
-REML_API reml_embed_status_t reml_ffi_unbox_span(reml_embed_context_t* context, reml_value_t value, reml_span_t* out_span);
+REML_API reml_embed_status_t reml_ffi_unbox_span(
+    reml_embed_context_t* context, reml_value_t value, reml_span_t* out_span);
 
 /* Count one bridge call made by the host's own wrapper (Python's call_ffi). */
-REML_API reml_embed_status_t reml_ffi_bridge_record_status(reml_embed_context_t* context, reml_ffi_bridge_status_t status);
+REML_API reml_embed_status_t reml_ffi_bridge_record_status(
+    reml_embed_context_t* context, reml_ffi_bridge_status_t status);
 REML_API reml_embed_status_t reml_ffi_bridge_record_success(reml_embed_context_t* context);
 REML_API reml_embed_status_t reml_ffi_bridge_record_failure(reml_embed_context_t* context);
 
 /* Counters of one context, or (NULL) of the process. */
-REML_API reml_embed_status_t reml_ffi_bridge_context_metrics(reml_embed_context_t* context, reml_ffi_bridge_metrics_t* out_metrics);
+REML_API reml_embed_status_t reml_ffi_bridge_context_metrics(
+    reml_embed_context_t* context, reml_ffi_bridge_metrics_t* out_metrics);
 REML_API reml_ffi_bridge_metrics_t reml_ffi_bridge_get_metrics(void);
 REML_API void reml_ffi_bridge_reset_metrics(void);
 /* success_calls / total_calls of the process, from one snapshot; 1.0 when no call was made. */

@@ -19,24 +19,24 @@ extern "C" {
 
 typedef enum reml_kind_t {
     REML_KIND_NONE = 0,
-    REML_KIND_INT = 1,     /* every integer type */
-    REML_KIND_FLOAT = 2,   /* Float, f32 */
+    REML_KIND_INT = 1,   /* every integer type */
+    REML_KIND_FLOAT = 2, /* Float, f32 */
     REML_KIND_BOOL = 3,
     REML_KIND_STRING = 4,
     REML_KIND_TUPLE = 5,
-    REML_KIND_RECORD = 6,  /* anonymous and named records */
+    REML_KIND_RECORD = 6, /* anonymous and named records */
     REML_KIND_CLOSURE = 7,
-    REML_KIND_ADT = 8,     /* variant of a sum type: Option, Result, user types, newtypes */
+    REML_KIND_ADT = 8, /* variant of a sum type: Option, Result, user types, newtypes */
     REML_KIND_SET = 9,
     REML_KIND_CHAR = 10,
-    REML_KIND_ARRAY = 11,  /* List, [T; N] */
+    REML_KIND_ARRAY = 11, /* List, [T; N] */
     REML_KIND_UNIT = 32,
     REML_KIND_BYTES = 33,
     REML_KIND_MAP = 34,
     REML_KIND_STRUCT = 35,
     REML_KIND_VEC = 36,
     REML_KIND_TABLE = 37,
-    REML_KIND_CELL = 38,   /* Cell, Ref */
+    REML_KIND_CELL = 38, /* Cell, Ref */
     REML_KIND_RANGE = 39,
     REML_KIND_ITER = 40,
     REML_KIND_DURATION = 41,  /* nanoseconds */
@@ -66,7 +66,8 @@ REML_API reml_value_t reml_value_bool(int value);
 REML_API reml_value_t reml_value_char(uint32_t scalar);
 REML_API reml_value_t reml_value_duration(int64_t nanoseconds);
 
-REML_API reml_embed_status_t reml_value_as_int(reml_value_t value, int64_t* out); /* INT, BOOL, CHAR, DURATION, TIMESTAMP */
+REML_API reml_embed_status_t reml_value_as_int(
+    reml_value_t value, int64_t* out); /* INT, BOOL, CHAR, DURATION, TIMESTAMP */
 REML_API reml_embed_status_t reml_value_as_float(reml_value_t value, double* out);
 
 /* --- types ------------------------------------------------------------------------------------------------------ */
@@ -75,29 +76,33 @@ typedef struct reml_type_t {
     uint32_t context, id;
 } reml_type_t;
 /* Find a type by its text in Reml syntax: "List<Int>", "(Str, Float)", "{ x: Int }", "Shape". */
-REML_API reml_embed_status_t reml_type_find(reml_embed_context_t* context, const char* text, size_t length, reml_type_t* out_type);
+REML_API reml_embed_status_t reml_type_find(
+    reml_embed_context_t* context, const char* text, size_t length, reml_type_t* out_type);
 REML_API reml_kind_t reml_type_kind(reml_embed_context_t* context, reml_type_t type); /* NONE: no such type */
 /* Text of a type. transferred: reml_embed_free. */
-REML_API reml_embed_status_t reml_type_text(reml_embed_context_t* context, reml_type_t type, char** out_text, size_t* out_length);
+REML_API reml_embed_status_t reml_type_text(
+    reml_embed_context_t* context, reml_type_t type, char** out_text, size_t* out_length);
 
 /* --- making values ------------------------------------------------------------------------------------------------ */
 /* owned: *out_value (release once). fails: INVALID_ARGUMENT when the text is not UTF-8 or a part has the wrong type (reml_last_error
    names the place), LIMIT, NO_MEMORY; *out_value is of kind NONE then. Parts are copied or shared; the caller keeps its handles. */
-REML_API reml_embed_status_t reml_value_string(reml_embed_context_t* context, const char* text, size_t length, reml_value_t* out_value);
-REML_API reml_embed_status_t reml_value_bytes(reml_embed_context_t* context, const void* data, size_t length, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_value_string(
+    reml_embed_context_t* context, const char* text, size_t length, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_value_bytes(
+    reml_embed_context_t* context, const void* data, size_t length, reml_value_t* out_value);
 /*
  * A value of `type` from its parts. tuple: elements; record, struct: fields in ascending order of their names; List, Set, Vec, array:
  * items; Map, Table: key, value, key, value …; sum types: see reml_value_variant. Parts are converted as the type demands.
  */
-REML_API reml_embed_status_t reml_value_make(reml_embed_context_t* context, reml_type_t type, const reml_value_t* parts, size_t count,
-                                             reml_value_t* out_value);
+REML_API reml_embed_status_t reml_value_make(
+    reml_embed_context_t* context, reml_type_t type, const reml_value_t* parts, size_t count, reml_value_t* out_value);
 /* A variant by name, e.g. type Option<Int>, "Some", one part. */
-REML_API reml_embed_status_t reml_value_variant(reml_embed_context_t* context, reml_type_t type, const char* name, size_t name_length,
-                                                const reml_value_t* parts, size_t count, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_value_variant(reml_embed_context_t* context, reml_type_t type, const char* name,
+    size_t name_length, const reml_value_t* parts, size_t count, reml_value_t* out_value);
 /* An opaque host object of host type `type` (declared `type T` in an extern "host" block). destroy(data, user) is called once, when
    the script and the host have both let go, in the context's thread. */
 REML_API reml_embed_status_t reml_value_host(reml_embed_context_t* context, reml_type_t type, void* data,
-                                             void (*destroy)(void* data, void* user), void* user, reml_value_t* out_value);
+    void (*destroy)(void* data, void* user), void* user, reml_value_t* out_value);
 
 /* --- reading values ------------------------------------------------------------------------------------------------- */
 REML_API reml_embed_status_t reml_value_retain(reml_embed_context_t* context, reml_value_t value);
@@ -109,17 +114,22 @@ REML_API reml_embed_status_t reml_value_span(reml_embed_context_t* context, reml
 /* Items of TUPLE, ARRAY, SET, VEC; fields of RECORD, STRUCT; payloads of ADT; entries of MAP, TABLE; code points of STRING; bytes of BYTES. */
 REML_API reml_embed_status_t reml_value_length(reml_embed_context_t* context, reml_value_t value, size_t* out_length);
 /* The item at `index` in the order above; of MAP and TABLE the value there. owned: *out_value. fails: INVALID_ARGUMENT past the end. */
-REML_API reml_embed_status_t reml_value_item(reml_embed_context_t* context, reml_value_t value, size_t index, reml_value_t* out_value);
-REML_API reml_embed_status_t reml_value_key(reml_embed_context_t* context, reml_value_t value, size_t index, reml_value_t* out_value);
-REML_API reml_embed_status_t reml_value_field(reml_embed_context_t* context, reml_value_t value, const char* name, size_t name_length,
-                                              reml_value_t* out_value);
+REML_API reml_embed_status_t reml_value_item(
+    reml_embed_context_t* context, reml_value_t value, size_t index, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_value_key(
+    reml_embed_context_t* context, reml_value_t value, size_t index, reml_value_t* out_value);
+REML_API reml_embed_status_t reml_value_field(
+    reml_embed_context_t* context, reml_value_t value, const char* name, size_t name_length, reml_value_t* out_value);
 /* Name of the variant of an ADT, or of field `index` of a record. borrowed: until the context is disposed. */
 REML_API reml_embed_status_t reml_value_name(reml_embed_context_t* context, reml_value_t value, reml_span_t* out_name);
-REML_API reml_embed_status_t reml_value_field_name(reml_embed_context_t* context, reml_value_t value, size_t index, reml_span_t* out_name);
+REML_API reml_embed_status_t reml_value_field_name(
+    reml_embed_context_t* context, reml_value_t value, size_t index, reml_span_t* out_name);
 REML_API reml_embed_status_t reml_value_host_data(reml_embed_context_t* context, reml_value_t value, void** out_data);
-REML_API reml_embed_status_t reml_value_equal(reml_embed_context_t* context, reml_value_t a, reml_value_t b, int* out_equal);
+REML_API reml_embed_status_t reml_value_equal(
+    reml_embed_context_t* context, reml_value_t a, reml_value_t b, int* out_equal);
 /* Display text. transferred: reml_embed_free. */
-REML_API reml_embed_status_t reml_value_text(reml_embed_context_t* context, reml_value_t value, char** out_text, size_t* out_length);
+REML_API reml_embed_status_t reml_value_text(
+    reml_embed_context_t* context, reml_value_t value, char** out_text, size_t* out_length);
 
 /* --- functions ---------------------------------------------------------------------------------------------------------- */
 /* A function looked up and type-checked once, then called many times. Plain data; released with the context, or earlier. */
@@ -135,61 +145,68 @@ typedef struct reml_function_t {
  * fails: ERROR runtime.entry.unknown / type.mismatch (naming both signatures); *out_function is zero then.
  */
 REML_API reml_embed_status_t reml_function_find(reml_embed_context_t* context, const char* name, size_t name_length,
-                                                const char* signature, size_t signature_length, reml_function_t* out_function);
+    const char* signature, size_t signature_length, reml_function_t* out_function);
 /* From a closure value (a script's function). The function keeps the closure alive until released. */
-REML_API reml_embed_status_t reml_function_from_value(reml_embed_context_t* context, reml_value_t closure, reml_function_t* out_function);
+REML_API reml_embed_status_t reml_function_from_value(
+    reml_embed_context_t* context, reml_value_t closure, reml_function_t* out_function);
 REML_API reml_embed_status_t reml_function_release(reml_embed_context_t* context, reml_function_t function);
 /* "(Int, Int) -> Int". transferred: reml_embed_free. */
-REML_API reml_embed_status_t reml_function_signature(reml_embed_context_t* context, reml_function_t function, char** out_text,
-                                                     size_t* out_length);
-REML_API reml_embed_status_t reml_function_arity(reml_embed_context_t* context, reml_function_t function, size_t* out_arity);
-REML_API reml_embed_status_t reml_function_param_type(reml_embed_context_t* context, reml_function_t function, size_t index, reml_type_t* out_type);
-REML_API reml_embed_status_t reml_function_result_type(reml_embed_context_t* context, reml_function_t function, reml_type_t* out_type);
+REML_API reml_embed_status_t reml_function_signature(
+    reml_embed_context_t* context, reml_function_t function, char** out_text, size_t* out_length);
+REML_API reml_embed_status_t reml_function_arity(
+    reml_embed_context_t* context, reml_function_t function, size_t* out_arity);
+REML_API reml_embed_status_t reml_function_param_type(
+    reml_embed_context_t* context, reml_function_t function, size_t index, reml_type_t* out_type);
+REML_API reml_embed_status_t reml_function_result_type(
+    reml_embed_context_t* context, reml_function_t function, reml_type_t* out_type);
 
 /* Call. owned: *out_result. fails as reml_run does; wrong count or types: INVALID_ARGUMENT. */
-REML_API reml_embed_status_t reml_function_call(reml_embed_context_t* context, reml_function_t function, const reml_value_t* arguments,
-                                                size_t count, reml_value_t* out_result);
+REML_API reml_embed_status_t reml_function_call(reml_embed_context_t* context, reml_function_t function,
+    const reml_value_t* arguments, size_t count, reml_value_t* out_result);
 /* The direct path for functions whose parameters and result are scalars: no conversion, no allocation. */
 REML_API reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* context, reml_function_t function,
-                                                        const reml_scalar_t* arguments, size_t count, reml_scalar_t* out_result);
+    const reml_scalar_t* arguments, size_t count, reml_scalar_t* out_result);
 
 /* --- batches: one crossing, many elements -------------------------------------------------------------------------------- */
-typedef enum reml_column_kind_t { REML_COLUMN_I64 = 1, REML_COLUMN_F64 = 2, REML_COLUMN_BOOL = 3 /* one byte 0/1 */ } reml_column_kind_t;
+typedef enum reml_column_kind_t {
+    REML_COLUMN_I64 = 1,
+    REML_COLUMN_F64 = 2,
+    REML_COLUMN_BOOL = 3 /* one byte 0/1 */
+} reml_column_kind_t;
 typedef struct reml_column_t {
-    uint32_t kind;      /* reml_column_kind_t */
-    uint32_t reserved;  /* 0 */
+    uint32_t kind;     /* reml_column_kind_t */
+    uint32_t reserved; /* 0 */
     void* data;
-    ptrdiff_t stride;   /* bytes from one element to the next; 0: all rows see the same element (inputs only) */
+    ptrdiff_t stride; /* bytes from one element to the next; 0: all rows see the same element (inputs only) */
 } reml_column_t;
 /*
  * result[i] = function(inputs[0][i], inputs[1][i], …) for i in 0 … count-1; the function must be scalar. Stops at the first failing
  * element, whose index goes to *out_done (elements before it are written). Limits hold for the whole batch.
  */
-REML_API reml_embed_status_t reml_function_map(reml_embed_context_t* context, reml_function_t function, const reml_column_t* inputs,
-                                               size_t input_count, const reml_column_t* output, size_t count, size_t* out_done);
+REML_API reml_embed_status_t reml_function_map(reml_embed_context_t* context, reml_function_t function,
+    const reml_column_t* inputs, size_t input_count, const reml_column_t* output, size_t count, size_t* out_done);
 
 /* --- host functions ---------------------------------------------------------------------------------------------------------- */
 /*
  * Called by the script. `arguments` are borrowed for the call; *out_result is transferred to the script (leave it NONE for ()).
  * Answer OK, or another status after saying why with reml_host_fail. May call back into the context.
  */
-typedef reml_embed_status_t (*reml_host_fn)(reml_embed_context_t* context, const reml_value_t* arguments, size_t count,
-                                            reml_value_t* out_result, void* user);
+typedef reml_embed_status_t (*reml_host_fn)(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out_result, void* user);
 /* The direct path for signatures of scalars. */
-typedef reml_embed_status_t (*reml_host_scalar_fn)(reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result,
-                                                   void* user);
+typedef reml_embed_status_t (*reml_host_scalar_fn)(
+    reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user);
 typedef struct reml_host_function_t {
     uint32_t struct_size;
-    uint32_t flags;             /* 0 */
-    const char* name;           /* "Host.price" or "price"; NUL-terminated UTF-8 */
-    const char* signature;      /* "(sku: Str) -> Float"; NULL: bind a function that a module declares without body */
-    reml_host_fn call;          /* exactly one of call and call_scalars */
+    uint32_t flags;        /* 0 */
+    const char* name;      /* "Host.price" or "price"; NUL-terminated UTF-8 */
+    const char* signature; /* "(sku: Str) -> Float"; NULL: bind a function that a module declares without body */
+    reml_host_fn call;     /* exactly one of call and call_scalars */
     reml_host_scalar_fn call_scalars;
     void* user;
     void (*destroy)(void* user); /* when the registration goes; NULL: none */
 } reml_host_function_t;
-#define REML_HOST_FUNCTION_INIT \
-    { sizeof(reml_host_function_t), 0, NULL, NULL, NULL, NULL, NULL, NULL }
+#define REML_HOST_FUNCTION_INIT {sizeof(reml_host_function_t), 0, NULL, NULL, NULL, NULL, NULL, NULL}
 /* Register a host function, visible to modules loaded later. Registering a name again replaces its binding (same signature).
    On failure destroy has not been called and the caller keeps `user`. */
 REML_API reml_embed_status_t reml_host_define(reml_embed_context_t* context, const reml_host_function_t* function);

@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     host.signature = copy;
     host.call = answer;
     reml_host_define(context, &host);
-    if (reml_load_module(context, (const unsigned char*)source, sizeof source - 1) != REML_EMBED_STATUS_OK) __builtin_trap();
+    if (reml_load_module(context, (const unsigned char*)source, sizeof source - 1) != REML_EMBED_STATUS_OK)
+        __builtin_trap();
     reml_function_find(context, "id", 2, copy, size, &function);
     reml_function_find(context, copy, size, "(Int, Int) -> Int", 17, &function);
     reml_type_find(context, copy, size, &type);

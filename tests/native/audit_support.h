@@ -91,14 +91,14 @@ static inline int before_call(void) {
 static inline void after_call(void) {
     if (fault.how == FAULT_KILL_AFTER && fault.calls == fault.at) raise(SIGKILL);
 }
-#define THROUGH(type, call)                 \
-    do {                                    \
-        (void)user;                         \
-        int refused = before_call();        \
-        if (refused) return refused;        \
-        type answer = (call);               \
-        after_call();                       \
-        return answer;                      \
+#define THROUGH(type, call)                                                                                            \
+    do {                                                                                                               \
+        (void)user;                                                                                                    \
+        int refused = before_call();                                                                                   \
+        if (refused) return refused;                                                                                   \
+        type answer = (call);                                                                                          \
+        after_call();                                                                                                  \
+        return answer;                                                                                                 \
     } while (0)
 
 static inline int f_open(void* user, const char* path, int flags, int mode) {
@@ -128,14 +128,18 @@ static inline int64_t f_read(void* user, int fd, void* data, size_t length, int6
     THROUGH(int64_t, rl_os_io()->read(NULL, fd, data, length, offset));
 }
 static inline int f_sync(void* user, int fd) { THROUGH(int, rl_os_io()->sync(NULL, fd)); }
-static inline int f_truncate(void* user, int fd, int64_t length) { THROUGH(int, rl_os_io()->truncate(NULL, fd, length)); }
+static inline int f_truncate(void* user, int fd, int64_t length) {
+    THROUGH(int, rl_os_io()->truncate(NULL, fd, length));
+}
 static inline int64_t f_size(void* user, int fd) { THROUGH(int64_t, rl_os_io()->size(NULL, fd)); }
 static inline int f_lock(void* user, int fd) { THROUGH(int, rl_os_io()->lock(NULL, fd)); }
 static inline int f_rename(void* user, const char* from, const char* to) {
     THROUGH(int, rl_os_io()->rename(NULL, from, to));
 }
 static inline int f_unlink(void* user, const char* path) { THROUGH(int, rl_os_io()->unlink(NULL, path)); }
-static inline int f_sync_directory(void* user, const char* path) { THROUGH(int, rl_os_io()->sync_directory_of(NULL, path)); }
+static inline int f_sync_directory(void* user, const char* path) {
+    THROUGH(int, rl_os_io()->sync_directory_of(NULL, path));
+}
 static inline void* f_map(void* user, int fd, size_t length) {
     (void)user;
     if (before_call()) return NULL;
@@ -147,14 +151,16 @@ static inline void f_unmap(void* user, void* address, size_t length) {
     (void)user;
     rl_os_io()->unmap(NULL, address, length);
 }
-static inline int f_allocate(void* user, int fd, int64_t length) { THROUGH(int, rl_os_io()->allocate(NULL, fd, length)); }
+static inline int f_allocate(void* user, int fd, int64_t length) {
+    THROUGH(int, rl_os_io()->allocate(NULL, fd, length));
+}
 static inline void f_close(void* user, int fd) {
     (void)user;
     rl_os_io()->close(NULL, fd);
 }
 
-static const rl_io_t faulty_io = {NULL,     f_open,   f_write,          f_read, f_sync,  f_truncate, f_size, f_lock,
-                                  f_rename, f_unlink, f_sync_directory, f_map,  f_unmap, f_allocate, f_close};
+static const rl_io_t faulty_io = {NULL, f_open, f_write, f_read, f_sync, f_truncate, f_size, f_lock, f_rename, f_unlink,
+    f_sync_directory, f_map, f_unmap, f_allocate, f_close};
 static const rl_env_t fixed_env = {NULL, fixed_wall, fixed_monotonic, counting_random, no_variable, &faulty_io};
 
 static inline void no_fault(void) {
@@ -179,9 +185,9 @@ static inline rl_audit_result_t open_file(rl_audit_t* log) {
 
 static inline bool run_called(rl_audit_t* log, const char* entrypoint) {
     rl_audit_embed_call_t call = {.function = RL_AUDIT_RUN,
-                                  .abi_version = RL_STR("0.1.0"),
-                                  .status_label = RL_STR("ok"),
-                                  .run_entrypoint = rl_str(entrypoint)};
+        .abi_version = RL_STR("0.1.0"),
+        .status_label = RL_STR("ok"),
+        .run_entrypoint = rl_str(entrypoint)};
     return rl_audit_embed_call(log, &call);
 }
 static inline bool run_numbered(rl_audit_t* log, unsigned number) {

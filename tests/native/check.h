@@ -26,7 +26,7 @@ typedef struct test {
 } test_t;
 
 #define TEST(name) static void name(void)
-#define RUN(name) {#name, name}
+#define RUN(name)  {#name, name}
 
 static unsigned check_failures; /* of the running test */
 
@@ -46,23 +46,23 @@ static inline bool check_int(intmax_t found, intmax_t expected, const char* file
 }
 
 static inline bool check_bytes(const char* found, size_t found_length, const char* expected, size_t expected_length,
-                               const char* file, int line, const char* what) {
+    const char* file, int line, const char* what) {
     if (found && found_length == expected_length && memcmp(found, expected, expected_length) == 0) return true;
     check_failures++;
     printf("%s:%d: %s is\n  \"%.*s\"\nexpected\n  \"%.*s\"\n", file, line, what, found ? (int)found_length : 6,
-           found ? found : "(null)", (int)expected_length, expected);
+        found ? found : "(null)", (int)expected_length, expected);
     return false;
 }
 
 /* Each answers whether it held: `if (!CHECK(pointer)) return;` */
-#define CHECK(condition) check_report((condition), __FILE__, __LINE__, "does not hold: " #condition)
-#define CHECK_INT_EQ(found, expected) \
-    check_int((intmax_t)(found), (intmax_t)(expected), __FILE__, __LINE__, #found)
+#define CHECK(condition)              check_report((condition), __FILE__, __LINE__, "does not hold: " #condition)
+#define CHECK_INT_EQ(found, expected) check_int((intmax_t)(found), (intmax_t)(expected), __FILE__, __LINE__, #found)
 /* NUL-terminated texts. */
 #define CHECK_STR_EQ(found, expected) check_cstr((found), (expected), __FILE__, __LINE__, #found)
 /* `found` is any struct with `data` and `length` (rl_str_t, rl_buf_t); `expected` is NUL-terminated. */
-#define CHECK_TEXT_EQ(found, expected) \
-    check_bytes((found).data ? (found).data : "", (found).length, (expected), strlen(expected), __FILE__, __LINE__, #found)
+#define CHECK_TEXT_EQ(found, expected)                                                                                 \
+    check_bytes(                                                                                                       \
+        (found).data ? (found).data : "", (found).length, (expected), strlen(expected), __FILE__, __LINE__, #found)
 
 static inline bool check_cstr(const char* found, const char* expected, const char* file, int line, const char* what) {
     return check_bytes(found, found ? strlen(found) : 0, expected, strlen(expected), file, line, what);

@@ -48,7 +48,8 @@ static void* resize(void* block, size_t old_size, size_t new_size, void* user) {
     meter_t* meter = user;
     if (new_size > old_size) {
         meter->requests++;
-        bool refuse = meter->fail_at && (meter->for_good ? meter->requests >= meter->fail_at : meter->requests == meter->fail_at);
+        bool refuse =
+            meter->fail_at && (meter->for_good ? meter->requests >= meter->fail_at : meter->requests == meter->fail_at);
         if (refuse) {
             meter->hits++;
             return NULL;
@@ -69,12 +70,13 @@ static void* resize(void* block, size_t old_size, size_t new_size, void* user) {
  * when memory is there, everything else is a failure of the test.
  */
 #define TRY(scene, call) TRY_STATUS(scene, call, OK)
-#define TRY_STATUS(scene, call, expected) \
-    worked(settled((scene), (call), (expected), #call, __LINE__) || \
+#define TRY_STATUS(scene, call, expected)                                                                              \
+    worked(settled((scene), (call), (expected), #call, __LINE__) ||                                                    \
            ((scene)->again && settled((scene), (call), (expected), #call, __LINE__)))
 
 static bool worked(bool yes) { return yes; } /* its answer may be dropped without a warning */
-static bool settled(scene_t* scene, reml_embed_status_t status, reml_embed_status_t expected, const char* what, int line) {
+static bool settled(
+    scene_t* scene, reml_embed_status_t status, reml_embed_status_t expected, const char* what, int line) {
     bool refused = scene->meter.hits != scene->hits_seen;
     scene->hits_seen = scene->meter.hits;
     scene->again = status != expected && refused && !scene->meter.for_good;
@@ -83,13 +85,15 @@ static bool settled(scene_t* scene, reml_embed_status_t status, reml_embed_statu
     /* A host function that met the refusal has failed in its own way. */
     bool by_host = error && strncmp(error, "host.call.failed", 16) == 0;
     if (refused && status != REML_EMBED_STATUS_NO_MEMORY && status != REML_EMBED_STATUS_LIMIT && !by_host) {
-        printf("%s:%d: %s, short of memory, answers %s: %s\n", __FILE__, line, what, reml_embed_status_label(status), error ? error : "");
+        printf("%s:%d: %s, short of memory, answers %s: %s\n", __FILE__, line, what, reml_embed_status_label(status),
+            error ? error : "");
         check_failures++;
     }
     if (scene->again || (scene->meter.for_good && scene->meter.hits)) return false;
     printf("%s:%d: %s answers %s: %s\n", __FILE__, line, what, reml_embed_status_label(status), error ? error : "");
     reml_span_t details;
-    if (reml_embed_diagnostics_text(scene->context, 0, &details) == OK) printf("%.*s\n", (int)details.length, (const char*)details.data);
+    if (reml_embed_diagnostics_text(scene->context, 0, &details) == OK)
+        printf("%.*s\n", (int)details.length, (const char*)details.data);
     check_failures++;
     return false;
 }
@@ -122,22 +126,26 @@ static reml_embed_status_t stop(void* user) {
     return REML_EMBED_STATUS_ERROR;
 }
 
-static reml_embed_status_t host_name(reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
+static reml_embed_status_t host_name(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
     (void)arguments, (void)count, (void)user;
     return reml_value_string(context, "host", 4, out);
 }
-static reml_embed_status_t host_fail(reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
+static reml_embed_status_t host_fail(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
     (void)arguments, (void)count, (void)out, (void)user;
     reml_host_fail(context, "no such thing", 13);
     return REML_EMBED_STATUS_ERROR;
 }
-static reml_embed_status_t host_twice(reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out, void* user) {
+static reml_embed_status_t host_twice(
+    reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out, void* user) {
     (void)context, (void)user;
     out->i = 2 * arguments[0].i;
     return OK;
 }
 /* Back into the script while it runs. */
-static reml_embed_status_t host_apply(reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
+static reml_embed_status_t host_apply(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
     (void)count, (void)user;
     reml_function_t function;
     reml_embed_status_t status = reml_function_from_value(context, arguments[0], &function);
@@ -147,7 +155,8 @@ static reml_embed_status_t host_apply(reml_embed_context_t* context, const reml_
     return status;
 }
 
-static reml_embed_status_t define(scene_t* scene, const char* name, const char* signature, reml_host_fn call, reml_host_scalar_fn scalars) {
+static reml_embed_status_t define(
+    scene_t* scene, const char* name, const char* signature, reml_host_fn call, reml_host_scalar_fn scalars) {
     reml_host_function_t host = REML_HOST_FUNCTION_INIT;
     host.name = name;
     host.signature = signature;
@@ -162,17 +171,17 @@ static reml_embed_status_t define(scene_t* scene, const char* name, const char* 
 
 /* --- the sources ------------------------------------------------------------------------------------------------------ */
 
-static const char ambient[] =
-    "module Shared\n"
-    "extern \"host\" {\n"
-    "  type Door\n"
-    "  fn Door.knock(self, times: Int) -> Str\n"
-    "  fn apply(f: fn(Int) -> Int, x: Int) -> Int\n"
-    "  fn unbound() -> Int\n"
-    "}\n"
-    "pub type Colour = | Red | Green | Mixed(Int, Int, Int) | Named { name: Str }\n"
-    "pub fn shade(c: Colour) -> Str = match c with\n"
-    "  | Red -> \"red\" | Green -> \"green\" | Mixed(r, _, _) when r > 9 -> \"warm\" | Mixed(_, _, _) -> \"cold\" | Named { name } -> name\n";
+static const char ambient[] = "module Shared\n"
+                              "extern \"host\" {\n"
+                              "  type Door\n"
+                              "  fn Door.knock(self, times: Int) -> Str\n"
+                              "  fn apply(f: fn(Int) -> Int, x: Int) -> Int\n"
+                              "  fn unbound() -> Int\n"
+                              "}\n"
+                              "pub type Colour = | Red | Green | Mixed(Int, Int, Int) | Named { name: Str }\n"
+                              "pub fn shade(c: Colour) -> Str = match c with\n"
+                              "  | Red -> \"red\" | Green -> \"green\" | Mixed(r, _, _) when r > 9 -> \"warm\" | "
+                              "Mixed(_, _, _) -> \"cold\" | Named { name } -> name\n";
 
 static const char source[] =
     "module Stress\n"
@@ -231,10 +240,12 @@ static const char source[] =
     "  let groups = make(30).group_by(|t| t.len())\n"
     "  let sorted = List.range(0, 100).map(|i| (i * 53) % 100).sort_by(|i| 0 - i)\n"
     "  let (low, high) = sorted.partition(|i| i < 50)\n"
-    "  let m = List.range(0, 150).fold(Map.empty(), |m, i| m.insert(i, [i])).filter(|k, _| k % 3 == 0).map_values(|x| x.len())\n"
+    "  let m = List.range(0, 150).fold(Map.empty(), |m, i| m.insert(i, [i])).filter(|k, _| k % 3 == 0).map_values(|x| "
+    "x.len())\n"
     "  let chars = \"gr\\u{fc}\\u{df} dich\".to_upper().chars().reverse()\n"
     "  let b = \"bytes\".to_bytes().concat(Bytes.from_list([0, 255]))\n"
-    "  format(\"%s %s %s %d %d %s %s %s %s\", [v[199], s, groups.keys(), low.len(), high.len(), m.len(), chars.len(), b.to_hex(),\n"
+    "  format(\"%s %s %s %d %d %s %s %s %s\", [v[199], s, groups.keys(), low.len(), high.len(), m.len(), chars.len(), "
+    "b.to_hex(),\n"
     "    List.range(0, 70).chunks(32).map(|c| c.sum())])\n"
     "}\n"
     "fn main() -> Str {\n"
@@ -250,8 +261,10 @@ static const char source[] =
     "  println([5, 1, 4].fold(Leaf, |t, x| grow(t, x)) |> walk)\n"
     "  let all = [shade(Red), shade(Mixed(10, 0, 0)), shade(Named { name: \"sky\" })].join(\"/\")\n"
     "  let d = 1.s + 500.ms\n"
-    "  format(\"%s %s %s %d %s %s %s %s %d %s %s %5.1f\", [make(20).len(), area(Circle(2.0)) + area(Rect { w: 1.0, h: 2.0 }), p, table(50),\n"
-    "    call_host(3), both(\"1+2\", \"3 + 4\"), both(\"1\", \"2\"), all, steps, d, primes.sum() + apply(|x| x * x + steps, Host.twice(4)), 2.25])\n"
+    "  format(\"%s %s %s %d %s %s %s %s %d %s %s %5.1f\", [make(20).len(), area(Circle(2.0)) + area(Rect { w: 1.0, h: "
+    "2.0 }), p, table(50),\n"
+    "    call_host(3), both(\"1+2\", \"3 + 4\"), both(\"1\", \"2\"), all, steps, d, primes.sum() + apply(|x| x * x + "
+    "steps, Host.twice(4)), 2.25])\n"
     "}\n";
 static const char expected_main[] =
     "20 6.0 Point { x: 200, y: 3 } 25 host! Ok((3, 7)) Err(\"bad: 1\") red/warm/sky 6 1500ms 278   2.2";
@@ -288,7 +301,8 @@ static bool shows(scene_t* scene, reml_value_t value, const char* expected) {
 }
 
 /* Find, call, show; releases the result and the function. */
-static void call_shows(scene_t* scene, const char* name, const reml_value_t* arguments, size_t count, const char* expected) {
+static void call_shows(
+    scene_t* scene, const char* name, const reml_value_t* arguments, size_t count, const char* expected) {
     reml_function_t function;
     reml_value_t result = {0};
     if (!TRY(scene, find(scene, name, NULL, &function))) return;
@@ -308,23 +322,28 @@ static void use_functions(scene_t* scene) {
         reml_scalar_t arguments[2] = {{.i = 1}, {.i = 2}}, sum;
         if (TRY(scene, reml_function_call_scalars(context, function, arguments, 2, &sum))) CHECK_INT_EQ(sum.i, 3);
         int64_t column[8] = {0, 1, 2, 3, 4, 5, 6, 7}, out[8];
-        reml_column_t inputs[2] = {{REML_COLUMN_I64, 0, column, 8}, {REML_COLUMN_I64, 0, column, 8}}, output = {REML_COLUMN_I64, 0, out, 8};
+        reml_column_t inputs[2] = {{REML_COLUMN_I64, 0, column, 8}, {REML_COLUMN_I64, 0, column, 8}},
+                      output = {REML_COLUMN_I64, 0, out, 8};
         if (TRY(scene, reml_function_map(context, function, inputs, 2, &output, 8, &done))) CHECK_INT_EQ(out[7], 14);
         char* text = NULL;
-        if (TRY(scene, reml_function_signature(context, function, &text, &done))) CHECK_STR_EQ(text, "(Int, Int) -> Int");
+        if (TRY(scene, reml_function_signature(context, function, &text, &done)))
+            CHECK_STR_EQ(text, "(Int, Int) -> Int");
         reml_embed_free(text);
         reml_type_t type;
-        if (TRY(scene, reml_function_param_type(context, function, 1, &type))) CHECK_INT_EQ(reml_type_kind(context, type), REML_KIND_INT);
+        if (TRY(scene, reml_function_param_type(context, function, 1, &type)))
+            CHECK_INT_EQ(reml_type_kind(context, type), REML_KIND_INT);
         CHECK_INT_EQ(reml_function_release(context, function), OK);
     }
     for (int i = 0; i < 40; i++) { /* generic instances, made by their signatures */
-        static const char* const signatures[] = {"(Tree<Int>) -> List<Int>", "(Tree<Str>) -> List<Str>", "(Tree<(Int, Str)>) -> List<(Int, Str)>",
-                                                 "(Tree<Option<Float>>) -> List<Option<Float>>"};
-        if (TRY(scene, find(scene, "walk", signatures[i % 4], &function)) && i % 2) reml_function_release(context, function);
+        static const char* const signatures[] = {"(Tree<Int>) -> List<Int>", "(Tree<Str>) -> List<Str>",
+            "(Tree<(Int, Str)>) -> List<(Int, Str)>", "(Tree<Option<Float>>) -> List<Option<Float>>"};
+        if (TRY(scene, find(scene, "walk", signatures[i % 4], &function)) && i % 2)
+            reml_function_release(context, function);
     }
     TRY_STATUS(scene, find(scene, "walk", "(Int) -> Int", &function), REML_EMBED_STATUS_ERROR);
     TRY_STATUS(scene, find(scene, "nowhere", NULL, &function), REML_EMBED_STATUS_ERROR);
-    if (TRY(scene, find(scene, "adder", NULL, &function)) && TRY(scene, reml_function_call(context, function, &n, 1, &value))) {
+    if (TRY(scene, find(scene, "adder", NULL, &function)) &&
+        TRY(scene, reml_function_call(context, function, &n, 1, &value))) {
         if (TRY(scene, reml_function_from_value(context, value, &inner))) {
             CHECK_INT_EQ(reml_value_release(context, value), OK);
             if (TRY(scene, reml_function_call(context, inner, &n, 1, &result))) CHECK_INT_EQ(result.bits, 10);
@@ -355,21 +374,25 @@ static void use_values(scene_t* scene) {
     /* records in records, options, lists, maps, variants, newtypes, structs */
     reml_value_t point = {0}, none = {0}, label = {0};
     parts[0] = reml_value_int(1), parts[1] = reml_value_int(2);
-    bool made = TRY(scene, find_type(scene, "Point", &type)) && TRY(scene, reml_value_make(context, type, parts, 2, &point));
-    made = made && TRY(scene, find_type(scene, "Option<Str>", &type)) && TRY(scene, reml_value_variant(context, type, "None", 4, NULL, 0, &none));
+    bool made =
+        TRY(scene, find_type(scene, "Point", &type)) && TRY(scene, reml_value_make(context, type, parts, 2, &point));
+    made = made && TRY(scene, find_type(scene, "Option<Str>", &type)) &&
+           TRY(scene, reml_value_variant(context, type, "None", 4, NULL, 0, &none));
     made = made && TRY(scene, reml_value_variant(context, type, "Some", 4, &text, 1, &label));
     if (made && TRY(scene, find_type(scene, "Line", &type))) {
         parts[0] = point, parts[1] = label, parts[2] = point;
         if (TRY(scene, reml_value_make(context, type, parts, 3, &value))) {
             reml_value_t arguments[2] = {value, reml_value_int(10)};
             call_shows(scene, "move_by", arguments, 2,
-                       "Line { from: Point { x: 11, y: 2 }, label: Some(\"b a b\"), to: Point { x: 1, y: 2 } }");
+                "Line { from: Point { x: 11, y: 2 }, label: Some(\"b a b\"), to: Point { x: 1, y: 2 } }");
             if (TRY(scene, reml_value_field(context, value, "to", 2, &item))) reml_value_release(context, item);
             int same = 0;
             if (TRY(scene, reml_value_equal(context, value, value, &same))) CHECK_INT_EQ(same, 1);
             if (TRY(scene, reml_value_field_name(context, value, 0, &span))) CHECK_INT_EQ(span.length, 4);
             char* shown = NULL;
-            if (TRY(scene, reml_value_type(context, value, &type)) && TRY(scene, reml_type_text(context, type, &shown, &length))) CHECK_STR_EQ(shown, "Line");
+            if (TRY(scene, reml_value_type(context, value, &type)) &&
+                TRY(scene, reml_type_text(context, type, &shown, &length)))
+                CHECK_STR_EQ(shown, "Line");
             reml_embed_free(shown);
             CHECK_INT_EQ(reml_value_release(context, value), OK);
         }
@@ -380,20 +403,26 @@ static void use_values(scene_t* scene) {
     for (int i = 0; i < 40; i++) pair[i] = reml_value_int(i);
     static const char* const lists[] = {"List<Int>", "Vec<Int>", "Set<Int>", "Map<Int, Int>", "Table<Int, Int>"};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        if (!TRY(scene, find_type(scene, lists[i], &type)) || !TRY(scene, reml_value_make(context, type, pair, 40, &value))) continue;
+        if (!TRY(scene, find_type(scene, lists[i], &type)) ||
+            !TRY(scene, reml_value_make(context, type, pair, 40, &value)))
+            continue;
         if (TRY(scene, reml_value_length(context, value, &length))) CHECK_INT_EQ(length, i < 3 ? 40 : 20);
         if (i >= 3 && TRY(scene, reml_value_key(context, value, 3, &item))) reml_value_release(context, item);
         if (TRY(scene, reml_value_item(context, value, 7, &item))) reml_value_release(context, item);
         CHECK_INT_EQ(reml_value_release(context, value), OK);
     }
     if (TRY(scene, find_type(scene, "Tree<List<Map<Str, Option<(Int, Float)>>>>", &type))) {
-        if (TRY(scene, reml_value_variant(context, type, "Leaf", 4, NULL, 0, &value))) CHECK_INT_EQ(reml_value_release(context, value), OK);
+        if (TRY(scene, reml_value_variant(context, type, "Leaf", 4, NULL, 0, &value)))
+            CHECK_INT_EQ(reml_value_release(context, value), OK);
     }
     TRY_STATUS(scene, find_type(scene, "List<Nope>", &type), REML_EMBED_STATUS_ERROR);
-    if (TRY(scene, reml_value_bytes(context, "\0\1\2", 3, &value))) CHECK_INT_EQ(reml_value_release(context, value), OK);
-    if (TRY(scene, reml_ffi_box_string(context, reml_ffi_make_span((void*)(uintptr_t)"boxed", 5), &value))) CHECK_INT_EQ(reml_ffi_release_transferred(context, value), OK);
+    if (TRY(scene, reml_value_bytes(context, "\0\1\2", 3, &value)))
+        CHECK_INT_EQ(reml_value_release(context, value), OK);
+    if (TRY(scene, reml_ffi_box_string(context, reml_ffi_make_span((void*)(uintptr_t)"boxed", 5), &value)))
+        CHECK_INT_EQ(reml_ffi_release_transferred(context, value), OK);
     /* host objects: let go once, whoever held them last */
-    if (TRY(scene, find_type(scene, "Door", &type)) && TRY(scene, reml_value_host(context, type, scene, count_object, scene, &value))) {
+    if (TRY(scene, find_type(scene, "Door", &type)) &&
+        TRY(scene, reml_value_host(context, type, scene, count_object, scene, &value))) {
         scene->made++;
         void* data = NULL;
         CHECK_INT_EQ(reml_value_host_data(context, value, &data), OK);
@@ -419,10 +448,12 @@ static void use_runs(scene_t* scene) {
         if (TRY(scene, reml_embed_result_text(context, &span))) {
             check_bytes(span.data, span.length, expected_main, strlen(expected_main), __FILE__, __LINE__, "result");
         }
-        if (TRY(scene, reml_embed_result_type(context, &span))) check_bytes(span.data, span.length, "Str", 3, __FILE__, __LINE__, "type");
+        if (TRY(scene, reml_embed_result_type(context, &span)))
+            check_bytes(span.data, span.length, "Str", 3, __FILE__, __LINE__, "type");
         if (TRY(scene, reml_embed_result_borrow(context, &value))) {
             reml_value_t more;
-            if (TRY(scene, reml_ffi_acquire_borrowed_result(context, value, &more))) CHECK_INT_EQ(reml_value_release(context, more), OK);
+            if (TRY(scene, reml_ffi_acquire_borrowed_result(context, value, &more)))
+                CHECK_INT_EQ(reml_value_release(context, more), OK);
         }
         if (TRY(scene, reml_embed_result_take(context, &value))) {
             CHECK_INT_EQ(reml_ffi_release_transferred(context, value), OK);
@@ -462,10 +493,12 @@ static void use_texts(scene_t* scene) {
     char* text = NULL;
     size_t length;
     for (int what = 0; what < 4; what++) {
-        if (TRY(scene, reml_embed_explain(context, what, what < 2 ? "Stress.main" : "", &text, &length))) CHECK(length > 0);
+        if (TRY(scene, reml_embed_explain(context, what, what < 2 ? "Stress.main" : "", &text, &length)))
+            CHECK(length > 0);
         reml_embed_free(text);
     }
-    if (TRY(scene, reml_embed_functions(context, &text, &length))) CHECK(strstr(text, "Stress.add (Int, Int) -> Int\n"));
+    if (TRY(scene, reml_embed_functions(context, &text, &length)))
+        CHECK(strstr(text, "Stress.add (Int, Int) -> Int\n"));
     reml_embed_free(text);
     reml_embed_memory_t memory = {.struct_size = sizeof memory};
     CHECK_INT_EQ(reml_embed_memory(context, &memory), OK);
@@ -507,8 +540,9 @@ static void use_context(scene_t* scene) {
     TRY(scene, define(scene, "Door.knock", NULL, host_name, NULL));
     TRY(scene, define(scene, "apply", NULL, host_apply, NULL));
     TRY_STATUS(scene, define(scene, "Host.odd", "(Nope) -> Int", host_fail, NULL), REML_EMBED_STATUS_ERROR);
-    static const char* const wrong[] = {"fn broken( = 1 +", "fn wrong() -> Int = \"x\"", "type A = { x: Nope }\nfn f(a: A) -> Int = a.y + \"\\q\"",
-                                        "fn f(x: Option<Bool>) -> Int = match x with | Some(true) -> 1\nfn f() -> Int = 2"};
+    static const char* const wrong[] = {"fn broken( = 1 +", "fn wrong() -> Int = \"x\"",
+        "type A = { x: Nope }\nfn f(a: A) -> Int = a.y + \"\\q\"",
+        "fn f(x: Option<Bool>) -> Int = match x with | Some(true) -> 1\nfn f() -> Int = 2"};
     reml_span_t span;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         TRY_STATUS(scene, load(scene, wrong[i], "wrong.reml", 0), REML_EMBED_STATUS_ERROR);
@@ -558,7 +592,8 @@ static void check_log(void) {
 }
 
 int main(int argc, char** argv) {
-    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1, step = argc > 2 ? strtoull(argv[2], NULL, 10) : USUAL_STEP;
+    uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 10) : 1,
+             step = argc > 2 ? strtoull(argv[2], NULL, 10) : USUAL_STEP;
     if (!mkdtemp(directory)) return 2;
     snprintf(audit_path, sizeof audit_path, "%s/log.ndjson", directory);
     scene_t whole = {0};
@@ -572,7 +607,8 @@ int main(int argc, char** argv) {
             scene_t scene = {.meter = {.fail_at = n, .for_good = mode == 1}};
             scenario(&scene);
             points++;
-            if (check_failures > before) printf("at allocation %llu, %s\n", (unsigned long long)n, mode ? "for good" : "once");
+            if (check_failures > before)
+                printf("at allocation %llu, %s\n", (unsigned long long)n, mode ? "for good" : "once");
         }
     }
     check_log();

@@ -18,7 +18,7 @@ TEST(test_sha256__published_vectors) {
     check_sha("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     check_sha("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     check_sha("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
-              "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
     char* million = malloc(1000000);
     memset(million, 'a', 1000000);
     check_sha(million, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
@@ -61,16 +61,25 @@ static char* one_line(rl_audit_t* log) {
 TEST(test_embed_call__abi_mismatch_is_the_contract_sample) {
     begin(&log_a, &fixed_env);
     rl_audit_embed_call_t call = {.function = RL_AUDIT_CREATE_CONTEXT,
-                                  .abi_version = RL_STR("0.2.0"),
-                                  .status_label = RL_STR("abi_mismatch"),
-                                  .failed = true,
-                                  .abi_mismatch = true,
-                                  .error_code = RL_STR("native.embed.abi_mismatch"),
-                                  .error_message = RL_STR("abi mismatch: expected 0.1.0, got 0.2.0"),
-                                  .target = &sample_target};
+        .abi_version = RL_STR("0.2.0"),
+        .status_label = RL_STR("abi_mismatch"),
+        .failed = true,
+        .abi_mismatch = true,
+        .error_code = RL_STR("native.embed.abi_mismatch"),
+        .error_message = RL_STR("abi mismatch: expected 0.1.0, got 0.2.0"),
+        .target = &sample_target};
     CHECK(rl_audit_embed_call(&log_a, &call));
     char* line = one_line(&log_a);
-    CHECK_STR_EQ(line, "{\"timestamp\":\"2026-03-02T08:15:00Z\",\"category\":\"native.embed\",\"envelope\":{\"audit_id\":\"ID\",\"capability\":\"native.embed\",\"metadata\":{\"audit.channel\":\"embed\",\"audit.policy.version\":\"rust.poc.audit.v1\",\"effect.capability\":\"native.embed\",\"effect.manifest_path\":null,\"effect.provider\":\"core\",\"effect.stage.actual\":\"experimental\",\"effect.stage.required\":\"at_least:experimental\",\"embed.abi.version\":\"0.2.0\",\"embed.status\":\"abi_mismatch\",\"error.code\":\"native.embed.abi_mismatch\",\"error.message\":\"abi mismatch: expected 0.1.0, got 0.2.0\",\"error.severity\":\"error\",\"event.kind\":\"native.embed.call\",\"native.embed.abi_mismatch\":true,\"native.embed.entrypoint\":\"reml_create_context\",\"schema.version\":\"3.0.0-alpha\",\"target.arch\":\"x86_64\",\"target.os\":\"linux\",\"target.triple\":\"x86_64-unknown-linux-gnu\"}}}");
+    CHECK_STR_EQ(line,
+        "{\"timestamp\":\"2026-03-02T08:15:00Z\",\"category\":\"native.embed\",\"envelope\":{\"audit_id\":\"ID\","
+        "\"capability\":\"native.embed\",\"metadata\":{\"audit.channel\":\"embed\",\"audit.policy.version\":"
+        "\"rust.poc.audit.v1\",\"effect.capability\":\"native.embed\",\"effect.manifest_path\":null,\"effect."
+        "provider\":\"core\",\"effect.stage.actual\":\"experimental\",\"effect.stage.required\":\"at_least:"
+        "experimental\",\"embed.abi.version\":\"0.2.0\",\"embed.status\":\"abi_mismatch\",\"error.code\":"
+        "\"native.embed.abi_mismatch\",\"error.message\":\"abi mismatch: expected 0.1.0, got "
+        "0.2.0\",\"error.severity\":\"error\",\"event.kind\":\"native.embed.call\",\"native.embed.abi_mismatch\":"
+        "true,\"native.embed.entrypoint\":\"reml_create_context\",\"schema.version\":\"3.0.0-alpha\",\"target."
+        "arch\":\"x86_64\",\"target.os\":\"linux\",\"target.triple\":\"x86_64-unknown-linux-gnu\"}}}");
     free(line);
     rl_audit_deinit(&log_a);
 }
@@ -80,13 +89,15 @@ TEST(test_embed_call__load_and_run_tell_what_was_loaded_and_run) {
     rl_audit_embed_call_t call = {.function = RL_AUDIT_LOAD_MODULE, .status_label = RL_STR("ok"), .source_bytes = 1234};
     CHECK(rl_audit_embed_call(&log_a, &call));
     char* line = one_line(&log_a);
-    CHECK(strstr(line, "\"embed.abi.version\":\"unknown\",\"embed.source.bytes\":1234,\"embed.status\":\"ok\",\"event.kind\""));
+    CHECK(strstr(
+        line, "\"embed.abi.version\":\"unknown\",\"embed.source.bytes\":1234,\"embed.status\":\"ok\",\"event.kind\""));
     CHECK(strstr(line, "\"native.embed.entrypoint\":\"reml_load_module\""));
     CHECK(!strstr(line, "error.") && !strstr(line, "embed.run.entrypoint"));
     free(line);
     CHECK(run_called(&log_a, "main"));
     line = one_line(&log_a);
-    CHECK(strstr(line, "\"embed.abi.version\":\"0.1.0\",\"embed.run.entrypoint\":\"main\",\"embed.status\":\"ok\",\"event.kind\""));
+    CHECK(strstr(line,
+        "\"embed.abi.version\":\"0.1.0\",\"embed.run.entrypoint\":\"main\",\"embed.status\":\"ok\",\"event.kind\""));
     free(line);
     rl_audit_deinit(&log_a);
 }
@@ -94,15 +105,25 @@ TEST(test_embed_call__load_and_run_tell_what_was_loaded_and_run) {
 TEST(test_ffi_call__transferred_result_is_the_contract_sample) {
     begin(&log_a, &fixed_env);
     rl_audit_ffi_call_t call = {.symbol = RL_STR("reml_embed_result_take"),
-                                .ownership = RL_AUDIT_OWN_TRANSFERRED,
-                                .result = RL_AUDIT_RETURN_TRANSFERRED,
-                                .latency_ns = 1840,
-                                .bridge_total = 3,
-                                .bridge_success = 3};
+        .ownership = RL_AUDIT_OWN_TRANSFERRED,
+        .result = RL_AUDIT_RETURN_TRANSFERRED,
+        .latency_ns = 1840,
+        .bridge_total = 3,
+        .bridge_success = 3};
     CHECK(rl_audit_ffi_call(&log_a, &call));
     char* line = one_line(&log_a);
     if (rl_str_equal(rl_str(rl_os_target()->triple), rl_str(sample_target.triple))) {
-        CHECK_STR_EQ(line, "{\"timestamp\":\"2026-03-02T08:15:00Z\",\"category\":\"ffi.bridge\",\"envelope\":{\"audit_id\":\"ID\",\"capability\":\"ffi.bridge\",\"metadata\":{\"audit.channel\":\"runtime\",\"audit.policy.version\":\"rust.poc.audit.v1\",\"bridge\":{\"abi\":\"system_v\",\"arch\":\"x86_64\",\"audit_pass_rate\":1.0,\"expected_abi\":\"system_v\",\"extern_symbol\":\"reml_embed_result_take\",\"ownership\":\"transferred\",\"platform\":\"linux-x86_64\",\"return\":{\"ownership\":\"transferred\",\"rc_adjustment\":\"dec_ref\",\"release_handler\":\"dec_ref\",\"status\":\"wrap_and_release\",\"wrap\":\"wrap_foreign_ptr\"},\"status\":\"ok\",\"target\":\"x86_64-unknown-linux-gnu\"},\"event.kind\":\"ffi.call\",\"ffi\":{\"capability\":\"ffi.bridge\",\"capability_stage\":\"beta\",\"effect_flags\":[\"ffi\",\"unsafe\"],\"event\":\"ffi.call\",\"latency_ns\":1840,\"library\":\"reml_embed\",\"status\":\"success\",\"symbol\":\"reml_embed_result_take\"},\"schema.version\":\"3.0.0-alpha\"}}}");
+        CHECK_STR_EQ(line,
+            "{\"timestamp\":\"2026-03-02T08:15:00Z\",\"category\":\"ffi.bridge\",\"envelope\":{\"audit_id\":\"ID\","
+            "\"capability\":\"ffi.bridge\",\"metadata\":{\"audit.channel\":\"runtime\",\"audit.policy.version\":\"rust."
+            "poc.audit.v1\",\"bridge\":{\"abi\":\"system_v\",\"arch\":\"x86_64\",\"audit_pass_rate\":1.0,\"expected_"
+            "abi\":\"system_v\",\"extern_symbol\":\"reml_embed_result_take\",\"ownership\":\"transferred\","
+            "\"platform\":\"linux-x86_64\",\"return\":{\"ownership\":\"transferred\",\"rc_adjustment\":\"dec_ref\","
+            "\"release_handler\":\"dec_ref\",\"status\":\"wrap_and_release\",\"wrap\":\"wrap_foreign_ptr\"},\"status\":"
+            "\"ok\",\"target\":\"x86_64-unknown-linux-gnu\"},\"event.kind\":\"ffi.call\",\"ffi\":{\"capability\":\"ffi."
+            "bridge\",\"capability_stage\":\"beta\",\"effect_flags\":[\"ffi\",\"unsafe\"],\"event\":\"ffi.call\","
+            "\"latency_ns\":1840,\"library\":\"reml_embed\",\"status\":\"success\",\"symbol\":\"reml_embed_result_"
+            "take\"},\"schema.version\":\"3.0.0-alpha\"}}}");
     }
     free(line);
     rl_audit_deinit(&log_a);
@@ -114,11 +135,21 @@ TEST(test_ffi_call__each_row_of_the_return_table) {
         rl_audit_return_t result;
         const char* expected;
     } rows[] = {
-        {RL_AUDIT_OWN_BORROWED, RL_AUDIT_RETURN_BORROWED, "{\"ownership\":\"borrowed\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":\"wrap\",\"wrap\":\"wrap_foreign_ptr\"}"},
-        {RL_AUDIT_OWN_TRANSFERRED, RL_AUDIT_RETURN_PENDING, "{\"ownership\":\"transferred\",\"rc_adjustment\":\"none\",\"release_handler\":\"dec_ref\",\"status\":\"pending\",\"wrap\":\"wrap_foreign_ptr\"}"},
-        {RL_AUDIT_OWN_TRANSFERRED, RL_AUDIT_RETURN_FAILURE, "{\"ownership\":\"transferred\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":\"failure\",\"wrap\":\"none\"}"},
-        {RL_AUDIT_OWN_BORROWED, RL_AUDIT_RETURN_NULL, "{\"ownership\":\"borrowed\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":\"null\",\"wrap\":\"none\"}"},
-        {RL_AUDIT_OWN_NONE, RL_AUDIT_RETURN_SCALAR, "{\"ownership\":\"none\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":\"none\",\"wrap\":\"none\"}"},
+        {RL_AUDIT_OWN_BORROWED, RL_AUDIT_RETURN_BORROWED,
+            "{\"ownership\":\"borrowed\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":\"wrap\","
+            "\"wrap\":\"wrap_foreign_ptr\"}"},
+        {RL_AUDIT_OWN_TRANSFERRED, RL_AUDIT_RETURN_PENDING,
+            "{\"ownership\":\"transferred\",\"rc_adjustment\":\"none\",\"release_handler\":\"dec_ref\",\"status\":"
+            "\"pending\",\"wrap\":\"wrap_foreign_ptr\"}"},
+        {RL_AUDIT_OWN_TRANSFERRED, RL_AUDIT_RETURN_FAILURE,
+            "{\"ownership\":\"transferred\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":"
+            "\"failure\",\"wrap\":\"none\"}"},
+        {RL_AUDIT_OWN_BORROWED, RL_AUDIT_RETURN_NULL,
+            "{\"ownership\":\"borrowed\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":\"null\","
+            "\"wrap\":\"none\"}"},
+        {RL_AUDIT_OWN_NONE, RL_AUDIT_RETURN_SCALAR,
+            "{\"ownership\":\"none\",\"rc_adjustment\":\"none\",\"release_handler\":\"none\",\"status\":\"none\","
+            "\"wrap\":\"none\"}"},
     };
     begin(&log_a, &fixed_env);
     for (size_t i = 0; i < RL_COUNT_OF(rows); i++) {
@@ -138,7 +169,8 @@ TEST(test_ffi_call__failure_has_code_and_rate) {
     CHECK(rl_audit_ownership_violation(&log_a, RL_STR("reml_ffi_release_transferred"), RL_STR("released twice"), 4, 3));
     char* line = one_line(&log_a);
     CHECK(strstr(line, "\"audit_pass_rate\":0.75,"));
-    CHECK(strstr(line, "\"error.code\":\"ffi.wrap.ownership_violation\",\"error.message\":\"released twice\",\"error.severity\":\"error\""));
+    CHECK(strstr(line, "\"error.code\":\"ffi.wrap.ownership_violation\",\"error.message\":\"released "
+                       "twice\",\"error.severity\":\"error\""));
     CHECK(strstr(line, "\"status\":\"error\",\"target\"") && strstr(line, "\"status\":\"failed\",\"symbol\""));
     free(line);
     rl_audit_deinit(&log_a);
@@ -148,7 +180,8 @@ TEST(test_lines__other_kinds) {
     begin(&log_a, &fixed_env);
     CHECK(rl_audit_unsafe_region(&log_a, RL_STR("Billing"), RL_STR("poke"), 17));
     char* line = one_line(&log_a);
-    CHECK(strstr(line, "\"event.kind\":\"unsafe.region\",\"schema.version\":\"3.0.0-alpha\",\"unsafe.function\":\"poke\",\"unsafe.line\":17,\"unsafe.module\":\"Billing\"}"));
+    CHECK(strstr(line, "\"event.kind\":\"unsafe.region\",\"schema.version\":\"3.0.0-alpha\",\"unsafe.function\":"
+                       "\"poke\",\"unsafe.line\":17,\"unsafe.module\":\"Billing\"}"));
     free(line);
     CHECK(rl_audit_limits_unlimited(&log_a, RL_STR("fuel heap_bytes")));
     line = one_line(&log_a);
@@ -158,7 +191,8 @@ TEST(test_lines__other_kinds) {
 }
 
 TEST(test_lines__hostile_text_stays_inside_its_string) {
-    static const char hostile[] = "a\n{\"forged\":1}\r\t\"\\\x1b[31m\x7f\xff\xc0\xaf\xed\xa0\x80\xe2\x80\xa8\xf0\x9f\x98\x80";
+    static const char hostile[] =
+        "a\n{\"forged\":1}\r\t\"\\\x1b[31m\x7f\xff\xc0\xaf\xed\xa0\x80\xe2\x80\xa8\xf0\x9f\x98\x80";
     begin(&log_a, &fixed_env);
     CHECK(run_called(&log_a, hostile));
     char* line = one_line(&log_a);
@@ -183,7 +217,8 @@ TEST(test_lines__long_text_is_cut_and_leaves_length_and_hash) {
     rl_sha256_update(&sha, big, length);
     rl_sha256_final(&sha, digest);
     rl_sha256_hex(digest, hex);
-    snprintf(expected, sizeof expected, "\"audit.truncated\":{\"embed.run.entrypoint\":{\"bytes\":10485760,\"sha256\":\"%s\"}}", hex);
+    snprintf(expected, sizeof expected,
+        "\"audit.truncated\":{\"embed.run.entrypoint\":{\"bytes\":10485760,\"sha256\":\"%s\"}}", hex);
     char* line = one_line(&log_a);
     CHECK(strstr(line, expected));
     const char* text = strstr(line, "\"embed.run.entrypoint\":\"");
@@ -204,8 +239,10 @@ TEST(test_lines__command_members_stand_in_their_place) {
     rl_audit_ffi_call_t call = good_call("f");
     CHECK(rl_audit_ffi_call(&log_a, &call));
     free(one_line(&log_a));
-    static const char* const bad[] = {"\"x\":1", "\"cli.b\":1,\"cli.a\":2", "\"cli.a\":1},{\"cli.b\":2", "\"cli.a\":", "\"cli.\\u0061\":1", "\"cli.a\":\n1", "}{"};
-    for (size_t i = 0; i < RL_COUNT_OF(bad); i++) CHECK_INT_EQ(rl_audit_set_command(&log_a, rl_str(bad[i])), RL_AUDIT_INVALID);
+    static const char* const bad[] = {"\"x\":1", "\"cli.b\":1,\"cli.a\":2", "\"cli.a\":1},{\"cli.b\":2",
+        "\"cli.a\":", "\"cli.\\u0061\":1", "\"cli.a\":\n1", "}{"};
+    for (size_t i = 0; i < RL_COUNT_OF(bad); i++)
+        CHECK_INT_EQ(rl_audit_set_command(&log_a, rl_str(bad[i])), RL_AUDIT_INVALID);
     rl_audit_deinit(&log_a);
 }
 
@@ -332,7 +369,7 @@ TEST(test_callback__refusing_closes_the_door_until_it_takes_again) {
     begin(&log_a, NULL);
     CHECK_INT_EQ(rl_audit_set_sink(&log_a, hear, &heard), RL_AUDIT_OK);
     CHECK_INT_EQ(rl_audit_ready(&log_a), RL_AUDIT_OK);
-    CHECK(run_numbered(&log_a, 1)); /* refused once */
+    CHECK(run_numbered(&log_a, 1));                             /* refused once */
     CHECK_INT_EQ(rl_audit_ready(&log_a), RL_AUDIT_UNAVAILABLE); /* twice */
     CHECK_STR_EQ(rl_audit_problem(&log_a), "audit sink refused a record");
     CHECK_INT_EQ(rl_audit_ready(&log_a), RL_AUDIT_OK); /* taken */

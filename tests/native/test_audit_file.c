@@ -29,7 +29,8 @@ TEST(test_file__four_records_in_order_make_a_valid_chain) {
         CHECK(at != NULL);
     }
     CHECK(strstr(text, "\"metadata\":{\"audit.chain.hash\":\"") &&
-          strstr(text, "\",\"audit.chain.previous\":\"0000000000000000000000000000000000000000000000000000000000000000\""));
+          strstr(text,
+              "\",\"audit.chain.previous\":\"0000000000000000000000000000000000000000000000000000000000000000\""));
     CHECK_INT_EQ(count_of(text, "\"audit.sequence\":"), 4);
     for (char *line = text, *end; (end = strchr(line, '\n')); line = end + 1) {
         *end = '\0';
@@ -104,7 +105,8 @@ TEST(test_file__contexts_of_one_process_share_it_and_another_process_is_refused)
     (void)!read(pipes[0], answer, sizeof answer - 1);
     close(pipes[0]);
     waitpid(child, NULL, 0);
-    snprintf(expected, sizeof expected, "%d 0 audit log is in use by another process: %s", RL_AUDIT_UNAVAILABLE, log_path);
+    snprintf(
+        expected, sizeof expected, "%d 0 audit log is in use by another process: %s", RL_AUDIT_UNAVAILABLE, log_path);
     CHECK_STR_EQ(answer, expected);
     rl_audit_deinit(&log_a);
     CHECK(run_numbered(&log_b, 101));
@@ -181,7 +183,8 @@ TEST(test_file__rotates_by_renaming_and_the_chain_goes_on) {
         char path[160];
         struct stat status;
         snprintf(path, sizeof path, "%s.%llu", log_path, (unsigned long long)(first - 1));
-        if (!CHECK(rl_audit_verify_file(rl_os_io(), path, NULL, &found) && found.verdict == REML_AUDIT_VERDICT_OK)) break;
+        if (!CHECK(rl_audit_verify_file(rl_os_io(), path, NULL, &found) && found.verdict == REML_AUDIT_VERDICT_OK))
+            break;
         CHECK(stat(path, &status) == 0 && status.st_size <= 20000);
         records += found.records;
         first = found.first_sequence;
@@ -229,7 +232,8 @@ static void* append_many(void* user) {
     bool ok = rl_audit_set_file(&log, &settings) == RL_AUDIT_OK;
     for (unsigned i = 0; ok && i < 5000; i++) {
         char name[96];
-        snprintf(name, sizeof name, "thread %d call %u%s", *(int*)user, i, i % 7 ? "" : " with a name that needs a second slot of the ring");
+        snprintf(name, sizeof name, "thread %d call %u%s", *(int*)user, i,
+            i % 7 ? "" : " with a name that needs a second slot of the ring");
         ok = rl_audit_ready(&log) == RL_AUDIT_OK && run_called(&log, name);
     }
     rl_audit_deinit(&log);
@@ -239,7 +243,8 @@ static void* append_many(void* user) {
 TEST(test_file__threads_append_without_gap) {
     fresh();
     begin(&log_a, NULL);
-    rl_audit_file_settings_t settings = {.path = log_path, .rotate_bytes = 1u << 20, .journal_bytes = RL_AUDIT_JOURNAL_LEAST};
+    rl_audit_file_settings_t settings = {
+        .path = log_path, .rotate_bytes = 1u << 20, .journal_bytes = RL_AUDIT_JOURNAL_LEAST};
     CHECK_INT_EQ(rl_audit_set_file(&log_a, &settings), RL_AUDIT_OK);
     pthread_t threads[8];
     int numbers[8];
@@ -596,8 +601,11 @@ TEST(test_kill__at_random_moments_loses_nothing_acknowledged) {
 TEST(test_kill__with_rotation_loses_nothing_acknowledged) {
     fresh();
     begin(&log_a, NULL);
-    rl_audit_file_settings_t settings = {
-        .path = log_path, .journal_bytes = RL_AUDIT_JOURNAL_LEAST, .rotate_bytes = 300000, .fsync = RL_AUDIT_FSYNC_INTERVAL, .fsync_interval_ms = 1};
+    rl_audit_file_settings_t settings = {.path = log_path,
+        .journal_bytes = RL_AUDIT_JOURNAL_LEAST,
+        .rotate_bytes = 300000,
+        .fsync = RL_AUDIT_FSYNC_INTERVAL,
+        .fsync_interval_ms = 1};
     kill_at_random(80, settings);
     rl_audit_deinit(&log_a);
 }
@@ -605,10 +613,10 @@ TEST(test_kill__with_rotation_loses_nothing_acknowledged) {
 /* The scenario of the exhaustive tests: two sessions, rotation, syncs. */
 static void scenario(rl_audit_t* log, bool* out_opened) {
     rl_audit_file_settings_t settings = {.path = log_path,
-                                         .journal_bytes = RL_AUDIT_JOURNAL_LEAST,
-                                         .rotate_bytes = 9000,
-                                         .fsync = RL_AUDIT_FSYNC_INTERVAL,
-                                         .fsync_interval_ms = 1};
+        .journal_bytes = RL_AUDIT_JOURNAL_LEAST,
+        .rotate_bytes = 9000,
+        .fsync = RL_AUDIT_FSYNC_INTERVAL,
+        .fsync_interval_ms = 1};
     *out_opened = false;
     for (int session = 0; session < 2; session++) {
         begin(log, &fixed_env);
@@ -710,9 +718,10 @@ TEST(test_io__full_disk_refuses_before_the_call_and_goes_on_when_there_is_room) 
     CHECK(strstr(rl_audit_problem(&log_a), "no space left"));
     CHECK_INT_EQ(rl_audit_dropped(&log_a), 0);
     uint64_t kept = rl_audit_record_count(&log_a);
-    CHECK(kept < 1000); /* what lies in the journal: refused long before it is full */
+    CHECK(kept < 1000);              /* what lies in the journal: refused long before it is full */
     for (int i = 0; i < 2000; i++) { /* outcomes of calls in progress still have room, refused calls not without end */
-        rl_audit_embed_call_t call = {.function = RL_AUDIT_RUN, .status_label = RL_STR("audit_unavailable"), .failed = true, .refused = true};
+        rl_audit_embed_call_t call = {
+            .function = RL_AUDIT_RUN, .status_label = RL_STR("audit_unavailable"), .failed = true, .refused = true};
         rl_audit_embed_call(&log_a, &call);
     }
     CHECK(rl_audit_dropped(&log_a) > 0);
@@ -899,7 +908,8 @@ static int measure(void) {
         writing += seconds() - at;
     }
     printf("store into the journal: %.1f ns an event\n", storing * 1e9 / (COUNT / 4096 * 4096));
-    printf("render, chain, write: %.0f records a second, %.0f ns each\n", (COUNT / 4096 * 4096) / writing, writing * 1e9 / (COUNT / 4096 * 4096));
+    printf("render, chain, write: %.0f records a second, %.0f ns each\n", (COUNT / 4096 * 4096) / writing,
+        writing * 1e9 / (COUNT / 4096 * 4096));
     double start = seconds();
     for (int k = 0; k < COUNT; k++) rl_audit_ffi_call(&log_a, &call);
     rl_audit_flush(&log_a);
@@ -914,7 +924,8 @@ static int measure(void) {
     rl_audit_deinit(&log_a);
     start = seconds();
     rl_audit_verification_t found = verify(NULL);
-    printf("verify: %.0f records a second (%s)\n", (double)found.records / (seconds() - start), reml_audit_verdict_label(found.verdict));
+    printf("verify: %.0f records a second (%s)\n", (double)found.records / (seconds() - start),
+        reml_audit_verdict_label(found.verdict));
     begin(&log_a, NULL);
     start = seconds();
     for (int k = 0; k < COUNT; k++) rl_audit_ffi_call(&log_a, &call);

@@ -168,7 +168,8 @@ TEST(test_buf__builds_text_of_all_kinds) {
     rl_buf_add_utf8(&buf, 0x1F600);
     rl_buf_add_f64(&buf, 0.1);
     rl_buf_printf(&buf, " %d %.*s %x", -7, 2, "xyz", 255u);
-    CHECK_STR_EQ(rl_buf_cstr(&buf), "a -9223372036854775808 18446744073709551615---\xF0\x9F\x98\x80" "0.1 -7 xy ff");
+    CHECK_STR_EQ(rl_buf_cstr(&buf), "a -9223372036854775808 18446744073709551615---\xF0\x9F\x98\x80"
+                                    "0.1 -7 xy ff");
     rl_buf_clear(&buf);
     char longer[1000];
     memset(longer, 'q', sizeof longer);
@@ -325,9 +326,17 @@ TEST(test_utf8__refuses_what_is_not_well_formed) {
         const char* text;
         size_t bad_at, resume_at;
     } cases[] = {
-        {"ab\x80z", 2, 3},           {"\xC0\xAFz", 0, 2},         {"\xE0\x80\x80z", 0, 3}, {"\xED\xA0\x80z", 0, 3},
-        {"\xF4\x90\x80\x80z", 0, 4}, {"\xF5z", 0, 1},             {"\xE2\x82z", 0, 2},     {"\xFF\xFE\xFDz", 0, 3},
-        {"\xF0\x80\x80\x80z", 0, 4}, {"12345678\xC3(z", 8, 9},    {"\xE3\x81\x82\xE3", 3, 4},
+        {"ab\x80z", 2, 3},
+        {"\xC0\xAFz", 0, 2},
+        {"\xE0\x80\x80z", 0, 3},
+        {"\xED\xA0\x80z", 0, 3},
+        {"\xF4\x90\x80\x80z", 0, 4},
+        {"\xF5z", 0, 1},
+        {"\xE2\x82z", 0, 2},
+        {"\xFF\xFE\xFDz", 0, 3},
+        {"\xF0\x80\x80\x80z", 0, 4},
+        {"12345678\xC3(z", 8, 9},
+        {"\xE3\x81\x82\xE3", 3, 4},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rl_str_t text = text_of(cases[i].text);
@@ -380,8 +389,9 @@ TEST(test_json__writes_values_with_commas_and_escapes) {
     rl_json_raw(&json, RL_STR("[0]"));
     rl_json_member(&json, "", (rl_str_t){NULL, 0});
     rl_json_object_end(&json);
-    CHECK_TEXT_EQ(buf, "{\"a\":\"q\\\"\\\\\\n\\t\\u0001/\x7F\xE3\x81\x82\xEF\xBF\xBD.\",\"b\":[-1,2,1.0,null,null,true,null,"
-                       "[],{}],\"c\":[0],\"\":\"\"}");
+    CHECK_TEXT_EQ(buf,
+        "{\"a\":\"q\\\"\\\\\\n\\t\\u0001/\x7F\xE3\x81\x82\xEF\xBF\xBD.\",\"b\":[-1,2,1.0,null,null,true,null,"
+        "[],{}],\"c\":[0],\"\":\"\"}");
     rl_buf_deinit(&buf);
 }
 
@@ -504,14 +514,32 @@ static bool check_parse(const char* text) {
 
 TEST(test_number__known_hard_texts_read_correctly) {
     static const char* const texts[] = {
-        "0", "0.0", "0e999999999999999999", "1e-999999999999999999", "1e999999999999999999", "1E+2", "00012.50",
-        "9007199254740993", "9007199254740992.999999999999999999999999", "9007199254740993.00000000000000000000001",
-        "1.7976931348623158e308", "1.7976931348623159e308", "179769313486231580793728971405301e276",
-        "2.4703282292062327e-324", "2.4703282292062328e-324", "4.9406564584124654e-324", "2.2250738585072011e-308",
-        "2.2250738585072012e-308", "6.631236846766476e-316", "0.000000000000000000000000000000000000000000123",
-        "123456789012345678901234567890", "1.00000000000000011102230246251565404236316680908203125",
+        "0",
+        "0.0",
+        "0e999999999999999999",
+        "1e-999999999999999999",
+        "1e999999999999999999",
+        "1E+2",
+        "00012.50",
+        "9007199254740993",
+        "9007199254740992.999999999999999999999999",
+        "9007199254740993.00000000000000000000001",
+        "1.7976931348623158e308",
+        "1.7976931348623159e308",
+        "179769313486231580793728971405301e276",
+        "2.4703282292062327e-324",
+        "2.4703282292062328e-324",
+        "4.9406564584124654e-324",
+        "2.2250738585072011e-308",
+        "2.2250738585072012e-308",
+        "6.631236846766476e-316",
+        "0.000000000000000000000000000000000000000000123",
+        "123456789012345678901234567890",
+        "1.00000000000000011102230246251565404236316680908203125",
         "1.00000000000000011102230246251565404236316680908203124",
-        "1.00000000000000011102230246251565404236316680908203126", "1448997445238699e0", "7.2057594037927933e16",
+        "1.00000000000000011102230246251565404236316680908203126",
+        "1448997445238699e0",
+        "7.2057594037927933e16",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) check_parse(texts[i]);
 }
@@ -627,15 +655,20 @@ static void check_nfc(const char* text, const char* normal, int line) {
 
 TEST(test_unicode__normal_form_c) {
     check_nfc("plain", "plain", __LINE__);
-    check_nfc("e\xCC\x81", "\xC3\xA9", __LINE__);                                     /* e + acute */
-    check_nfc("o\xCC\x82\xCC\xA3", "\xE1\xBB\x99", __LINE__);                         /* marks out of order */
-    check_nfc("\xC3\xB4\xCC\xA3", "\xE1\xBB\x99", __LINE__);                          /* ô + dot below */
-    check_nfc("\xE2\x84\xAB", "\xC3\x85", __LINE__);                                  /* angstrom sign */
-    check_nfc("\xE0\xA5\x98", "\xE0\xA4\x95\xE0\xA4\xBC", __LINE__);                  /* excluded from composition */
-    check_nfc("\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", "\xED\x95\x9C", __LINE__);      /* Hangul */
-    check_nfc("\xED\x95\x98\xE1\x86\xAB", "\xED\x95\x9C", __LINE__);                  /* LV + T */
-    check_nfc("\xCC\x81" "a", "\xCC\x81" "a", __LINE__);                              /* a mark first */
-    check_nfc("\xF0\x91\x8F\x82\xF0\x91\x8F\x87", "\xF0\x91\x8F\x85\xF0\x91\x8E\xB8", __LINE__); /* begins with a part */
+    check_nfc("e\xCC\x81", "\xC3\xA9", __LINE__);                                /* e + acute */
+    check_nfc("o\xCC\x82\xCC\xA3", "\xE1\xBB\x99", __LINE__);                    /* marks out of order */
+    check_nfc("\xC3\xB4\xCC\xA3", "\xE1\xBB\x99", __LINE__);                     /* ô + dot below */
+    check_nfc("\xE2\x84\xAB", "\xC3\x85", __LINE__);                             /* angstrom sign */
+    check_nfc("\xE0\xA5\x98", "\xE0\xA4\x95\xE0\xA4\xBC", __LINE__);             /* excluded from composition */
+    check_nfc("\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB", "\xED\x95\x9C", __LINE__); /* Hangul */
+    check_nfc("\xED\x95\x98\xE1\x86\xAB", "\xED\x95\x9C", __LINE__);             /* LV + T */
+    check_nfc("\xCC\x81"
+              "a",
+        "\xCC\x81"
+        "a",
+        __LINE__); /* a mark first */
+    check_nfc(
+        "\xF0\x91\x8F\x82\xF0\x91\x8F\x87", "\xF0\x91\x8F\x85\xF0\x91\x8E\xB8", __LINE__); /* begins with a part */
 }
 
 TEST(test_unicode__normalising_survives_any_failing_request) {
@@ -664,11 +697,11 @@ TEST(test_unicode__grapheme_clusters) {
         {"\r\nx", 2},
         {"\r\r", 1},
         {"e\xCC\x81x", 3},
-        {"\xF0\x9F\x87\xAF\xF0\x9F\x87\xB5\xF0\x9F\x87\xAF", 8},                                  /* flag, half a flag */
-        {"\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7x", 11},                                    /* family */
-        {"\xF0\x9F\x91\x8D\xF0\x9F\x8F\xBDx", 8},                                                 /* skin tone */
-        {"\xE0\xA4\x95\xE0\xA5\x8D\xE0\xA4\xB7x", 9},                                             /* Devanagari conjunct */
-        {"\xED\x95\x98\xE1\x86\xABx", 6},                                                         /* LV + T */
+        {"\xF0\x9F\x87\xAF\xF0\x9F\x87\xB5\xF0\x9F\x87\xAF", 8}, /* flag, half a flag */
+        {"\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7x", 11},   /* family */
+        {"\xF0\x9F\x91\x8D\xF0\x9F\x8F\xBDx", 8},                /* skin tone */
+        {"\xE0\xA4\x95\xE0\xA5\x8D\xE0\xA4\xB7x", 9},            /* Devanagari conjunct */
+        {"\xED\x95\x98\xE1\x86\xABx", 6},                        /* LV + T */
         {"\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xABx", 9},
         {"\xE3\x81\x82\xE3\x81\x84", 3},
         {"\xFF\xFFz", 2}, /* not UTF-8: on its own */
@@ -849,7 +882,8 @@ TEST(test_os__the_target_is_one_of_the_table) {
     CHECK_STR_EQ(target->abi, "system_v");
 #endif
     const rl_env_t* env = rl_os_env();
-    CHECK(env->io == rl_os_io() && env->wall_ns(env->user) > 0 && env->getenv(env->user, "a name nobody has set") == NULL);
+    CHECK(env->io == rl_os_io() && env->wall_ns(env->user) > 0 &&
+          env->getenv(env->user, "a name nobody has set") == NULL);
 }
 
 int main(int argc, char** argv) {

@@ -120,9 +120,9 @@ TEST(test_diag__expected_tokens_are_joined_up_to_six) {
     fixture_t f;
     set_up(&f, "");
     static const char* const names[] = {"`)`", "`,`", "identifier", "type", "pattern", "`{`", "`(`", "`[`"};
-    static const char* const joined[] = {
-        "", "expected `)`", "expected `)` or `,`", "expected `)`, `,` or identifier", "expected `)`, `,`, identifier or type",
-        "expected `)`, `,`, identifier, type or pattern", "expected `)`, `,`, identifier, type, pattern or `{`",
+    static const char* const joined[] = {"", "expected `)`", "expected `)` or `,`", "expected `)`, `,` or identifier",
+        "expected `)`, `,`, identifier or type", "expected `)`, `,`, identifier, type or pattern",
+        "expected `)`, `,`, identifier, type, pattern or `{`",
         "expected `)`, `,`, identifier, type, pattern, `{` … and 1 more",
         "expected `)`, `,`, identifier, type, pattern, `{` … and 2 more"};
     rl_diag_t* diag = rl_report(&f.diags, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, (rl_span_t){0, 0}, "%s", "");
@@ -168,7 +168,8 @@ TEST(test_diag__positions_count_lines_and_grapheme_clusters) {
 /* --- JSON ------------------------------------------------------------------------------------------------ */
 
 TEST(test_diag_json__positions_agree_with_and_without_an_index) {
-    static const char source[] = "a\nb\r\nc\rd\n\r\n\r\xC3\xA9" "e\xCC\x81z";
+    static const char source[] = "a\nb\r\nc\rd\n\r\n\r\xC3\xA9"
+                                 "e\xCC\x81z";
     fixture_t f;
     set_up(&f, source);
     for (uint32_t offset = 0; offset < sizeof source; offset++) {
@@ -187,7 +188,8 @@ TEST(test_diag_json__positions_agree_with_and_without_an_index) {
 TEST(test_diag_json__has_the_documented_shape_and_order) {
     fixture_t f;
     set_up(&f, "fn f() = g(1\nlet b = 2\n");
-    rl_diag_t* diag = rl_report(&f.diags, RL_CODE_TYPE_CONDITION_BOOL_REQUIRED, (rl_span_t){9, 12}, "condition is %s", "Int");
+    rl_diag_t* diag =
+        rl_report(&f.diags, RL_CODE_TYPE_CONDITION_BOOL_REQUIRED, (rl_span_t){9, 12}, "condition is %s", "Int");
     rl_note(&f.diags, diag, span_of(&f, "let"), "seen \"here\"");
     rl_note_plain(&f.diags, diag, "plain");
     rl_fix(&f.diags, diag, RL_FIX_INSERT, (rl_span_t){12, 12}, ")");
@@ -195,13 +197,15 @@ TEST(test_diag_json__has_the_documented_shape_and_order) {
     CHECK(rl_vec_push(&f.allocator, &diag->expected, RL_STR("identifier")));
     rl_diags_json(&f.diags, &f.out);
     CHECK_STR_EQ(rl_buf_cstr(&f.out),
-                 "[{\"severity\":\"error\",\"code\":\"type.condition.bool_required\",\"codes\":[\"type.condition.bool_required\","
-                 "\"E7006\"],\"domain\":\"type\",\"message\":\"condition is Int\",\"module\":\"main\",\"primary\":{\"start_line\":1,"
-                 "\"start_col\":10,\"end_line\":1,\"end_col\":13,\"byte_start\":9,\"byte_end\":12},\"notes\":[{\"message\":"
-                 "\"seen \\\"here\\\"\",\"span\":{\"start_line\":2,\"start_col\":1,\"end_line\":2,\"end_col\":4}},{\"message\":"
-                 "\"plain\",\"span\":null}],\"expected\":{\"tokens\":[\"`)`\",\"identifier\"],\"humanized\":"
-                 "\"expected `)` or identifier\"},\"fixits\":[{\"kind\":\"insert\",\"span\":{\"start_line\":1,\"start_col\":13,"
-                 "\"end_line\":1,\"end_col\":13},\"text\":\")\"}],\"line\":1,\"column\":10}]");
+        "[{\"severity\":\"error\",\"code\":\"type.condition.bool_required\",\"codes\":[\"type.condition.bool_"
+        "required\","
+        "\"E7006\"],\"domain\":\"type\",\"message\":\"condition is "
+        "Int\",\"module\":\"main\",\"primary\":{\"start_line\":1,"
+        "\"start_col\":10,\"end_line\":1,\"end_col\":13,\"byte_start\":9,\"byte_end\":12},\"notes\":[{\"message\":"
+        "\"seen \\\"here\\\"\",\"span\":{\"start_line\":2,\"start_col\":1,\"end_line\":2,\"end_col\":4}},{\"message\":"
+        "\"plain\",\"span\":null}],\"expected\":{\"tokens\":[\"`)`\",\"identifier\"],\"humanized\":"
+        "\"expected `)` or identifier\"},\"fixits\":[{\"kind\":\"insert\",\"span\":{\"start_line\":1,\"start_col\":13,"
+        "\"end_line\":1,\"end_col\":13},\"text\":\")\"}],\"line\":1,\"column\":10}]");
     tear_down(&f);
 }
 
@@ -214,9 +218,9 @@ TEST(test_diag_json__run_time_errors_have_a_stack) {
     CHECK(rl_vec_push(&f.allocator, &diag->stack, entry));
     rl_diags_json(&f.diags, &f.out);
     CHECK_STR_EQ(rl_buf_cstr(&f.out),
-                 "[{\"severity\":\"error\",\"code\":\"runtime.panic\",\"codes\":[\"runtime.panic\"],\"domain\":\"runtime\","
-                 "\"message\":\"boom\",\"module\":\"main\",\"primary\":null,\"notes\":[],\"fixits\":[],\"stack\":[{\"function\":"
-                 "\"f\",\"module\":\"main\",\"line\":3}],\"line\":null,\"column\":null}]");
+        "[{\"severity\":\"error\",\"code\":\"runtime.panic\",\"codes\":[\"runtime.panic\"],\"domain\":\"runtime\","
+        "\"message\":\"boom\",\"module\":\"main\",\"primary\":null,\"notes\":[],\"fixits\":[],\"stack\":[{\"function\":"
+        "\"f\",\"module\":\"main\",\"line\":3}],\"line\":null,\"column\":null}]");
     rl_diags_clear(&f.diags);
     rl_buf_clear(&f.out);
     rl_diags_json(&f.diags, &f.out);
@@ -360,7 +364,8 @@ TEST(test_diag_text__a_stack_follows_a_run_time_error) {
     rl_stack_entry_t entry = {RL_STR("g"), RL_STR("main"), 1};
     for (int i = 0; i < 40; i++) CHECK(rl_vec_push(&f.allocator, &diag->stack, entry));
     rl_diags_text(&f.diags, &f.out, false);
-    CHECK(strstr(rl_buf_cstr(&f.out), "  |\n1 | panic(\"x\")\n  | ^^^^^^^^^^\n  = in g (main:1)\n  = in g (main:1)\n") != NULL);
+    CHECK(strstr(rl_buf_cstr(&f.out),
+              "  |\n1 | panic(\"x\")\n  | ^^^^^^^^^^\n  = in g (main:1)\n  = in g (main:1)\n") != NULL);
     CHECK(strstr(rl_buf_cstr(&f.out), "  = … and 8 more\n") != NULL);
     tear_down(&f);
 }
@@ -392,7 +397,7 @@ TEST(test_diag_text__a_huge_line_is_cut_around_the_span) {
 static void report_everything(fixture_t* f) {
     for (uint32_t i = 0; i < 8; i++) {
         rl_diag_t* diag = rl_report(&f->diags, i % 3 ? RL_CODE_TYPE_MISMATCH : RL_CODE_PATTERN_UNREACHABLE_ARM,
-                                    (rl_span_t){i % 5, i}, "message %u with a tail that is %0500d long", i, 7);
+            (rl_span_t){i % 5, i}, "message %u with a tail that is %0500d long", i, 7);
         rl_note(&f->diags, diag, (rl_span_t){0, 2}, "note %u", i);
         rl_note_plain(&f->diags, diag, "plain %0300u", i);
         rl_fix(&f->diags, diag, RL_FIX_REPLACE, (rl_span_t){1, 2}, "fix %u", i);
@@ -436,7 +441,8 @@ TEST(test_diag__the_first_error_is_readable_without_any_memory) {
     CHECK_INT_EQ(f.diags.errors, 2);
     CHECK_TEXT_EQ(f.diags.items.data[0].message, "heap limit of 4096 bytes reached");
     f.allocator.limit_bytes = SIZE_MAX;
-    CHECK_RENDERED(&f, "error[runtime.limit.memory]: heap limit of 4096 bytes reached\n --> main.reml:1:1\n  |\n1 | x\n  | ^\n");
+    CHECK_RENDERED(
+        &f, "error[runtime.limit.memory]: heap limit of 4096 bytes reached\n --> main.reml:1:1\n  |\n1 | x\n  | ^\n");
     tear_down(&f);
 }
 

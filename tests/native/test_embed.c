@@ -32,11 +32,14 @@ static reml_embed_context_t* create_with(const char* source) {
 }
 static void check_text(reml_embed_context_t* context, const char* expected) {
     reml_span_t text;
-    if (CHECK_INT_EQ(reml_embed_result_text(context, &text), OK)) check_bytes(text.data, text.length, expected, strlen(expected), __FILE__, __LINE__, "result");
+    if (CHECK_INT_EQ(reml_embed_result_text(context, &text), OK))
+        check_bytes(text.data, text.length, expected, strlen(expected), __FILE__, __LINE__, "result");
 }
 static reml_function_t find(reml_embed_context_t* context, const char* name, const char* signature) {
     reml_function_t function;
-    if (!CHECK_INT_EQ(reml_function_find(context, name, strlen(name), signature, signature ? strlen(signature) : 0, &function), OK)) {
+    if (!CHECK_INT_EQ(
+            reml_function_find(context, name, strlen(name), signature, signature ? strlen(signature) : 0, &function),
+            OK)) {
         printf("%s\n", reml_last_error(context));
     }
     return function;
@@ -54,7 +57,8 @@ TEST(test_embed__the_guides_flow_returns_ok) {
 }
 
 TEST(test_embed__a_version_that_is_not_ours_is_refused) {
-    static const char* const bad[] = {"9.9.9", "0.2.0", "0.1.1", "1.0.0", "0.1", "", "0.1.0 ", "v0.1.0", "0.1.0.0", "00.1.0x"};
+    static const char* const bad[] = {
+        "9.9.9", "0.2.0", "0.1.1", "1.0.0", "0.1", "", "0.1.0 ", "v0.1.0", "0.1.0.0", "00.1.0x"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         reml_embed_context_t* context = (reml_embed_context_t*)(uintptr_t)0xA5A5;
         CHECK_INT_EQ(reml_create_context(bad[i], &context), REML_EMBED_STATUS_ABI_MISMATCH);
@@ -149,13 +153,13 @@ TEST(test_embed__a_failed_load_changes_nothing) {
 }
 
 TEST(test_embed__limits_stop_a_run_and_leave_the_context_usable) {
-    reml_embed_context_t* context = create_with(
-        "fn spin() -> Int { loop { } }\n"
-        "fn deep(n: Int) -> Int = 1 + deep(n + 1)\n"
-        "fn main() -> Int = deep(0)\n"
-        "fn grow() -> Int { var s = \"x\"\n while true { s := s + s }\n s.len() }\n"
-        "fn fill() -> Int { let v: Vec<Int> = Vec.new()\n while true { v.push(1) }\n 0 }\n"
-        "fn fine() -> Int = 7\n");
+    reml_embed_context_t* context =
+        create_with("fn spin() -> Int { loop { } }\n"
+                    "fn deep(n: Int) -> Int = 1 + deep(n + 1)\n"
+                    "fn main() -> Int = deep(0)\n"
+                    "fn grow() -> Int { var s = \"x\"\n while true { s := s + s }\n s.len() }\n"
+                    "fn fill() -> Int { let v: Vec<Int> = Vec.new()\n while true { v.push(1) }\n 0 }\n"
+                    "fn fine() -> Int = 7\n");
     reml_embed_limits_t limits;
     reml_embed_limits_default(&limits);
     limits.fuel = 1000000;
@@ -164,7 +168,8 @@ TEST(test_embed__limits_stop_a_run_and_leave_the_context_usable) {
     CHECK_INT_EQ(reml_embed_set_limits(context, &limits), OK);
     static const struct {
         const char *entry, *code;
-    } rows[] = {{"spin", "runtime.limit.instructions"}, {"main", "runtime.stack.overflow"}, {"grow", "runtime.limit.memory"}, {"fill", "runtime.limit.memory"}};
+    } rows[] = {{"spin", "runtime.limit.instructions"}, {"main", "runtime.stack.overflow"},
+        {"grow", "runtime.limit.memory"}, {"fill", "runtime.limit.memory"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (i == 2) {
             limits.fuel = UINT64_C(1000000000);
@@ -172,7 +177,8 @@ TEST(test_embed__limits_stop_a_run_and_leave_the_context_usable) {
         }
         CHECK_INT_EQ(reml_run(context, rows[i].entry), REML_EMBED_STATUS_LIMIT);
         const char* error = reml_last_error(context);
-        if (!CHECK(error && strncmp(error, rows[i].code, strlen(rows[i].code)) == 0)) printf("%s: %s\n", rows[i].entry, error ? error : "(null)");
+        if (!CHECK(error && strncmp(error, rows[i].code, strlen(rows[i].code)) == 0))
+            printf("%s: %s\n", rows[i].entry, error ? error : "(null)");
         CHECK_INT_EQ(reml_run(context, "fine"), OK);
         check_text(context, "7");
     }
@@ -247,7 +253,8 @@ TEST(test_embed__a_forked_child_can_only_dispose_and_create) {
 /* --- functions ------------------------------------------------------------------------------------------------------- */
 
 TEST(test_function__scalars_go_the_direct_way) {
-    reml_embed_context_t* context = create_with("fn add(a: Int, b: Int) -> Int = a + b\nfn half(x: Float) -> Float = x / 2.0\nfn id(x: T) -> T = x\nfn yes(b: Bool) -> Bool = !b");
+    reml_embed_context_t* context = create_with("fn add(a: Int, b: Int) -> Int = a + b\nfn half(x: Float) -> Float = x "
+                                                "/ 2.0\nfn id(x: T) -> T = x\nfn yes(b: Bool) -> Bool = !b");
     reml_function_t add = find(context, "add", "(Int, Int) -> Int");
     reml_scalar_t arguments[2] = {{.i = 40}, {.i = 2}}, result;
     CHECK_INT_EQ(reml_function_call_scalars(context, add, arguments, 2, &result), OK);
@@ -286,14 +293,14 @@ TEST(test_function__scalars_go_the_direct_way) {
 }
 
 TEST(test_function__values_of_every_kind_cross) {
-    reml_embed_context_t* context = create_with(
-        "type Point = { x: Int, y: Int }\n"
-        "fn greet(name: Str, times: Int) -> Str = \"hello \" + name + times.to_string()\n"
-        "fn swap(p: Point) -> Point = Point { x: p.y, y: p.x }\n"
-        "fn total(xs: List<Int>) -> Int = xs.sum()\n"
-        "fn pick(xs: List<Str>, i: Int) -> Option<Str> = xs.get(i)\n"
-        "fn pair() -> (Int, Str) = (1, \"a\")\n"
-        "fn adder(n: Int) -> fn(Int) -> Int = |x| x + n\n");
+    reml_embed_context_t* context =
+        create_with("type Point = { x: Int, y: Int }\n"
+                    "fn greet(name: Str, times: Int) -> Str = \"hello \" + name + times.to_string()\n"
+                    "fn swap(p: Point) -> Point = Point { x: p.y, y: p.x }\n"
+                    "fn total(xs: List<Int>) -> Int = xs.sum()\n"
+                    "fn pick(xs: List<Str>, i: Int) -> Option<Str> = xs.get(i)\n"
+                    "fn pair() -> (Int, Str) = (1, \"a\")\n"
+                    "fn adder(n: Int) -> fn(Int) -> Int = |x| x + n\n");
     reml_value_t name, result, arguments[2];
     reml_value_string(context, "Ada", 3, &name);
     arguments[0] = name;
@@ -305,7 +312,8 @@ TEST(test_function__values_of_every_kind_cross) {
     CHECK_INT_EQ(reml_value_release(context, result), OK);
     CHECK_INT_EQ(reml_value_release(context, result), REML_EMBED_STATUS_STALE);
     arguments[1] = name;
-    CHECK_INT_EQ(reml_function_call(context, find(context, "greet", NULL), arguments, 2, &result), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_function_call(context, find(context, "greet", NULL), arguments, 2, &result),
+        REML_EMBED_STATUS_INVALID_ARGUMENT);
     CHECK_INT_EQ(result.kind, REML_KIND_NONE);
 
     reml_function_t swap = find(context, "swap", NULL);
@@ -358,24 +366,28 @@ TEST(test_function__values_of_every_kind_cross) {
 }
 
 TEST(test_function__a_batch_is_one_crossing) {
-    reml_embed_context_t* context = create_with("fn f(x: Float, k: Float) -> Float = x * k + 1.0\nfn g(x: Int) -> Int = 100 / x\nfn big(x: Float) -> Bool = x > 2.0");
+    reml_embed_context_t* context = create_with("fn f(x: Float, k: Float) -> Float = x * k + 1.0\nfn g(x: Int) -> Int "
+                                                "= 100 / x\nfn big(x: Float) -> Bool = x > 2.0");
     double x[1000], k = 2, y[1000];
     for (int i = 0; i < 1000; i++) x[i] = i;
-    reml_column_t inputs[2] = {{REML_COLUMN_F64, 0, x, 8}, {REML_COLUMN_F64, 0, &k, 0}}, output = {REML_COLUMN_F64, 0, y, 8};
+    reml_column_t inputs[2] = {{REML_COLUMN_F64, 0, x, 8}, {REML_COLUMN_F64, 0, &k, 0}},
+                  output = {REML_COLUMN_F64, 0, y, 8};
     size_t done;
     CHECK_INT_EQ(reml_function_map(context, find(context, "f", NULL), inputs, 2, &output, 1000, &done), OK);
     CHECK_INT_EQ(done, 1000);
     CHECK(y[0] == 1 && y[999] == 1999);
     int64_t in[4] = {1, 2, 0, 4}, out[4] = {-1, -1, -1, -1};
     reml_column_t ints = {REML_COLUMN_I64, 0, in, 8}, ints_out = {REML_COLUMN_I64, 0, out, 8};
-    CHECK_INT_EQ(reml_function_map(context, find(context, "g", NULL), &ints, 1, &ints_out, 4, &done), REML_EMBED_STATUS_ERROR);
+    CHECK_INT_EQ(
+        reml_function_map(context, find(context, "g", NULL), &ints, 1, &ints_out, 4, &done), REML_EMBED_STATUS_ERROR);
     CHECK_INT_EQ(done, 2);
     CHECK(out[0] == 100 && out[1] == 50 && out[2] == -1);
     uint8_t flags[1000];
     reml_column_t bools = {REML_COLUMN_BOOL, 0, flags, 1};
     CHECK_INT_EQ(reml_function_map(context, find(context, "big", NULL), inputs, 1, &bools, 1000, &done), OK);
     CHECK(flags[2] == 0 && flags[3] == 1);
-    CHECK_INT_EQ(reml_function_map(context, find(context, "g", NULL), inputs, 1, &ints_out, 4, &done), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_function_map(context, find(context, "g", NULL), inputs, 1, &ints_out, 4, &done),
+        REML_EMBED_STATUS_INVALID_ARGUMENT);
     reml_dispose_context(context);
 }
 
@@ -386,7 +398,8 @@ static void count_destroy(void* user) {
     (void)user;
     destroyed++;
 }
-static reml_embed_status_t price(reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
+static reml_embed_status_t price(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
     reml_span_t name;
     CHECK_INT_EQ(count, 1);
     CHECK_INT_EQ(reml_value_span(context, arguments[0], &name), OK);
@@ -397,12 +410,14 @@ static reml_embed_status_t price(reml_embed_context_t* context, const reml_value
     *out = reml_value_float(*(double*)user * (double)name.length);
     return OK;
 }
-static reml_embed_status_t twice(reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out, void* user) {
+static reml_embed_status_t twice(
+    reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out, void* user) {
     (void)context, (void)user;
     out->i = arguments[0].i * 2;
     return OK;
 }
-static reml_embed_status_t again(reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
+static reml_embed_status_t again(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
     (void)arguments, (void)count, (void)user;
     CHECK_INT_EQ(reml_dispose_context(context), REML_EMBED_STATUS_BUSY);
     CHECK_INT_EQ(load(context, "fn x() -> Int = 1"), REML_EMBED_STATUS_BUSY);
@@ -411,7 +426,8 @@ static reml_embed_status_t again(reml_embed_context_t* context, const reml_value
     *out = reml_value_int(6);
     return OK;
 }
-static void define(reml_embed_context_t* context, const char* name, const char* signature, reml_host_fn call, reml_host_scalar_fn scalars, void* user) {
+static void define(reml_embed_context_t* context, const char* name, const char* signature, reml_host_fn call,
+    reml_host_scalar_fn scalars, void* user) {
     reml_host_function_t function = REML_HOST_FUNCTION_INIT;
     function.name = name;
     function.signature = signature;
@@ -429,8 +445,11 @@ TEST(test_host__functions_are_called_with_their_user_pointer) {
     define(context, "Host.price", "(sku: Str) -> Float", price, NULL, &factor);
     define(context, "twice", "(Int) -> Int", NULL, twice, NULL);
     define(context, "again", "() -> Int", again, NULL, NULL);
-    CHECK_INT_EQ(load(context, "fn main() -> Float = Host.price(\"abcd\") + 1.0\nfn bad() -> Float = Host.price(\"\")\nfn t() -> Int = twice(21)\n"
-                               "fn inner() -> Int = 5\nfn outer() -> Int = again() + 1\nextern \"host\" { fn missing() -> Int }\nfn m() -> Int = missing()"), OK);
+    CHECK_INT_EQ(load(context, "fn main() -> Float = Host.price(\"abcd\") + 1.0\nfn bad() -> Float = "
+                               "Host.price(\"\")\nfn t() -> Int = twice(21)\n"
+                               "fn inner() -> Int = 5\nfn outer() -> Int = again() + 1\nextern \"host\" { fn missing() "
+                               "-> Int }\nfn m() -> Int = missing()"),
+        OK);
     CHECK_INT_EQ(reml_run(context, "main"), OK);
     check_text(context, "7.0");
     CHECK_INT_EQ(reml_run(context, "bad"), REML_EMBED_STATUS_ERROR);

@@ -71,10 +71,10 @@ static rl_ir_t binary(unsigned op, rl_type_t type, rl_ir_t a, rl_ir_t b) { retur
 static rl_ir_t add(rl_ir_t a, rl_ir_t b) { return binary(RL_IR_ADD, rl_program_node(&program, a)->type, a, b); }
 static rl_ir_t compare(unsigned op, rl_ir_t a, rl_ir_t b) { return binary(op, BOOL, a, b); }
 static rl_ir_t if_else(rl_type_t type, rl_ir_t c, rl_ir_t a, rl_ir_t b) { return node(RL_IR_IF, type, c, a, b); }
-#define BLOCK(...)                  node(RL_IR_BLOCK, UNIT, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
-#define VALUE(type, ...)            node_flags(RL_IR_BLOCK, RL_IR_BLOCK_VALUE, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
-#define CALL(type, fn, ...)         node(RL_IR_CALL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
-#define TAIL(type, fn, ...)         node_flags(RL_IR_CALL, RL_IR_TAIL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
+#define BLOCK(...)          node(RL_IR_BLOCK, UNIT, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
+#define VALUE(type, ...)    node_flags(RL_IR_BLOCK, RL_IR_BLOCK_VALUE, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
+#define CALL(type, fn, ...) node(RL_IR_CALL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
+#define TAIL(type, fn, ...) node_flags(RL_IR_CALL, RL_IR_TAIL, type, fn, 0, WORDS(COUNT(__VA_ARGS__), __VA_ARGS__))
 #define VARIANT(type, tag, ...)     node(RL_IR_VARIANT, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), tag)
 #define TUPLE(type, ...)            node(RL_IR_TUPLE, type, WORDS(__VA_ARGS__), COUNT(__VA_ARGS__), 0)
 #define ARM(pattern, guard, body)   pattern, guard, body
@@ -208,8 +208,7 @@ static rl_word_t run_with(const rl_proto_t* proto, const rl_word_t* args, rl_out
     return result;
 }
 #define RUN_I(proto, ...) run_with(proto, (rl_word_t[]){__VA_ARGS__}, RL_DONE).i
-#define W(v)                                                                                                           \
-    { .i = (v) }
+#define W(v)              {.i = (v)}
 
 /* --- arithmetic and calls ----------------------------------------------------------------------------------------- */
 static rl_fn_id_t make_fib(void) {

@@ -11,10 +11,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define NAME(text)                                                                                                     \
-    { (text), sizeof(text) - 1 }
-#define S_TYPE(k, e, text)                                                                                             \
-    { .kind = (k), .rep = RL_REP_S, .element = (e), .type = (k), .name = NAME(text) }
+#define NAME(text)         {(text), sizeof(text) - 1}
+#define S_TYPE(k, e, text) {.kind = (k), .rep = RL_REP_S, .element = (e), .type = (k), .name = NAME(text)}
 
 static const rl_rtype_t unit_type = S_TYPE(RL_TYPE_UNIT, RL_ELEM_UNIT, "()");
 static const rl_rtype_t bool_type = S_TYPE(RL_TYPE_BOOL, RL_ELEM_U8, "Bool");
@@ -200,10 +198,15 @@ static const rl_rtype_t option_any_type = {.kind = RL_TYPE_NAMED,
 
 /* List<Int>, List<Str>, List<Any>, Set<Int>, Map<Str, Int>, Map<Str, Any>, Table<Str, Int> */
 #define COLLECTION(number, which, arguments, count, text)                                                              \
-    {                                                                                                                  \
-        .kind = RL_TYPE_NAMED, .rep = RL_REP_R, .def_kind = RL_DEF_BUILTIN, .builtin = (which), .type = (number),      \
-        .args = (arguments), .arg_count = (count), .name = NAME(text), .has_identity = (which) == RL_BUILTIN_TABLE     \
-    }
+    {.kind = RL_TYPE_NAMED,                                                                                            \
+        .rep = RL_REP_R,                                                                                               \
+        .def_kind = RL_DEF_BUILTIN,                                                                                    \
+        .builtin = (which),                                                                                            \
+        .type = (number),                                                                                              \
+        .args = (arguments),                                                                                           \
+        .arg_count = (count),                                                                                          \
+        .name = NAME(text),                                                                                            \
+        .has_identity = (which) == RL_BUILTIN_TABLE}
 static const rl_rtype_t* const str_args[] = {&str_type};
 static const rl_rtype_t* const str_int_args[] = {&str_type, &int_type};
 static const rl_rtype_t* const str_any_args[] = {&str_type, &any_type};

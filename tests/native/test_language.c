@@ -99,7 +99,8 @@ static void compare_diagnostics(const char* path, const rl_diags_t* diags, expec
         }
         if (found) continue;
         char text[768];
-        snprintf(text, sizeof text, "%s %s: %.*s", severity_name(diag->severity), rl_code_text(diag->code), RL_STR_ARG(diag->message));
+        snprintf(text, sizeof text, "%s %s: %.*s", severity_name(diag->severity), rl_code_text(diag->code),
+            RL_STR_ARG(diag->message));
         complain(path, line, "unexpected", text);
     }
 }
@@ -111,12 +112,14 @@ static void compare_run(const char* path, rl_context_t* context, const text_t* o
     if (expects(e, count, "panic")) {
         if (status == REML_EMBED_STATUS_OK) complain(path, 0, "did not panic", "");
         const rl_failure_t* failure = &context->vm.failure;
-        uint32_t line = failure->module ? rl_program_line_of(&context->program, failure->module, failure->start).line : 0;
+        uint32_t line =
+            failure->module ? rl_program_line_of(&context->program, failure->module, failure->start).line : 0;
         for (size_t i = 0; i < count; i++) {
             if (strcmp(e[i].kind, "panic") != 0) continue;
             e[i].met = true;
             if (status == REML_EMBED_STATUS_OK) continue;
-            if (strcmp(e[i].value, rl_code_text(failure->code)) != 0) complain(path, e[i].line, "panicked otherwise:", error ? error : "?");
+            if (strcmp(e[i].value, rl_code_text(failure->code)) != 0)
+                complain(path, e[i].line, "panicked otherwise:", error ? error : "?");
             else if (line != e[i].line) complain(path, line, "panicked at another line than", e[i].value);
         }
     } else if (status != REML_EMBED_STATUS_OK) {
@@ -130,7 +133,8 @@ static void compare_run(const char* path, rl_context_t* context, const text_t* o
             if (status != REML_EMBED_STATUS_OK) continue;
             if (shown.length != strlen(e[i].value) || memcmp(shown.data, e[i].value, shown.length) != 0) {
                 char text[1200];
-                snprintf(text, sizeof text, "%.*s, expected %s", (int)shown.length, (const char*)shown.data, e[i].value);
+                snprintf(
+                    text, sizeof text, "%.*s, expected %s", (int)shown.length, (const char*)shown.data, e[i].value);
                 complain(path, e[i].line, "main is", text);
             }
         } else if (strcmp(e[i].kind, "prints") == 0) {
@@ -184,7 +188,8 @@ static void test_file(const char* path) {
     reml_embed_status_t status = reml_embed_load(id, &given);
     compare_diagnostics(path, &context->diagnostics, e, count);
     bool loads = !expects(e, count, "error");
-    if ((status == REML_EMBED_STATUS_OK) != loads) complain(path, 0, loads ? "does not load:" : "loads", loads ? reml_last_error(id) : "");
+    if ((status == REML_EMBED_STATUS_OK) != loads)
+        complain(path, 0, loads ? "does not load:" : "loads", loads ? reml_last_error(id) : "");
     if (status == REML_EMBED_STATUS_OK) compare_run(path, context, &output, e, count);
     for (size_t i = 0; i < count; i++) {
         if (!e[i].met) complain(path, e[i].line, "did not happen:", e[i].value);
@@ -213,7 +218,8 @@ static void walk(const char* folder, int argc, char** argv) {
         struct stat info;
         size_t length = strlen(names[i]);
         if (stat(names[i], &info) == 0 && S_ISDIR(info.st_mode)) walk(names[i], argc, argv);
-        else if (length > 5 && strcmp(names[i] + length - 5, ".reml") == 0 && check_is_wanted(names[i], argc, argv)) test_file(names[i]);
+        else if (length > 5 && strcmp(names[i] + length - 5, ".reml") == 0 && check_is_wanted(names[i], argc, argv))
+            test_file(names[i]);
         free(names[i]);
     }
 }

@@ -9,11 +9,9 @@
 
 #include <math.h>
 
-#define I3(name, x, y, z)                                                                                              \
-    { .op = RL_OP_##name, .a = (uint16_t)(x), .b = (uint16_t)(y), .c = (uint16_t)(z) }
-#define I1(name, x, k)                                                                                                 \
-    { .op = RL_OP_##name, .a = (uint16_t)(x), .imm = (int32_t)(k) }
-#define CODE_OF(array) .code = (array), .code_count = sizeof(array) / sizeof *(array)
+#define I3(name, x, y, z) {.op = RL_OP_##name, .a = (uint16_t)(x), .b = (uint16_t)(y), .c = (uint16_t)(z)}
+#define I1(name, x, k)    {.op = RL_OP_##name, .a = (uint16_t)(x), .imm = (int32_t)(k)}
+#define CODE_OF(array)    .code = (array), .code_count = sizeof(array) / sizeof *(array)
 
 #ifdef RL_STRESS_GC
 enum { MANY = 300, VERY_MANY = 5000 }; /* each safe point collects everything */

@@ -1,5 +1,7 @@
 """Prints what derivatives.reml must print."""
+
 import re
+
 words = ["", "a", "b", "ab", "abab", "aab", "abc", "aaaa", "xay", "ababa", "bb"]
 errors = {"((a)": "no ) at 4", "*a": "nothing to repeat at 0", "a)": "stray ) at 1"}
 for pattern in ["(ab)*", "a*b", "a+|b?", "..", "(a|b)*a", "x.y", "(a|b)(a|b)", "((a)", "*a", "a)", "(ab|a)(bc|c)?", ""]:

@@ -1,13 +1,22 @@
 """Prints what expressions.reml must print."""
-import ast, math
+
+import ast
+import math
+
 env = {"x": 3.0, "y": 4.0, "sqrt": math.sqrt, "abs": abs}
 # "-x ^ 2": in the program's grammar the minus takes climb(rest, 5), and ^ binds tighter: -(x ^ 2)
 shapes = {
-    "1 + 2 * 3": "(1 + (2 * 3))", "2 ^ 3 ^ 2": "(2 ^ (3 ^ 2))", "-x ^ 2": "-(x ^ 2)", "(1 + x) * (y - 1)": "((1 + x) * (y - 1))",
-    "sqrt(x*x + y*y)": "sqrt(((x * x) + (y * y)))", "1 - 2 - 3": "((1 - 2) - 3)", "8 / 4 / 2": "((8 / 4) / 2)",
+    "1 + 2 * 3": "(1 + (2 * 3))",
+    "2 ^ 3 ^ 2": "(2 ^ (3 ^ 2))",
+    "-x ^ 2": "-(x ^ 2)",
+    "(1 + x) * (y - 1)": "((1 + x) * (y - 1))",
+    "sqrt(x*x + y*y)": "sqrt(((x * x) + (y * y)))",
+    "1 - 2 - 3": "((1 - 2) - 3)",
+    "8 / 4 / 2": "((8 / 4) / 2)",
 }
 
 OPS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "^"}
+
 
 def show(node):
     if isinstance(node, ast.Expression):
@@ -21,6 +30,7 @@ def show(node):
     if isinstance(node, ast.Call):
         return f"{node.func.id}({show(node.args[0])})"
     return f"({show(node.left)} {OPS[type(node.op)]} {show(node.right)})"
+
 
 for text, shape in shapes.items():
     tree = ast.parse(text.replace("^", "**"), mode="eval")

@@ -1,6 +1,19 @@
 """Prints what graph.reml must print."""
+
 import heapq
-LIST = [("a", "b", 7), ("a", "c", 3), ("c", "b", 1), ("b", "d", 2), ("c", "d", 8), ("d", "e", 2), ("x", "y", 1), ("c", "e", 9)]
+
+LIST = [
+    ("a", "b", 7),
+    ("a", "c", 3),
+    ("c", "b", 1),
+    ("b", "d", 2),
+    ("c", "d", 8),
+    ("d", "e", 2),
+    ("x", "y", 1),
+    ("c", "e", 9),
+]
+
+
 def text(v):
     if isinstance(v, str):
         return f'"{v}"'
@@ -9,12 +22,16 @@ def text(v):
     if isinstance(v, tuple):
         return "(" + ", ".join(map(text, v)) + ")"
     return str(v)
+
+
 def graph(edges):
     g = {}
     for a, b, c in edges:
         g.setdefault(a, []).append((b, c))
         g.setdefault(b, [])
     return g
+
+
 g = graph(LIST)
 seen, queue = {"a": 0}, ["a"]
 for node in queue:
@@ -23,6 +40,8 @@ for node in queue:
             seen[to] = seen[node] + 1
             queue.append(to)
 print(text(list(seen.items())))
+
+
 def dfs(g, start):
     stack, out = [start], []
     while stack:
@@ -32,6 +51,8 @@ def dfs(g, start):
         out.append(node)
         stack.extend(reversed([to for to, _ in g[node]]))
     return out
+
+
 print(text(dfs(g, "a")))
 best, heap = {"a": (0, "a")}, [(0, "a")]
 while heap:
@@ -42,18 +63,25 @@ while heap:
         if to not in best or cost + c < best[to][0]:
             best[to] = (cost + c, node)
             heapq.heappush(heap, (cost + c, to))
+
+
 def path(to):
     return [to] if best[to][0] == 0 else path(best[to][1]) + [to]
+
+
 for node in sorted(best):
     print(f"{node} {best[node][0]} from {best[node][1]}: {' > '.join(path(node))}")
 print("[]")
+
+
 def topological(g):
     marks, order = {}, []
+
     def visit(node, trail):
         if marks.get(node) == 2:
             return None
         if marks.get(node) == 1:
-            return trail[trail.index(node):] + [node]
+            return trail[trail.index(node) :] + [node]
         marks[node] = 1
         for to, _ in g[node]:
             cycle = visit(to, trail + [node])
@@ -62,11 +90,14 @@ def topological(g):
         marks[node] = 2
         order.insert(0, node)
         return None
+
     for node in sorted(g):
         cycle = visit(node, [])
         if cycle:
             return "Err(" + text(cycle) + ")"
     return "Ok(" + text(order) + ")"
+
+
 print(topological(g))
 print(topological(graph([("a", "b", 1), ("b", "c", 1), ("c", "d", 1), ("d", "b", 1)])))
 both = graph(LIST + [(b, a, c) for a, b, c in LIST])

@@ -1,9 +1,13 @@
 """Prints what lru_cache.reml must print."""
+
 from collections import OrderedDict
+
+
 class Cache(OrderedDict):
     def __init__(self, n):
         super().__init__()
         self.n, self.hits, self.misses = n, 0, 0
+
     def look(self, k):
         if k in self:
             self.hits += 1
@@ -11,13 +15,17 @@ class Cache(OrderedDict):
             return self[k]
         self.misses += 1
         return None
+
     def put(self, k, v):
         self[k] = v
         self.move_to_end(k)
         if len(self) > self.n:
             self.popitem(last=False)
+
     def order(self):
         return list(reversed(self))
+
+
 def text(v):
     if v is None:
         return "None"
@@ -28,14 +36,21 @@ def text(v):
     if isinstance(v, tuple):
         return "(" + ", ".join(map(text, v)) + ")"
     return str(v)
+
+
 class Some:
     def __init__(self, v):
         self.v = v
+
     def __str__(self):
         return f"Some({text(self.v)})"
+
+
 def get(c, k):
     v = c.look(k)
     return None if v is None else Some(v)
+
+
 c = Cache(3)
 for k, v in [("a", 1), ("b", 2), ("c", 3)]:
     c.put(k, v)
@@ -47,7 +62,7 @@ print(text((get(c, "c"), get(c, "zz"), c.order(), c.hits, c.misses)))
 c.put("e", 5)
 print(text((c.order(), len(c))))
 seed, w = 1, Cache(50)
-for i in range(5000):
+for _ in range(5000):
     seed = (seed * 1103515245 + 12345) % 2147483648
     k = (seed // 65536) % 100
     if w.look(k) is None:

@@ -1,15 +1,38 @@
 """Prints what roman.reml must print."""
-TABLE = [(1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")]
+
+TABLE = [
+    (1000, "M"),
+    (900, "CM"),
+    (500, "D"),
+    (400, "CD"),
+    (100, "C"),
+    (90, "XC"),
+    (50, "L"),
+    (40, "XL"),
+    (10, "X"),
+    (9, "IX"),
+    (5, "V"),
+    (4, "IV"),
+    (1, "I"),
+]
+
+
 def roman(n):
     out = ""
     for v, s in TABLE:
         while n >= v:
             out, n = out + s, n - v
     return out
+
+
 CANON = {roman(n): n for n in range(1, 4000)}
 VALUE = dict(zip("IVXLCDM", [1, 5, 10, 50, 100, 500, 1000]))
+
+
 def show(n):
     return roman(n) if 1 <= n <= 3999 else f"OutOfRange({n})"
+
+
 def parse(t):
     if t in CANON:
         return CANON[t], None
@@ -23,6 +46,8 @@ def parse(t):
     if not 1 <= n <= 3999:
         return None, f"OutOfRange({n})"
     return None, f'NotCanonical {{ should_be: "{roman(n)}", text: "{t}" }}'
+
+
 for n in [1, 4, 9, 14, 40, 90, 400, 1994, 2024, 3888, 3999, 0, 4000]:
     print(n, show(n))
 print("true")

@@ -1,6 +1,7 @@
 """Prints what sieve.reml must print."""
+
 LIMIT = 10000
-primes = [n for n in range(2, LIMIT + 1) if all(n % d for d in range(2, int(n ** 0.5) + 1))]
+primes = [n for n in range(2, LIMIT + 1) if all(n % d for d in range(2, int(n**0.5) + 1))]
 print(f"{len(primes)} primes, the last is {primes[-1]}, their sum is {sum(primes)}")
 print(primes[:15])
 twins = [(a, b) for a, b in zip(primes, primes[1:]) if b - a == 2]
@@ -21,6 +22,7 @@ for n in [4, 100, 9998]:
     a = next(p for p in primes if n - p in known)
     print(f"{n} = {a} + {n - a}")
 from collections import Counter
+
 gaps = Counter(b - a for a, b in zip(primes, primes[1:]))
 for gap, count in sorted(gaps.items(), key=lambda kv: (-kv[1], kv[0]))[:4]:
     print(f"gap {gap:2d}: {count}")

@@ -1,6 +1,9 @@
 """Prints what word_statistics.reml must print."""
-import re, statistics
+
+import re
+import statistics
 from collections import Counter
+
 TEXT = """
 It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness,
 it was the epoch of belief, it was the epoch of incredulity, it was the season of Light, it was the season of
@@ -14,7 +17,9 @@ for word, n in ranked[:6]:
     print(f"{word:8}{n:3} {'#' * n}")
 print("once: " + " ".join(w for w, n in ranked if n == 1))
 lengths = [len(w) for w in words]
-print(f"length: mean {statistics.mean(lengths):.3f} median {statistics.median(lengths):.1f} deviation {statistics.pstdev(lengths):.4f}")
+print(
+    f"length: mean {statistics.mean(lengths):.3f} median {statistics.median(lengths):.1f} deviation {statistics.pstdev(lengths):.4f}"
+)
 print("longest: " + max(words, key=len))
 for length in sorted(set(lengths)):
     n = lengths.count(length)

@@ -6,11 +6,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define RING_LEAST 16u
-#define RING_MOST 32768u        /* slots: 4 MiB behind a failing callback, or 4,096 records of any usual size */
-#define DELIVER_RECORDS 64u     /* waiting for a callback at most, while it takes them */
-#define SCRATCH_LEAST (16u * RL_SLOT_PAYLOAD)
-#define LINE_LEAST 16384u
+#define RING_LEAST      16u
+#define RING_MOST       32768u /* slots: 4 MiB behind a failing callback, or 4,096 records of any usual size */
+#define DELIVER_RECORDS 64u    /* waiting for a callback at most, while it takes them */
+#define SCRATCH_LEAST   (16u * RL_SLOT_PAYLOAD)
+#define LINE_LEAST      16384u
 
 /* Per thread, because a wrapper compares it around a call that it made on this thread. */
 static _Thread_local uint64_t thread_lifecycle;
@@ -98,7 +98,7 @@ static bool ring_grow(rl_audit_t* audit) {
     if (!slots) return false;
     for (uint64_t at = ring->tail; at < ring->head; at++) {
         memcpy(slots + (size_t)(at & (capacity - 1)) * RL_SLOT_BYTES,
-               ring->slots + (size_t)(at & (ring->capacity - 1)) * RL_SLOT_BYTES, RL_SLOT_BYTES);
+            ring->slots + (size_t)(at & (ring->capacity - 1)) * RL_SLOT_BYTES, RL_SLOT_BYTES);
     }
     rl_free(audit->allocator, ring->slots, (size_t)ring->capacity * RL_SLOT_BYTES);
     ring->slots = slots;
@@ -286,7 +286,7 @@ static bool append(rl_audit_t* audit, rl_audit_event_t* event, rl_event_texts_t*
     }
     if (audit->sink && !audit->attention && !audit->delivering &&
         (how & HOW_URGENT || event->kind == RL_AUDIT_KIND_EMBED_CALL || audit->ring.records >= DELIVER_RECORDS ||
-         (audit->real_time && event->time >= audit->deliver_due))) {
+            (audit->real_time && event->time >= audit->deliver_due))) {
         deliver(audit);
     }
     return kept;
@@ -315,8 +315,8 @@ bool rl_audit_embed_call(rl_audit_t* audit, const rl_audit_embed_call_t* call) {
     return append(audit, &event, &texts, (call->failed ? HOW_URGENT : 0) | (call->refused ? HOW_REFUSED : 0));
 }
 
-static void add_call_texts(rl_event_texts_t* texts, rl_str_t symbol, rl_str_t library, rl_str_t effects,
-                           rl_str_t capability, rl_str_t stage) {
+static void add_call_texts(
+    rl_event_texts_t* texts, rl_str_t symbol, rl_str_t library, rl_str_t effects, rl_str_t capability, rl_str_t stage) {
     rl_event_texts_add(texts, RL_FIELD_SYMBOL, symbol);
     rl_event_texts_add(texts, RL_FIELD_LIBRARY, library);
     rl_event_texts_add(texts, RL_FIELD_EFFECTS, effects);
@@ -326,9 +326,9 @@ static void add_call_texts(rl_event_texts_t* texts, rl_str_t symbol, rl_str_t li
 
 bool rl_audit_ffi_call(rl_audit_t* audit, const rl_audit_ffi_call_t* call) {
     rl_audit_event_t event = {.kind = RL_AUDIT_KIND_FFI_CALL,
-                              .status = (uint8_t)call->status,
-                              .ownership = (uint8_t)call->ownership,
-                              .result = (uint8_t)call->result};
+        .status = (uint8_t)call->status,
+        .ownership = (uint8_t)call->ownership,
+        .result = (uint8_t)call->result};
     rl_event_texts_t texts;
     texts.count = 0, texts.bytes = 0;
     bool failed = call->status == RL_AUDIT_CALL_ERROR || call->status == RL_AUDIT_CALL_LEAK;
@@ -345,17 +345,17 @@ bool rl_audit_ffi_call(rl_audit_t* audit, const rl_audit_ffi_call_t* call) {
     return append(audit, &event, &texts, (failed ? HOW_URGENT : 0) | (call->refused ? HOW_REFUSED : 0));
 }
 
-bool rl_audit_ownership_violation(rl_audit_t* audit, rl_str_t symbol, rl_str_t message, uint64_t bridge_total,
-                                  uint64_t bridge_success) {
+bool rl_audit_ownership_violation(
+    rl_audit_t* audit, rl_str_t symbol, rl_str_t message, uint64_t bridge_total, uint64_t bridge_success) {
     rl_audit_ffi_call_t call = {.symbol = symbol,
-                                .status = RL_AUDIT_CALL_ERROR,
-                                .ownership = RL_AUDIT_OWN_TRANSFERRED,
-                                .result = RL_AUDIT_RETURN_FAILURE,
-                                .latency_ns = RL_AUDIT_NO_LATENCY,
-                                .bridge_total = bridge_total,
-                                .bridge_success = bridge_success,
-                                .error_code = RL_STR("ffi.wrap.ownership_violation"),
-                                .error_message = message};
+        .status = RL_AUDIT_CALL_ERROR,
+        .ownership = RL_AUDIT_OWN_TRANSFERRED,
+        .result = RL_AUDIT_RETURN_FAILURE,
+        .latency_ns = RL_AUDIT_NO_LATENCY,
+        .bridge_total = bridge_total,
+        .bridge_success = bridge_success,
+        .error_code = RL_STR("ffi.wrap.ownership_violation"),
+        .error_message = message};
     return rl_audit_ffi_call(audit, &call);
 }
 
@@ -404,9 +404,9 @@ bool rl_audit_tally_flush(rl_audit_t* audit, rl_audit_tally_t* tally) {
     /* Calls since the clock was last read: the last of them was no later than now. */
     if (((tally->count - 1) & (RL_AUDIT_TALLY_STEP - 1)) != 0) tally->last_ticks = rl_audit_ticks(audit);
     rl_audit_event_t event = {.kind = RL_AUDIT_KIND_FFI_SUMMARY,
-                              .status = tally->failures > 0 ? RL_AUDIT_CALL_ERROR : RL_AUDIT_CALL_OK,
-                              .ownership = (uint8_t)tally->ownership,
-                              .result = (uint8_t)tally->result};
+        .status = tally->failures > 0 ? RL_AUDIT_CALL_ERROR : RL_AUDIT_CALL_OK,
+        .ownership = (uint8_t)tally->ownership,
+        .result = (uint8_t)tally->result};
     rl_event_texts_t texts;
     texts.count = 0, texts.bytes = 0;
     event.number[0] = tally->count;
@@ -510,8 +510,8 @@ static rl_audit_result_t move_queue(rl_audit_t* from, rl_audit_t* to, rl_audit_w
     while (from->ring.records > 0) {
         uint32_t slots;
         if (!load_oldest(from, &slots)) return RL_AUDIT_NO_MEMORY;
-        bool kept = writer ? rl_writer_append_flat(writer, from->scratch, slots)
-                           : memory_append_flat(to, from->scratch, slots);
+        bool kept =
+            writer ? rl_writer_append_flat(writer, from->scratch, slots) : memory_append_flat(to, from->scratch, slots);
         if (!kept) return RL_AUDIT_UNAVAILABLE;
         ring_pop(from);
         if (from != to) to->records++;

@@ -28,8 +28,8 @@ typedef enum rl_audit_result {
     RL_AUDIT_OK = 0,
     RL_AUDIT_UNAVAILABLE, /* the sink does not take lines, or no room is left: REML_EMBED_STATUS_AUDIT_UNAVAILABLE */
     RL_AUDIT_NO_MEMORY,
-    RL_AUDIT_INVALID,     /* an argument out of range */
-    RL_AUDIT_BUSY,        /* called from inside the sink callback */
+    RL_AUDIT_INVALID, /* an argument out of range */
+    RL_AUDIT_BUSY,    /* called from inside the sink callback */
     RL_AUDIT_FORKED
 } rl_audit_result_t;
 
@@ -48,9 +48,9 @@ typedef struct rl_audit_file_settings {
     uint64_t journal_bytes; /* rounded to a power of two, at least RL_AUDIT_JOURNAL_LEAST; 0: 1 MiB */
 } rl_audit_file_settings_t;
 
-#define RL_AUDIT_FIELD_BYTES 4096u           /* longer texts are cut; length and SHA-256 of the whole are kept */
-#define RL_AUDIT_JOURNAL_LEAST (128u * 1024) /* smallest ring of a journal */
-#define RL_AUDIT_MEMORY_RECORDS 4096u        /* kept without a sink */
+#define RL_AUDIT_FIELD_BYTES    4096u         /* longer texts are cut; length and SHA-256 of the whole are kept */
+#define RL_AUDIT_JOURNAL_LEAST  (128u * 1024) /* smallest ring of a journal */
+#define RL_AUDIT_MEMORY_RECORDS 4096u         /* kept without a sink */
 
 /* --- the log of one context --------------------------------------------------------------------------------- */
 
@@ -72,9 +72,9 @@ typedef struct rl_audit {
     bool counter_ticks;        /* rl_os_ticks() is the processor's counter */
     uint32_t fork_generation;
 
-    rl_audit_ring_t ring;      /* events for the callback or for draining; unused with a file and no callback */
-    rl_buf_t text;             /* scratch of rendering */
-    unsigned char* scratch;    /* one event, unfolded */
+    rl_audit_ring_t ring;   /* events for the callback or for draining; unused with a file and no callback */
+    rl_buf_t text;          /* scratch of rendering */
+    unsigned char* scratch; /* one event, unfolded */
     size_t scratch_bytes;
 
     rl_audit_sink_fn sink;
@@ -91,14 +91,14 @@ typedef struct rl_audit {
     bool delivering; /* inside the callback */
     char problem[256];
 
-    uint64_t records;   /* appended, all kinds */
-    uint64_t lifecycle; /* appended native.embed.call records */
-    uint64_t dropped;   /* let go: no sink and queue full, or policy `count` and the sink failing */
+    uint64_t records;         /* appended, all kinds */
+    uint64_t lifecycle;       /* appended native.embed.call records */
+    uint64_t dropped;         /* let go: no sink and queue full, or policy `count` and the sink failing */
     uint64_t lost_unreported; /* of those, not yet said in a records_lost record */
 
-    uint64_t random[4];         /* generator of audit ids, seeded once */
+    uint64_t random[4]; /* generator of audit ids, seeded once */
     struct rl_audit_tally* tallies;
-    char* command_members;      /* owned; ready JSON members `"cli.…":…`, or NULL */
+    char* command_members; /* owned; ready JSON members `"cli.…":…`, or NULL */
     size_t command_length;
 } rl_audit_t;
 
@@ -198,37 +198,37 @@ typedef enum rl_audit_return { /* a row of the table in CONTRACTS 2.6; append on
 } rl_audit_return_t;
 
 typedef enum rl_audit_call_status { /* bridge.status / ffi.status; append only */
-    RL_AUDIT_CALL_OK = 0,     /* ok / success */
-    RL_AUDIT_CALL_ERROR = 1,  /* error / failed */
-    RL_AUDIT_CALL_LEAK = 2,   /* leak / leak */
-    RL_AUDIT_CALL_STUBBED = 3 /* ok / stubbed */
+    RL_AUDIT_CALL_OK = 0,           /* ok / success */
+    RL_AUDIT_CALL_ERROR = 1,        /* error / failed */
+    RL_AUDIT_CALL_LEAK = 2,         /* leak / leak */
+    RL_AUDIT_CALL_STUBBED = 3       /* ok / stubbed */
 } rl_audit_call_status_t;
 
 #define RL_AUDIT_NO_LATENCY UINT64_MAX
 
 /* One crossing (either direction), or a result read. */
 typedef struct rl_audit_ffi_call {
-    rl_str_t symbol;      /* bridge.extern_symbol and ffi.symbol */
-    rl_str_t library;     /* empty: `reml_embed` */
-    rl_str_t extern_name; /* bridge.extern_name; empty: left out */
-    rl_str_t effects;     /* ffi.effect_flags: sorted tags, one space between; empty: `ffi unsafe` */
-    rl_str_t capability;  /* empty: `ffi.bridge` */
+    rl_str_t symbol;           /* bridge.extern_symbol and ffi.symbol */
+    rl_str_t library;          /* empty: `reml_embed` */
+    rl_str_t extern_name;      /* bridge.extern_name; empty: left out */
+    rl_str_t effects;          /* ffi.effect_flags: sorted tags, one space between; empty: `ffi unsafe` */
+    rl_str_t capability;       /* empty: `ffi.bridge` */
     rl_str_t capability_stage; /* empty: `beta` */
-    rl_str_t call_site;   /* empty: left out */
+    rl_str_t call_site;        /* empty: left out */
     rl_audit_call_status_t status;
     rl_audit_ownership_t ownership;
     rl_audit_return_t result;
-    uint64_t latency_ns;  /* RL_AUDIT_NO_LATENCY: left out */
+    uint64_t latency_ns;                   /* RL_AUDIT_NO_LATENCY: left out */
     uint64_t bridge_total, bridge_success; /* for audit_pass_rate; total 0: 1.0 */
     rl_str_t error_code, error_message;    /* written as error.* when status is ERROR or LEAK */
-    bool refused;         /* by rl_audit_ready */
+    bool refused;                          /* by rl_audit_ready */
 } rl_audit_ffi_call_t;
 
 bool rl_audit_ffi_call(rl_audit_t* audit, const rl_audit_ffi_call_t* call);
 
 /* A second release, a stale or foreign value: ffi.call, status error, `ffi.wrap.ownership_violation`. */
-bool rl_audit_ownership_violation(rl_audit_t* audit, rl_str_t symbol, rl_str_t message, uint64_t bridge_total,
-                                  uint64_t bridge_success);
+bool rl_audit_ownership_violation(
+    rl_audit_t* audit, rl_str_t symbol, rl_str_t message, uint64_t bridge_total, uint64_t bridge_success);
 
 /* An `unsafe` block ran (LANGUAGE 13): function and line. */
 bool rl_audit_unsafe_region(rl_audit_t* audit, rl_str_t module, rl_str_t function, uint32_t line);
@@ -250,8 +250,9 @@ typedef struct rl_audit_tally {
     uint64_t count, failures; /* not yet told; failures are part of count */
     uint64_t first_ticks, last_ticks;
     uint64_t bridge_total, bridge_success; /* set by the caller before a flush, when it likes; 0: pass rate 1.0 */
-    rl_str_t symbol;          /* borrowed until detach */
-    rl_str_t library, effects, capability, capability_stage; /* borrowed until detach; empty: as in rl_audit_ffi_call_t */
+    rl_str_t symbol;                       /* borrowed until detach */
+    rl_str_t library, effects, capability,
+        capability_stage; /* borrowed until detach; empty: as in rl_audit_ffi_call_t */
     rl_audit_ownership_t ownership;
     rl_audit_return_t result;
     struct rl_audit_tally *next, **link;

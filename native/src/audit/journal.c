@@ -23,12 +23,13 @@ void rl_journal_set_checkpoint(rl_journal_header_t* header, const rl_checkpoint_
     atomic_store_explicit(&header->active, other, memory_order_release);
 }
 
-bool rl_ring_next(const unsigned char* slots, uint32_t capacity, uint64_t* position, uint64_t end,
-                  unsigned char* flat, uint32_t* out_slots, uint64_t* damaged) {
+bool rl_ring_next(const unsigned char* slots, uint32_t capacity, uint64_t* position, uint64_t end, unsigned char* flat,
+    uint32_t* out_slots, uint64_t* damaged) {
     while (*position < end) {
         rl_slot_state_t state = rl_ring_peek(slots, capacity, *position, out_slots);
         if (state == RL_SLOT_EVENT) {
-            if (*out_slots <= end - *position && rl_ring_load(slots, capacity, *position, *out_slots, flat)) return true;
+            if (*out_slots <= end - *position && rl_ring_load(slots, capacity, *position, *out_slots, flat))
+                return true;
             state = RL_SLOT_DAMAGED;
         }
         if (state == RL_SLOT_DAMAGED) ++*damaged;
@@ -37,8 +38,8 @@ bool rl_ring_next(const unsigned char* slots, uint32_t capacity, uint64_t* posit
     return false;
 }
 
-rl_ring_census_t rl_ring_take_census(const unsigned char* slots, uint32_t capacity, uint64_t position,
-                                     unsigned char* flat) {
+rl_ring_census_t rl_ring_take_census(
+    const unsigned char* slots, uint32_t capacity, uint64_t position, unsigned char* flat) {
     rl_ring_census_t census = {.end = position};
     uint64_t limit = position + capacity;
     for (uint64_t at = position; at < limit; at++) {
@@ -46,7 +47,8 @@ rl_ring_census_t rl_ring_take_census(const unsigned char* slots, uint32_t capaci
         if (rl_ring_peek(slots, capacity, at, &ignored) != RL_SLOT_EMPTY) census.end = at + 1;
     }
     uint32_t count;
-    for (uint64_t at = position; rl_ring_next(slots, capacity, &at, limit, flat, &count, &census.damaged); at += count) {
+    for (uint64_t at = position; rl_ring_next(slots, capacity, &at, limit, flat, &count, &census.damaged);
+        at += count) {
         census.events++;
         census.last = at;
         if (at + count > census.end) census.end = at + count;

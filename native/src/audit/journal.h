@@ -14,14 +14,14 @@
 
 #include "audit/render.h"
 
-#define RL_JOURNAL_MAGIC 0x4c4e524a4c4d4552u /* "REMLJRNL" read as little-endian */
-#define RL_JOURNAL_VERSION 1u
+#define RL_JOURNAL_MAGIC        0x4c4e524a4c4d4552u /* "REMLJRNL" read as little-endian */
+#define RL_JOURNAL_VERSION      1u
 #define RL_JOURNAL_HEADER_BYTES 4096u
 
 typedef struct rl_checkpoint {
-    uint64_t position;   /* in the ring: events before it are in the log */
-    uint64_t sequence;   /* of the last line in the log */
-    uint64_t log_bytes;  /* size of the log with that line; 0: a new file was begun behind it */
+    uint64_t position;  /* in the ring: events before it are in the log */
+    uint64_t sequence;  /* of the last line in the log */
+    uint64_t log_bytes; /* size of the log with that line; 0: a new file was begun behind it */
     char head[RL_SHA256_HEX];
     uint64_t base_ticks; /* rl_audit_clock_t of the process */
     int64_t base_wall_ns;
@@ -63,10 +63,10 @@ typedef struct rl_ring_census {
 } rl_ring_census_t;
 
 /* Next whole event at or behind *position and before `end`; moves *position to it and fills flat. False: none. */
-bool rl_ring_next(const unsigned char* slots, uint32_t capacity, uint64_t* position, uint64_t end,
-                  unsigned char* flat, uint32_t* out_slots, uint64_t* damaged);
+bool rl_ring_next(const unsigned char* slots, uint32_t capacity, uint64_t* position, uint64_t end, unsigned char* flat,
+    uint32_t* out_slots, uint64_t* damaged);
 /* `flat` has room for RL_EVENT_SLOTS_MOST payloads. */
-rl_ring_census_t rl_ring_take_census(const unsigned char* slots, uint32_t capacity, uint64_t position,
-                                     unsigned char* flat);
+rl_ring_census_t rl_ring_take_census(
+    const unsigned char* slots, uint32_t capacity, uint64_t position, unsigned char* flat);
 
 #endif

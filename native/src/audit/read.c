@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #define CHUNK_BYTES (256u << 10)
-#define DEPTH_MOST 128
+#define DEPTH_MOST  128
 
 /* --- JSON ---------------------------------------------------------------------------------------------------- */
 
@@ -89,9 +89,9 @@ static bool scan_word(scanner_t* s, const char* word, size_t length) {
 /* Told of each key and scalar; `depth` counts open containers, `text` of a scalar is raw (strings without quotes). */
 typedef struct visitor {
     const char* line;
-    rl_line_facts_t* facts;  /* NULL: members_valid */
+    rl_line_facts_t* facts; /* NULL: members_valid */
     rl_str_t prefix, last_key;
-    unsigned matched;        /* leading levels of root, envelope, metadata that are open */
+    unsigned matched; /* leading levels of root, envelope, metadata that are open */
     bool ok;
 } visitor_t;
 
@@ -178,7 +178,7 @@ value:
     if (c == '"') {
         s->at++;
         if (!scan_string(s, &text)) return not_json;
-    } else if (c == 't' ? !scan_word(s, "true", 4)
+    } else if (c == 't'   ? !scan_word(s, "true", 4)
                : c == 'f' ? !scan_word(s, "false", 5)
                : c == 'n' ? !scan_word(s, "null", 4)
                           : !scan_number(s)) {
@@ -286,8 +286,8 @@ bool rl_json_members_valid(rl_str_t object, rl_str_t prefix) {
 
 /* --- lines of a file ----------------------------------------------------------------------------------------- */
 
-void rl_log_reader_init(rl_log_reader_t* reader, rl_allocator_t* allocator, const rl_io_t* io, int fd,
-                        uint64_t offset) {
+void rl_log_reader_init(
+    rl_log_reader_t* reader, rl_allocator_t* allocator, const rl_io_t* io, int fd, uint64_t offset) {
     *reader = (rl_log_reader_t){.io = io, .fd = fd, .offset = offset};
     rl_buf_init(&reader->buffer, allocator);
 }
@@ -306,7 +306,8 @@ rl_log_item_t rl_log_reader_next(rl_log_reader_t* reader, rl_str_t* out_text) {
     for (;;) {
         const char* start = buffer->data ? buffer->data + reader->at : NULL;
         size_t held = buffer->length - reader->at;
-        const char* end = held > reader->searched ? memchr(start + reader->searched, '\n', held - reader->searched) : NULL;
+        const char* end =
+            held > reader->searched ? memchr(start + reader->searched, '\n', held - reader->searched) : NULL;
         if (end) {
             *out_text = (rl_str_t){start, (size_t)(end - start)};
             reader->at += out_text->length + 1;

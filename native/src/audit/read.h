@@ -48,8 +48,7 @@ typedef struct rl_log_reader {
     size_t searched; /* bytes behind `at` known to hold no line end */
 } rl_log_reader_t;
 
-void rl_log_reader_init(rl_log_reader_t* reader, rl_allocator_t* allocator, const rl_io_t* io, int fd,
-                        uint64_t offset);
+void rl_log_reader_init(rl_log_reader_t* reader, rl_allocator_t* allocator, const rl_io_t* io, int fd, uint64_t offset);
 void rl_log_reader_deinit(rl_log_reader_t* reader);
 /* LINE and TORN: *out_text is lent until the next call; reader->offset is then behind the item and its line end. */
 rl_log_item_t rl_log_reader_next(rl_log_reader_t* reader, rl_str_t* out_text);

@@ -102,8 +102,8 @@ static rl_audit_result_t reader_failure(rl_audit_writer_t* w, rl_log_item_t item
 }
 
 /* Read the one whole line that ends at `end`; false in *out_found when there is none. */
-static rl_audit_result_t read_last_line(opening_t* opening, uint64_t end, rl_line_facts_t* out_facts,
-                                        const char** out_problem, uint64_t* out_end) {
+static rl_audit_result_t read_last_line(
+    opening_t* opening, uint64_t end, rl_line_facts_t* out_facts, const char** out_problem, uint64_t* out_end) {
     rl_audit_writer_t* w = opening->writer;
     uint64_t start;
     int error = rl_log_find_last_line(w->io, w->log_fd, end, &start, out_end);
@@ -232,8 +232,8 @@ static rl_audit_result_t hash_torn_tail(opening_t* opening) {
     rl_sha256_init(&sha);
     for (uint64_t at = opening->whole_bytes; at < opening->log_bytes;) {
         uint64_t left = opening->log_bytes - at;
-        int64_t got = w->io->read(w->io->user, w->log_fd, block, left < sizeof block ? (size_t)left : sizeof block,
-                                  (int64_t)at);
+        int64_t got =
+            w->io->read(w->io->user, w->log_fd, block, left < sizeof block ? (size_t)left : sizeof block, (int64_t)at);
         if (got == -EINTR) continue;
         if (got <= 0) return fail_io(w, "log cannot be read", got < 0 ? (int)got : -EIO);
         rl_sha256_update(&sha, block, (size_t)got);
@@ -305,12 +305,11 @@ static void adopt_description(rl_audit_writer_t* w) {
     header->target.platform[sizeof header->target.platform - 1] = '\0';
     header->target.abi[sizeof header->target.abi - 1] = '\0';
     w->target = (rl_target_t){name_or_null(header->target.os), name_or_null(header->target.arch),
-                              name_or_null(header->target.triple), name_or_null(header->target.platform),
-                              name_or_null(header->target.abi)};
+        name_or_null(header->target.triple), name_or_null(header->target.platform), name_or_null(header->target.abi)};
     rl_checkpoint_t known = rl_journal_checkpoint(header);
     rl_renderer_init(&w->renderer, &w->target);
-    w->renderer.clock = (rl_audit_clock_t){true, known.base_ticks, known.base_wall_ns, known.span_ticks,
-                                           known.span_wall_ns};
+    w->renderer.clock =
+        (rl_audit_clock_t){true, known.base_ticks, known.base_wall_ns, known.span_ticks, known.span_wall_ns};
     w->renderer_recorded = true;
 }
 
@@ -341,14 +340,13 @@ static bool is_noted(const opening_t* opening, const rl_ring_census_t* census, u
     const rl_audit_writer_t* w = opening->writer;
     rl_event_view_t view;
     uint32_t slots;
-    if (census->events == 0 ||
-        rl_ring_peek(w->slots, w->capacity, census->last, &slots) != RL_SLOT_EVENT ||
-        !rl_ring_load(w->slots, w->capacity, census->last, slots, w->flat) ||
-        !rl_event_parse(w->flat, slots, &view) || view.event.kind != RL_AUDIT_KIND_RECOVERED) {
+    if (census->events == 0 || rl_ring_peek(w->slots, w->capacity, census->last, &slots) != RL_SLOT_EVENT ||
+        !rl_ring_load(w->slots, w->capacity, census->last, slots, w->flat) || !rl_event_parse(w->flat, slots, &view) ||
+        view.event.kind != RL_AUDIT_KIND_RECOVERED) {
         return false;
     }
     return torn == 0 || (view.event.number[0] == torn && view.event.number[1] == opening->whole_bytes &&
-                         rl_str_equal(view.text[RL_FIELD_DETAIL], (rl_str_t){opening->torn_sha, RL_SHA256_HEX}));
+                            rl_str_equal(view.text[RL_FIELD_DETAIL], (rl_str_t){opening->torn_sha, RL_SHA256_HEX}));
 }
 
 static bool note_recovery(const opening_t* opening, const rl_ring_census_t* census, uint64_t torn) {

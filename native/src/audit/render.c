@@ -131,7 +131,7 @@ static void put_string(pen_t* pen, rl_str_t text) {
 }
 
 /* `,"key":` in front of what follows. */
-#define KEY(pen, name) PUT((pen), ",\"" name "\":")
+#define KEY(pen, name)          PUT((pen), ",\"" name "\":")
 #define MEMBER(pen, name, text) (KEY(pen, name), put_string((pen), (text)))
 
 /* --- parts of a line ----------------------------------------------------------------------------------------- */
@@ -139,16 +139,26 @@ static void put_string(pen_t* pen, rl_str_t text) {
 static const struct {
     rl_field_t field;
     const char* key;
-} cut_keys[] = { /* ascending by key */
-    {RL_FIELD_EXTERN_NAME, "bridge.extern_name"}, {RL_FIELD_ABI_VERSION, "embed.abi.version"},
-    {RL_FIELD_RUN_ENTRYPOINT, "embed.run.entrypoint"}, {RL_FIELD_STATUS, "embed.status"},
-    {RL_FIELD_ERROR_CODE, "error.code"}, {RL_FIELD_ERROR_MESSAGE, "error.message"},
-    {RL_FIELD_CALL_SITE, "ffi.call_site"}, {RL_FIELD_CAPABILITY, "ffi.capability"},
-    {RL_FIELD_STAGE, "ffi.capability_stage"}, {RL_FIELD_EFFECTS, "ffi.effect_flags"},
-    {RL_FIELD_LIBRARY, "ffi.library"}, {RL_FIELD_SYMBOL, "ffi.symbol"},
-    {RL_FIELD_NAMES, "limits.unlimited"}, {RL_FIELD_TARGET_ARCH, "target.arch"},
-    {RL_FIELD_TARGET_OS, "target.os"}, {RL_FIELD_TARGET_TRIPLE, "target.triple"},
-    {RL_FIELD_FUNCTION, "unsafe.function"}, {RL_FIELD_MODULE, "unsafe.module"},
+} cut_keys[] = {
+    /* ascending by key */
+    {RL_FIELD_EXTERN_NAME, "bridge.extern_name"},
+    {RL_FIELD_ABI_VERSION, "embed.abi.version"},
+    {RL_FIELD_RUN_ENTRYPOINT, "embed.run.entrypoint"},
+    {RL_FIELD_STATUS, "embed.status"},
+    {RL_FIELD_ERROR_CODE, "error.code"},
+    {RL_FIELD_ERROR_MESSAGE, "error.message"},
+    {RL_FIELD_CALL_SITE, "ffi.call_site"},
+    {RL_FIELD_CAPABILITY, "ffi.capability"},
+    {RL_FIELD_STAGE, "ffi.capability_stage"},
+    {RL_FIELD_EFFECTS, "ffi.effect_flags"},
+    {RL_FIELD_LIBRARY, "ffi.library"},
+    {RL_FIELD_SYMBOL, "ffi.symbol"},
+    {RL_FIELD_NAMES, "limits.unlimited"},
+    {RL_FIELD_TARGET_ARCH, "target.arch"},
+    {RL_FIELD_TARGET_OS, "target.os"},
+    {RL_FIELD_TARGET_TRIPLE, "target.triple"},
+    {RL_FIELD_FUNCTION, "unsafe.function"},
+    {RL_FIELD_MODULE, "unsafe.module"},
 };
 
 /* What was cut: length in bytes and SHA-256 of the whole, by the key of the cut member. */

@@ -38,7 +38,7 @@ void rl_renderer_init(rl_renderer_t* renderer, const rl_target_t* target);
  * Append the line of `view` (no LF) to `out`. With `chain`, the line gets the next number and its hash, and the chain
  * moves on. False: no memory; out and chain are as before.
  */
-bool rl_render_event(rl_renderer_t* renderer, const rl_event_view_t* view, rl_audit_chain_t* chain_or_null,
-                     rl_buf_t* out);
+bool rl_render_event(
+    rl_renderer_t* renderer, const rl_event_view_t* view, rl_audit_chain_t* chain_or_null, rl_buf_t* out);
 
 #endif

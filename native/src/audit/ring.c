@@ -136,7 +136,7 @@ static void stamp_event(unsigned char* slots, uint32_t capacity, uint64_t positi
 }
 
 void rl_ring_store(unsigned char* slots, uint32_t capacity, uint64_t position, rl_audit_event_t* event,
-                   const rl_event_texts_t* texts) {
+    const rl_event_texts_t* texts) {
     event->check = 0;
     event->text_count = (uint8_t)texts->count;
     unsigned char* first = slot_at(slots, capacity, position);
@@ -178,8 +178,8 @@ void rl_ring_store(unsigned char* slots, uint32_t capacity, uint64_t position, r
     stamp_event(slots, capacity, position, event->slots);
 }
 
-void rl_ring_store_flat(unsigned char* slots, uint32_t capacity, uint64_t position, const unsigned char* flat,
-                        uint32_t count) {
+void rl_ring_store_flat(
+    unsigned char* slots, uint32_t capacity, uint64_t position, const unsigned char* flat, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         memcpy(slot_at(slots, capacity, position + i) + 8, flat + (size_t)i * RL_SLOT_PAYLOAD, RL_SLOT_PAYLOAD);
     }
@@ -200,8 +200,8 @@ rl_slot_state_t rl_ring_peek(const unsigned char* slots, uint32_t capacity, uint
     return RL_SLOT_EVENT;
 }
 
-bool rl_ring_load(const unsigned char* slots, uint32_t capacity, uint64_t position, uint32_t count,
-                  unsigned char* flat) {
+bool rl_ring_load(
+    const unsigned char* slots, uint32_t capacity, uint64_t position, uint32_t count, unsigned char* flat) {
     uint64_t lanes[2] = {0, 0};
     uint32_t check;
     for (uint32_t i = 0; i < count; i++) {

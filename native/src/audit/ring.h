@@ -19,8 +19,8 @@
 #include "audit/audit.h"
 #include "audit/sha256.h"
 
-#define RL_SLOT_BYTES 128u
-#define RL_SLOT_PAYLOAD 120u
+#define RL_SLOT_BYTES       128u
+#define RL_SLOT_PAYLOAD     120u
 #define RL_EVENT_TEXTS_MOST 16u
 #define RL_EVENT_SLOTS_MOST 560u /* 80 + 16 * (44 + 4,096) bytes */
 #define RL_EVENT_SHORT_TEXT 48u  /* texts are cut to this when room is short: 80 + 16 * (44 + 48) bytes, 13 slots */
@@ -50,7 +50,7 @@ typedef enum rl_field { /* append only */
     RL_FIELD_COUNT
 } rl_field_t;
 
-enum { /* rl_audit_event_t.flags; append only */
+enum {                            /* rl_audit_event_t.flags; append only */
     RL_EVENT_WALL_TIME = 1u << 0, /* times are nanoseconds since 1970, not ticks */
     RL_EVENT_FAILED = 1u << 1,
     RL_EVENT_ABI_MISMATCH = 1u << 2,
@@ -108,14 +108,14 @@ static inline uint32_t rl_event_slots(const rl_event_texts_t* texts) {
 }
 
 /* Write the event at `position`, which must be reserved for event->slots slots; event->check is set here. */
-void rl_ring_store(unsigned char* slots, uint32_t capacity, uint64_t position, rl_audit_event_t* event,
-                   const rl_event_texts_t* texts);
+void rl_ring_store(
+    unsigned char* slots, uint32_t capacity, uint64_t position, rl_audit_event_t* event, const rl_event_texts_t* texts);
 /* The same with an event as rl_ring_load left it. */
-void rl_ring_store_flat(unsigned char* slots, uint32_t capacity, uint64_t position, const unsigned char* flat,
-                        uint32_t count);
+void rl_ring_store_flat(
+    unsigned char* slots, uint32_t capacity, uint64_t position, const unsigned char* flat, uint32_t count);
 
 typedef enum rl_slot_state {
-    RL_SLOT_EMPTY,   /* nothing was ever finished here on this lap */
+    RL_SLOT_EMPTY, /* nothing was ever finished here on this lap */
     RL_SLOT_EVENT,
     RL_SLOT_DAMAGED, /* stamped, but the check word is wrong */
     RL_SLOT_INSIDE   /* continues an event */
@@ -124,13 +124,13 @@ typedef enum rl_slot_state {
 /* Slots of the event at `position` in *out_slots (EVENT only). Cheap: looks at the stamp and the length alone. */
 rl_slot_state_t rl_ring_peek(const unsigned char* slots, uint32_t capacity, uint64_t position, uint32_t* out_slots);
 /* Copy the event at `position` to `flat` (room for out_slots * RL_SLOT_PAYLOAD bytes), check it. False: damaged. */
-bool rl_ring_load(const unsigned char* slots, uint32_t capacity, uint64_t position, uint32_t count,
-                  unsigned char* flat);
+bool rl_ring_load(
+    const unsigned char* slots, uint32_t capacity, uint64_t position, uint32_t count, unsigned char* flat);
 
 /* An event taken apart; texts point into the flat event. */
 typedef struct rl_event_view {
     rl_audit_event_t event;
-    rl_str_t text[RL_FIELD_COUNT]; /* empty when absent */
+    rl_str_t text[RL_FIELD_COUNT];        /* empty when absent */
     uint64_t whole_bytes[RL_FIELD_COUNT]; /* not 0: the text was cut */
     const unsigned char* whole_sha[RL_FIELD_COUNT];
 } rl_event_view_t;

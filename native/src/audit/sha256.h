@@ -5,7 +5,7 @@
 #include "base/base.h"
 
 #define RL_SHA256_BYTES 32u
-#define RL_SHA256_HEX 64u
+#define RL_SHA256_HEX   64u
 
 typedef struct rl_sha256 {
     uint32_t state[8];

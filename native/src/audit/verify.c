@@ -151,8 +151,7 @@ static const char* check_link(verification_t* v, const rl_line_facts_t* first) {
             rl_line_facts_t facts;
             rl_log_reader_init(&reader, &v->allocator, v->io, fd, start);
             if (rl_log_reader_next(&reader, &line) == RL_LOG_LINE && !rl_line_read(line.data, line.length, &facts) &&
-                facts.sequence == first->sequence - 1 &&
-                memcmp(facts.hash, first->previous, RL_SHA256_HEX) == 0) {
+                facts.sequence == first->sequence - 1 && memcmp(facts.hash, first->previous, RL_SHA256_HEX) == 0) {
                 problem = NULL;
             }
             rl_log_reader_deinit(&reader);
@@ -182,8 +181,7 @@ static const char* check_line(verification_t* v, rl_str_t line) {
     out->last_sequence = facts.sequence;
     out->records++;
     if (v->expected && memcmp(v->expected, v->head, RL_SHA256_HEX) == 0) v->expected_at = out->records;
-    if (v->has_journal && facts.sequence == v->known.sequence &&
-        memcmp(v->known.head, v->head, RL_SHA256_HEX) != 0) {
+    if (v->has_journal && facts.sequence == v->known.sequence && memcmp(v->known.head, v->head, RL_SHA256_HEX) != 0) {
         v->known_differs = true;
     }
     return NULL;
@@ -205,17 +203,17 @@ static void compare_heads(verification_t* v) {
     if (v->expected && (out->records == 0 || memcmp(v->expected, v->head, RL_SHA256_HEX) != 0)) {
         if (v->expected_at > 0) {
             conclude(v, REML_AUDIT_VERDICT_HEAD_MISMATCH, "the expected head is record %llu of %llu",
-                     (unsigned long long)v->expected_at, records);
+                (unsigned long long)v->expected_at, records);
         } else {
             conclude(v, REML_AUDIT_VERDICT_HEAD_MISMATCH, "the expected head is not among the %llu records", records);
         }
     } else if (v->known_differs) {
         conclude(v, REML_AUDIT_VERDICT_HEAD_MISMATCH, "record number %llu is not the one its journal remembers",
-                 (unsigned long long)v->known.sequence);
+            (unsigned long long)v->known.sequence);
     } else if (v->has_journal && v->known.log_bytes > 0 && out->last_sequence < v->known.sequence &&
                !(out->records == 0 && was_just_rotated(v))) {
         conclude(v, REML_AUDIT_VERDICT_HEAD_MISMATCH, "the log ends at number %llu, its journal remembers number %llu",
-                 (unsigned long long)out->last_sequence, (unsigned long long)v->known.sequence);
+            (unsigned long long)out->last_sequence, (unsigned long long)v->known.sequence);
     }
 }
 
@@ -239,25 +237,23 @@ static bool read_log(verification_t* v, int fd) {
     case RL_LOG_END: compare_heads(v); break;
     case RL_LOG_TORN:
         out->torn_bytes = line.length;
-        conclude(v, REML_AUDIT_VERDICT_RECOVERED_TAIL, "the last line is torn: %llu bytes",
-                 (unsigned long long)line.length);
+        conclude(
+            v, REML_AUDIT_VERDICT_RECOVERED_TAIL, "the last line is torn: %llu bytes", (unsigned long long)line.length);
         compare_heads(v);
         break;
     case RL_LOG_TOO_LONG:
         out->record = out->records + 1;
         conclude(v, REML_AUDIT_VERDICT_BROKEN, "record %llu: too long", (unsigned long long)out->record);
         break;
-    case RL_LOG_IO_ERROR:
-        conclude(v, REML_AUDIT_VERDICT_UNREADABLE, "%s", rl_errno_text(-reader.error, text));
-        break;
+    case RL_LOG_IO_ERROR: conclude(v, REML_AUDIT_VERDICT_UNREADABLE, "%s", rl_errno_text(-reader.error, text)); break;
     case RL_LOG_NO_MEMORY: break;
     }
     rl_log_reader_deinit(&reader);
     return item != RL_LOG_NO_MEMORY;
 }
 
-bool rl_audit_verify_file(const rl_io_t* io, const char* path, const char* expected_head_or_null,
-                          rl_audit_verification_t* out) {
+bool rl_audit_verify_file(
+    const rl_io_t* io, const char* path, const char* expected_head_or_null, rl_audit_verification_t* out) {
     verification_t* v = NULL;
     rl_allocator_t allocator;
     rl_allocator_init(&allocator, NULL, NULL);
@@ -308,8 +304,8 @@ static bool lower_hash(const char* text, char out[RL_SHA256_HEX]) {
     return text[RL_SHA256_HEX] == '\0';
 }
 
-reml_embed_status_t reml_audit_verify(const char* path, const char* expected_head_or_null,
-                                      reml_audit_report_t* out_report) {
+reml_embed_status_t reml_audit_verify(
+    const char* path, const char* expected_head_or_null, reml_audit_report_t* out_report) {
     char expected[RL_SHA256_HEX];
     if (!path || !out_report) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     uint32_t size = out_report->struct_size;

@@ -14,7 +14,7 @@ typedef struct rl_audit_verification { /* the fields of reml_audit_report_t */
 } rl_audit_verification_t;
 
 /* False: no memory. `expected_head_or_null` is 64 lower-case digits, or NULL. */
-bool rl_audit_verify_file(const rl_io_t* io, const char* path, const char* expected_head_or_null,
-                          rl_audit_verification_t* out);
+bool rl_audit_verify_file(
+    const rl_io_t* io, const char* path, const char* expected_head_or_null, rl_audit_verification_t* out);
 
 #endif

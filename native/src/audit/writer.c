@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FLUSH_SLOTS 512u /* pending slots at which an append also writes out: a pause of about a millisecond */
+#define FLUSH_SLOTS  512u         /* pending slots at which an append also writes out: a pause of about a millisecond */
 #define ROOM_WAIT_NS 10000000000u /* a log that takes lines gives room within that, or something is badly wrong */
-#define RETRY_PARTS 20u  /* a failing log is tried again by appends each 1/20 of a second */
+#define RETRY_PARTS  20u          /* a failing log is tried again by appends each 1/20 of a second */
 
 /*
  * The open logs of this process. Process-wide because a path has one writer, whoever names it: two contexts that wrote
@@ -89,8 +89,8 @@ bool rl_writer_reserve(rl_audit_writer_t* w, uint32_t slots, uint64_t* out_posit
     do {
         uint64_t tail = atomic_load_explicit(&w->tail, memory_order_acquire);
         if (head + slots - tail > w->capacity) return false;
-    } while (!atomic_compare_exchange_weak_explicit(&w->header->head, &head, head + slots, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(
+        &w->header->head, &head, head + slots, memory_order_relaxed, memory_order_relaxed));
     *out_position = head;
     return true;
 }
@@ -436,7 +436,7 @@ static char* absolute_path(rl_allocator_t* allocator, const char* path, const ch
     }
     size_t lead_length = lead ? strlen(lead) : 0;
     if (lead_length == 1) lead_length = 0; /* "/" */
-    if (!lead) base = path; /* opening it will tell what is wrong with it */
+    if (!lead) base = path;                /* opening it will tell what is wrong with it */
     size_t bytes = (lead ? lead_length + 1 : 0) + strlen(base) + strlen(suffix) + 1;
     char* text = rl_alloc(allocator, bytes);
     if (!text) return NULL;
@@ -494,7 +494,7 @@ static rl_audit_writer_t* find_open(const rl_io_t* io, const char* path) {
 }
 
 static rl_audit_result_t open_new(const rl_env_t* env, const rl_audit_file_settings_t* settings, char* path,
-                                  rl_audit_writer_t** out_writer, char problem[256]) {
+    rl_audit_writer_t** out_writer, char problem[256]) {
     rl_allocator_t allocator;
     rl_allocator_init(&allocator, NULL, NULL);
     rl_audit_writer_t* w = rl_alloc_zero(&allocator, sizeof *w);
@@ -528,8 +528,8 @@ static rl_audit_result_t open_new(const rl_env_t* env, const rl_audit_file_setti
     return RL_AUDIT_OK;
 }
 
-rl_audit_result_t rl_writer_acquire(const rl_env_t* env, const rl_audit_file_settings_t* settings,
-                                    rl_audit_writer_t** out_writer, char problem[256]) {
+rl_audit_result_t rl_writer_acquire(
+    const rl_env_t* env, const rl_audit_file_settings_t* settings, rl_audit_writer_t** out_writer, char problem[256]) {
     rl_allocator_t allocator;
     rl_allocator_init(&allocator, NULL, NULL);
     *out_writer = NULL;

@@ -22,7 +22,7 @@ typedef struct rl_audit_writer {
     uint32_t references;
     atomic_bool detached;
     rl_allocator_t allocator; /* its own: it outlives any one context */
-    const rl_env_t* env; /* borrowed, as io */
+    const rl_env_t* env;      /* borrowed, as io */
     const rl_io_t* io;
     char *path, *journal_path; /* owned, absolute where the directory could be resolved */
 
@@ -42,16 +42,16 @@ typedef struct rl_audit_writer {
     int log_fd, journal_fd;
     uint64_t log_bytes;
     rl_audit_chain_t chain;
-    bool torn;        /* bytes behind log_bytes are to be cut before the next write */
-    bool moved;       /* renamed for rotation, the new file is not there yet */
-    bool give_up;     /* a sync failed: go on in a new file */
+    bool torn;    /* bytes behind log_bytes are to be cut before the next write */
+    bool moved;   /* renamed for rotation, the new file is not there yet */
+    bool give_up; /* a sync failed: go on in a new file */
     uint64_t synced_sequence, synced_ns;
     uint64_t doubt_first, doubt_last; /* numbers whose durability is unknown and not yet recorded; last 0: none */
     rl_target_t target;               /* texts in `header` */
     rl_renderer_t renderer;
-    bool renderer_recorded;           /* renderer.clock came from the journal: events of an ended process */
+    bool renderer_recorded; /* renderer.clock came from the journal: events of an ended process */
     rl_buf_t batch;
-    unsigned char* flat;              /* one event */
+    unsigned char* flat; /* one event */
     char problem[256];
 } rl_audit_writer_t;
 
@@ -59,8 +59,8 @@ typedef struct rl_audit_writer {
  * Join or open. On success one reference is the caller's. fails: UNAVAILABLE, NO_MEMORY, with a line in `problem`.
  * env (and env->io) must outlive the writer.
  */
-rl_audit_result_t rl_writer_acquire(const rl_env_t* env, const rl_audit_file_settings_t* settings,
-                                    rl_audit_writer_t** out_writer, char problem[256]);
+rl_audit_result_t rl_writer_acquire(
+    const rl_env_t* env, const rl_audit_file_settings_t* settings, rl_audit_writer_t** out_writer, char problem[256]);
 void rl_writer_release(rl_audit_writer_t* writer);
 /* Open, recover, close. */
 rl_audit_result_t rl_audit_recover_file(const rl_env_t* env, const char* path, char problem[256]);

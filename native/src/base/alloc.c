@@ -48,8 +48,8 @@ void* rl_resize(rl_allocator_t* allocator, void* block, size_t old_size, size_t 
     if (new_size == old_size) return block;
     if (new_size > old_size) {
         size_t growth = new_size - old_size;
-        bool over_limit = allocator->live_bytes >= allocator->limit_bytes ||
-                          growth > allocator->limit_bytes - allocator->live_bytes;
+        bool over_limit =
+            allocator->live_bytes >= allocator->limit_bytes || growth > allocator->limit_bytes - allocator->live_bytes;
         /* No object may be larger than PTRDIFF_MAX: pointer differences inside it would overflow. */
         if (must_fail(allocator) || over_limit || new_size > PTRDIFF_MAX) {
             allocator->failed = true;

@@ -14,15 +14,15 @@
 typedef void* (*rl_resize_fn)(void* block, size_t old_size, size_t new_size, void* user);
 
 typedef struct rl_allocator {
-    rl_resize_fn resize;  /* never NULL after init */
+    rl_resize_fn resize; /* never NULL after init */
     void* user;
     size_t live_bytes;
     size_t peak_bytes;
-    size_t limit_bytes;   /* SIZE_MAX: none */
-    bool failed;          /* sticky: a request was refused since the last rl_alloc_clear_failure() */
-    uint64_t requests;    /* growing requests made so far */
-    uint64_t fail_at;     /* request number that fails; 0: never (fault injection) */
-    uint64_t fail_every;  /* after fail_at, each k-th fails too; 0: only once; 1: all */
+    size_t limit_bytes;  /* SIZE_MAX: none */
+    bool failed;         /* sticky: a request was refused since the last rl_alloc_clear_failure() */
+    uint64_t requests;   /* growing requests made so far */
+    uint64_t fail_at;    /* request number that fails; 0: never (fault injection) */
+    uint64_t fail_every; /* after fail_at, each k-th fails too; 0: only once; 1: all */
 } rl_allocator_t;
 
 void rl_allocator_init(rl_allocator_t* allocator, rl_resize_fn resize_or_null, void* user);

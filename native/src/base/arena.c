@@ -2,10 +2,10 @@
 
 /* Debug builds give each request a block of its own, so that address checkers see overruns inside an arena. */
 #ifdef RL_DEBUG
-#define CHUNK_FIRST 0
+#define CHUNK_FIRST   0
 #define CHUNK_LARGEST 0
 #else
-#define CHUNK_FIRST 4096
+#define CHUNK_FIRST   4096
 #define CHUNK_LARGEST (256 * 1024)
 #endif
 
@@ -14,9 +14,7 @@ struct rl_arena_chunk {
     size_t size; /* of the whole block, this head included */
 };
 
-void rl_arena_init(rl_arena_t* arena, rl_allocator_t* allocator) {
-    *arena = (rl_arena_t){.allocator = allocator};
-}
+void rl_arena_init(rl_arena_t* arena, rl_allocator_t* allocator) { *arena = (rl_arena_t){.allocator = allocator}; }
 
 static void* alloc_in_new_chunk(rl_arena_t* arena, size_t size) {
     size_t wanted = CHUNK_FIRST;

@@ -24,11 +24,9 @@ typedef struct rl_str {
 } rl_str_t;
 
 #define RL_STR(literal) ((rl_str_t){(literal), sizeof(literal) - 1})
-#define RL_STR_ARG(s) (int)(s).length, (s).data /* for "%.*s" */
+#define RL_STR_ARG(s)   (int)(s).length, (s).data /* for "%.*s" */
 
-static inline rl_str_t rl_str(const char* text) {
-    return (rl_str_t){text, text ? strlen(text) : 0};
-}
+static inline rl_str_t rl_str(const char* text) { return (rl_str_t){text, text ? strlen(text) : 0}; }
 static inline bool rl_str_equal(rl_str_t a, rl_str_t b) {
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
@@ -36,19 +34,18 @@ static inline bool rl_str_equal(rl_str_t a, rl_str_t b) {
 /* Our own mistakes. In release builds the condition is not evaluated. */
 #ifdef RL_DEBUG
 void rl_assert_failed(const char* condition, const char* what, const char* file, int line);
-#define RL_ASSERT(condition, what) \
-    ((condition) ? (void)0 : rl_assert_failed(#condition, (what), __FILE__, __LINE__))
+#define RL_ASSERT(condition, what) ((condition) ? (void)0 : rl_assert_failed(#condition, (what), __FILE__, __LINE__))
 #else
 #define RL_ASSERT(condition, what) ((void)sizeof(condition))
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define RL_LIKELY(x) __builtin_expect(!!(x), 1)
-#define RL_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define RL_LIKELY(x)                   __builtin_expect(!!(x), 1)
+#define RL_UNLIKELY(x)                 __builtin_expect(!!(x), 0)
 #define RL_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
-#define RL_NOINLINE __attribute__((noinline, cold))
+#define RL_NOINLINE                    __attribute__((noinline, cold))
 #else
-#define RL_LIKELY(x) (x)
+#define RL_LIKELY(x)   (x)
 #define RL_UNLIKELY(x) (x)
 #define RL_PRINTF(format_index, first)
 #define RL_NOINLINE

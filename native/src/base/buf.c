@@ -7,9 +7,7 @@
 
 #define FIRST_CAPACITY 64
 
-void rl_buf_init(rl_buf_t* buf, rl_allocator_t* allocator) {
-    *buf = (rl_buf_t){.allocator = allocator};
-}
+void rl_buf_init(rl_buf_t* buf, rl_allocator_t* allocator) { *buf = (rl_buf_t){.allocator = allocator}; }
 
 void rl_buf_deinit(rl_buf_t* buf) {
     rl_free(buf->allocator, buf->data, buf->capacity);

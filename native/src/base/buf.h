@@ -19,7 +19,10 @@ typedef struct rl_buf {
 
 void rl_buf_init(rl_buf_t* buf, rl_allocator_t* allocator);
 void rl_buf_deinit(rl_buf_t* buf);
-static inline void rl_buf_clear(rl_buf_t* buf) { buf->length = 0; buf->failed = false; }
+static inline void rl_buf_clear(rl_buf_t* buf) {
+    buf->length = 0;
+    buf->failed = false;
+}
 bool rl_buf_reserve(rl_buf_t* buf, size_t extra);
 void rl_buf_add(rl_buf_t* buf, rl_str_t text);
 void rl_buf_add_char(rl_buf_t* buf, char c);
@@ -29,7 +32,8 @@ void rl_buf_add_utf8(rl_buf_t* buf, uint32_t scalar);
 void rl_buf_add_i64(rl_buf_t* buf, int64_t value);
 void rl_buf_add_u64(rl_buf_t* buf, uint64_t value);
 void rl_buf_add_f64(rl_buf_t* buf, double value); /* as LANGUAGE 8.2 displays a Float */
-void rl_buf_printf(rl_buf_t* buf, const char* format, ...) RL_PRINTF(2, 3); /* C locale numbers only: %d %u %s %.*s %x %c and PRI… */
+void rl_buf_printf(rl_buf_t* buf, const char* format, ...)
+    RL_PRINTF(2, 3); /* C locale numbers only: %d %u %s %.*s %x %c and PRI… */
 void rl_buf_vprintf(rl_buf_t* buf, const char* format, va_list arguments);
 static inline rl_str_t rl_buf_str(const rl_buf_t* buf) { return (rl_str_t){buf->data, buf->length}; }
 /* NUL-terminated view of the content; "" when empty or failed before any byte. */

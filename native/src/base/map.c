@@ -5,8 +5,8 @@
  * Linear probing; removal shifts the followers back, so that there are no tombstones.
  */
 #define ENTRY_SIZE (sizeof(uint64_t) + sizeof(uint32_t))
-#define SMALLEST 8u
-#define LARGEST 0x40000000u
+#define SMALLEST   8u
+#define LARGEST    0x40000000u
 
 static uint32_t home_of(uint64_t key, uint32_t capacity) {
     return (uint32_t)rl_hash_mix(key, 0x8ebc6af09c88c6e3u) & (capacity - 1);
@@ -123,8 +123,8 @@ static uint64_t read32(const unsigned char* p) {
 }
 
 uint64_t rl_hash_bytes(const void* data, size_t length, uint64_t seed) {
-    static const uint64_t secret[4] = {0xa0761d6478bd642fu, 0xe7037ed1a0b428dbu, 0x8ebc6af09c88c6e3u,
-                                       0x589965cc75374cc3u};
+    static const uint64_t secret[4] = {
+        0xa0761d6478bd642fu, 0xe7037ed1a0b428dbu, 0x8ebc6af09c88c6e3u, 0x589965cc75374cc3u};
     const unsigned char* p = data;
     uint64_t a = 0, b = 0;
     seed ^= rl_hash_mix(seed ^ secret[0], secret[1]);

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 
 typedef struct rl_map {
-    uint64_t* keys;   /* key 0 is kept outside the table */
+    uint64_t* keys; /* key 0 is kept outside the table */
     uint32_t* values;
     uint32_t count, capacity;
     uint32_t zero_value;

@@ -8,8 +8,8 @@
 __extension__ typedef unsigned __int128 wide_t;
 
 #define F64_FRACTION_BITS 52
-#define F64_BIAS 1075 /* of the significand read as an integer */
-#define F64_HIDDEN (UINT64_C(1) << F64_FRACTION_BITS)
+#define F64_BIAS          1075 /* of the significand read as an integer */
+#define F64_HIDDEN        (UINT64_C(1) << F64_FRACTION_BITS)
 #define F64_INFINITY_BITS (UINT64_C(0x7FF) << F64_FRACTION_BITS)
 
 /* --- integers ---------------------------------------------------------------------------------------- */
@@ -152,8 +152,8 @@ static size_t put(char* out, size_t at, const char* word) {
     return at + length;
 }
 
-static size_t print_finite(char* out, bool negative, uint64_t fraction, int32_t biased, int fraction_bits,
-                           int32_t bias) {
+static size_t print_finite(
+    char* out, bool negative, uint64_t fraction, int32_t biased, int fraction_bits, int32_t bias) {
     size_t at = 0;
     if (negative) out[at++] = '-';
     if (biased == 0 && fraction == 0) return put(out, at, "0.0");

@@ -127,9 +127,7 @@ bool rl_os_random(void* out, size_t length) {
 #endif
     if (length == 0) return true;
     int fd;
-    do {
-        fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
+    do { fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC); } while (fd < 0 && errno == EINTR);
     if (fd < 0) return false;
     while (length > 0) {
         ssize_t got = read(fd, at, length);
@@ -193,10 +191,8 @@ bool rl_os_call_with_stack(size_t stack_bytes, void (*fn)(void* user), void* use
 
 /* --- files -------------------------------------------------------------------------------------------- */
 
-#define RETRY(result, call)          \
-    do {                             \
-        (result) = (call);           \
-    } while ((result) < 0 && errno == EINTR)
+#define RETRY(result, call)                                                                                            \
+    do { (result) = (call); } while ((result) < 0 && errno == EINTR)
 
 static int io_open(void* user, const char* path, int flags, int mode) {
     (void)user;
@@ -312,9 +308,7 @@ static int io_allocate(void* user, int fd, int64_t length) {
 #else
     (void)user;
     int error;
-    do {
-        error = posix_fallocate(fd, 0, (off_t)length);
-    } while (error == EINTR);
+    do { error = posix_fallocate(fd, 0, (off_t)length); } while (error == EINTR);
     return -error;
 #endif
 }

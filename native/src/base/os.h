@@ -8,11 +8,11 @@
 #include "base/base.h"
 
 /* --- clocks ----------------------------------------------------------------------------------------- */
-int64_t rl_os_wall_ns(void);      /* since 1970, UTC */
+int64_t rl_os_wall_ns(void); /* since 1970, UTC */
 uint64_t rl_os_monotonic_ns(void);
 /* Raw time-stamp counter (or monotonic ns where there is none); turned into wall time when a record is rendered. */
 uint64_t rl_os_ticks(void);
-int64_t rl_os_ticks_to_wall_ns(uint64_t ticks); /* calibrated on first use against both clocks */
+int64_t rl_os_ticks_to_wall_ns(uint64_t ticks);            /* calibrated on first use against both clocks */
 size_t rl_os_print_rfc3339(int64_t wall_ns, char out[32]); /* whole seconds, `Z`; bytes written */
 
 bool rl_os_random(void* out, size_t length);
@@ -41,8 +41,8 @@ bool rl_os_call_with_stack(size_t stack_bytes, void (*fn)(void* user), void* use
 /* --- files: one table, so that any call can be made to fail ------------------------------------------ */
 typedef struct rl_io {
     void* user;
-    int (*open)(void* user, const char* path, int flags, int mode); /* fd, or -errno */
-    int64_t (*write)(void* user, int fd, const void* data, size_t length); /* bytes, or -errno */
+    int (*open)(void* user, const char* path, int flags, int mode);                 /* fd, or -errno */
+    int64_t (*write)(void* user, int fd, const void* data, size_t length);          /* bytes, or -errno */
     int64_t (*read)(void* user, int fd, void* data, size_t length, int64_t offset); /* pread; bytes, or -errno */
     int (*sync)(void* user, int fd);
     int (*truncate)(void* user, int fd, int64_t length);
@@ -74,7 +74,8 @@ typedef struct rl_env {
 const rl_env_t* rl_os_env(void);
 
 typedef struct rl_target {
-    const char *os, *arch, *triple, *platform, *abi; /* linux · x86_64 · x86_64-unknown-linux-gnu · linux-x86_64 · system_v */
+    const char *os, *arch, *triple, *platform,
+        *abi; /* linux · x86_64 · x86_64-unknown-linux-gnu · linux-x86_64 · system_v */
 } rl_target_t;
 const rl_target_t* rl_os_target(void); /* os is NULL on a system that is not supported */
 

@@ -59,10 +59,10 @@ uint32_t rl_unicode_to_lower(uint32_t scalar) {
 
 /* --- Hangul, by arithmetic (Unicode 3.12) --------------------------------------------------------------- */
 
-#define HANGUL_S 0xAC00u
-#define HANGUL_L 0x1100u
-#define HANGUL_V 0x1161u
-#define HANGUL_T 0x11A7u /* one before the first */
+#define HANGUL_S       0xAC00u
+#define HANGUL_L       0x1100u
+#define HANGUL_V       0x1161u
+#define HANGUL_T       0x11A7u /* one before the first */
 #define HANGUL_L_COUNT 19u
 #define HANGUL_V_COUNT 21u
 #define HANGUL_T_COUNT 28u
@@ -76,12 +76,12 @@ static bool is_hangul_lv(uint32_t scalar) {
 /* --- grapheme clusters (UAX #29, extended) ---------------------------------------------------------------- */
 
 typedef struct cluster_state {
-    uint8_t previous;          /* Grapheme_Cluster_Break of the last scalar */
-    bool after_pictograph;     /* pictograph, then Extend only (GB11 wants a ZWJ last) */
-    bool pictograph_zwj;       /* … and the last one was that ZWJ */
-    bool after_consonant;      /* GB9c: consonant, then Extend and Linker only */
+    uint8_t previous;      /* Grapheme_Cluster_Break of the last scalar */
+    bool after_pictograph; /* pictograph, then Extend only (GB11 wants a ZWJ last) */
+    bool pictograph_zwj;   /* … and the last one was that ZWJ */
+    bool after_consonant;  /* GB9c: consonant, then Extend and Linker only */
     bool linker_seen;
-    bool odd_regional;         /* an odd number of regional indicators up to here */
+    bool odd_regional; /* an odd number of regional indicators up to here */
 } cluster_state_t;
 
 static uint8_t grapheme_class(uint32_t scalar, const record_t* record) {
@@ -90,8 +90,8 @@ static uint8_t grapheme_class(uint32_t scalar, const record_t* record) {
 
 static bool breaks_between(const cluster_state_t* state, uint8_t next, const record_t* record) {
     uint8_t previous = state->previous;
-    if (previous == GRAPHEME_CR) return next != GRAPHEME_LF;                               /* GB3 */
-    if (previous == GRAPHEME_LF || previous == GRAPHEME_CONTROL) return true;              /* GB4 */
+    if (previous == GRAPHEME_CR) return next != GRAPHEME_LF;                                 /* GB3 */
+    if (previous == GRAPHEME_LF || previous == GRAPHEME_CONTROL) return true;                /* GB4 */
     if (next == GRAPHEME_CR || next == GRAPHEME_LF || next == GRAPHEME_CONTROL) return true; /* GB5 */
     switch (previous) {
     case GRAPHEME_L: /* GB6 */
@@ -108,9 +108,9 @@ static bool breaks_between(const cluster_state_t* state, uint8_t next, const rec
     default: break;
     }
     if (next == GRAPHEME_EXTEND || next == GRAPHEME_ZWJ || next == GRAPHEME_SPACINGMARK) return false; /* GB9, GB9a */
-    if (previous == GRAPHEME_PREPEND) return false;                                                  /* GB9b */
+    if (previous == GRAPHEME_PREPEND) return false;                                                    /* GB9b */
     if (record->conjunct == CONJUNCT_CONSONANT && state->after_consonant && state->linker_seen) return false; /* GB9c */
-    if (state->pictograph_zwj && (record->flags & FLAG_PICTOGRAPHIC)) return false;                  /* GB11 */
+    if (state->pictograph_zwj && (record->flags & FLAG_PICTOGRAPHIC)) return false;                           /* GB11 */
     if (previous == GRAPHEME_REGIONAL_INDICATOR && next == GRAPHEME_REGIONAL_INDICATOR) {
         return !state->odd_regional; /* GB12, GB13 */
     }
@@ -119,8 +119,8 @@ static bool breaks_between(const cluster_state_t* state, uint8_t next, const rec
 
 static void step_state(cluster_state_t* state, uint8_t class_of_next, const record_t* record) {
     state->pictograph_zwj = state->after_pictograph && class_of_next == GRAPHEME_ZWJ;
-    state->after_pictograph = (record->flags & FLAG_PICTOGRAPHIC) != 0 ||
-                              (state->after_pictograph && class_of_next == GRAPHEME_EXTEND);
+    state->after_pictograph =
+        (record->flags & FLAG_PICTOGRAPHIC) != 0 || (state->after_pictograph && class_of_next == GRAPHEME_EXTEND);
     switch (record->conjunct) {
     case CONJUNCT_CONSONANT:
         state->after_consonant = true;
@@ -138,11 +138,9 @@ size_t rl_unicode_grapheme(rl_str_t text, size_t offset) {
     if (offset >= text.length) return 0;
     const char* data = text.data;
     /* ASCII followed by ASCII: only CR LF holds together. */
-    bool ascii_pair = (unsigned char)data[offset] < 0x80 &&
-                      (offset + 1 == text.length || (unsigned char)data[offset + 1] < 0x80);
-    if (ascii_pair) {
-        return data[offset] == '\r' && offset + 1 < text.length && data[offset + 1] == '\n' ? 2 : 1;
-    }
+    bool ascii_pair =
+        (unsigned char)data[offset] < 0x80 && (offset + 1 == text.length || (unsigned char)data[offset + 1] < 0x80);
+    if (ascii_pair) { return data[offset] == '\r' && offset + 1 < text.length && data[offset + 1] == '\n' ? 2 : 1; }
     size_t at = offset;
     uint32_t scalar = rl_utf8_next(text, &at);
     if (scalar == RL_UTF8_INVALID) return at - offset;
@@ -183,22 +181,22 @@ static bool decompose_once(uint32_t scalar, uint32_t* first, uint32_t* second) {
         *second = 0;
         return true;
     }
-#define SEARCH(table)                                               \
-    do {                                                            \
-        size_t low = 0, high = RL_COUNT_OF(table);                  \
-        while (low < high) {                                        \
-            size_t middle = low + (high - low) / 2;                 \
-            if ((table)[middle].composed < scalar) {                \
-                low = middle + 1;                                   \
-            } else {                                                \
-                high = middle;                                      \
-            }                                                       \
-        }                                                           \
-        if (low < RL_COUNT_OF(table) && (table)[low].composed == scalar) { \
-            *first = (table)[low].first;                            \
-            *second = (table)[low].second;                          \
-            return true;                                            \
-        }                                                           \
+#define SEARCH(table)                                                                                                  \
+    do {                                                                                                               \
+        size_t low = 0, high = RL_COUNT_OF(table);                                                                     \
+        while (low < high) {                                                                                           \
+            size_t middle = low + (high - low) / 2;                                                                    \
+            if ((table)[middle].composed < scalar) {                                                                   \
+                low = middle + 1;                                                                                      \
+            } else {                                                                                                   \
+                high = middle;                                                                                         \
+            }                                                                                                          \
+        }                                                                                                              \
+        if (low < RL_COUNT_OF(table) && (table)[low].composed == scalar) {                                             \
+            *first = (table)[low].first;                                                                               \
+            *second = (table)[low].second;                                                                             \
+            return true;                                                                                               \
+        }                                                                                                              \
     } while (0)
     if (scalar < 0x10000) SEARCH(short_decompositions);
     SEARCH(long_decompositions);
@@ -233,21 +231,21 @@ static uint32_t compose_pair(uint32_t first, uint32_t second) {
         return first + (second - HANGUL_T);
     }
     uint64_t wanted = (uint64_t)first << 32 | second;
-#define SEARCH(places, table)                                                                      \
-    do {                                                                                           \
-        size_t low = 0, high = RL_COUNT_OF(places);                                                \
-        while (low < high) {                                                                       \
-            size_t middle = low + (high - low) / 2;                                                \
-            if (((uint64_t)(table)[(places)[middle]].first << 32 | (table)[(places)[middle]].second) < wanted) { \
-                low = middle + 1;                                                                  \
-            } else {                                                                               \
-                high = middle;                                                                     \
-            }                                                                                      \
-        }                                                                                          \
-        if (low < RL_COUNT_OF(places) && (table)[(places)[low]].first == first &&                  \
-            (table)[(places)[low]].second == second) {                                             \
-            return (table)[(places)[low]].composed;                                                \
-        }                                                                                          \
+#define SEARCH(places, table)                                                                                          \
+    do {                                                                                                               \
+        size_t low = 0, high = RL_COUNT_OF(places);                                                                    \
+        while (low < high) {                                                                                           \
+            size_t middle = low + (high - low) / 2;                                                                    \
+            if (((uint64_t)(table)[(places)[middle]].first << 32 | (table)[(places)[middle]].second) < wanted) {       \
+                low = middle + 1;                                                                                      \
+            } else {                                                                                                   \
+                high = middle;                                                                                         \
+            }                                                                                                          \
+        }                                                                                                              \
+        if (low < RL_COUNT_OF(places) && (table)[(places)[low]].first == first &&                                      \
+            (table)[(places)[low]].second == second) {                                                                 \
+            return (table)[(places)[low]].composed;                                                                    \
+        }                                                                                                              \
     } while (0)
     SEARCH(short_composites, short_decompositions);
     SEARCH(long_composites, long_decompositions);

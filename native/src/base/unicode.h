@@ -20,7 +20,7 @@ bool rl_unicode_is_upper(uint32_t scalar);
 bool rl_unicode_is_lower(uint32_t scalar);
 uint32_t rl_unicode_to_upper(uint32_t scalar); /* simple mapping */
 uint32_t rl_unicode_to_lower(uint32_t scalar);
-unsigned rl_unicode_cells(uint32_t scalar); /* terminal cells: 0 (combining), 1, or 2 (East Asian wide) */
+unsigned rl_unicode_cells(uint32_t scalar);  /* terminal cells: 0 (combining), 1, or 2 (East Asian wide) */
 bool rl_unicode_is_nfc(rl_str_t valid_text); /* base/normalize.h makes it so */
 /*
  * Length in bytes of the extended grapheme cluster (UAX #29) that starts at text[offset]; 0 only at the end.

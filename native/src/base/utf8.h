@@ -14,7 +14,7 @@ size_t rl_utf8_encode(uint32_t scalar, char out[4]); /* bytes written */
 /* Offset of the first bad byte, or text.length when all is valid. Eight ASCII bytes a step. */
 size_t rl_utf8_validate(rl_str_t text);
 bool rl_utf8_is_ascii(rl_str_t text);
-size_t rl_utf8_count(rl_str_t valid_text); /* code points */
+size_t rl_utf8_count(rl_str_t valid_text);                              /* code points */
 size_t rl_utf8_offset_of(rl_str_t valid_text, size_t code_point_index); /* byte offset, clamped to length */
 
 #endif

@@ -2,8 +2,8 @@
 
 #define MOST_ITEMS 0x80000000u
 
-bool rl_vec_grow(rl_allocator_t* allocator, void** data, uint32_t* capacity, uint32_t count, uint32_t extra,
-                 size_t item_size) {
+bool rl_vec_grow(
+    rl_allocator_t* allocator, void** data, uint32_t* capacity, uint32_t count, uint32_t extra, size_t item_size) {
     if (extra > MOST_ITEMS || count > MOST_ITEMS - extra) {
         allocator->failed = true;
         return false;

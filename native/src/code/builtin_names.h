@@ -18,29 +18,30 @@
 #ifndef RL_BUILTIN_NAMES_H
 #define RL_BUILTIN_NAMES_H
 
-#define RL_EMIT_BUILTINS(X)                                                                                               \
-    X(EQ, "eq", "bb", "<T>(T, T) -> Bool: structural ==, also of Any; T has no instruction of its own")                   \
-    X(COMPARE, "compare", "bb", "<T>(T, T) -> Int: negative, 0, positive (rl_value_compare)")                             \
-    X(TO_STRING, "to_string", "b", "<T>(T) -> Str: Display text")                                                         \
-    X(DEBUG, "debug", "b", "<T>(T) -> Str: Debug text")                                                                   \
-    X(FORMAT_VALUE, "format_value", "bb", "<T>(spec: Str, T) -> Str: by a printf specification such as 04X or .2f")       \
-    X(CONVERT, "convert", "c", "<From, To>(From) -> To: rebuilt; inner T to Any, records renamed")                        \
-    X(STR_CONCAT, "str.concat", "cb", "(Str, Str) -> Str: in place when the first is not SHARED and has room (or grows)") \
-    X(LIST_OF, "list.of", "", "<T>(T …) -> List<T>: 0 to 8 elements, site->arg_count of them, all consumed")              \
-    X(LIST_PUSH, "list.push", "cc", "<T>(List<T>, T) -> List<T>: at the end")                                             \
-    X(LIST_CONCAT, "list.concat", "cb", "<T>(List<T>, List<T>) -> List<T>")                                               \
-    X(LIST_LEN, "list.len", "b", "<T>(List<T>) -> Int")                                                                   \
-    X(LIST_INDEX, "list.index", "bb", "<T>(List<T>, Int) -> T: panics runtime.index.out_of_bounds")                       \
-    X(LIST_SET, "list.set", "cbc", "<T>(List<T>, Int, T) -> List<T>: panics runtime.index.out_of_bounds")                 \
-    X(LIST_SLICE, "list.slice", "bbb", "<T>(List<T>, Int, Int) -> List<T>: half-open, clamped")                           \
-    X(MAP_EMPTY, "map.empty", "", "<K, V>() -> Map<K, V>")                                                                \
-    X(MAP_INSERT, "map.insert", "ccc", "<K, V>(Map<K, V>, K, V) -> Map<K, V>: inserts or replaces")                       \
-    X(MAP_INDEX, "map.index", "bb", "<K, V>(Map<K, V>, K) -> V: panics runtime.map.missing_key")                          \
-    X(TABLE_INDEX, "table.index", "bb", "<K, V>(Table<K, V>, K) -> V: panics runtime.map.missing_key")                    \
-    X(TABLE_SET, "table.set", "bcc", "<K, V>(Table<K, V>, K, V) -> (): inserts or replaces")                              \
-    X(BYTES_INDEX, "bytes.index", "bb", "(Bytes, Int) -> Int: panics runtime.index.out_of_bounds")                        \
-    X(VEC_OF, "vec.of", "", "<T>(T …) -> Vec<T> (also [T; N]): 0 to 8 elements, all consumed")                            \
-    X(VEC_PUSH, "vec.push", "bc", "<T>(Vec<T>, T) -> (): at the end, in place")                                           \
+#define RL_EMIT_BUILTINS(X)                                                                                            \
+    X(EQ, "eq", "bb", "<T>(T, T) -> Bool: structural ==, also of Any; T has no instruction of its own")                \
+    X(COMPARE, "compare", "bb", "<T>(T, T) -> Int: negative, 0, positive (rl_value_compare)")                          \
+    X(TO_STRING, "to_string", "b", "<T>(T) -> Str: Display text")                                                      \
+    X(DEBUG, "debug", "b", "<T>(T) -> Str: Debug text")                                                                \
+    X(FORMAT_VALUE, "format_value", "bb", "<T>(spec: Str, T) -> Str: by a printf specification such as 04X or .2f")    \
+    X(CONVERT, "convert", "c", "<From, To>(From) -> To: rebuilt; inner T to Any, records renamed")                     \
+    X(STR_CONCAT, "str.concat", "cb",                                                                                  \
+        "(Str, Str) -> Str: in place when the first is not SHARED and has room (or grows)")                            \
+    X(LIST_OF, "list.of", "", "<T>(T …) -> List<T>: 0 to 8 elements, site->arg_count of them, all consumed")           \
+    X(LIST_PUSH, "list.push", "cc", "<T>(List<T>, T) -> List<T>: at the end")                                          \
+    X(LIST_CONCAT, "list.concat", "cb", "<T>(List<T>, List<T>) -> List<T>")                                            \
+    X(LIST_LEN, "list.len", "b", "<T>(List<T>) -> Int")                                                                \
+    X(LIST_INDEX, "list.index", "bb", "<T>(List<T>, Int) -> T: panics runtime.index.out_of_bounds")                    \
+    X(LIST_SET, "list.set", "cbc", "<T>(List<T>, Int, T) -> List<T>: panics runtime.index.out_of_bounds")              \
+    X(LIST_SLICE, "list.slice", "bbb", "<T>(List<T>, Int, Int) -> List<T>: half-open, clamped")                        \
+    X(MAP_EMPTY, "map.empty", "", "<K, V>() -> Map<K, V>")                                                             \
+    X(MAP_INSERT, "map.insert", "ccc", "<K, V>(Map<K, V>, K, V) -> Map<K, V>: inserts or replaces")                    \
+    X(MAP_INDEX, "map.index", "bb", "<K, V>(Map<K, V>, K) -> V: panics runtime.map.missing_key")                       \
+    X(TABLE_INDEX, "table.index", "bb", "<K, V>(Table<K, V>, K) -> V: panics runtime.map.missing_key")                 \
+    X(TABLE_SET, "table.set", "bcc", "<K, V>(Table<K, V>, K, V) -> (): inserts or replaces")                           \
+    X(BYTES_INDEX, "bytes.index", "bb", "(Bytes, Int) -> Int: panics runtime.index.out_of_bounds")                     \
+    X(VEC_OF, "vec.of", "", "<T>(T …) -> Vec<T> (also [T; N]): 0 to 8 elements, all consumed")                         \
+    X(VEC_PUSH, "vec.push", "bc", "<T>(Vec<T>, T) -> (): at the end, in place")                                        \
     X(VEC_SLICE, "vec.slice", "bbb", "<T>(Vec<T>, Int, Int) -> List<T>: half-open, clamped; a new list")
 
 /*

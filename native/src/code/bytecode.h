@@ -37,16 +37,17 @@ typedef enum rl_outcome {
 
 /* Where a builtin's arguments come from, and the types it works on. */
 typedef struct rl_builtin_site rl_builtin_site_t;
-typedef rl_outcome_t (*rl_builtin_fn)(struct rl_vm* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site);
+typedef rl_outcome_t (*rl_builtin_fn)(
+    struct rl_vm* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site);
 enum { RL_BUILTIN_ARGS_MAX = 8 };
 struct rl_builtin_site {
     rl_builtin_fn call;
-    uint16_t id;                     /* row of builtin.def */
+    uint16_t id; /* row of builtin.def */
     uint8_t arg_count;
-    uint8_t result_rep;              /* rl_rep_t */
+    uint8_t result_rep;                 /* rl_rep_t */
     uint16_t args[RL_BUILTIN_ARGS_MAX]; /* register; the bank is arg_reps[i] */
     uint8_t arg_reps[RL_BUILTIN_ARGS_MAX];
-    const rl_rtype_t* const* types;  /* its type arguments, in the order of the declaration */
+    const rl_rtype_t* const* types; /* its type arguments, in the order of the declaration */
     const rl_rtype_t* result_type;
     const rl_rtype_t* arg_types[RL_BUILTIN_ARGS_MAX];
 };
@@ -54,7 +55,7 @@ struct rl_builtin_site {
 typedef struct rl_host_site {
     rl_fn_id_t function;
     rl_str_t name;
-    uint32_t binding;                /* index in the host's table of bound functions; UINT32_MAX: unbound. Kept by host/ */
+    uint32_t binding; /* index in the host's table of bound functions; UINT32_MAX: unbound. Kept by host/ */
     uint8_t param_count;
     const rl_rtype_t* const* params;
     const rl_rtype_t* result;
@@ -72,13 +73,14 @@ typedef struct rl_closure_site {
 typedef struct rl_proto {
     const rl_instr_t* code;
     uint32_t code_count;
-    uint16_t s_count, r_count;     /* registers of each bank, out areas of its own calls included */
-    uint16_t s_params, r_params;   /* parameters arrive in s[0…], r[0…] in order per bank; with has_env r[0] is the closure,
+    uint16_t s_count, r_count; /* registers of each bank, out areas of its own calls included */
+    uint16_t s_params,
+        r_params; /* parameters arrive in s[0…], r[0…] in order per bank; with has_env r[0] is the closure,
                                       which r_params does not count */
     uint8_t result_rep;
     bool has_env;
-    bool leaf_scalar;              /* all parameters and the result are scalars: direct entry from the host */
-    uint32_t entry_cost;           /* fuel charged on entry */
+    bool leaf_scalar;    /* all parameters and the result are scalars: direct entry from the host */
+    uint32_t entry_cost; /* fuel charged on entry */
     const rl_word_t* constants;
     rl_object_t* const* ref_constants; /* STATIC objects */
     struct rl_proto* const* callees;
@@ -87,13 +89,14 @@ typedef struct rl_proto {
     const rl_shape_t* shapes;
     const rl_closure_site_t* closures;
     const rl_rtype_t* const* types;
-    const uint32_t* const* switches; /* SWITCH tables: [count, default target, target of tag 0 …], targets are instruction indices */
-    const uint32_t* starts;        /* per instruction: byte offset in the module's source */
+    const uint32_t* const*
+        switches; /* SWITCH tables: [count, default target, target of tag 0 …], targets are instruction indices */
+    const uint32_t* starts; /* per instruction: byte offset in the module's source */
     uint32_t constant_count, ref_constant_count, callee_count, builtin_count, host_count, shape_count, closure_count,
         type_count, switch_count;
     rl_fn_id_t function;
     rl_module_id_t module;
-    rl_str_t name;                 /* for stacks: "total", "<fn lambda>" */
+    rl_str_t name; /* for stacks: "total", "<fn lambda>" */
     const rl_rtype_t* const* param_types;
     const rl_rtype_t* result_type;
     uint16_t param_count;

@@ -11,36 +11,36 @@
 
 typedef struct rl_instance {
     rl_fn_id_t function;
-    bool as_value;              /* compiled with an (unused) env parameter, to be called through a closure */
+    bool as_value; /* compiled with an (unused) env parameter, to be called through a closure */
     uint32_t argument_first, argument_count;
     rl_proto_t* proto;
     bool done;
-    uint32_t depth;             /* length of the chain of instances that asked for it */
-    uint32_t next;              /* same hash */
+    uint32_t depth; /* length of the chain of instances that asked for it */
+    uint32_t next;  /* same hash */
 } rl_instance_t;
 
 typedef struct rl_compiler {
-    rl_program_t* program;      /* ground types are interned into it */
+    rl_program_t* program; /* ground types are interned into it */
     rl_allocator_t* allocator;
-    rl_arena_t arena;           /* protos, code, rtypes, static constants */
+    rl_arena_t arena;                /* protos, code, rtypes, static constants */
     RL_VEC(rl_instance_t) instances; /* entry 0 unused */
     RL_VEC(rl_type_t) arguments;
     RL_VEC(uint32_t) pending;
-    rl_map_t instance_map;      /* hash → first instance */
-    rl_map_t rtype_map;         /* type → index in rtypes */
+    rl_map_t instance_map; /* hash → first instance */
+    rl_map_t rtype_map;    /* type → index in rtypes */
     RL_VEC(rl_rtype_t*) rtypes;
     uint32_t instance_limit, depth_limit; /* 10,000 instances; types of type arguments nested 100 deep */
     /* What emit has found out, kept for the next function; private to code/ (emit_internal.h). */
     RL_VEC(struct rl_type_note) notes; /* by type */
     rl_map_t layout_map;               /* (type, tag) → layouts */
     RL_VEC(const struct rl_layout*) layouts;
-    rl_map_t string_map;               /* string id << 1 | is bytes → strings */
-    RL_VEC(rl_object_t*) strings;      /* STATIC objects */
-    rl_map_t borrow_map;               /* function → borrow_masks */
+    rl_map_t string_map;          /* string id << 1 | is bytes → strings */
+    RL_VEC(rl_object_t*) strings; /* STATIC objects */
+    rl_map_t borrow_map;          /* function → borrow_masks */
     RL_VEC(uint64_t) borrow_masks;
-    rl_map_t inline_map;               /* function → 1: its calls are replaced by its body */
-    rl_map_t holder_map;               /* local function → local of its parent that holds its closure, + 1; parents seen */
-    rl_map_t held_map;                 /* (parent, local) → local function */
+    rl_map_t inline_map; /* function → 1: its calls are replaced by its body */
+    rl_map_t holder_map; /* local function → local of its parent that holds its closure, + 1; parents seen */
+    rl_map_t held_map;   /* (parent, local) → local function */
     /* set when something could not be compiled */
     bool failed;
     rl_code_t failed_code;
@@ -52,7 +52,8 @@ void rl_compiler_deinit(rl_compiler_t* compiler);
 
 /* Instance of `function` for these ground type arguments and everything reachable from it, ready to run. NULL: failed
    (type.instantiation.limit, or memory: allocator->failed). */
-rl_proto_t* rl_compile(rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value);
+rl_proto_t* rl_compile(
+    rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value);
 /* Descriptor of a ground type; NULL when memory is short. */
 const rl_rtype_t* rl_rtype_of(rl_compiler_t* compiler, rl_type_t type);
 

@@ -211,7 +211,7 @@ static rl_fn_id_t held_function(rl_emitter_t* e, rl_local_id_t local) {
     rl_function_t fn = e->fn;
     rl_fn_id_t id = e->fn_id;
     for (unsigned depth = 0;
-         local >= fn.param_count && local - fn.param_count < fn.capture_count && fn.parent && depth < 64; depth++) {
+        local >= fn.param_count && local - fn.param_count < fn.capture_count && fn.parent && depth < 64; depth++) {
         local = rl_program_capture(e->program, fn.capture_first + (local - fn.param_count));
         id = fn.parent;
         fn = *rl_program_function(e->program, id);

@@ -270,7 +270,7 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
             rl_emit_load_i64(e, regs[1], i);
             if (fixed > i) {
                 regs[2] = rl_temp(e, RL_REP_S);
-                rl_emit_abc(e, RL_OP_ADDK_I, regs[2], length, (uint16_t)(int16_t) - (int32_t)(fixed - i));
+                rl_emit_abc(e, RL_OP_ADDK_I, regs[2], length, (uint16_t)(int16_t)-(int32_t)(fixed - i));
             }
             rl_emit_builtin(e, rl_emit_builtin_id(e, vec ? RL_EB_VEC_SLICE : RL_EB_LIST_SLICE), to, list, regs,
                 slice_types, 3, &element, 1);
@@ -284,7 +284,7 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
         uint32_t regs[2] = {value.reg, rl_temp(e, RL_REP_S)};
         rl_type_t index_types[2] = {value.type, int_type};
         if (i < rest) rl_emit_load_i64(e, regs[1], i);
-        else rl_emit_abc(e, RL_OP_ADDK_I, regs[1], length, (uint16_t)(int16_t) - (int32_t)(n.b - i));
+        else rl_emit_abc(e, RL_OP_ADDK_I, regs[1], length, (uint16_t)(int16_t)-(int32_t)(n.b - i));
         if (vec) rl_emit_vec_get(e, element, to, regs[0], regs[1]);
         else
             rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_LIST_INDEX), to, element, regs, index_types, 2, &element, 1);

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#define MOST_ITEMS 100u
+#define MOST_ITEMS          100u
 #define MOST_EXPECTED_SHOWN 6u
 
 /* --- codes ------------------------------------------------------------------------------------------ */

@@ -51,8 +51,8 @@ typedef struct rl_diag {
     rl_str_t message;
     RL_VEC(rl_note_t) notes;
     RL_VEC(rl_fixit_t) fixits;
-    RL_VEC(rl_str_t) expected;        /* syntax errors: expected tokens (LANGUAGE 9.2), in the order to show */
-    RL_VEC(rl_stack_entry_t) stack;   /* run-time errors: innermost first */
+    RL_VEC(rl_str_t) expected;      /* syntax errors: expected tokens (LANGUAGE 9.2), in the order to show */
+    RL_VEC(rl_stack_entry_t) stack; /* run-time errors: innermost first */
 } rl_diag_t;
 
 /*
@@ -85,7 +85,8 @@ void rl_diags_deinit(rl_diags_t* diags);
 rl_diag_t* rl_report(rl_diags_t* diags, rl_code_t code, rl_span_t span, const char* format, ...) RL_PRINTF(4, 5);
 void rl_note(rl_diags_t* diags, rl_diag_t* diag, rl_span_t span, const char* format, ...) RL_PRINTF(4, 5);
 void rl_note_plain(rl_diags_t* diags, rl_diag_t* diag, const char* format, ...) RL_PRINTF(3, 4);
-void rl_fix(rl_diags_t* diags, rl_diag_t* diag, rl_fixit_kind_t kind, rl_span_t span, const char* format, ...) RL_PRINTF(5, 6);
+void rl_fix(rl_diags_t* diags, rl_diag_t* diag, rl_fixit_kind_t kind, rl_span_t span, const char* format, ...)
+    RL_PRINTF(5, 6);
 
 /* "expected `)` or identifier"; at most six, then "… and N more". Nothing when nothing is expected. */
 void rl_diag_add_expected(const rl_diag_t* diag, rl_buf_t* out);
@@ -98,7 +99,8 @@ typedef struct rl_position {
 } rl_position_t;
 rl_position_t rl_position_of(rl_str_t source, uint32_t offset);
 
-void rl_diags_json(const rl_diags_t* diags, rl_buf_t* out);                /* a JSON list, LANGUAGE 9.1 */
-void rl_diags_text(const rl_diags_t* diags, rl_buf_t* out, bool colour);   /* as a good compiler prints them: source line, caret, notes, fixes */
+void rl_diags_json(const rl_diags_t* diags, rl_buf_t* out); /* a JSON list, LANGUAGE 9.1 */
+void rl_diags_text(const rl_diags_t* diags, rl_buf_t* out,
+    bool colour); /* as a good compiler prints them: source line, caret, notes, fixes */
 
 #endif

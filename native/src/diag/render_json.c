@@ -122,8 +122,8 @@ static void add_message(rl_json_t* json, const rl_diag_t* diag, rl_buf_t* scratc
     rl_json_member(json, "message", rl_buf_str(scratch));
 }
 
-static void add_diag(rl_json_t* json, const rl_diags_t* diags, rl_lines_t* lines, const rl_diag_t* diag,
-                     rl_buf_t* scratch) {
+static void add_diag(
+    rl_json_t* json, const rl_diags_t* diags, rl_lines_t* lines, const rl_diag_t* diag, rl_buf_t* scratch) {
     rl_position_t start = {0, 0};
     rl_json_object_begin(json);
     rl_json_member(json, "severity", rl_str(severity_names[diag->severity]));

@@ -18,10 +18,10 @@
  * Nothing of the source reaches a terminal raw that could steer it: controls and bidi marks are shown as symbols.
  */
 
-#define TAB_WIDTH 4u
-#define LEFT_MOST 120u   /* a span further right than this many bytes is shown with the line cut before it */
-#define LEFT_KEPT 60u
-#define LINE_CELLS 160u  /* longest piece of a line shown */
+#define TAB_WIDTH   4u
+#define LEFT_MOST   120u /* a span further right than this many bytes is shown with the line cut before it */
+#define LEFT_KEPT   60u
+#define LINE_CELLS  160u /* longest piece of a line shown */
 #define STACK_SHOWN 32u
 
 typedef enum paint {
@@ -36,9 +36,14 @@ typedef enum paint {
 } paint_t;
 
 static const char* const paint_codes[] = {
-    [PAINT_NONE] = "",           [PAINT_BOLD] = "\x1b[1m",    [PAINT_ERROR] = "\x1b[1;31m",
-    [PAINT_WARNING] = "\x1b[1;33m", [PAINT_INFO] = "\x1b[1;34m", [PAINT_HINT] = "\x1b[1;36m",
-    [PAINT_FRAME] = "\x1b[1;34m", [PAINT_NOTE] = "\x1b[1;32m",
+    [PAINT_NONE] = "",
+    [PAINT_BOLD] = "\x1b[1m",
+    [PAINT_ERROR] = "\x1b[1;31m",
+    [PAINT_WARNING] = "\x1b[1;33m",
+    [PAINT_INFO] = "\x1b[1;34m",
+    [PAINT_HINT] = "\x1b[1;36m",
+    [PAINT_FRAME] = "\x1b[1;34m",
+    [PAINT_NOTE] = "\x1b[1;32m",
 };
 
 typedef struct severity_row {
@@ -125,8 +130,8 @@ static void add_place(view_t* view, uint32_t offset) {
 }
 
 /* Show `text` and underline its bytes [start, end), at least one cell. */
-static void add_marked_line(view_t* view, uint32_t number, rl_str_t text, size_t start, size_t end, char mark,
-                            paint_t paint) {
+static void add_marked_line(
+    view_t* view, uint32_t number, rl_str_t text, size_t start, size_t end, char mark, paint_t paint) {
     rl_buf_t* out = view->out;
     if (start > text.length) start = text.length;
     if (end > text.length) end = text.length;
@@ -278,7 +283,7 @@ static void add_fixit(view_t* view, const rl_fixit_t* fix) {
     if (end < line.text.length) rl_buf_add(&edited, (rl_str_t){line.text.data + end, line.text.length - end});
     out->failed |= edited.failed;
     add_marked_line(view, line.number, rl_buf_str(&edited), start, start + fix->text.length,
-                    fix->kind == RL_FIX_INSERT ? '+' : '~', PAINT_NOTE);
+        fix->kind == RL_FIX_INSERT ? '+' : '~', PAINT_NOTE);
     rl_buf_deinit(&edited);
 }
 

@@ -4,8 +4,8 @@
 static reml_embed_status_t answer(rl_context_t* context, rl_audit_result_t result) {
     if (result == RL_AUDIT_OK) return REML_EMBED_STATUS_OK;
     rl_alloc_clear_failure(&context->allocator);
-    return rl_context_fail(context, rl_status_of_audit(result), RL_CODE_AUDIT_UNAVAILABLE, "%s: %s", rl_code_text(RL_CODE_AUDIT_UNAVAILABLE),
-                           rl_audit_problem(&context->audit));
+    return rl_context_fail(context, rl_status_of_audit(result), RL_CODE_AUDIT_UNAVAILABLE, "%s: %s",
+        rl_code_text(RL_CODE_AUDIT_UNAVAILABLE), rl_audit_problem(&context->audit));
 }
 
 /* The callback as the audit folder wants it, with the host's own around it. */
@@ -14,7 +14,8 @@ static int deliver(const char* line, size_t length, void* user) {
     return context->audit_sink(line, length, context->audit_sink_user);
 }
 
-reml_embed_status_t reml_embed_set_audit_sink(reml_embed_context_t* id, reml_audit_sink_t sink, void* user, reml_audit_destroy_t destroy) {
+reml_embed_status_t reml_embed_set_audit_sink(
+    reml_embed_context_t* id, reml_audit_sink_t sink, void* user, reml_audit_destroy_t destroy) {
     RL_ENTER(id, context);
     if (context->audit.delivering) return REML_EMBED_STATUS_BUSY;
     rl_context_clear_error(context);
@@ -33,9 +34,11 @@ reml_embed_status_t reml_embed_set_audit_file(reml_embed_context_t* id, const re
     rl_context_clear_error(context);
     if (!given) return answer(context, rl_audit_set_file(&context->audit, NULL));
     reml_audit_file_options_t options = REML_AUDIT_FILE_OPTIONS_INIT;
-    if (!rl_copy_versioned(&options, sizeof options, given, given->struct_size) || options.flags || options.reserved || !options.path || !*options.path ||
-        options.fsync > REML_AUDIT_FSYNC_EVERY || options.policy > REML_AUDIT_POLICY_EVERY || options.on_failure > REML_AUDIT_ON_FAILURE_COUNT) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "invalid argument: options");
+    if (!rl_copy_versioned(&options, sizeof options, given, given->struct_size) || options.flags || options.reserved ||
+        !options.path || !*options.path || options.fsync > REML_AUDIT_FSYNC_EVERY ||
+        options.policy > REML_AUDIT_POLICY_EVERY || options.on_failure > REML_AUDIT_ON_FAILURE_COUNT) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "invalid argument: options");
     }
     rl_audit_file_settings_t settings = {
         .path = options.path,
@@ -53,9 +56,11 @@ reml_embed_status_t reml_embed_set_audit_file(reml_embed_context_t* id, const re
     return answer(context, result);
 }
 
-reml_embed_status_t reml_embed_audit_policy(reml_embed_context_t* id, uint32_t policy, uint32_t on_failure, uint32_t summary_interval_ms) {
+reml_embed_status_t reml_embed_audit_policy(
+    reml_embed_context_t* id, uint32_t policy, uint32_t on_failure, uint32_t summary_interval_ms) {
     RL_ENTER(id, context);
-    if (policy > REML_AUDIT_POLICY_EVERY || on_failure > REML_AUDIT_ON_FAILURE_COUNT) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    if (policy > REML_AUDIT_POLICY_EVERY || on_failure > REML_AUDIT_ON_FAILURE_COUNT)
+        return REML_EMBED_STATUS_INVALID_ARGUMENT;
     if (context->audit.delivering) return REML_EMBED_STATUS_BUSY;
     context->direct = false;
     rl_audit_set_policy(&context->audit, (rl_audit_policy_t)policy, summary_interval_ms);

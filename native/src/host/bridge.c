@@ -36,16 +36,20 @@ void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing) {
     rl_audit_ffi_call(&context->audit, &call);
 }
 
-reml_embed_status_t rl_bridge_violation(rl_context_t* context, const char* symbol, reml_embed_status_t status, const char* what) {
+reml_embed_status_t rl_bridge_violation(
+    rl_context_t* context, const char* symbol, reml_embed_status_t status, const char* what) {
     context->metrics.total_calls++;
-    rl_context_fail(context, status, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "%s: %s", rl_code_text(RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION), what);
-    rl_audit_ownership_violation(&context->audit, rl_str(symbol), rl_str(what), context->metrics.total_calls, context->metrics.success_calls);
+    rl_context_fail(context, status, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "%s: %s",
+        rl_code_text(RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION), what);
+    rl_audit_ownership_violation(
+        &context->audit, rl_str(symbol), rl_str(what), context->metrics.total_calls, context->metrics.success_calls);
     return status;
 }
 
 /* --- hand-over of results ------------------------------------------------------------------------------------------------ */
 
-static void record_read(rl_context_t* context, const char* symbol, rl_audit_ownership_t ownership, rl_audit_return_t result) {
+static void record_read(
+    rl_context_t* context, const char* symbol, rl_audit_ownership_t ownership, rl_audit_return_t result) {
     rl_crossing_t crossing = {.symbol = rl_str(symbol), .ok = true, .ownership = ownership, .result = result};
     rl_bridge_crossing(context, &crossing);
 }
@@ -68,7 +72,7 @@ reml_embed_status_t reml_embed_result_borrow(reml_embed_context_t* id, reml_valu
     bool scalar = out->context == 0;
     context->metrics.borrowed_results++;
     record_read(context, "reml_embed_result_borrow", scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_BORROWED,
-                scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_BORROWED);
+        scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_BORROWED);
     return REML_EMBED_STATUS_OK;
 }
 
@@ -78,7 +82,8 @@ reml_embed_status_t reml_embed_result_take(reml_embed_context_t* id, reml_value_
     RL_ENTER(id, context);
     if (!context->result_type) {
         context->metrics.null_results++;
-        rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "there is no result to take");
+        rl_context_fail(
+            context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "there is no result to take");
         record_read(context, "reml_embed_result_take", RL_AUDIT_OWN_TRANSFERRED, RL_AUDIT_RETURN_NULL);
         return REML_EMBED_STATUS_ERROR;
     }
@@ -88,7 +93,7 @@ reml_embed_status_t reml_embed_result_take(reml_embed_context_t* id, reml_value_
     bool scalar = out->context == 0;
     context->metrics.transferred_results++;
     record_read(context, "reml_embed_result_take", scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
-                scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_TRANSFERRED);
+        scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_TRANSFERRED);
     return REML_EMBED_STATUS_OK;
 }
 
@@ -107,7 +112,8 @@ reml_embed_status_t reml_ffi_acquire_borrowed_result(reml_embed_context_t* id, r
     return REML_EMBED_STATUS_OK;
 }
 
-reml_embed_status_t reml_ffi_acquire_transferred_result(reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
+reml_embed_status_t reml_ffi_acquire_transferred_result(
+    reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     RL_ENTER(id, context);
@@ -118,7 +124,9 @@ reml_embed_status_t reml_ffi_acquire_transferred_result(reml_embed_context_t* id
     if (value.context) {
         rl_handle_t* handle;
         reml_embed_status_t status = rl_handle_find(context, value, &handle);
-        if (status != REML_EMBED_STATUS_OK) return rl_bridge_violation(context, "reml_ffi_acquire_transferred_result", status, "value is not alive here");
+        if (status != REML_EMBED_STATUS_OK)
+            return rl_bridge_violation(
+                context, "reml_ffi_acquire_transferred_result", status, "value is not alive here");
     }
     context->metrics.transferred_results++;
     *out = value;
@@ -147,8 +155,12 @@ reml_embed_status_t reml_ffi_bridge_record_status(reml_embed_context_t* id, reml
     if (status == REML_FFI_BRIDGE_SUCCESS) context->metrics.success_calls++;
     return REML_EMBED_STATUS_OK;
 }
-reml_embed_status_t reml_ffi_bridge_record_success(reml_embed_context_t* id) { return reml_ffi_bridge_record_status(id, REML_FFI_BRIDGE_SUCCESS); }
-reml_embed_status_t reml_ffi_bridge_record_failure(reml_embed_context_t* id) { return reml_ffi_bridge_record_status(id, REML_FFI_BRIDGE_FAILURE); }
+reml_embed_status_t reml_ffi_bridge_record_success(reml_embed_context_t* id) {
+    return reml_ffi_bridge_record_status(id, REML_FFI_BRIDGE_SUCCESS);
+}
+reml_embed_status_t reml_ffi_bridge_record_failure(reml_embed_context_t* id) {
+    return reml_ffi_bridge_record_status(id, REML_FFI_BRIDGE_FAILURE);
+}
 
 reml_embed_status_t reml_ffi_bridge_context_metrics(reml_embed_context_t* id, reml_ffi_bridge_metrics_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;

@@ -57,29 +57,29 @@ reml_embed_status_t rl_slot_resolve(const reml_embed_context_t* id, rl_context_t
 
 typedef struct rl_handle {
     rl_word_t word;
-    const rl_rtype_t* type;  /* NULL: free row */
+    const rl_rtype_t* type; /* NULL: free row */
     uint32_t generation;
-    uint32_t owners;         /* owned by the host (saturates) */
-    bool lent;               /* also held by the context: a borrowed result, an argument of a running host function */
+    uint32_t owners; /* owned by the host (saturates) */
+    bool lent;       /* also held by the context: a borrowed result, an argument of a running host function */
     uint32_t next_free;
 } rl_handle_t;
 
 /* A function of the host's: a top-level function or a closure value. */
 typedef struct rl_function_entry {
-    rl_proto_t* proto;       /* NULL: free row */
-    rl_object_t* closure;    /* for closures; NULL otherwise */
+    rl_proto_t* proto;    /* NULL: free row */
+    rl_object_t* closure; /* for closures; NULL otherwise */
     uint32_t generation;
     uint32_t next_free;
     rl_audit_tally_t tally;
-    bool scalar;             /* the direct path is possible */
-    bool small;              /* fits the registers that a fiber always has: see fast_call.h */
-    bool plain;              /* all parameters are Int or Float: any 64 bits are a value */
+    bool scalar; /* the direct path is possible */
+    bool small;  /* fits the registers that a fiber always has: see fast_call.h */
+    bool plain;  /* all parameters are Int or Float: any 64 bits are a value */
 } rl_function_entry_t;
 
 /* A host function that takes the machine's words as they are (native/python): `s` and `r` are the arguments per bank, in order.
    Failing, it has raised in the vm itself (rl_vm_raise…). */
-typedef rl_outcome_t (*rl_host_words_fn)(rl_context_t* context, const rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r,
-                                         rl_word_t* result, void* user);
+typedef rl_outcome_t (*rl_host_words_fn)(rl_context_t* context, const rl_host_site_t* site, const rl_word_t* s,
+    rl_object_t* const* r, rl_word_t* result, void* user);
 
 typedef struct rl_binding {
     rl_sym_t symbol;
@@ -88,30 +88,35 @@ typedef struct rl_binding {
     reml_host_scalar_fn call_scalars;
     void* user;
     void (*destroy)(void* user);
-    uint32_t running;        /* calls in progress: the binding may not go meanwhile */
+    uint32_t running; /* calls in progress: the binding may not go meanwhile */
     rl_audit_tally_t tally;
-    char* name;              /* owned copy; text of the tally's symbol */
+    char* name; /* owned copy; text of the tally's symbol */
     size_t name_length;
-    char* signature;         /* owned copy; NULL: the binding of a function that a module declares */
+    char* signature; /* owned copy; NULL: the binding of a function that a module declares */
 } rl_binding_t;
 
-typedef enum rl_module_state { RL_MODULE_FRESH, RL_MODULE_RUNNING, RL_MODULE_READY, RL_MODULE_FAILED } rl_module_state_t;
+typedef enum rl_module_state {
+    RL_MODULE_FRESH,
+    RL_MODULE_RUNNING,
+    RL_MODULE_READY,
+    RL_MODULE_FAILED
+} rl_module_state_t;
 
 struct rl_context {
     rl_allocator_t allocator;
     reml_embed_context_t* id;
     rl_slot_t* slot;
-    uint32_t serial;            /* reml_value_t.context */
-    uint32_t options;           /* REML_EMBED_OPTION_… */
+    uint32_t serial;  /* reml_value_t.context */
+    uint32_t options; /* REML_EMBED_OPTION_… */
     char abi_version[32];
     rl_limits_t limits;
 
-    rl_arena_t diag_arena;      /* texts of the diagnostics of the last load or run */
+    rl_arena_t diag_arena; /* texts of the diagnostics of the last load or run */
     rl_diags_t diagnostics;
-    rl_program_t program;       /* modules: declarations and typed IR */
-    rl_compiler_t compiler;     /* instances: bytecode */
-    rl_vm_t vm;                 /* heap, registers, globals */
-    rl_audit_t audit;           /* records on their way out */
+    rl_program_t program;   /* modules: declarations and typed IR */
+    rl_compiler_t compiler; /* instances: bytecode */
+    rl_vm_t vm;             /* heap, registers, globals */
+    rl_audit_t audit;       /* records on their way out */
 
     RL_VEC(uint8_t) module_states; /* rl_module_state_t, by module id - program.first_module */
     uint32_t modules_ready;        /* leading modules that are READY: nothing to look at in a call */
@@ -123,18 +128,18 @@ struct rl_context {
 
     const rl_rtype_t* result_type; /* NULL: no result */
     rl_word_t result;
-    reml_value_t result_handle;    /* lent to the host by result_borrow; NONE */
+    reml_value_t result_handle; /* lent to the host by result_borrow; NONE */
     reml_ffi_bridge_metrics_t metrics;
 
-    bool direct;                /* calls may go the direct way: see fast_call.h */
-    uint32_t depth;             /* runs in progress, nested ones included */
-    uint32_t frozen;            /* words are being made or read without roots: nothing may run, collect or be freed meanwhile */
+    bool direct;     /* calls may go the direct way: see fast_call.h */
+    uint32_t depth;  /* runs in progress, nested ones included */
+    uint32_t frozen; /* words are being made or read without roots: nothing may run, collect or be freed meanwhile */
     bool loaded;
-    rl_buf_t error;             /* reml_last_error */
+    rl_buf_t error; /* reml_last_error */
     bool has_error;
-    rl_code_t error_code;       /* when has_error */
-    rl_buf_t lent_text;         /* results' text and type, diagnostics' JSON and text */
-    rl_buf_t host_failure;      /* reml_host_fail */
+    rl_code_t error_code;  /* when has_error */
+    rl_buf_t lent_text;    /* results' text and type, diagnostics' JSON and text */
+    rl_buf_t host_failure; /* reml_host_fail */
     bool has_host_failure;
 
     reml_output_fn output;
@@ -152,7 +157,8 @@ struct rl_context {
 /* --- errors (errors.c) --------------------------------------------------------------------------------------- */
 void rl_context_clear_error(rl_context_t* context);
 /* Set reml_last_error; answers `status` so that callers can return it. Survives a lack of memory with a shorter text. */
-reml_embed_status_t rl_context_fail(rl_context_t* context, reml_embed_status_t status, rl_code_t code, const char* format, ...) RL_PRINTF(4, 5);
+reml_embed_status_t rl_context_fail(
+    rl_context_t* context, reml_embed_status_t status, rl_code_t code, const char* format, ...) RL_PRINTF(4, 5);
 /* Memory was refused: NO_MEMORY, with its text; the allocator is usable again. */
 reml_embed_status_t rl_context_no_memory(rl_context_t* context);
 /* Text of the first error diagnostic, "line:col: code: message", or of the VM's failure "code: message". */
@@ -166,7 +172,8 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
 /* Initialise modules that have not been; OK, or the failure of the first that fails. */
 reml_embed_status_t rl_pipeline_initialise(rl_context_t* context);
 /* Compile an entry of the program for the host. */
-rl_proto_t* rl_pipeline_instance(rl_context_t* context, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value);
+rl_proto_t* rl_pipeline_instance(
+    rl_context_t* context, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value);
 /* Ready to run without arguments; NULL and *out_status (runtime.entry.arity, limits, memory) when it cannot be. */
 rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_embed_status_t* out_status);
 /* Before and after each outermost or nested run. */
@@ -184,7 +191,8 @@ bool rl_scalar_fits(const rl_rtype_t* type, reml_scalar_t scalar);
 /* A value for the host: scalars as they are, everything else a handle with one owner (or lent). Kind NONE: memory. */
 reml_value_t rl_value_out(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, bool lent);
 /* A word of `type` from a host's value; path names the place in errors ("argument 2"). */
-reml_embed_status_t rl_value_in(rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index, rl_word_t* out);
+reml_embed_status_t rl_value_in(
+    rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index, rl_word_t* out);
 /* True: memory was short at the first attempt and a collection has made room: convert everything again. */
 bool rl_values_retry(rl_context_t* context, reml_embed_status_t status, unsigned attempt);
 /* Display text of a word, charged like a run. */
@@ -200,14 +208,15 @@ void rl_context_mark_roots(rl_heap_t* heap, void* context);
 void rl_result_drop(rl_context_t* context);
 
 /* Run a function whose parameters lie in their banks; counts and records the crossing. */
-reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r,
-                                           rl_word_t* result);
+reml_embed_status_t rl_function_call_words(
+    rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
 /* Count a call of a function and leave its record by the policy. */
 void rl_function_crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status);
 /* The living entry of a function handle, or NULL: rl_function_find_entry says why. */
 static inline rl_function_entry_t* rl_function_here(const rl_context_t* context, reml_function_t function) {
     uint32_t row = (uint32_t)function.id;
-    if (RL_UNLIKELY((uint32_t)function.context != context->serial || row == 0 || row >= context->functions.count)) return NULL;
+    if (RL_UNLIKELY((uint32_t)function.context != context->serial || row == 0 || row >= context->functions.count))
+        return NULL;
     rl_function_entry_t* entry = context->functions.data[row];
     return RL_LIKELY(entry->proto && entry->generation == (uint32_t)(function.id >> 32)) ? entry : NULL;
 }
@@ -215,17 +224,18 @@ reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_
 void rl_functions_deinit(rl_context_t* context);
 
 /* The VM's way to host functions (host_functions.c). */
-rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
+rl_outcome_t rl_host_call(
+    void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
 void rl_bindings_deinit(rl_context_t* context);
 /* reml_host_define for a function of words. */
-reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null, rl_host_words_fn call, void* user,
-                                         void (*destroy)(void* user));
+reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null,
+    rl_host_words_fn call, void* user, void (*destroy)(void* user));
 void rl_host_object_dropped(void* user, rl_object_t* object);
 
 /* Count a crossing and leave its record (bridge.c). */
 typedef struct rl_crossing {
     rl_str_t symbol;
-    rl_audit_tally_t* tally;   /* policy summary counts here; NULL: always a record of its own */
+    rl_audit_tally_t* tally; /* policy summary counts here; NULL: always a record of its own */
     bool ok;
     rl_audit_ownership_t ownership;
     rl_audit_return_t result;
@@ -233,7 +243,8 @@ typedef struct rl_crossing {
     rl_str_t error_message;
 } rl_crossing_t;
 void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing);
-reml_embed_status_t rl_bridge_violation(rl_context_t* context, const char* symbol, reml_embed_status_t status, const char* what);
+reml_embed_status_t rl_bridge_violation(
+    rl_context_t* context, const char* symbol, reml_embed_status_t status, const char* what);
 /* A release by a thread that does not own the context (a finaliser) waits here until the owner's next call. */
 bool rl_release_from_other_thread(const reml_embed_context_t* id, reml_value_t value);
 void rl_take_remote_releases(rl_context_t* context);
@@ -242,14 +253,14 @@ void rl_take_remote_releases(rl_context_t* context);
 const rl_program_t* rl_process_prelude(void); /* made once; NULL: memory */
 void rl_process_lock(void);
 void rl_process_unlock(void);
-rl_audit_t* rl_process_audit(void);           /* only while locked; NULL: memory */
+rl_audit_t* rl_process_audit(void); /* only while locked; NULL: memory */
 void rl_process_register(rl_context_t* context);
 void rl_process_retire(rl_context_t* context);
 void rl_process_create_error(const char* format, ...) RL_PRINTF(1, 2); /* thread-local; empty clears */
 
 /* The audit record of a lifecycle call; context NULL: to the process's own log. */
-void rl_lifecycle_record(rl_context_t* context, rl_audit_function_t function, reml_embed_status_t status, const char* abi_version,
-                         rl_str_t entrypoint, uint64_t source_bytes);
+void rl_lifecycle_record(rl_context_t* context, rl_audit_function_t function, reml_embed_status_t status,
+    const char* abi_version, rl_str_t entrypoint, uint64_t source_bytes);
 
 /* Copy a struct that may be older (shorter) or newer (longer, zero behind) than ours; false when it cannot be read. */
 bool rl_copy_versioned(void* ours, size_t our_size, const void* theirs, uint32_t their_size);
@@ -264,18 +275,19 @@ static inline rl_context_t* rl_slot_here(const reml_embed_context_t* id) {
     if (RL_UNLIKELY(!page)) return NULL;
     rl_slot_t* slot = &page->rows[row % RL_SLOT_PAGE_ROWS];
     uint64_t generation = atomic_load_explicit(&slot->generation, memory_order_acquire) & RL_SLOT_GENERATION_MASK;
-    bool mine = generation == bits >> 20 && (generation & 1) && atomic_load_explicit(&slot->fork, memory_order_relaxed) == rl_os_fork_generation() &&
+    bool mine = generation == bits >> 20 && (generation & 1) &&
+                atomic_load_explicit(&slot->fork, memory_order_relaxed) == rl_os_fork_generation() &&
                 atomic_load_explicit(&slot->thread, memory_order_relaxed) == rl_os_thread_id();
     return RL_LIKELY(mine) ? slot->context : NULL;
 }
 
 /* Entry of every public function on a context. */
-#define RL_ENTER(id, context)                                                                    \
-    rl_context_t* context = rl_slot_here(id);                                                    \
-    do {                                                                                         \
-        if (RL_LIKELY(context != NULL)) break;                                                   \
-        reml_embed_status_t rl_enter_status = rl_slot_resolve((id), &(context));                 \
-        if (RL_UNLIKELY(rl_enter_status != REML_EMBED_STATUS_OK)) return rl_enter_status;        \
+#define RL_ENTER(id, context)                                                                                          \
+    rl_context_t* context = rl_slot_here(id);                                                                          \
+    do {                                                                                                               \
+        if (RL_LIKELY(context != NULL)) break;                                                                         \
+        reml_embed_status_t rl_enter_status = rl_slot_resolve((id), &(context));                                       \
+        if (RL_UNLIKELY(rl_enter_status != REML_EMBED_STATUS_OK)) return rl_enter_status;                              \
     } while (0)
 
 #endif

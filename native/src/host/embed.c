@@ -13,17 +13,17 @@ const char* reml_embed_version(void) { return REML_EMBED_VERSION; }
 /* --- limits --------------------------------------------------------------------------------------------------- */
 
 /* The numbers of DESIGN 2.7: this table is their only home in code. */
-#define LIMITS(LIMIT)                                        \
-    LIMIT(fuel, UINT64_C(1000000000000), 100000000)          \
-    LIMIT(heap_bytes, UINT64_C(1) << 30, 64 << 20)           \
-    LIMIT(deadline_ms, 0, 2000)                              \
-    LIMIT(call_depth, 200000, 10000)                         \
-    LIMIT(string_bytes, 256 << 20, 16 << 20)                 \
-    LIMIT(output_bytes, UINT64_C(1) << 30, 1 << 20)          \
-    LIMIT(source_bytes, 16 << 20, 1 << 20)                   \
-    LIMIT(nesting, 1000, 1000)                               \
-    LIMIT(identifier_bytes, 1024, 1024)                      \
-    LIMIT(instances, 10000, 10000)                           \
+#define LIMITS(LIMIT)                                                                                                  \
+    LIMIT(fuel, UINT64_C(1000000000000), 100000000)                                                                    \
+    LIMIT(heap_bytes, UINT64_C(1) << 30, 64 << 20)                                                                     \
+    LIMIT(deadline_ms, 0, 2000)                                                                                        \
+    LIMIT(call_depth, 200000, 10000)                                                                                   \
+    LIMIT(string_bytes, 256 << 20, 16 << 20)                                                                           \
+    LIMIT(output_bytes, UINT64_C(1) << 30, 1 << 20)                                                                    \
+    LIMIT(source_bytes, 16 << 20, 1 << 20)                                                                             \
+    LIMIT(nesting, 1000, 1000)                                                                                         \
+    LIMIT(identifier_bytes, 1024, 1024)                                                                                \
+    LIMIT(instances, 10000, 10000)                                                                                     \
     LIMIT(type_depth, 100, 100)
 
 void reml_embed_limits_default(reml_embed_limits_t* out) {
@@ -55,7 +55,8 @@ bool rl_copy_versioned(void* ours, size_t our_size, const void* theirs, uint32_t
 static bool read_limits(const reml_embed_limits_t* given, rl_limits_t* out) {
     reml_embed_limits_t limits;
     reml_embed_limits_default(&limits);
-    if (given && (!rl_copy_versioned(&limits, sizeof limits, given, given->struct_size) || limits.flags != 0)) return false;
+    if (given && (!rl_copy_versioned(&limits, sizeof limits, given, given->struct_size) || limits.flags != 0))
+        return false;
 #define LIMIT(name, standard, untrusted) out->name = limits.name;
     LIMITS(LIMIT)
 #undef LIMIT
@@ -75,11 +76,11 @@ static void apply_limits(rl_context_t* context, const rl_limits_t* limits) {
 static void record_unlimited(rl_context_t* context, const rl_limits_t* limits) {
     char names[256] = "";
     size_t used = 0;
-#define LIMIT(name, standard, untrusted)                                                  \
-    if (limits->name == REML_EMBED_UNLIMITED && used + sizeof(#name) + 1 < sizeof names) { \
-        if (used) names[used++] = ' ';                                                    \
-        memcpy(names + used, #name, sizeof(#name) - 1);                                   \
-        used += sizeof(#name) - 1;                                                        \
+#define LIMIT(name, standard, untrusted)                                                                               \
+    if (limits->name == REML_EMBED_UNLIMITED && used + sizeof(#name) + 1 < sizeof names) {                             \
+        if (used) names[used++] = ' ';                                                                                 \
+        memcpy(names + used, #name, sizeof(#name) - 1);                                                                \
+        used += sizeof(#name) - 1;                                                                                     \
     }
     LIMIT(call_depth, 0, 0)
     LIMIT(fuel, 0, 0)
@@ -101,7 +102,7 @@ reml_embed_status_t reml_embed_set_limits(reml_embed_context_t* id, const reml_e
     if (!limits || !read_limits(limits, &read)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     if (context->depth) {
         /* Inside a run limits may only become tighter. */
-#define LIMIT(name, standard, untrusted) \
+#define LIMIT(name, standard, untrusted)                                                                               \
     if (read.name > context->limits.name) read.name = context->limits.name;
         LIMITS(LIMIT)
 #undef LIMIT
@@ -152,8 +153,8 @@ static bool forced_unsupported(void) {
     return value && (strcmp(value, "1") == 0 || strcasecmp(value, "true") == 0);
 }
 
-void rl_lifecycle_record(rl_context_t* context, rl_audit_function_t function, reml_embed_status_t status, const char* abi_version,
-                         rl_str_t entrypoint, uint64_t source_bytes) {
+void rl_lifecycle_record(rl_context_t* context, rl_audit_function_t function, reml_embed_status_t status,
+    const char* abi_version, rl_str_t entrypoint, uint64_t source_bytes) {
     rl_audit_embed_call_t call = {
         .function = function,
         .abi_version = rl_str(context ? context->abi_version : abi_version),
@@ -256,8 +257,8 @@ static void context_free(rl_context_t* context) {
 }
 
 /* Steps of create in the order of CONTRACTS 1.2; everything that can refuse comes before anything is made. */
-static reml_embed_status_t create(const char* abi_version, const reml_embed_options_t* given, reml_embed_context_t** out_id,
-                                  rl_context_t** out_context) {
+static reml_embed_status_t create(const char* abi_version, const reml_embed_options_t* given,
+    reml_embed_context_t** out_id, rl_context_t** out_context) {
     rl_process_create_error("%s", "");
     if (!out_id) {
         rl_process_create_error("invalid argument: out_context");
@@ -276,7 +277,8 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
         rl_process_create_error("abi mismatch: expected %s, got %.64s", REML_EMBED_ABI_VERSION, abi_version);
         return REML_EMBED_STATUS_ABI_MISMATCH;
     }
-    if (given && (!rl_copy_versioned(&options, sizeof options, given, given->struct_size) || (options.flags & ~known_flags))) {
+    if (given &&
+        (!rl_copy_versioned(&options, sizeof options, given, given->struct_size) || (options.flags & ~known_flags))) {
         rl_process_create_error("invalid argument: options");
         return REML_EMBED_STATUS_INVALID_ARGUMENT;
     }
@@ -328,11 +330,13 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
     return REML_EMBED_STATUS_OK;
 }
 
-reml_embed_status_t reml_embed_create(const char* abi_version, const reml_embed_options_t* options, reml_embed_context_t** out_context) {
+reml_embed_status_t reml_embed_create(
+    const char* abi_version, const reml_embed_options_t* options, reml_embed_context_t** out_context) {
     rl_context_t* context = NULL;
     reml_embed_status_t status = create(abi_version, options, out_context, &context);
     bool readable = abi_version && rl_utf8_validate(rl_str(abi_version)) == strlen(abi_version);
-    rl_lifecycle_record(context, RL_AUDIT_CREATE_CONTEXT, status, readable ? abi_version : NULL, (rl_str_t){NULL, 0}, 0);
+    rl_lifecycle_record(
+        context, RL_AUDIT_CREATE_CONTEXT, status, readable ? abi_version : NULL, (rl_str_t){NULL, 0}, 0);
     return status;
 }
 
@@ -346,19 +350,24 @@ static reml_embed_status_t load(rl_context_t* context, const reml_embed_source_t
     rl_context_clear_error(context);
     reml_embed_source_t source = REML_EMBED_SOURCE_INIT;
     const uint32_t known_flags = REML_EMBED_SOURCE_AMBIENT | REML_EMBED_SOURCE_CHECK_ONLY;
-    if (!given || !rl_copy_versioned(&source, sizeof source, given, given->struct_size) || (source.flags & ~known_flags)) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "invalid argument: source");
+    if (!given || !rl_copy_versioned(&source, sizeof source, given, given->struct_size) ||
+        (source.flags & ~known_flags)) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "invalid argument: source");
     }
     *out_bytes = source.text_length;
     if (!source.text || source.text_length == 0) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "source is empty");
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "source is empty");
     }
     if (context->depth || context->frozen || context->audit.delivering) {
-        return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
     }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
     if (ready != RL_AUDIT_OK) {
-        return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s", rl_audit_problem(&context->audit));
+        return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s",
+            rl_audit_problem(&context->audit));
     }
     return rl_pipeline_load(context, &source);
 }
@@ -386,9 +395,11 @@ static reml_embed_status_t run(rl_context_t* context, const char* entrypoint) {
     rl_context_clear_error(context);
     rl_str_t name = rl_str(entrypoint);
     if (rl_utf8_validate(name) != name.length) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "entry point is not valid UTF-8");
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "entry point is not valid UTF-8");
     }
-    if (!context->loaded) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
+    if (!context->loaded)
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
     status = rl_pipeline_initialise(context);
@@ -396,7 +407,8 @@ static reml_embed_status_t run(rl_context_t* context, const char* entrypoint) {
         rl_fn_id_t function = rl_program_find_function(&context->program, name);
         rl_proto_t* proto = NULL;
         if (!function) {
-            status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.*s", RL_STR_ARG(name));
+            status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
+                "entrypoint not found: %.*s", RL_STR_ARG(name));
         } else {
             proto = rl_pipeline_entry(context, function, &status);
         }
@@ -437,10 +449,12 @@ reml_embed_status_t reml_dispose_context(reml_embed_context_t* id) {
     bool forked = status == REML_EMBED_STATUS_FORKED;
     if (forked) {
         uint64_t generation;
-        context = rl_slot_find(id, &generation)->context; /* a child may free what it inherited; its log is the parent's */
+        context =
+            rl_slot_find(id, &generation)->context; /* a child may free what it inherited; its log is the parent's */
     }
     if (context && (context->depth || context->frozen || context->audit.delivering) && !forked) {
-        rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
+        rl_context_fail(
+            context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
         rl_lifecycle_record(context, RL_AUDIT_DISPOSE_CONTEXT, REML_EMBED_STATUS_BUSY, NULL, (rl_str_t){NULL, 0}, 0);
         return REML_EMBED_STATUS_BUSY;
     }

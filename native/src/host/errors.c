@@ -16,7 +16,8 @@ static void finish_error(rl_context_t* context, rl_code_t code) {
     context->error_code = code;
 }
 
-reml_embed_status_t rl_context_fail(rl_context_t* context, reml_embed_status_t status, rl_code_t code, const char* format, ...) {
+reml_embed_status_t rl_context_fail(
+    rl_context_t* context, reml_embed_status_t status, rl_code_t code, const char* format, ...) {
     char text[1024];
     va_list arguments;
     va_start(arguments, format);
@@ -30,7 +31,8 @@ reml_embed_status_t rl_context_fail(rl_context_t* context, reml_embed_status_t s
 
 reml_embed_status_t rl_context_no_memory(rl_context_t* context) {
     rl_alloc_clear_failure(&context->allocator);
-    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory",
+        rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
 }
 
 reml_embed_status_t rl_status_of_code(rl_code_t code) {
@@ -63,19 +65,20 @@ reml_embed_status_t rl_status_of_audit(rl_audit_result_t result) {
 reml_embed_status_t rl_context_fail_from_diagnostics(rl_context_t* context) {
     const rl_diag_t* first = rl_diags_first_error(&context->diagnostics);
     if (!first || context->allocator.failed) { /* without memory a diagnostic may tell of what could not be made */
-        return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while loading",
-                               rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+        return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY,
+            "%s: out of memory while loading", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
     }
     rl_position_t at = rl_position_of(context->diagnostics.source, first->span.start);
-    rl_context_fail(context, REML_EMBED_STATUS_ERROR, first->code, "%u:%u: %s: %.*s", at.line, at.column, rl_code_text(first->code),
-                    RL_STR_ARG(first->message));
+    rl_context_fail(context, REML_EMBED_STATUS_ERROR, first->code, "%u:%u: %s: %.*s", at.line, at.column,
+        rl_code_text(first->code), RL_STR_ARG(first->message));
     return rl_status_of_code(first->code);
 }
 
 reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context) {
     const rl_failure_t* failure = &context->vm.failure;
     rl_str_t message = rl_buf_str(&failure->message);
-    rl_context_fail(context, REML_EMBED_STATUS_ERROR, failure->code, "%s: %.*s", rl_code_text(failure->code), RL_STR_ARG(message));
+    rl_context_fail(
+        context, REML_EMBED_STATUS_ERROR, failure->code, "%s: %.*s", rl_code_text(failure->code), RL_STR_ARG(message));
 
     /* The same failure as a diagnostic of the module it happened in. */
     rl_diags_clear(&context->diagnostics);
@@ -91,8 +94,10 @@ reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context) {
     }
     rl_diag_t* diag = rl_report(&context->diagnostics, failure->code, span, "%.*s", RL_STR_ARG(message));
     diag->has_span = located;
-    for (uint32_t i = 0; i < failure->stack.count; i++) rl_vec_push(&context->allocator, &diag->stack, failure->stack.data[i]);
-    for (uint32_t i = 0; i < failure->notes.count; i++) rl_note_plain(&context->diagnostics, diag, "%.*s", RL_STR_ARG(failure->notes.data[i]));
+    for (uint32_t i = 0; i < failure->stack.count; i++)
+        rl_vec_push(&context->allocator, &diag->stack, failure->stack.data[i]);
+    for (uint32_t i = 0; i < failure->notes.count; i++)
+        rl_note_plain(&context->diagnostics, diag, "%.*s", RL_STR_ARG(failure->notes.data[i]));
     rl_alloc_clear_failure(&context->allocator);
     return rl_status_of_code(failure->code);
 }

@@ -15,16 +15,18 @@
  */
 static inline bool rl_fast_call_allowed(const rl_context_t* context) {
     const rl_limits_t* limits = &context->vm.limits;
-    return context->audit.policy == RL_AUDIT_SUMMARY && limits->fuel >= RL_POLL_INTERVAL && limits->fuel <= INT64_MAX / 2 && !limits->deadline_ms &&
+    return context->audit.policy == RL_AUDIT_SUMMARY && limits->fuel >= RL_POLL_INTERVAL &&
+           limits->fuel <= INT64_MAX / 2 && !limits->deadline_ms &&
            context->modules_ready == context->module_states.count;
 }
 
-static inline reml_embed_status_t rl_fast_call(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, unsigned count,
-                                               rl_word_t* result) {
+static inline reml_embed_status_t rl_fast_call(
+    rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, unsigned count, rl_word_t* result) {
     const rl_proto_t* proto = entry->proto;
     rl_vm_t* vm = &context->vm;
     rl_audit_t* audit = &context->audit;
-    if (RL_UNLIKELY(!context->direct || !entry->small || (context->depth | context->frozen) != 0 || audit->attention || audit->delivering || vm->failure.present ||
+    if (RL_UNLIKELY(!context->direct || !entry->small || (context->depth | context->frozen) != 0 || audit->attention ||
+                    audit->delivering || vm->failure.present ||
                     (audit->writer && rl_audit_writer_troubled(audit->writer)))) {
         reml_embed_status_t status = rl_function_call_words(context, entry, words, NULL, result);
         context->direct = rl_fast_call_allowed(context);

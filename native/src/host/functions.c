@@ -3,7 +3,8 @@
 
 /* --- look-up ----------------------------------------------------------------------------------------------------------- */
 
-static reml_embed_status_t add_entry(rl_context_t* context, rl_proto_t* proto, rl_object_t* closure, reml_function_t* out) {
+static reml_embed_status_t add_entry(
+    rl_context_t* context, rl_proto_t* proto, rl_object_t* closure, reml_function_t* out) {
     rl_allocator_t* allocator = &context->allocator;
     uint32_t row = context->free_function;
     if (context->functions.count == 0) {
@@ -30,15 +31,19 @@ static reml_embed_status_t add_entry(rl_context_t* context, rl_proto_t* proto, r
     entry->proto = proto;
     entry->closure = closure;
     entry->scalar = proto->leaf_scalar && !closure;
-    for (uint16_t i = 0; i < proto->param_count; i++) entry->scalar = entry->scalar && rl_type_is_scalar(proto->param_types[i]);
+    for (uint16_t i = 0; i < proto->param_count; i++)
+        entry->scalar = entry->scalar && rl_type_is_scalar(proto->param_types[i]);
     entry->scalar = entry->scalar && rl_type_is_scalar(proto->result_type);
-    entry->small = entry->scalar && proto->s_count <= 64 && proto->r_count <= 32 && proto->entry_cost < RL_POLL_INTERVAL;
+    entry->small =
+        entry->scalar && proto->s_count <= 64 && proto->r_count <= 32 && proto->entry_cost < RL_POLL_INTERVAL;
     entry->plain = entry->scalar;
     for (uint16_t i = 0; i < proto->param_count; i++) {
-        entry->plain = entry->plain && (proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64);
+        entry->plain =
+            entry->plain && (proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64);
     }
-    entry->tally = (rl_audit_tally_t){.symbol = proto->name, .ownership = entry->scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
-                                      .result = entry->scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_PENDING};
+    entry->tally = (rl_audit_tally_t){.symbol = proto->name,
+        .ownership = entry->scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
+        .result = entry->scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_PENDING};
     rl_audit_tally_attach(&context->audit, &entry->tally);
     *out = (reml_function_t){context->serial, (uint64_t)entry->generation << 32 | row};
     return REML_EMBED_STATUS_OK;
@@ -53,7 +58,8 @@ static rl_type_t function_type(rl_context_t* context, const rl_function_t* funct
 }
 
 /* Type arguments that make `general` (over PARAMs) into `wanted`; both walk together. Bounded by the depth of checked types. */
-static bool match_types(rl_context_t* context, rl_type_t general, rl_type_t wanted, rl_type_t* arguments, uint32_t count, unsigned depth) {
+static bool match_types(
+    rl_context_t* context, rl_type_t general, rl_type_t wanted, rl_type_t* arguments, uint32_t count, unsigned depth) {
     const rl_types_t* types = &context->program.types;
     rl_type_node_t g = *rl_type_node(types, general);
     if (g.kind == RL_TYPE_PARAM) {
@@ -80,8 +86,8 @@ static reml_embed_status_t wrong_signature(rl_context_t* context, rl_type_t actu
     rl_buf_t text;
     rl_buf_init(&text, &context->allocator);
     rl_type_print(&context->program, actual, &text);
-    rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_TYPE_MISMATCH, "%s: expected %.*s, found %.*s", rl_code_text(RL_CODE_TYPE_MISMATCH),
-                    RL_STR_ARG(wanted), RL_STR_ARG(rl_buf_str(&text)));
+    rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_TYPE_MISMATCH, "%s: expected %.*s, found %.*s",
+        rl_code_text(RL_CODE_TYPE_MISMATCH), RL_STR_ARG(wanted), RL_STR_ARG(rl_buf_str(&text)));
     rl_buf_deinit(&text);
     return REML_EMBED_STATUS_ERROR;
 }
@@ -89,8 +95,8 @@ static reml_embed_status_t wrong_signature(rl_context_t* context, rl_type_t actu
 static reml_embed_status_t find(rl_context_t* context, rl_str_t name, rl_str_t signature, reml_function_t* out) {
     rl_fn_id_t id = rl_program_find_function(&context->program, name);
     if (!id) {
-        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.*s",
-                               (int)(name.length < 256 ? name.length : 256), name.data);
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
+            "entrypoint not found: %.*s", (int)(name.length < 256 ? name.length : 256), name.data);
     }
     rl_function_t function = *rl_program_function(&context->program, id);
     rl_type_t actual = function_type(context, &function);
@@ -101,39 +107,46 @@ static reml_embed_status_t find(rl_context_t* context, rl_str_t name, rl_str_t s
     if (signature.length) {
         rl_type_t wanted;
         rl_diags_clear(&context->diagnostics);
-        if (!rl_check_type_text(&context->program, &context->diagnostics, signature, &wanted)) return rl_context_fail_from_diagnostics(context);
-        if (!match_types(context, actual, wanted, arguments, count, 0)) return wrong_signature(context, actual, signature);
+        if (!rl_check_type_text(&context->program, &context->diagnostics, signature, &wanted))
+            return rl_context_fail_from_diagnostics(context);
+        if (!match_types(context, actual, wanted, arguments, count, 0))
+            return wrong_signature(context, actual, signature);
     }
     for (uint32_t i = 0; i < count; i++) {
         /* A parameter that the signature does not fix, or a generic function without signature. */
-        if (arguments[i] == RL_TYPE_ERROR) return wrong_signature(context, actual, signature.length ? signature : RL_STR("a concrete signature"));
+        if (arguments[i] == RL_TYPE_ERROR)
+            return wrong_signature(context, actual, signature.length ? signature : RL_STR("a concrete signature"));
     }
     for (uint32_t i = 0; i < function.constraint_count; i++) {
         rl_constraint_t constraint = *rl_program_constraint(&context->program, function.constraint_first + i);
         uint32_t missing;
-        if (constraint.kinds != RL_CON_FIELD && !rl_type_satisfies(&context->program, arguments[constraint.param], constraint.kinds, &missing)) {
+        if (constraint.kinds != RL_CON_FIELD &&
+            !rl_type_satisfies(&context->program, arguments[constraint.param], constraint.kinds, &missing)) {
             return wrong_signature(context, actual, signature);
         }
     }
     if (function.kind == RL_FN_HOST) {
-        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.*s (a host function)", RL_STR_ARG(name));
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
+            "entrypoint not found: %.*s (a host function)", RL_STR_ARG(name));
     }
     rl_proto_t* proto = rl_pipeline_instance(context, id, arguments, count, false);
     if (!proto) return rl_status_of_code(context->error_code);
     return add_entry(context, proto, NULL, out);
 }
 
-reml_embed_status_t reml_function_find(reml_embed_context_t* id, const char* name, size_t name_length, const char* signature,
-                                       size_t signature_length, reml_function_t* out) {
+reml_embed_status_t reml_function_find(reml_embed_context_t* id, const char* name, size_t name_length,
+    const char* signature, size_t signature_length, reml_function_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_function_t){0, 0};
     if (!name) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     RL_ENTER(id, context);
     rl_context_clear_error(context);
-    if (!context->loaded) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
+    if (!context->loaded)
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
     rl_str_t text = {name, name_length};
     if (rl_utf8_validate(text) != name_length) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "entry point is not valid UTF-8");
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "entry point is not valid UTF-8");
     }
     return find(context, text, (rl_str_t){signature, signature ? signature_length : 0}, out);
 }
@@ -151,12 +164,12 @@ reml_embed_status_t reml_function_from_value(reml_embed_context_t* id, reml_valu
     return add_entry(context, rl_object_words(closure)[closure->refs].p, closure, out);
 }
 
-#define RL_FIND_FUNCTION(context, function, entry)                                                          \
-    rl_function_entry_t* entry = rl_function_here((context), (function));                                   \
-    do {                                                                                                    \
-        if (RL_LIKELY(entry != NULL)) break;                                                                \
-        reml_embed_status_t rl_find_status = rl_function_find_entry((context), (function), &(entry));       \
-        if (RL_UNLIKELY(rl_find_status != REML_EMBED_STATUS_OK)) return rl_find_status;                     \
+#define RL_FIND_FUNCTION(context, function, entry)                                                                     \
+    rl_function_entry_t* entry = rl_function_here((context), (function));                                              \
+    do {                                                                                                               \
+        if (RL_LIKELY(entry != NULL)) break;                                                                           \
+        reml_embed_status_t rl_find_status = rl_function_find_entry((context), (function), &(entry));                  \
+        if (RL_UNLIKELY(rl_find_status != REML_EMBED_STATUS_OK)) return rl_find_status;                                \
     } while (0)
 
 reml_embed_status_t reml_function_release(reml_embed_context_t* id, reml_function_t function) {
@@ -173,7 +186,8 @@ reml_embed_status_t reml_function_release(reml_embed_context_t* id, reml_functio
     return REML_EMBED_STATUS_OK;
 }
 
-reml_embed_status_t reml_function_signature(reml_embed_context_t* id, reml_function_t function, char** out_text, size_t* out_length) {
+reml_embed_status_t reml_function_signature(
+    reml_embed_context_t* id, reml_function_t function, char** out_text, size_t* out_length) {
     if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out_text = NULL;
     *out_length = 0;
@@ -199,7 +213,8 @@ reml_embed_status_t reml_function_arity(reml_embed_context_t* id, reml_function_
     *out = entry->proto->param_count;
     return REML_EMBED_STATUS_OK;
 }
-reml_embed_status_t reml_function_param_type(reml_embed_context_t* id, reml_function_t function, size_t index, reml_type_t* out) {
+reml_embed_status_t reml_function_param_type(
+    reml_embed_context_t* id, reml_function_t function, size_t index, reml_type_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_type_t){0, 0};
     RL_ENTER(id, context);
@@ -221,8 +236,11 @@ reml_embed_status_t reml_function_result_type(reml_embed_context_t* id, reml_fun
 
 /* Count the call and leave its record by the policy. */
 void rl_function_crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status) {
-    rl_crossing_t crossing = {.symbol = entry->proto->name, .tally = &entry->tally, .ok = status == REML_EMBED_STATUS_OK,
-                              .ownership = entry->tally.ownership, .result = entry->tally.result};
+    rl_crossing_t crossing = {.symbol = entry->proto->name,
+        .tally = &entry->tally,
+        .ok = status == REML_EMBED_STATUS_OK,
+        .ownership = entry->tally.ownership,
+        .result = entry->tally.result};
     if (!crossing.ok) {
         crossing.result = RL_AUDIT_RETURN_FAILURE;
         crossing.error_code = rl_code_text(context->has_error ? context->error_code : RL_CODE_FFI_CALL_FAILED);
@@ -240,14 +258,16 @@ static reml_embed_status_t enter_run(rl_context_t* context) {
 }
 
 /* Run an entry whose parameters lie in two banks already. */
-static rl_outcome_t enter(rl_context_t* context, const rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
-    if (RL_LIKELY(entry->scalar)) return rl_vm_call_scalar(&context->vm, entry->proto, s, entry->proto->s_params, result);
+static rl_outcome_t enter(rl_context_t* context, const rl_function_entry_t* entry, const rl_word_t* s,
+    rl_object_t* const* r, rl_word_t* result) {
+    if (RL_LIKELY(entry->scalar))
+        return rl_vm_call_scalar(&context->vm, entry->proto, s, entry->proto->s_params, result);
     if (entry->closure) return rl_vm_call_closure(&context->vm, entry->closure, s, r, result);
     return rl_vm_call(&context->vm, entry->proto, s, r, result);
 }
 
-reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r,
-                                           rl_word_t* result) {
+reml_embed_status_t rl_function_call_words(
+    rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     reml_embed_status_t status = enter_run(context);
     if (status == REML_EMBED_STATUS_OK) {
         if (enter(context, entry, s, r, result) != RL_DONE) status = rl_context_fail_from_vm(context);
@@ -257,8 +277,8 @@ reml_embed_status_t rl_function_call_words(rl_context_t* context, rl_function_en
     return status;
 }
 
-static reml_embed_status_t convert_arguments(rl_context_t* context, const rl_proto_t* proto, const reml_value_t* arguments, rl_word_t* s,
-                                             rl_object_t** r) {
+static reml_embed_status_t convert_arguments(
+    rl_context_t* context, const rl_proto_t* proto, const reml_value_t* arguments, rl_word_t* s, rl_object_t** r) {
     uint16_t s_count = 0, r_count = 0;
     for (uint16_t i = 0; i < proto->param_count; i++) {
         rl_word_t word;
@@ -274,14 +294,16 @@ static reml_embed_status_t convert_arguments(rl_context_t* context, const rl_pro
     return REML_EMBED_STATUS_OK;
 }
 
-static reml_embed_status_t call(rl_context_t* context, rl_function_entry_t* entry, const reml_value_t* arguments, size_t count, reml_value_t* out) {
+static reml_embed_status_t call(
+    rl_context_t* context, rl_function_entry_t* entry, const reml_value_t* arguments, size_t count, reml_value_t* out) {
     const rl_proto_t* proto = entry->proto;
     enum { MOST = 64 };
     rl_word_t s[MOST];
     rl_object_t* r[MOST];
     if (count != proto->param_count || count > MOST) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "%s: `%.*s` takes %u arguments, found %zu",
-                               rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name), proto->param_count, count);
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY,
+            "%s: `%.*s` takes %u arguments, found %zu", rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name),
+            proto->param_count, count);
     }
     reml_embed_status_t status;
     unsigned attempt = 0;
@@ -297,8 +319,8 @@ static reml_embed_status_t call(rl_context_t* context, rl_function_entry_t* entr
     return rl_context_no_memory(context);
 }
 
-reml_embed_status_t reml_function_call(reml_embed_context_t* id, reml_function_t function, const reml_value_t* arguments, size_t count,
-                                       reml_value_t* out) {
+reml_embed_status_t reml_function_call(reml_embed_context_t* id, reml_function_t function,
+    const reml_value_t* arguments, size_t count, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     if (!arguments && count) return REML_EMBED_STATUS_INVALID_ARGUMENT;
@@ -310,22 +332,25 @@ reml_embed_status_t reml_function_call(reml_embed_context_t* id, reml_function_t
 }
 
 /* Why these scalars cannot be passed; OK when they can. */
-static reml_embed_status_t refuse_scalars(rl_context_t* context, const rl_function_entry_t* entry, const reml_scalar_t* arguments, size_t count) {
+static reml_embed_status_t refuse_scalars(
+    rl_context_t* context, const rl_function_entry_t* entry, const reml_scalar_t* arguments, size_t count) {
     const rl_proto_t* proto = entry->proto;
     if (!entry->scalar || count != proto->param_count || (!arguments && count)) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "%s: `%.*s` cannot be called with %zu scalars",
-                               rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name), count);
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY,
+            "%s: `%.*s` cannot be called with %zu scalars", rl_code_text(RL_CODE_TYPE_CALL_ARITY),
+            RL_STR_ARG(proto->name), count);
     }
     for (size_t i = 0; i < count; i++) {
         if (rl_scalar_fits(proto->param_types[i], arguments[i])) continue;
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: argument %zu of `%.*s` is out of range",
-                               rl_code_text(RL_CODE_TYPE_MISMATCH), i + 1, RL_STR_ARG(proto->name));
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH,
+            "%s: argument %zu of `%.*s` is out of range", rl_code_text(RL_CODE_TYPE_MISMATCH), i + 1,
+            RL_STR_ARG(proto->name));
     }
     return REML_EMBED_STATUS_OK;
 }
 
-static reml_embed_status_t call_scalars(reml_embed_context_t* id, reml_function_t function, const reml_scalar_t* arguments, size_t count,
-                                        rl_word_t* result) {
+static reml_embed_status_t call_scalars(reml_embed_context_t* id, reml_function_t function,
+    const reml_scalar_t* arguments, size_t count, rl_word_t* result) {
     RL_ENTER(id, context);
     RL_FIND_FUNCTION(context, function, entry);
     if (RL_UNLIKELY(!entry->plain || count != entry->proto->param_count || !arguments)) {
@@ -337,8 +362,8 @@ static reml_embed_status_t call_scalars(reml_embed_context_t* id, reml_function_
 }
 
 /* `out_result` may be one of the arguments: it is written last. */
-reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_function_t function, const reml_scalar_t* arguments, size_t count,
-                                               reml_scalar_t* out) {
+reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_function_t function,
+    const reml_scalar_t* arguments, size_t count, reml_scalar_t* out) {
     if (RL_UNLIKELY(!out)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     rl_word_t result;
     reml_embed_status_t status = call_scalars(id, function, arguments, count, &result);
@@ -374,8 +399,8 @@ static bool column_fits(const reml_column_t* column, const rl_rtype_t* type) {
     }
 }
 
-reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t function, const reml_column_t* inputs, size_t input_count,
-                                      const reml_column_t* output, size_t count, size_t* out_done) {
+reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t function, const reml_column_t* inputs,
+    size_t input_count, const reml_column_t* output, size_t count, size_t* out_done) {
     if (!out_done) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out_done = 0;
     if (!output || (!inputs && input_count)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
@@ -384,8 +409,8 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
     rl_context_clear_error(context);
     const rl_proto_t* proto = entry->proto;
     batch_t batch;
-    bool fits = entry->scalar && input_count == proto->param_count && input_count <= RL_COUNT_OF(batch.at) && column_fits(output, proto->result_type) &&
-                (count == 0 || output->data);
+    bool fits = entry->scalar && input_count == proto->param_count && input_count <= RL_COUNT_OF(batch.at) &&
+                column_fits(output, proto->result_type) && (count == 0 || output->data);
     for (size_t i = 0; fits && i < input_count; i++) {
         fits = column_fits(&inputs[i], proto->param_types[i]) && (count == 0 || inputs[i].data);
         batch.at[i] = inputs[i].data;
@@ -393,8 +418,8 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
         batch.kind[i] = (uint8_t)inputs[i].kind;
     }
     if (!fits) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: the columns do not fit `%.*s`",
-                               rl_code_text(RL_CODE_TYPE_MISMATCH), RL_STR_ARG(proto->name));
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH,
+            "%s: the columns do not fit `%.*s`", rl_code_text(RL_CODE_TYPE_MISMATCH), RL_STR_ARG(proto->name));
     }
     reml_embed_status_t status = enter_run(context);
     size_t done = 0;

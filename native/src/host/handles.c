@@ -3,12 +3,14 @@
 
 /* bits = generation << 32 | row */
 static reml_value_t make_value(const rl_context_t* context, const rl_rtype_t* type, uint32_t row) {
-    return (reml_value_t){(uint32_t)rl_kind_of(type), context->serial, (uint64_t)context->handles.data[row].generation << 32 | row};
+    return (reml_value_t){
+        (uint32_t)rl_kind_of(type), context->serial, (uint64_t)context->handles.data[row].generation << 32 | row};
 }
 
 reml_value_t rl_handle_new(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, bool lent) {
     const reml_value_t none = {REML_KIND_NONE, 0, 0};
-    if (context->handles.count == 0 && !rl_vec_push(&context->allocator, &context->handles, (rl_handle_t){0})) return none;
+    if (context->handles.count == 0 && !rl_vec_push(&context->allocator, &context->handles, (rl_handle_t){0}))
+        return none;
     uint32_t row = context->free_handle;
     if (row) {
         context->free_handle = context->handles.data[row].next_free;
@@ -21,7 +23,8 @@ reml_value_t rl_handle_new(rl_context_t* context, const rl_rtype_t* type, rl_wor
     handle->type = type;
     handle->owners = lent ? 0 : 1;
     handle->lent = lent;
-    if (type->rep == RL_REP_R && word.o && !(word.o->flags & RL_OBJ_SHARED)) word.o->flags |= RL_OBJ_SHARED; /* the host is a second owner */
+    if (type->rep == RL_REP_R && word.o && !(word.o->flags & RL_OBJ_SHARED))
+        word.o->flags |= RL_OBJ_SHARED; /* the host is a second owner */
     if (!lent) {
         context->metrics.acquired++;
         context->metrics.live++;
@@ -45,7 +48,8 @@ reml_embed_status_t rl_handle_find(rl_context_t* context, reml_value_t value, rl
     if (row == 0 || row >= context->handles.count) return REML_EMBED_STATUS_INVALID_HANDLE;
     rl_handle_t* handle = &context->handles.data[row];
     if (!handle->type || handle->generation != generation) {
-        return generation && generation <= handle->generation ? REML_EMBED_STATUS_STALE : REML_EMBED_STATUS_INVALID_HANDLE;
+        return generation && generation <= handle->generation ? REML_EMBED_STATUS_STALE
+                                                              : REML_EMBED_STATUS_INVALID_HANDLE;
     }
     if ((uint32_t)rl_kind_of(handle->type) != value.kind) return REML_EMBED_STATUS_INVALID_HANDLE;
     *out = handle;
@@ -86,7 +90,8 @@ reml_embed_status_t reml_value_retain(reml_embed_context_t* id, reml_value_t val
     if (value.context == 0) return REML_EMBED_STATUS_OK;
     rl_handle_t* handle;
     reml_embed_status_t status = rl_handle_find(context, value, &handle);
-    if (status != REML_EMBED_STATUS_OK) return rl_bridge_violation(context, "reml_value_retain", status, "value is not alive here");
+    if (status != REML_EMBED_STATUS_OK)
+        return rl_bridge_violation(context, "reml_value_retain", status, "value is not alive here");
     if (handle->owners < UINT32_MAX) handle->owners++;
     context->metrics.acquired++;
     context->metrics.live++;
@@ -98,9 +103,11 @@ static reml_embed_status_t release(rl_context_t* context, reml_value_t value, co
     rl_handle_t* handle;
     reml_embed_status_t status = rl_handle_find(context, value, &handle);
     if (status != REML_EMBED_STATUS_OK) {
-        return rl_bridge_violation(context, symbol, status, status == REML_EMBED_STATUS_STALE ? "value was released before" : "value is not of this context");
+        return rl_bridge_violation(context, symbol, status,
+            status == REML_EMBED_STATUS_STALE ? "value was released before" : "value is not of this context");
     }
-    if (handle->owners == 0) return rl_bridge_violation(context, symbol, REML_EMBED_STATUS_INVALID_ARGUMENT, "value is only borrowed");
+    if (handle->owners == 0)
+        return rl_bridge_violation(context, symbol, REML_EMBED_STATUS_INVALID_ARGUMENT, "value is only borrowed");
     if (handle->owners != UINT32_MAX) handle->owners--; /* saturated counts stay for good */
     context->metrics.released++;
     context->metrics.live--;
@@ -112,7 +119,8 @@ reml_embed_status_t reml_value_release(reml_embed_context_t* id, reml_value_t va
     if (value.context == 0) return REML_EMBED_STATUS_OK;
     rl_context_t* context = NULL;
     reml_embed_status_t status = rl_slot_resolve(id, &context);
-    if (status == REML_EMBED_STATUS_WRONG_THREAD) return rl_release_from_other_thread(id, value) ? REML_EMBED_STATUS_OK : REML_EMBED_STATUS_NO_MEMORY;
+    if (status == REML_EMBED_STATUS_WRONG_THREAD)
+        return rl_release_from_other_thread(id, value) ? REML_EMBED_STATUS_OK : REML_EMBED_STATUS_NO_MEMORY;
     if (status != REML_EMBED_STATUS_OK) return status;
     return release(context, value, "reml_value_release");
 }
@@ -128,10 +136,12 @@ reml_embed_status_t reml_ffi_release_transferred(reml_embed_context_t* id, reml_
 reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_t function, rl_function_entry_t** out) {
     *out = rl_function_here(context, function);
     if (*out) return REML_EMBED_STATUS_OK;
-    if ((uint32_t)function.context != context->serial) return function.context ? REML_EMBED_STATUS_WRONG_CONTEXT : REML_EMBED_STATUS_INVALID_HANDLE;
+    if ((uint32_t)function.context != context->serial)
+        return function.context ? REML_EMBED_STATUS_WRONG_CONTEXT : REML_EMBED_STATUS_INVALID_HANDLE;
     uint32_t row = (uint32_t)function.id, generation = (uint32_t)(function.id >> 32);
     if (row == 0 || row >= context->functions.count) return REML_EMBED_STATUS_INVALID_HANDLE;
-    return generation && generation <= context->functions.data[row]->generation ? REML_EMBED_STATUS_STALE : REML_EMBED_STATUS_INVALID_HANDLE;
+    return generation && generation <= context->functions.data[row]->generation ? REML_EMBED_STATUS_STALE
+                                                                                : REML_EMBED_STATUS_INVALID_HANDLE;
 }
 
 void rl_functions_deinit(rl_context_t* context) {

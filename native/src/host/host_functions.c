@@ -23,12 +23,14 @@ static rl_binding_t* make_binding(rl_context_t* context, rl_sym_t symbol, rl_str
     }
     memcpy(binding->name, name.data, name.length);
     binding->name[name.length] = '\0';
-    binding->tally = (rl_audit_tally_t){.symbol = {binding->name, name.length}, .library = RL_STR("host"), .effects = RL_STR("ffi io unsafe")};
+    binding->tally = (rl_audit_tally_t){
+        .symbol = {binding->name, name.length}, .library = RL_STR("host"), .effects = RL_STR("ffi io unsafe")};
     rl_audit_tally_attach(&context->audit, &binding->tally);
     return binding;
 }
 
-static reml_embed_status_t define(rl_context_t* context, const reml_host_function_t* given, rl_host_words_fn call_words) {
+static reml_embed_status_t define(
+    rl_context_t* context, const reml_host_function_t* given, rl_host_words_fn call_words) {
     rl_str_t name = rl_str(given->name);
     rl_allocator_t* allocator = &context->allocator;
     rl_alloc_clear_failure(allocator);
@@ -37,8 +39,8 @@ static reml_embed_status_t define(rl_context_t* context, const reml_host_functio
     bool declared = false; /* a function that goes again unless its binding is made */
     if (given->signature && known && known->signature) {
         if (!rl_str_equal(rl_str(known->signature), rl_str(given->signature))) {
-            return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_SIGNATURE_INVALID, "%s: `%s` is known with another signature",
-                                   rl_code_text(RL_CODE_FFI_SIGNATURE_INVALID), given->name);
+            return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_SIGNATURE_INVALID,
+                "%s: `%s` is known with another signature", rl_code_text(RL_CODE_FFI_SIGNATURE_INVALID), given->name);
         }
     } else if (given->signature) {
         rl_fn_id_t fresh;
@@ -53,7 +55,8 @@ static reml_embed_status_t define(rl_context_t* context, const reml_host_functio
     rl_binding_t* binding = symbol ? find_binding(context, symbol) : NULL;
     if (binding && binding->running) {
         if (declared) rl_program_restore(&context->program, mark);
-        return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_FFI_SIGNATURE_INVALID, "`%s` is running", given->name);
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_BUSY, RL_CODE_FFI_SIGNATURE_INVALID, "`%s` is running", given->name);
     }
     if (!binding) binding = symbol ? make_binding(context, symbol, name) : NULL;
     size_t length = given->signature ? strlen(given->signature) + 1 : 0;
@@ -88,13 +91,14 @@ reml_embed_status_t reml_host_define(reml_embed_context_t* id, const reml_host_f
     bool valid = given.flags == 0 && name.length > 0 && name.length <= 1024 && rl_utf8_validate(name) == name.length &&
                  (given.call == NULL) != (given.call_scalars == NULL);
     if (!valid) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID, "invalid argument: host function");
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID,
+            "invalid argument: host function");
     }
     return define(context, &given, NULL);
 }
 
-reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null, rl_host_words_fn call, void* user,
-                                         void (*destroy)(void* user)) {
+reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null,
+    rl_host_words_fn call, void* user, void (*destroy)(void* user)) {
     reml_host_function_t given = REML_HOST_FUNCTION_INIT;
     given.name = name;
     given.signature = signature_or_null;
@@ -134,28 +138,34 @@ static rl_outcome_t call_failed(rl_context_t* context, const rl_binding_t* bindi
     rl_code_t code = RL_CODE_HOST_CALL_FAILED;
     if (status == REML_EMBED_STATUS_DENIED) code = RL_CODE_RUNTIME_CAPABILITY_DENIED;
     context->vm.failure.by_host = true;
-    if (context->has_host_failure && context->host_failure.length) return rl_vm_raise_text(&context->vm, code, rl_buf_str(&context->host_failure));
-    return rl_vm_raise(&context->vm, code, "host function `%s` answered %s", binding->name, reml_embed_status_label(status));
+    if (context->has_host_failure && context->host_failure.length)
+        return rl_vm_raise_text(&context->vm, code, rl_buf_str(&context->host_failure));
+    return rl_vm_raise(
+        &context->vm, code, "host function `%s` answered %s", binding->name, reml_embed_status_label(status));
 }
 
-static rl_outcome_t call_scalars(rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site, const rl_word_t* s, rl_word_t* result) {
+static rl_outcome_t call_scalars(
+    rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site, const rl_word_t* s, rl_word_t* result) {
     reml_scalar_t out = {.i = 0};
     reml_embed_status_t status = binding->call_scalars(context->id, (const reml_scalar_t*)s, &out, binding->user);
     if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK)) return call_failed(context, binding, status);
     if (RL_UNLIKELY(!rl_scalar_fits(site->result, out))) {
-        return rl_vm_raise(&context->vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s` answered a value out of range", binding->name);
+        return rl_vm_raise(&context->vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH,
+            "host function `%s` answered a value out of range", binding->name);
     }
     result->i = out.i;
     return RL_DONE;
 }
 
-static rl_outcome_t call_values(rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site, const rl_word_t* s,
-                                rl_object_t* const* r, rl_word_t* result) {
+static rl_outcome_t call_values(rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site,
+    const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     enum { MOST = 64 };
     reml_value_t arguments[MOST], out = {0};
     uint32_t s_at = 0, r_at = 0, made = 0;
     rl_outcome_t outcome = RL_DONE;
-    if (site->param_count > MOST) return rl_vm_raise(&context->vm, RL_CODE_HOST_CALL_FAILED, "host function `%s` has too many parameters", binding->name);
+    if (site->param_count > MOST)
+        return rl_vm_raise(
+            &context->vm, RL_CODE_HOST_CALL_FAILED, "host function `%s` has too many parameters", binding->name);
     for (; made < site->param_count; made++) {
         rl_word_t word;
         if (site->params[made]->rep == RL_REP_R) word.o = r[r_at++];
@@ -177,21 +187,24 @@ static rl_outcome_t call_values(rl_context_t* context, rl_binding_t* binding, co
             } while (rl_values_retry(context, status, attempt++));
             if (status != REML_EMBED_STATUS_OK) {
                 rl_str_t detail = rl_buf_str(&context->error);
-                outcome = rl_vm_raise(&context->vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s`: %.*s", binding->name, RL_STR_ARG(detail));
+                outcome = rl_vm_raise(&context->vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s`: %.*s",
+                    binding->name, RL_STR_ARG(detail));
                 rl_context_clear_error(context);
             }
         }
         /* Transferred: the script has it now (its object stays reachable through *result until the loop stores it). */
         if (out.context == context->serial) {
             rl_handle_t* handle;
-            if (rl_handle_find(context, out, &handle) == REML_EMBED_STATUS_OK && handle->owners > 0) reml_value_release(context->id, out);
+            if (rl_handle_find(context, out, &handle) == REML_EMBED_STATUS_OK && handle->owners > 0)
+                reml_value_release(context->id, out);
         }
     }
     while (made > 0) rl_handle_end_loan(context, arguments[--made]);
     return outcome;
 }
 
-rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
+rl_outcome_t rl_host_call(
+    void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     rl_context_t* context = host;
     if (RL_UNLIKELY(site->binding == UINT32_MAX)) {
         rl_sym_t symbol = rl_program_function(&context->program, site->function)->symbol;
@@ -200,15 +213,19 @@ rl_outcome_t rl_host_call(void* host, rl_vm_t* vm, rl_host_site_t* site, const r
             /* A registration that memory cut short has left its name without a function. */
             if (known->symbol == symbol && (known->call || known->call_scalars || known->call_words)) site->binding = i;
         }
-        if (site->binding == UINT32_MAX) return rl_vm_raise(vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(site->name));
+        if (site->binding == UINT32_MAX)
+            return rl_vm_raise(
+                vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(site->name));
     }
     rl_binding_t* binding = context->bindings.data[site->binding];
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
-    if (RL_UNLIKELY(ready != RL_AUDIT_OK)) return rl_vm_raise(vm, RL_CODE_AUDIT_UNAVAILABLE, "%s", rl_audit_problem(&context->audit));
+    if (RL_UNLIKELY(ready != RL_AUDIT_OK))
+        return rl_vm_raise(vm, RL_CODE_AUDIT_UNAVAILABLE, "%s", rl_audit_problem(&context->audit));
     bool scalar = binding->call_scalars != NULL;
     for (uint32_t i = 0; scalar && i < site->param_count; i++) scalar = rl_type_is_scalar(site->params[i]);
     if (RL_UNLIKELY(binding->call_scalars && !(scalar && rl_type_is_scalar(site->result)))) {
-        return rl_vm_raise(vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s` is registered for scalars only", binding->name);
+        return rl_vm_raise(
+            vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s` is registered for scalars only", binding->name);
     }
     context->has_host_failure = false;
     binding->running++;

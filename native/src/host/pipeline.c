@@ -22,15 +22,17 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
     rl_alloc_clear_failure(allocator);
     begin_diagnostics(context, (rl_str_t){NULL, 0}, (rl_str_t){NULL, 0});
     rl_str_t text = rl_arena_copy(&context->diag_arena, (rl_str_t){source->text, source->text_length});
-    rl_str_t file = rl_arena_copy(&context->diag_arena, (rl_str_t){source->file_name, source->file_name ? source->file_name_length : 0});
+    rl_str_t file = rl_arena_copy(
+        &context->diag_arena, (rl_str_t){source->file_name, source->file_name ? source->file_name_length : 0});
     context->diagnostics.source = text;
     context->diagnostics.file = file;
     if (allocator->failed) goto out_of_memory;
 
     /* 1 */
     if (text.length > context->limits.source_bytes) {
-        rl_report(&context->diagnostics, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0}, "source has %llu bytes, the limit is %llu",
-                  (unsigned long long)text.length, (unsigned long long)context->limits.source_bytes);
+        rl_report(&context->diagnostics, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0},
+            "source has %llu bytes, the limit is %llu", (unsigned long long)text.length,
+            (unsigned long long)context->limits.source_bytes);
         return rl_context_fail_from_diagnostics(context);
     }
 
@@ -43,9 +45,10 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
         .source = text,
         .symbols = &context->program.symbols,
         .diags = &context->diagnostics,
-        .options = {.source_bytes = limit32(context->limits.source_bytes), .nesting = limit32(context->limits.nesting),
-                    .identifier_bytes = limit32(context->limits.identifier_bytes),
-                    .strict_top_level = (context->options & REML_EMBED_OPTION_STRICT_TOP_LEVEL) != 0},
+        .options = {.source_bytes = limit32(context->limits.source_bytes),
+            .nesting = limit32(context->limits.nesting),
+            .identifier_bytes = limit32(context->limits.identifier_bytes),
+            .strict_top_level = (context->options & REML_EMBED_OPTION_STRICT_TOP_LEVEL) != 0},
     };
     bool done = rl_parse(&parser, &tree);
     /* 3 */
@@ -69,15 +72,17 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
         uint32_t globals = context->program.first_global + context->program.globals.count;
         uint32_t modules = context->program.modules.count;
         if (rl_vm_reserve_globals(&context->vm, globals)) {
-            while (context->module_states.count < modules && rl_vec_push(allocator, &context->module_states, RL_MODULE_FRESH)) {
-            }
+            while (context->module_states.count < modules &&
+                   rl_vec_push(allocator, &context->module_states, RL_MODULE_FRESH)) {}
         }
     }
     if (!done || check_only || allocator->failed) {
         bool memory = allocator->failed; /* what diagnostics say may then be wrong */
         rl_program_restore(&context->program, mark);
-        if (context->module_states.count > context->program.modules.count) context->module_states.count = context->program.modules.count;
-        if (context->modules_ready > context->module_states.count) context->modules_ready = context->module_states.count;
+        if (context->module_states.count > context->program.modules.count)
+            context->module_states.count = context->program.modules.count;
+        if (context->modules_ready > context->module_states.count)
+            context->modules_ready = context->module_states.count;
         if (memory) goto out_of_memory;
         rl_alloc_clear_failure(allocator);
         return done && check_only ? REML_EMBED_STATUS_OK : rl_context_fail_from_diagnostics(context);
@@ -90,14 +95,16 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
 out_of_memory:
     rl_alloc_clear_failure(allocator);
     if (allocator->live_bytes >= allocator->limit_bytes - allocator->limit_bytes / 4) {
-        return rl_context_fail(context, REML_EMBED_STATUS_LIMIT, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: the module needs more than %llu bytes",
-                               rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY), (unsigned long long)allocator->limit_bytes);
+        return rl_context_fail(context, REML_EMBED_STATUS_LIMIT, RL_CODE_RUNTIME_LIMIT_MEMORY,
+            "%s: the module needs more than %llu bytes", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY),
+            (unsigned long long)allocator->limit_bytes);
     }
-    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while loading",
-                           rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY,
+        "%s: out of memory while loading", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
 }
 
-rl_proto_t* rl_pipeline_instance(rl_context_t* context, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
+rl_proto_t* rl_pipeline_instance(
+    rl_context_t* context, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
     rl_alloc_clear_failure(&context->allocator);
     rl_proto_t* proto = rl_compile(&context->compiler, function, arguments, count, as_value);
     if (proto) return proto;
@@ -106,11 +113,11 @@ rl_proto_t* rl_pipeline_instance(rl_context_t* context, rl_fn_id_t function, con
         rl_str_t name = rl_sym_text(&context->program.symbols, culprit->name);
         rl_code_t code = context->compiler.failed_code;
         context->compiler.failed = false;
-        rl_context_fail(context, REML_EMBED_STATUS_LIMIT, code, "%s: too many instances, or types nested too deep, at `%.*s`", rl_code_text(code),
-                        RL_STR_ARG(name));
+        rl_context_fail(context, REML_EMBED_STATUS_LIMIT, code,
+            "%s: too many instances, or types nested too deep, at `%.*s`", rl_code_text(code), RL_STR_ARG(name));
     } else {
-        rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while compiling",
-                        rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+        rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY,
+            "%s: out of memory while compiling", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
     }
     rl_alloc_clear_failure(&context->allocator);
     return NULL;
@@ -119,12 +126,14 @@ rl_proto_t* rl_pipeline_instance(rl_context_t* context, rl_fn_id_t function, con
 reml_embed_status_t rl_pipeline_initialise(rl_context_t* context) {
     for (uint32_t i = context->modules_ready; i < context->module_states.count; i++) {
         uint8_t state = context->module_states.data[i];
-        if (state == RL_MODULE_READY || state == RL_MODULE_RUNNING) continue; /* RUNNING: a host function called back during it */
+        if (state == RL_MODULE_READY || state == RL_MODULE_RUNNING)
+            continue; /* RUNNING: a host function called back during it */
         rl_module_id_t id = context->program.first_module + i;
         if (state == RL_MODULE_FAILED) {
             rl_str_t path = rl_sym_text(&context->program.symbols, rl_program_module(&context->program, id)->path);
-            return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_INIT_FAILED, "%s: initialisation of module %.*s has failed before",
-                                   rl_code_text(RL_CODE_RUNTIME_INIT_FAILED), RL_STR_ARG(path));
+            return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_INIT_FAILED,
+                "%s: initialisation of module %.*s has failed before", rl_code_text(RL_CODE_RUNTIME_INIT_FAILED),
+                RL_STR_ARG(path));
         }
         rl_fn_id_t init = rl_program_module(&context->program, id)->init;
         if (!init) {
@@ -139,7 +148,8 @@ reml_embed_status_t rl_pipeline_initialise(rl_context_t* context) {
         context->module_states.data[i] = done ? RL_MODULE_READY : RL_MODULE_FAILED;
         if (!done) return rl_context_fail_from_vm(context);
     }
-    while (context->modules_ready < context->module_states.count && context->module_states.data[context->modules_ready] == RL_MODULE_READY) {
+    while (context->modules_ready < context->module_states.count &&
+           context->module_states.data[context->modules_ready] == RL_MODULE_READY) {
         context->modules_ready++;
     }
     return REML_EMBED_STATUS_OK;
@@ -153,16 +163,17 @@ rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_e
         if (!rl_program_param(&context->program, entry->param_first + i)->default_fn) required++;
     }
     if (required || entry->type_params || entry->kind != RL_FN_REML) {
-        *out_status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_ARITY, "%s: `%.*s` needs %u argument%s",
-                                      rl_code_text(RL_CODE_RUNTIME_ENTRY_ARITY), RL_STR_ARG(name), required, required == 1 ? "" : "s");
+        *out_status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_ARITY,
+            "%s: `%.*s` needs %u argument%s", rl_code_text(RL_CODE_RUNTIME_ENTRY_ARITY), RL_STR_ARG(name), required,
+            required == 1 ? "" : "s");
         return NULL;
     }
     if (entry->param_count) {
         /* All parameters have defaults: the checker makes a parameterless caller. */
         function = rl_check_entry_caller(&context->program, function);
         if (!function) {
-            *out_status = rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory while compiling",
-                                          rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+            *out_status = rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY,
+                "%s: out of memory while compiling", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
             return NULL;
         }
     }
@@ -173,21 +184,25 @@ rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_e
 
 void rl_context_freeze(rl_context_t* context) {
     /* `running` keeps other threads from adopting the context. */
-    if (context->frozen++ == 0 && context->depth == 0) atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
+    if (context->frozen++ == 0 && context->depth == 0)
+        atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
 }
 
 void rl_context_thaw(rl_context_t* context) {
-    if (--context->frozen == 0 && context->depth == 0) atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
+    if (--context->frozen == 0 && context->depth == 0)
+        atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
 }
 
 reml_embed_status_t rl_run_begin(rl_context_t* context) {
     if (RL_UNLIKELY(context->frozen | context->audit.delivering)) {
         return rl_context_fail(context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "%s",
-                               context->frozen ? "a value of this context is being converted" : "the audit sink of this context is at work");
+            context->frozen ? "a value of this context is being converted"
+                            : "the audit sink of this context is at work");
     }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
     if (RL_UNLIKELY(ready != RL_AUDIT_OK)) {
-        return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s", rl_audit_problem(&context->audit));
+        return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s",
+            rl_audit_problem(&context->audit));
     }
     context->direct = false;
     if (context->depth++ == 0) {

@@ -27,12 +27,18 @@ static bool load(rl_program_t* program, rl_allocator_t* allocator, const prelude
     rl_str_t text = {source->text, source->length};
     diagnostics.source = text;
     diagnostics.file = rl_str(source->name);
-    rl_parser_input_t parser = {.allocator = allocator, .source = text, .symbols = &program->symbols, .diags = &diagnostics};
+    rl_parser_input_t parser = {
+        .allocator = allocator, .source = text, .symbols = &program->symbols, .diags = &diagnostics};
     bool done = rl_parse(&parser, &tree);
     if (done) {
         rl_module_id_t module;
-        rl_check_input_t input = {.tree = &tree, .source = text, .file = diagnostics.file, .program = program, .diags = &diagnostics,
-                                  .ambient = true, .is_prelude = true};
+        rl_check_input_t input = {.tree = &tree,
+            .source = text,
+            .file = diagnostics.file,
+            .program = program,
+            .diags = &diagnostics,
+            .ambient = true,
+            .is_prelude = true};
         done = rl_check_module(&input, &module);
     }
     if (!done) {

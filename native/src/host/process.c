@@ -103,7 +103,8 @@ void rl_process_retire(rl_context_t* context) {
 reml_ffi_bridge_metrics_t reml_ffi_bridge_get_metrics(void) {
     rl_process_lock();
     reml_ffi_bridge_metrics_t sum = retired;
-    for (const rl_context_t* context = living; context; context = context->next_living) add_metrics(&sum, &context->metrics);
+    for (const rl_context_t* context = living; context; context = context->next_living)
+        add_metrics(&sum, &context->metrics);
     rl_process_unlock();
     return sum;
 }

@@ -24,11 +24,15 @@ reml_embed_status_t reml_embed_result_text(reml_embed_context_t* id, reml_span_t
     *out = (reml_span_t){NULL, 0};
     RL_ENTER(id, context);
     rl_context_clear_error(context);
-    if (!context->result_type) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "there is no result");
+    if (!context->result_type)
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_ERROR, RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION, "there is no result");
     rl_buf_clear(&context->lent_text);
     reml_embed_status_t status = rl_value_display(context, context->result_type, context->result, &context->lent_text);
-    rl_crossing_t crossing = {.symbol = RL_STR("reml_embed_result_text"), .ok = status == REML_EMBED_STATUS_OK, .ownership = RL_AUDIT_OWN_BORROWED,
-                              .result = status == REML_EMBED_STATUS_OK ? RL_AUDIT_RETURN_BORROWED : RL_AUDIT_RETURN_FAILURE};
+    rl_crossing_t crossing = {.symbol = RL_STR("reml_embed_result_text"),
+        .ok = status == REML_EMBED_STATUS_OK,
+        .ownership = RL_AUDIT_OWN_BORROWED,
+        .result = status == REML_EMBED_STATUS_OK ? RL_AUDIT_RETURN_BORROWED : RL_AUDIT_RETURN_FAILURE};
     if (!crossing.ok) {
         crossing.error_code = rl_code_text(context->error_code);
         crossing.error_message = rl_buf_str(&context->error);
@@ -83,9 +87,11 @@ reml_embed_status_t reml_embed_functions(reml_embed_context_t* id, char** out_te
     rl_program_t* program = &context->program;
     rl_buf_t text;
     rl_buf_init(&text, &context->allocator);
-    for (rl_fn_id_t f = program->first_fn ? program->first_fn : 1; f < program->first_fn + program->functions.count; f++) {
+    for (rl_fn_id_t f = program->first_fn ? program->first_fn : 1; f < program->first_fn + program->functions.count;
+        f++) {
         rl_function_t function = *rl_program_function(program, f);
-        if (!is_listed(&function) || function.kind == RL_FN_BUILTIN || function.module < program->first_module) continue;
+        if (!is_listed(&function) || function.kind == RL_FN_BUILTIN || function.module < program->first_module)
+            continue;
         rl_buf_add(&text, rl_sym_text(&program->symbols, rl_program_module(program, function.module)->path));
         rl_buf_add_char(&text, '.');
         if (function.owner) {
@@ -117,25 +123,30 @@ static void explain_instances(rl_context_t* context, rl_fn_id_t only, rl_buf_t* 
     }
 }
 
-reml_embed_status_t reml_embed_explain(reml_embed_context_t* id, int what, const char* name, char** out_text, size_t* out_length) {
+reml_embed_status_t reml_embed_explain(
+    reml_embed_context_t* id, int what, const char* name, char** out_text, size_t* out_length) {
     if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out_text = NULL;
     *out_length = 0;
     RL_ENTER(id, context);
     rl_context_clear_error(context);
     if (what < EXPLAIN_IR || what > EXPLAIN_TOKENS) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    if (!context->loaded) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
+    if (!context->loaded)
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
     rl_program_t* program = &context->program;
     rl_fn_id_t only = 0;
     if (name && *name) {
         only = rl_program_find_function(program, rl_str(name));
-        if (!only) return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.200s", name);
+        if (!only)
+            return rl_context_fail(
+                context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN, "entrypoint not found: %.200s", name);
     }
     rl_buf_t text;
     rl_buf_init(&text, &context->allocator);
     if (what >= EXPLAIN_TREE) {
         rl_module_id_t last = program->first_module + program->modules.count - 1;
-        rl_explain_syntax(&context->allocator, &program->symbols, rl_program_module(program, last)->source, what == EXPLAIN_TOKENS, &text);
+        rl_explain_syntax(&context->allocator, &program->symbols, rl_program_module(program, last)->source,
+            what == EXPLAIN_TOKENS, &text);
         if (context->allocator.failed) text.failed = true; /* half a tree is none */
         return rl_hand_over(context, &text, out_text, out_length);
     }

@@ -9,7 +9,7 @@
  */
 enum { PAGE_ROWS = RL_SLOT_PAGE_ROWS, PAGES = RL_SLOT_PAGES, TAG = RL_SLOT_TAG };
 #define GENERATION_MASK RL_SLOT_GENERATION_MASK
-#define table rl_slot_table
+#define table           rl_slot_table
 typedef rl_slot_page_t page_t;
 
 /* The table is process-wide because ids must be told apart without knowing a context. */
@@ -45,7 +45,8 @@ rl_slot_t* rl_slot_take(rl_context_t* context, reml_embed_context_t** out_id, ui
         atomic_store(&slot->fork, rl_os_fork_generation());
         atomic_store(&slot->thread, rl_os_thread_id());
         atomic_store(&row_hint, row);
-        *out_id = (reml_embed_context_t*)(uintptr_t)(((generation + 1) & GENERATION_MASK) << 20 | (uint64_t)row << 4 | TAG);
+        *out_id =
+            (reml_embed_context_t*)(uintptr_t)(((generation + 1) & GENERATION_MASK) << 20 | (uint64_t)row << 4 | TAG);
         uint32_t serial = atomic_fetch_add(&last_serial, 1) + 1;
         *out_serial = serial ? serial : atomic_fetch_add(&last_serial, 1) + 1; /* 0 means "scalar" */
         return slot;
@@ -76,10 +77,13 @@ reml_embed_status_t rl_slot_resolve(const reml_embed_context_t* id, rl_context_t
     uint64_t living = atomic_load_explicit(&slot->generation, memory_order_acquire);
     if (RL_UNLIKELY((living & GENERATION_MASK) != generation || !(generation & 1))) {
         /* Given out before and gone, or a number that never was an id. */
-        return (generation & 1) && generation < (living & GENERATION_MASK) + 1 ? REML_EMBED_STATUS_STALE : REML_EMBED_STATUS_INVALID_HANDLE;
+        return (generation & 1) && generation < (living & GENERATION_MASK) + 1 ? REML_EMBED_STATUS_STALE
+                                                                               : REML_EMBED_STATUS_INVALID_HANDLE;
     }
-    if (RL_UNLIKELY(atomic_load_explicit(&slot->fork, memory_order_relaxed) != rl_os_fork_generation())) return REML_EMBED_STATUS_FORKED;
-    if (RL_UNLIKELY(atomic_load_explicit(&slot->thread, memory_order_relaxed) != rl_os_thread_id())) return REML_EMBED_STATUS_WRONG_THREAD;
+    if (RL_UNLIKELY(atomic_load_explicit(&slot->fork, memory_order_relaxed) != rl_os_fork_generation()))
+        return REML_EMBED_STATUS_FORKED;
+    if (RL_UNLIKELY(atomic_load_explicit(&slot->thread, memory_order_relaxed) != rl_os_thread_id()))
+        return REML_EMBED_STATUS_WRONG_THREAD;
     *out = slot->context;
     return REML_EMBED_STATUS_OK;
 }

@@ -12,9 +12,16 @@ reml_kind_t rl_kind_of(const rl_rtype_t* type) {
     case RL_TYPE_UNIT: return REML_KIND_UNIT;
     case RL_TYPE_BOOL: return REML_KIND_BOOL;
     case RL_TYPE_CHAR: return REML_KIND_CHAR;
-    case RL_TYPE_I8: case RL_TYPE_I16: case RL_TYPE_I32: case RL_TYPE_I64:
-    case RL_TYPE_U8: case RL_TYPE_U16: case RL_TYPE_U32: case RL_TYPE_U64: return REML_KIND_INT;
-    case RL_TYPE_F32: case RL_TYPE_F64: return REML_KIND_FLOAT;
+    case RL_TYPE_I8:
+    case RL_TYPE_I16:
+    case RL_TYPE_I32:
+    case RL_TYPE_I64:
+    case RL_TYPE_U8:
+    case RL_TYPE_U16:
+    case RL_TYPE_U32:
+    case RL_TYPE_U64: return REML_KIND_INT;
+    case RL_TYPE_F32:
+    case RL_TYPE_F64: return REML_KIND_FLOAT;
     case RL_TYPE_STR: return REML_KIND_STRING;
     case RL_TYPE_BYTES: return REML_KIND_BYTES;
     case RL_TYPE_DURATION: return REML_KIND_DURATION;
@@ -31,13 +38,15 @@ reml_kind_t rl_kind_of(const rl_rtype_t* type) {
         case RL_BUILTIN_SET: return REML_KIND_SET;
         case RL_BUILTIN_VEC: return REML_KIND_VEC;
         case RL_BUILTIN_TABLE: return REML_KIND_TABLE;
-        case RL_BUILTIN_CELL: case RL_BUILTIN_REF: return REML_KIND_CELL;
+        case RL_BUILTIN_CELL:
+        case RL_BUILTIN_REF: return REML_KIND_CELL;
         case RL_BUILTIN_RANGE: return REML_KIND_RANGE;
         case RL_BUILTIN_ITER: return REML_KIND_ITER;
         default: break;
         }
         switch ((rl_typedef_kind_t)type->def_kind) {
-        case RL_DEF_SUM: case RL_DEF_NEWTYPE: return REML_KIND_ADT;
+        case RL_DEF_SUM:
+        case RL_DEF_NEWTYPE: return REML_KIND_ADT;
         case RL_DEF_RECORD: return REML_KIND_RECORD;
         case RL_DEF_STRUCT: return REML_KIND_STRUCT;
         default: return REML_KIND_HOST;
@@ -72,9 +81,14 @@ static const struct {
     int64_t low;
     uint64_t high;
 } integer_ranges[] = {
-    [RL_TYPE_I8] = {INT8_MIN, INT8_MAX},   [RL_TYPE_I16] = {INT16_MIN, INT16_MAX}, [RL_TYPE_I32] = {INT32_MIN, INT32_MAX},
-    [RL_TYPE_I64] = {INT64_MIN, INT64_MAX}, [RL_TYPE_U8] = {0, UINT8_MAX},          [RL_TYPE_U16] = {0, UINT16_MAX},
-    [RL_TYPE_U32] = {0, UINT32_MAX},        [RL_TYPE_U64] = {0, UINT64_MAX},
+    [RL_TYPE_I8] = {INT8_MIN, INT8_MAX},
+    [RL_TYPE_I16] = {INT16_MIN, INT16_MAX},
+    [RL_TYPE_I32] = {INT32_MIN, INT32_MAX},
+    [RL_TYPE_I64] = {INT64_MIN, INT64_MAX},
+    [RL_TYPE_U8] = {0, UINT8_MAX},
+    [RL_TYPE_U16] = {0, UINT16_MAX},
+    [RL_TYPE_U32] = {0, UINT32_MAX},
+    [RL_TYPE_U64] = {0, UINT64_MAX},
 };
 
 static bool integer_fits(unsigned kind, int64_t number) {
@@ -93,18 +107,22 @@ bool rl_scalar_fits(const rl_rtype_t* type, reml_scalar_t scalar) {
 }
 
 static const char* kind_name(uint32_t kind) {
-    static const char* const names[] = {"nothing", "Int", "Float", "Bool", "Str", "tuple", "record", "function", "variant", "Set", "Char", "List"};
-    static const char* const more[] = {"()", "Bytes", "Map", "struct", "Vec", "Table", "Cell", "Range", "Iter", "Duration", "Timestamp", "host object", "Any"};
+    static const char* const names[] = {
+        "nothing", "Int", "Float", "Bool", "Str", "tuple", "record", "function", "variant", "Set", "Char", "List"};
+    static const char* const more[] = {"()", "Bytes", "Map", "struct", "Vec", "Table", "Cell", "Range", "Iter",
+        "Duration", "Timestamp", "host object", "Any"};
     if (kind < RL_COUNT_OF(names)) return names[kind];
     return kind >= 32 && kind - 32 < RL_COUNT_OF(more) ? more[kind - 32] : "unknown kind";
 }
 
-static reml_embed_status_t mismatch(rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index) {
+static reml_embed_status_t mismatch(
+    rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index) {
     rl_buf_t text;
     rl_buf_init(&text, &context->allocator);
     rl_type_print(&context->program, type->type, &text);
-    rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "%s: expected %.*s, found %s at %s %zu",
-                    rl_code_text(RL_CODE_TYPE_MISMATCH), RL_STR_ARG(rl_buf_str(&text)), kind_name(value.kind), path, index + 1);
+    rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH,
+        "%s: expected %.*s, found %s at %s %zu", rl_code_text(RL_CODE_TYPE_MISMATCH), RL_STR_ARG(rl_buf_str(&text)),
+        kind_name(value.kind), path, index + 1);
     rl_buf_deinit(&text);
     return REML_EMBED_STATUS_INVALID_ARGUMENT;
 }
@@ -114,23 +132,27 @@ static bool scalar_in(const rl_rtype_t* type, reml_value_t value, rl_word_t* out
     switch ((rl_type_kind_t)type->kind) {
     case RL_TYPE_UNIT: out->u = 0; return value.kind == REML_KIND_UNIT || value.kind == REML_KIND_NONE;
     case RL_TYPE_BOOL: return value.kind == REML_KIND_BOOL && value.bits <= 1;
-    case RL_TYPE_CHAR: return value.kind == REML_KIND_CHAR && value.bits <= 0x10FFFF && !(value.bits >= 0xD800 && value.bits < 0xE000);
+    case RL_TYPE_CHAR:
+        return value.kind == REML_KIND_CHAR && value.bits <= 0x10FFFF && !(value.bits >= 0xD800 && value.bits < 0xE000);
     case RL_TYPE_F64: return value.kind == REML_KIND_FLOAT;
-    case RL_TYPE_F32:
-        out->f = (double)(float)out->f;
-        return value.kind == REML_KIND_FLOAT;
+    case RL_TYPE_F32: out->f = (double)(float)out->f; return value.kind == REML_KIND_FLOAT;
     case RL_TYPE_DURATION: return value.kind == REML_KIND_DURATION;
     case RL_TYPE_TIMESTAMP: return value.kind == REML_KIND_TIMESTAMP;
     default: break;
     }
-    return rl_type_is_integer(type->kind) && value.kind == REML_KIND_INT && integer_fits(type->kind, (int64_t)value.bits);
+    return rl_type_is_integer(type->kind) && value.kind == REML_KIND_INT &&
+           integer_fits(type->kind, (int64_t)value.bits);
 }
 
 /* The scalar type that a host's value has by itself, for Any. */
 static const rl_rtype_t* own_type(rl_context_t* context, reml_value_t value) {
-    static const uint8_t simple[] = {[REML_KIND_INT] = RL_TYPE_I64, [REML_KIND_FLOAT] = RL_TYPE_F64, [REML_KIND_BOOL] = RL_TYPE_BOOL,
-                                     [REML_KIND_CHAR] = RL_TYPE_CHAR, [REML_KIND_UNIT] = RL_TYPE_UNIT,
-                                     [REML_KIND_DURATION] = RL_TYPE_DURATION, [REML_KIND_TIMESTAMP] = RL_TYPE_TIMESTAMP};
+    static const uint8_t simple[] = {[REML_KIND_INT] = RL_TYPE_I64,
+        [REML_KIND_FLOAT] = RL_TYPE_F64,
+        [REML_KIND_BOOL] = RL_TYPE_BOOL,
+        [REML_KIND_CHAR] = RL_TYPE_CHAR,
+        [REML_KIND_UNIT] = RL_TYPE_UNIT,
+        [REML_KIND_DURATION] = RL_TYPE_DURATION,
+        [REML_KIND_TIMESTAMP] = RL_TYPE_TIMESTAMP};
     if (value.kind == REML_KIND_NONE) return rl_rtype_of(&context->compiler, RL_TYPE_UNIT);
     if (value.kind >= RL_COUNT_OF(simple) || simple[value.kind] == 0) return NULL;
     return rl_rtype_of(&context->compiler, simple[value.kind]);
@@ -147,7 +169,8 @@ static rl_object_t* make_any(rl_context_t* context, const rl_rtype_t* type, rl_w
     return any;
 }
 
-reml_embed_status_t rl_value_in(rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index, rl_word_t* out) {
+reml_embed_status_t rl_value_in(
+    rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index, rl_word_t* out) {
     rl_handle_t* handle = NULL;
     if (value.context != 0) {
         reml_embed_status_t status = rl_handle_find(context, value, &handle);
@@ -163,9 +186,12 @@ reml_embed_status_t rl_value_in(rl_context_t* context, const rl_rtype_t* type, r
         if (!held && !context->allocator.failed) return mismatch(context, type, value, path, index);
         out->o = held ? make_any(context, held, word) : NULL;
         if (out->o) return REML_EMBED_STATUS_OK;
-        return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+        return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory",
+            rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
     }
-    if (!handle) return rl_type_is_scalar(type) && scalar_in(type, value, out) ? REML_EMBED_STATUS_OK : mismatch(context, type, value, path, index);
+    if (!handle)
+        return rl_type_is_scalar(type) && scalar_in(type, value, out) ? REML_EMBED_STATUS_OK
+                                                                      : mismatch(context, type, value, path, index);
     if (handle->type != type) return mismatch(context, type, value, path, index);
     *out = handle->word;
     return REML_EMBED_STATUS_OK;
@@ -178,7 +204,9 @@ reml_value_t reml_value_int(int64_t value) { return (reml_value_t){REML_KIND_INT
 reml_value_t reml_value_u64(uint64_t value) { return (reml_value_t){REML_KIND_INT, 0, value}; }
 reml_value_t reml_value_bool(int value) { return (reml_value_t){REML_KIND_BOOL, 0, value != 0}; }
 reml_value_t reml_value_char(uint32_t scalar) { return (reml_value_t){REML_KIND_CHAR, 0, scalar}; }
-reml_value_t reml_value_duration(int64_t nanoseconds) { return (reml_value_t){REML_KIND_DURATION, 0, (uint64_t)nanoseconds}; }
+reml_value_t reml_value_duration(int64_t nanoseconds) {
+    return (reml_value_t){REML_KIND_DURATION, 0, (uint64_t)nanoseconds};
+}
 reml_value_t reml_value_float(double value) {
     rl_word_t word = {.f = value};
     return (reml_value_t){REML_KIND_FLOAT, 0, word.u};
@@ -188,7 +216,11 @@ reml_embed_status_t reml_value_as_int(reml_value_t value, int64_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = 0;
     switch (value.kind) {
-    case REML_KIND_INT: case REML_KIND_BOOL: case REML_KIND_CHAR: case REML_KIND_DURATION: case REML_KIND_TIMESTAMP: break;
+    case REML_KIND_INT:
+    case REML_KIND_BOOL:
+    case REML_KIND_CHAR:
+    case REML_KIND_DURATION:
+    case REML_KIND_TIMESTAMP: break;
     default: return REML_EMBED_STATUS_INVALID_ARGUMENT;
     }
     *out = (int64_t)value.bits;
@@ -206,14 +238,16 @@ reml_embed_status_t reml_value_as_float(reml_value_t value, double* out) {
 /* --- types ----------------------------------------------------------------------------------------------------------- */
 
 static const rl_rtype_t* type_of_id(rl_context_t* context, reml_type_t type) {
-    if (type.context != context->serial || type.id >= context->program.types.first + context->program.types.nodes.count) return NULL;
+    if (type.context != context->serial || type.id >= context->program.types.first + context->program.types.nodes.count)
+        return NULL;
     return rl_rtype_of(&context->compiler, type.id);
 }
 /* What stands behind a NULL of type_of_id. */
 static reml_embed_status_t no_type(rl_context_t* context) {
     if (!context->allocator.failed) return REML_EMBED_STATUS_INVALID_HANDLE;
     rl_alloc_clear_failure(&context->allocator);
-    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+    return rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory",
+        rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
 }
 
 reml_embed_status_t reml_type_find(reml_embed_context_t* id, const char* text, size_t length, reml_type_t* out) {
@@ -254,7 +288,8 @@ reml_embed_status_t rl_hand_over(rl_context_t* context, rl_buf_t* text, char** o
     rl_buf_deinit(text);
     rl_alloc_clear_failure(&context->allocator);
     if (status == REML_EMBED_STATUS_OK) return status;
-    return rl_context_fail(context, status, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
+    return rl_context_fail(
+        context, status, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: out of memory", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));
 }
 void reml_embed_free(void* buffer) { free(buffer); }
 
@@ -285,19 +320,24 @@ static reml_embed_status_t give(rl_context_t* context, const rl_rtype_t* type, r
     return out->kind == REML_KIND_NONE ? rl_context_no_memory(context) : REML_EMBED_STATUS_OK;
 }
 
-static reml_embed_status_t make_text(reml_embed_context_t* id, const char* data, size_t length, bool bytes, reml_value_t* out) {
+static reml_embed_status_t make_text(
+    reml_embed_context_t* id, const char* data, size_t length, bool bytes, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     RL_ENTER(id, context);
     rl_context_clear_error(context);
     rl_str_t text = {data, length};
-    if (!data && length) return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID, "invalid argument: data");
+    if (!data && length)
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID, "invalid argument: data");
     if (!bytes && rl_utf8_validate(text) != length) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_PARSER_LEXER_INVALID_UTF8, "text is not valid UTF-8 at byte %zu", rl_utf8_validate(text));
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_PARSER_LEXER_INVALID_UTF8,
+            "text is not valid UTF-8 at byte %zu", rl_utf8_validate(text));
     }
     if (length > context->limits.string_bytes) {
-        return rl_context_fail(context, REML_EMBED_STATUS_LIMIT, RL_CODE_RUNTIME_LIMIT_MEMORY, "%s: a string of %zu bytes, the limit is %llu",
-                               rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY), length, (unsigned long long)context->limits.string_bytes);
+        return rl_context_fail(context, REML_EMBED_STATUS_LIMIT, RL_CODE_RUNTIME_LIMIT_MEMORY,
+            "%s: a string of %zu bytes, the limit is %llu", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY), length,
+            (unsigned long long)context->limits.string_bytes);
     }
     const rl_rtype_t* type = rl_rtype_of(&context->compiler, bytes ? RL_TYPE_BYTES : RL_TYPE_STR);
     rl_word_t word = {.o = type ? rl_string_new(&context->vm, text, bytes ? RL_OBJ_BYTES : RL_OBJ_STR) : NULL};
@@ -315,9 +355,12 @@ reml_embed_status_t reml_value_bytes(reml_embed_context_t* id, const void* data,
 }
 
 /* An object of one shape; its parts are rooted by the caller's handles, Any boxes by `vm` not collecting between them. */
-static reml_embed_status_t make_product(rl_context_t* context, const rl_rshape_t* shape, const reml_value_t* parts, rl_word_t* out) {
+static reml_embed_status_t make_product(
+    rl_context_t* context, const rl_rshape_t* shape, const reml_value_t* parts, rl_word_t* out) {
     rl_word_t few[16];
-    rl_word_t* words = shape->field_count <= RL_COUNT_OF(few) ? few : rl_alloc(&context->allocator, shape->field_count * sizeof *words);
+    rl_word_t* words = shape->field_count <= RL_COUNT_OF(few)
+                           ? few
+                           : rl_alloc(&context->allocator, shape->field_count * sizeof *words);
     if (!words) return rl_context_no_memory(context);
     reml_embed_status_t status = REML_EMBED_STATUS_OK;
     for (uint16_t i = 0; i < shape->field_count && status == REML_EMBED_STATUS_OK; i++) {
@@ -342,10 +385,12 @@ static reml_embed_status_t make_product(rl_context_t* context, const rl_rshape_t
     return status;
 }
 
-static reml_embed_status_t make_collection(rl_context_t* context, const rl_rtype_t* type, const reml_value_t* parts, size_t count, rl_word_t* out) {
+static reml_embed_status_t make_collection(
+    rl_context_t* context, const rl_rtype_t* type, const reml_value_t* parts, size_t count, rl_word_t* out) {
     bool pairs = type->builtin == RL_BUILTIN_MAP || type->builtin == RL_BUILTIN_TABLE;
     if (pairs && count % 2) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "a key without a value");
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "a key without a value");
     }
     rl_word_t* words = rl_alloc(&context->allocator, (count ? count : 1) * sizeof *words);
     if (!words) return rl_context_no_memory(context);
@@ -363,24 +408,31 @@ static reml_embed_status_t make_collection(rl_context_t* context, const rl_rtype
 }
 
 static reml_embed_status_t wrong_count(rl_context_t* context, size_t expected, size_t found) {
-    return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY, "%s: expected %zu parts, found %zu",
-                           rl_code_text(RL_CODE_TYPE_CALL_ARITY), expected, found);
+    return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY,
+        "%s: expected %zu parts, found %zu", rl_code_text(RL_CODE_TYPE_CALL_ARITY), expected, found);
 }
 
-static reml_embed_status_t make_once(rl_context_t* context, const rl_rtype_t* type, const reml_value_t* parts, size_t count, rl_word_t* out) {
+static reml_embed_status_t make_once(
+    rl_context_t* context, const rl_rtype_t* type, const reml_value_t* parts, size_t count, rl_word_t* out) {
     switch (rl_kind_of(type)) {
-    case REML_KIND_TUPLE: case REML_KIND_RECORD: case REML_KIND_STRUCT:
+    case REML_KIND_TUPLE:
+    case REML_KIND_RECORD:
+    case REML_KIND_STRUCT:
         if (count != type->shapes[0].field_count) return wrong_count(context, type->shapes[0].field_count, count);
         return make_product(context, &type->shapes[0], parts, out);
-    case REML_KIND_ARRAY: case REML_KIND_VEC: case REML_KIND_SET: case REML_KIND_MAP: case REML_KIND_TABLE:
-        return make_collection(context, type, parts, count, out);
+    case REML_KIND_ARRAY:
+    case REML_KIND_VEC:
+    case REML_KIND_SET:
+    case REML_KIND_MAP:
+    case REML_KIND_TABLE: return make_collection(context, type, parts, count, out);
     default:
         if (count != 1) return wrong_count(context, 1, count);
         return rl_value_in(context, type, parts[0], "part", 0, out);
     }
 }
 
-reml_embed_status_t reml_value_make(reml_embed_context_t* id, reml_type_t type_id, const reml_value_t* parts, size_t count, reml_value_t* out) {
+reml_embed_status_t reml_value_make(
+    reml_embed_context_t* id, reml_type_t type_id, const reml_value_t* parts, size_t count, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     if (!parts && count) return REML_EMBED_STATUS_INVALID_ARGUMENT;
@@ -391,14 +443,12 @@ reml_embed_status_t reml_value_make(reml_embed_context_t* id, reml_type_t type_i
     rl_word_t word = {.u = 0};
     reml_embed_status_t status;
     unsigned attempt = 0;
-    do {
-        status = make_once(context, type, parts, count, &word);
-    } while (rl_values_retry(context, status, attempt++));
+    do { status = make_once(context, type, parts, count, &word); } while (rl_values_retry(context, status, attempt++));
     return status == REML_EMBED_STATUS_OK ? give(context, type, word, out) : status;
 }
 
-reml_embed_status_t reml_value_variant(reml_embed_context_t* id, reml_type_t type_id, const char* name, size_t name_length,
-                                       const reml_value_t* parts, size_t count, reml_value_t* out) {
+reml_embed_status_t reml_value_variant(reml_embed_context_t* id, reml_type_t type_id, const char* name,
+    size_t name_length, const reml_value_t* parts, size_t count, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     if (!name || (!parts && count)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
@@ -419,17 +469,17 @@ reml_embed_status_t reml_value_variant(reml_embed_context_t* id, reml_type_t typ
         } while (rl_values_retry(context, status, attempt++));
         return status == REML_EMBED_STATUS_OK ? give(context, type, word, out) : status;
     }
-    return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN, "no variant `%.*s` in this type",
-                           (int)(name_length < 200 ? name_length : 200), name);
+    return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN,
+        "no variant `%.*s` in this type", (int)(name_length < 200 ? name_length : 200), name);
 }
 
 /* --- reading -------------------------------------------------------------------------------------------------------------- */
 
-#define RL_FIND(context, value, handle)                                                          \
-    rl_handle_t* handle = NULL;                                                                  \
-    do {                                                                                         \
-        reml_embed_status_t rl_find_status = rl_handle_find((context), (value), &(handle));      \
-        if (rl_find_status != REML_EMBED_STATUS_OK) return rl_find_status;                       \
+#define RL_FIND(context, value, handle)                                                                                \
+    rl_handle_t* handle = NULL;                                                                                        \
+    do {                                                                                                               \
+        reml_embed_status_t rl_find_status = rl_handle_find((context), (value), &(handle));                            \
+        if (rl_find_status != REML_EMBED_STATUS_OK) return rl_find_status;                                             \
     } while (0)
 
 reml_embed_status_t reml_value_type(reml_embed_context_t* id, reml_value_t value, reml_type_t* out) {
@@ -450,7 +500,8 @@ reml_embed_status_t reml_value_span(reml_embed_context_t* id, reml_value_t value
     *out = (reml_span_t){NULL, 0};
     RL_ENTER(id, context);
     RL_FIND(context, value, handle);
-    if (handle->type->kind != RL_TYPE_STR && handle->type->kind != RL_TYPE_BYTES) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    if (handle->type->kind != RL_TYPE_STR && handle->type->kind != RL_TYPE_BYTES)
+        return REML_EMBED_STATUS_INVALID_ARGUMENT;
     rl_str_t text = rl_string_str(handle->word.o);
     *out = (reml_span_t){(void*)(uintptr_t)text.data, text.length};
     return REML_EMBED_STATUS_OK;
@@ -471,12 +522,17 @@ reml_embed_status_t reml_value_length(reml_embed_context_t* id, reml_value_t val
     RL_ENTER(id, context);
     RL_FIND(context, value, handle);
     switch (rl_kind_of(handle->type)) {
-    case REML_KIND_ARRAY: case REML_KIND_VEC: case REML_KIND_SET: case REML_KIND_MAP: case REML_KIND_TABLE:
-        *out = rl_border_length(handle->type, handle->word);
-        return REML_EMBED_STATUS_OK;
+    case REML_KIND_ARRAY:
+    case REML_KIND_VEC:
+    case REML_KIND_SET:
+    case REML_KIND_MAP:
+    case REML_KIND_TABLE: *out = rl_border_length(handle->type, handle->word); return REML_EMBED_STATUS_OK;
     case REML_KIND_STRING: *out = rl_utf8_count(rl_string_str(handle->word.o)); return REML_EMBED_STATUS_OK;
     case REML_KIND_BYTES: *out = rl_string_str(handle->word.o).length; return REML_EMBED_STATUS_OK;
-    case REML_KIND_TUPLE: case REML_KIND_RECORD: case REML_KIND_STRUCT: case REML_KIND_ADT: {
+    case REML_KIND_TUPLE:
+    case REML_KIND_RECORD:
+    case REML_KIND_STRUCT:
+    case REML_KIND_ADT: {
         const rl_rshape_t* shape = shape_of(handle);
         *out = shape ? shape->field_count : 0;
         return REML_EMBED_STATUS_OK;
@@ -485,12 +541,14 @@ reml_embed_status_t reml_value_length(reml_embed_context_t* id, reml_value_t val
     }
 }
 
-static reml_embed_status_t read_field(rl_context_t* context, const rl_handle_t* handle, const rl_rshape_t* shape, size_t index, reml_value_t* out) {
+static reml_embed_status_t read_field(
+    rl_context_t* context, const rl_handle_t* handle, const rl_rshape_t* shape, size_t index, reml_value_t* out) {
     rl_word_t word = handle->type->payload ? handle->word : rl_object_words(handle->word.o)[shape->fields[index].slot];
     return give(context, handle->type->payload ? handle->type->payload : shape->fields[index].type, word, out);
 }
 
-static reml_embed_status_t read_item(reml_embed_context_t* id, reml_value_t value, size_t index, bool key, reml_value_t* out) {
+static reml_embed_status_t read_item(
+    reml_embed_context_t* id, reml_value_t value, size_t index, bool key, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     RL_ENTER(id, context);
@@ -515,7 +573,8 @@ reml_embed_status_t reml_value_key(reml_embed_context_t* id, reml_value_t value,
     return read_item(id, value, index, true, out);
 }
 
-reml_embed_status_t reml_value_field(reml_embed_context_t* id, reml_value_t value, const char* name, size_t name_length, reml_value_t* out) {
+reml_embed_status_t reml_value_field(
+    reml_embed_context_t* id, reml_value_t value, const char* name, size_t name_length, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     if (!name) return REML_EMBED_STATUS_INVALID_ARGUMENT;
@@ -523,7 +582,8 @@ reml_embed_status_t reml_value_field(reml_embed_context_t* id, reml_value_t valu
     RL_FIND(context, value, handle);
     const rl_rshape_t* shape = shape_of(handle);
     for (uint16_t i = 0; shape && i < shape->field_count; i++) {
-        if (rl_str_equal(shape->fields[i].name, (rl_str_t){name, name_length})) return read_field(context, handle, shape, i, out);
+        if (rl_str_equal(shape->fields[i].name, (rl_str_t){name, name_length}))
+            return read_field(context, handle, shape, i, out);
     }
     return REML_EMBED_STATUS_INVALID_ARGUMENT;
 }
@@ -540,7 +600,8 @@ reml_embed_status_t reml_value_name(reml_embed_context_t* id, reml_value_t value
     *out = lend(shape->name);
     return REML_EMBED_STATUS_OK;
 }
-reml_embed_status_t reml_value_field_name(reml_embed_context_t* id, reml_value_t value, size_t index, reml_span_t* out) {
+reml_embed_status_t reml_value_field_name(
+    reml_embed_context_t* id, reml_value_t value, size_t index, reml_span_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_span_t){NULL, 0};
     RL_ENTER(id, context);
@@ -622,8 +683,8 @@ void rl_host_object_dropped(void* user, rl_object_t* object) {
     if (destroy) destroy(words[0].p, words[2].p);
 }
 
-reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_id, void* data, void (*destroy)(void* data, void* user),
-                                    void* user, reml_value_t* out) {
+reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_id, void* data,
+    void (*destroy)(void* data, void* user), void* user, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     RL_ENTER(id, context);
@@ -631,7 +692,8 @@ reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_i
     const rl_rtype_t* type = type_of_id(context, type_id);
     if (!type) return no_type(context);
     if (rl_kind_of(type) != REML_KIND_HOST) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "not an opaque host type");
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "not an opaque host type");
     }
     rl_word_t word = {.o = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, 0, 0, 3)};
     if (!word.o) return rl_context_no_memory(context);
@@ -639,7 +701,8 @@ reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_i
     words[0].p = data;
     words[2].p = user;
     *out = rl_value_out(context, type, word, false);
-    if (out->kind == REML_KIND_NONE) return rl_context_no_memory(context); /* destroy not set yet: the caller keeps its data */
+    if (out->kind == REML_KIND_NONE)
+        return rl_context_no_memory(context); /* destroy not set yet: the caller keeps its data */
     memcpy(&words[1], &destroy, sizeof destroy);
     return REML_EMBED_STATUS_OK;
 }

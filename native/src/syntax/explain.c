@@ -3,11 +3,13 @@
 #include "syntax/lexer.h"
 #include "syntax/parser.h"
 
-static void explain_tokens(rl_allocator_t* allocator, rl_symbols_t* symbols, rl_diags_t* diags, rl_str_t source, rl_buf_t* out) {
+static void explain_tokens(
+    rl_allocator_t* allocator, rl_symbols_t* symbols, rl_diags_t* diags, rl_str_t source, rl_buf_t* out) {
     rl_tree_t tree;
     rl_tokens_t tokens = {0};
     uint32_t errors = 0;
-    rl_lexer_input_t input = {.allocator = allocator, .source = source, .symbols = symbols, .diags = diags, .identifier_bytes = UINT32_MAX};
+    rl_lexer_input_t input = {
+        .allocator = allocator, .source = source, .symbols = symbols, .diags = diags, .identifier_bytes = UINT32_MAX};
     rl_tree_init(&tree, allocator);
     rl_lex(&input, &tree, &tokens, &errors);
     rl_tokens_print(&tokens, source, out);

@@ -105,7 +105,7 @@ bool rl_parser_closing_gt(rl_parser_t* p) {
 rl_list_t rl_parser_type_args(rl_parser_t* p) {
     uint32_t mark = p->scratch.count;
     uint8_t mode = p->mode;
-    p->mode &= (uint8_t) ~(RL_MODE_GLUED_ARGS | RL_MODE_NEWLINES);
+    p->mode &= (uint8_t)~(RL_MODE_GLUED_ARGS | RL_MODE_NEWLINES);
     rl_parser_advance(p);
     do {
         rl_parser_push(p, rl_parser_type(p));

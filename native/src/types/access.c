@@ -382,7 +382,7 @@ static uint32_t variant_item(rl_checker_t* c, rl_typedef_id_t id, uint32_t tag) 
     const rl_typedef_t def = *rl_program_typedef(c->program, id);
     rl_sym_t name = rl_program_variant(c->program, def.variant_first + tag)->name;
     for (uint32_t at = rl_program_find(c->program, def.module, 1, name); at;
-         at = rl_program_item(c->program, at)->next) {
+        at = rl_program_item(c->program, at)->next) {
         const rl_item_t* item = rl_program_item(c->program, at);
         if (item->kind == RL_ITEM_VARIANT && item->id == id && item->variant == tag) return at;
     }

@@ -12,7 +12,7 @@
 #include "types/program.h"
 
 typedef struct rl_check_input {
-    rl_tree_t* tree; /* parsed without errors, @cfg applied; grows by the expressions inside format("…{e}…") */
+    rl_tree_t* tree;       /* parsed without errors, @cfg applied; grows by the expressions inside format("…{e}…") */
     rl_str_t source, file; /* borrowed; copied into the program's arena */
     rl_program_t* program; /* grows */
     rl_diags_t* diags;     /* grows; its `source` is the same text */

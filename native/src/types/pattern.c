@@ -245,7 +245,7 @@ static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_
             rl_typedef_id_t id = rl_program_item(c->program, type)->id;
             const rl_typedef_t def = *rl_program_typedef(c->program, id);
             for (uint32_t at = rl_program_find(c->program, def.module, 1, last); at;
-                 at = rl_program_item(c->program, at)->next) {
+                at = rl_program_item(c->program, at)->next) {
                 const rl_item_t* item = rl_program_item(c->program, at);
                 if (item->kind == RL_ITEM_VARIANT && item->id == id) return at;
             }

@@ -15,7 +15,7 @@ typedef uint32_t rl_fn_id_t;      /* 0: none */
 typedef uint32_t rl_typedef_id_t; /* 0: none */
 typedef uint32_t rl_global_id_t;
 typedef uint32_t rl_module_id_t;
-typedef uint32_t rl_local_id_t;   /* index among the locals of one function; 0 is a real local */
+typedef uint32_t rl_local_id_t; /* index among the locals of one function; 0 is a real local */
 
 /* --- type declarations ------------------------------------------------------------------------------- */
 typedef enum rl_typedef_kind {
@@ -30,15 +30,27 @@ typedef enum rl_typedef_kind {
 
 /* Built-in type constructors, in the order of declaration in the prelude (attribute @builtin("list") etc.). */
 typedef enum rl_builtin_type {
-    RL_BUILTIN_NONE, RL_BUILTIN_LIST, RL_BUILTIN_MAP, RL_BUILTIN_SET, RL_BUILTIN_VEC, RL_BUILTIN_TABLE, RL_BUILTIN_CELL,
-    RL_BUILTIN_REF, RL_BUILTIN_RANGE, RL_BUILTIN_ITER, RL_BUILTIN_PTR, RL_BUILTIN_FUTURE, RL_BUILTIN_TASK, RL_BUILTIN_TYPE_COUNT
+    RL_BUILTIN_NONE,
+    RL_BUILTIN_LIST,
+    RL_BUILTIN_MAP,
+    RL_BUILTIN_SET,
+    RL_BUILTIN_VEC,
+    RL_BUILTIN_TABLE,
+    RL_BUILTIN_CELL,
+    RL_BUILTIN_REF,
+    RL_BUILTIN_RANGE,
+    RL_BUILTIN_ITER,
+    RL_BUILTIN_PTR,
+    RL_BUILTIN_FUTURE,
+    RL_BUILTIN_TASK,
+    RL_BUILTIN_TYPE_COUNT
 } rl_builtin_type_t;
 
 typedef struct rl_field {
-    rl_sym_t name;            /* 0: positional */
-    rl_type_t type;           /* over the typedef's PARAMs */
-    rl_fn_id_t default_fn;    /* parameterless function that makes the default; 0: none */
-    uint32_t declared;        /* position in the source (fields are stored sorted in records) */
+    rl_sym_t name;         /* 0: positional */
+    rl_type_t type;        /* over the typedef's PARAMs */
+    rl_fn_id_t default_fn; /* parameterless function that makes the default; 0: none */
+    uint32_t declared;     /* position in the source (fields are stored sorted in records) */
 } rl_field_t;
 
 /* A variant `C { f: X }` is stored like `C({ f: X })`: one positional field whose type is an anonymous record. */
@@ -46,18 +58,19 @@ enum { RL_VARIANT_RECORD_PAYLOAD = 1 /* written with a record payload; Display s
 typedef struct rl_variant {
     rl_sym_t name;
     uint32_t flags;
-    uint32_t field_first, field_count;     /* in program.fields */
-    uint32_t default_first, default_count; /* RECORD_PAYLOAD: fields (name, type, default_fn) of the payload, in program.fields, stored order */
+    uint32_t field_first, field_count; /* in program.fields */
+    uint32_t default_first,
+        default_count; /* RECORD_PAYLOAD: fields (name, type, default_fn) of the payload, in program.fields, stored order */
 } rl_variant_t;
 
 typedef struct rl_typedef {
     rl_sym_t name;
     rl_module_id_t module;
-    uint8_t kind;       /* rl_typedef_kind_t */
-    uint8_t builtin;    /* rl_builtin_type_t */
+    uint8_t kind;    /* rl_typedef_kind_t */
+    uint8_t builtin; /* rl_builtin_type_t */
     uint16_t type_params;
     uint32_t variant_first, variant_count; /* tag = position */
-    rl_type_t target;   /* ALIAS */
+    rl_type_t target;                      /* ALIAS */
     rl_span_t span;
     bool is_public, must_use;
 } rl_typedef_t;
@@ -70,15 +83,15 @@ typedef enum rl_fn_kind {
 } rl_fn_kind_t;
 
 typedef struct rl_param {
-    rl_sym_t name;         /* 0: pattern or wildcard */
+    rl_sym_t name; /* 0: pattern or wildcard */
     rl_type_t type;
     rl_fn_id_t default_fn; /* function of all earlier parameters (same type parameters); 0: required */
 } rl_param_t;
 
 enum {
-    RL_LOCAL_MUTABLE = 1,  /* declared var/mut: may be assigned */
-    RL_LOCAL_BOXED = 2,    /* mutable and captured: lives in a heap cell shared by everyone who captured it */
-    RL_LOCAL_CAPTURE = 4   /* inner side of a capture */
+    RL_LOCAL_MUTABLE = 1, /* declared var/mut: may be assigned */
+    RL_LOCAL_BOXED = 2,   /* mutable and captured: lives in a heap cell shared by everyone who captured it */
+    RL_LOCAL_CAPTURE = 4  /* inner side of a capture */
 };
 typedef struct rl_local {
     rl_sym_t name;
@@ -89,46 +102,56 @@ typedef struct rl_local {
 
 /* Constraint on type parameter `param` of a generic function, checked again never: it holds for every instance. */
 typedef enum rl_constraint_kind {
-    RL_CON_ADD = 1, RL_CON_SUB = 2, RL_CON_MUL = 4, RL_CON_DIV = 8, RL_CON_REM = 16, RL_CON_POW = 32, RL_CON_NEG = 64,
-    RL_CON_EQ = 128, RL_CON_ORD = 256, RL_CON_HASH = 512,
+    RL_CON_ADD = 1,
+    RL_CON_SUB = 2,
+    RL_CON_MUL = 4,
+    RL_CON_DIV = 8,
+    RL_CON_REM = 16,
+    RL_CON_POW = 32,
+    RL_CON_NEG = 64,
+    RL_CON_EQ = 128,
+    RL_CON_ORD = 256,
+    RL_CON_HASH = 512,
     RL_CON_INTEGER_LITERAL = 1024, /* any integer or float type */
     RL_CON_FLOAT_LITERAL = 2048,   /* f32 or f64 */
     RL_CON_FIELD = 4096            /* has field `field` of type `type` (inferred open records, LANGUAGE 4.3) */
 } rl_constraint_kind_t;
 typedef struct rl_constraint {
     uint32_t param;
-    uint32_t kinds;      /* set of rl_constraint_kind_t; with RL_CON_FIELD alone in it: */
+    uint32_t kinds; /* set of rl_constraint_kind_t; with RL_CON_FIELD alone in it: */
     rl_sym_t field;
     rl_type_t type;
 } rl_constraint_t;
 
 enum {
     RL_FN_PUBLIC = 1,
-    RL_FN_METHOD = 2,      /* first parameter is `self` or of the companion type: callable as x.f() */
-    RL_FN_LAMBDA = 4,      /* shown as <fn lambda> */
-    RL_FN_THUNK = 8,       /* generalised value binding: evaluated at each use, no parameters */
-    RL_FN_INIT = 16,       /* module initialisation */
+    RL_FN_METHOD = 2, /* first parameter is `self` or of the companion type: callable as x.f() */
+    RL_FN_LAMBDA = 4, /* shown as <fn lambda> */
+    RL_FN_THUNK = 8,  /* generalised value binding: evaluated at each use, no parameters */
+    RL_FN_INIT = 16,  /* module initialisation */
     RL_FN_MUST_USE = 32,
-    RL_FN_DEFAULT = 64     /* evaluates a default */
+    RL_FN_DEFAULT = 64 /* evaluates a default */
 };
 typedef struct rl_function {
     rl_sym_t name;
     rl_module_id_t module;
-    rl_typedef_id_t owner;   /* `fn T.m`, impl T: the type; 0: free function */
-    rl_fn_id_t parent;       /* lambda or local function: the function around it */
-    uint8_t kind;            /* rl_fn_kind_t */
+    rl_typedef_id_t owner; /* `fn T.m`, impl T: the type; 0: free function */
+    rl_fn_id_t parent;     /* lambda or local function: the function around it */
+    uint8_t kind;          /* rl_fn_kind_t */
     uint32_t flags;
-    uint32_t type_params;    /* PARAM 0 … n-1 in its types and body; a local function's list starts with its parent's */
-    uint32_t param_first, param_count;       /* program.params */
+    uint32_t type_params; /* PARAM 0 … n-1 in its types and body; a local function's list starts with its parent's */
+    uint32_t param_first, param_count; /* program.params */
     rl_type_t result;
     uint32_t constraint_first, constraint_count;
-    uint32_t local_first, local_count;       /* program.locals; the first param_count are the parameters, then captures in order */
-    uint32_t capture_first, capture_count;   /* program.captures: local ids of the *parent*; inner local = param_count + i */
-    rl_ir_t body;            /* 0 unless RL_FN_REML */
+    uint32_t local_first,
+        local_count; /* program.locals; the first param_count are the parameters, then captures in order */
+    uint32_t capture_first,
+        capture_count; /* program.captures: local ids of the *parent*; inner local = param_count + i */
+    rl_ir_t body;      /* 0 unless RL_FN_REML */
     uint32_t builtin;
     rl_sym_t symbol;
-    rl_sym_t capability;     /* host functions: 0 none */
-    rl_span_t span;          /* name in the source */
+    rl_sym_t capability; /* host functions: 0 none */
+    rl_span_t span;      /* name in the source */
 } rl_function_t;
 
 typedef struct rl_global {
@@ -141,26 +164,31 @@ typedef struct rl_global {
 } rl_global_t;
 
 typedef struct rl_module {
-    rl_sym_t path;          /* "A.B.C" */
-    rl_fn_id_t init;        /* runs initialisers and top-level statements in order; 0: nothing to run */
-    rl_str_t source, file;  /* kept for positions in run-time errors (owned by the program's arena) */
+    rl_sym_t path;         /* "A.B.C" */
+    rl_fn_id_t init;       /* runs initialisers and top-level statements in order; 0: nothing to run */
+    rl_str_t source, file; /* kept for positions in run-time errors (owned by the program's arena) */
     bool ambient;
     uint32_t line_first, line_count; /* program.lines: byte offset of each line start */
 } rl_module_t;
 
 /* What a name in a module means. One table for all namespaces: key (module, namespace, symbol). */
 typedef enum rl_item_kind {
-    RL_ITEM_NONE, RL_ITEM_FUNCTION, RL_ITEM_GLOBAL, RL_ITEM_TYPEDEF, RL_ITEM_VARIANT, RL_ITEM_MODULE
+    RL_ITEM_NONE,
+    RL_ITEM_FUNCTION,
+    RL_ITEM_GLOBAL,
+    RL_ITEM_TYPEDEF,
+    RL_ITEM_VARIANT,
+    RL_ITEM_MODULE
 } rl_item_kind_t;
 typedef struct rl_item {
     rl_module_id_t module;
     rl_sym_t name;
     uint8_t kind;
     bool is_public;
-    uint32_t id;       /* function, global, typedef, module; VARIANT: typedef id */
-    uint32_t variant;  /* VARIANT: position */
+    uint32_t id;      /* function, global, typedef, module; VARIANT: typedef id */
+    uint32_t variant; /* VARIANT: position */
     rl_span_t span;
-    uint32_t next;     /* next item of the same module, namespace and name (constructors of several types); 0: none */
+    uint32_t next; /* next item of the same module, namespace and name (constructors of several types); 0: none */
 } rl_item_t;
 /* Methods: key (typedef or simple type, symbol) → function. */
 
@@ -191,9 +219,9 @@ typedef struct rl_program {
     RL_VEC(rl_ir_node_t) nodes;
     RL_VEC(uint32_t) extra;
     RL_VEC(uint32_t) lines;
-    RL_VEC(rl_str_t) strings;     /* string and bytes constants; text in `arena` */
-    rl_map_t item_map;            /* rl_map_key2(module << 2 | namespace, symbol) → item id */
-    rl_map_t method_map;          /* rl_map_key2(typedef id, or 0x80000000 | simple kind, symbol) → function id */
+    RL_VEC(rl_str_t) strings; /* string and bytes constants; text in `arena` */
+    rl_map_t item_map;        /* rl_map_key2(module << 2 | namespace, symbol) → item id */
+    rl_map_t method_map;      /* rl_map_key2(typedef id, or 0x80000000 | simple kind, symbol) → function id */
     rl_known_t known;
 } rl_program_t;
 
@@ -225,7 +253,8 @@ rl_str_t rl_program_string(const rl_program_t* program, uint32_t id);
 /* First item of that name, 0: none. Namespaces: 0 types, 1 values, 2 modules. */
 uint32_t rl_program_find(const rl_program_t* program, rl_module_id_t module, unsigned namespace_id, rl_sym_t name);
 rl_fn_id_t rl_program_find_method(const rl_program_t* program, uint32_t head, rl_sym_t name);
-rl_position_t rl_program_line_of(const rl_program_t* program, rl_module_id_t module, uint32_t offset); /* line; column in bytes + 1 */
+rl_position_t rl_program_line_of(
+    const rl_program_t* program, rl_module_id_t module, uint32_t offset); /* line; column in bytes + 1 */
 
 /* "List<Int>", "(Int, Str) -> { x: Int }": as a programmer writes it. Variables print as `_`. */
 void rl_type_print(const rl_program_t* program, rl_type_t type, rl_buf_t* out);

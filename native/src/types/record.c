@@ -622,7 +622,7 @@ static bool find_record_head(
                 if (rl_program_variant(c->program, def.variant_first + tag)->name != last || def.kind != RL_DEF_SUM)
                     continue;
                 for (uint32_t at = rl_program_find(c->program, def.module, 1, last); at;
-                     at = rl_program_item(c->program, at)->next) {
+                    at = rl_program_item(c->program, at)->next) {
                     const rl_item_t* item = rl_program_item(c->program, at);
                     if (item->kind == RL_ITEM_VARIANT && item->id == rl_program_item(c->program, type)->id)
                         *out_variant = at;

@@ -14,7 +14,11 @@ typedef enum rl_var_class {
 } rl_var_class_t;
 
 typedef enum rl_var_origin {
-    RL_FROM_OTHER, RL_FROM_EMPTY_LIST, RL_FROM_EMPTY_MAP, RL_FROM_LITERAL, RL_FROM_NEVER
+    RL_FROM_OTHER,
+    RL_FROM_EMPTY_LIST,
+    RL_FROM_EMPTY_MAP,
+    RL_FROM_LITERAL,
+    RL_FROM_NEVER
 } rl_var_origin_t;
 
 /* A field demanded of a type that is not known yet: `p.f` on an unannotated parameter. */
@@ -38,8 +42,8 @@ typedef struct rl_var {
 typedef enum rl_unify_result {
     RL_UNIFY_OK,
     RL_UNIFY_MISMATCH,
-    RL_UNIFY_INFINITE,   /* occurs check */
-    RL_UNIFY_CONSTRAINT  /* solver.failed_constraint is not met by solver.failed_type */
+    RL_UNIFY_INFINITE,  /* occurs check */
+    RL_UNIFY_CONSTRAINT /* solver.failed_constraint is not met by solver.failed_type */
 } rl_unify_result_t;
 
 typedef struct rl_trail_entry {
@@ -91,7 +95,8 @@ void rl_solver_commit(rl_solver_t* solver, uint32_t mark);
 /* Demand constraints of a type: at once when it is known, else remembered on its variable. PARAMs answer by `param_constraints`
    of the function being checked (callback set by infer). */
 rl_unify_result_t rl_solver_require(rl_solver_t* solver, rl_type_t type, uint32_t kinds, rl_span_t span);
-rl_unify_result_t rl_solver_require_field(rl_solver_t* solver, rl_type_t type, rl_sym_t field, rl_type_t field_type, rl_span_t span);
+rl_unify_result_t rl_solver_require_field(
+    rl_solver_t* solver, rl_type_t type, rl_sym_t field, rl_type_t field_type, rl_span_t span);
 /* Do these constraints hold for a type without variables? Structural for EQ, ORD, HASH (LANGUAGE 4.6). */
 bool rl_type_satisfies(const rl_program_t* program, rl_type_t type, uint32_t kinds, uint32_t* out_missing);
 
@@ -111,6 +116,7 @@ rl_type_t rl_type_payload(rl_program_t* program, rl_type_t named, uint32_t tag, 
 
 /* Fresh instance of a scheme: PARAM first…first+count-1 replaced by fresh variables carrying the constraints. `out_arguments`
    gets the variables (count of them; those before `first` are PARAMs themselves). */
-void rl_solver_instantiate(rl_solver_t* solver, const rl_function_t* function, uint32_t first, rl_span_t span, rl_type_t* out_arguments);
+void rl_solver_instantiate(
+    rl_solver_t* solver, const rl_function_t* function, uint32_t first, rl_span_t span, rl_type_t* out_arguments);
 
 #endif

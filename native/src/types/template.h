@@ -11,17 +11,23 @@ typedef struct rl_format_spec {
     bool minus, plus, space, zero, alternate;
     bool has_precision;
     uint32_t width, precision; /* at most 4,096 each; larger is an error */
-    char letter; /* d i u x X o b f e g E G s v c q, or 0: by type */
+    char letter;               /* d i u x X o b f e g E G s v c q, or 0: by type */
 } rl_format_spec_t;
 
-typedef enum rl_template_part_kind { RL_PART_TEXT, RL_PART_DIRECTIVE, RL_PART_EXPRESSION, RL_PART_END, RL_PART_ERROR } rl_template_part_kind_t;
+typedef enum rl_template_part_kind {
+    RL_PART_TEXT,
+    RL_PART_DIRECTIVE,
+    RL_PART_EXPRESSION,
+    RL_PART_END,
+    RL_PART_ERROR
+} rl_template_part_kind_t;
 typedef struct rl_template_part {
     rl_template_part_kind_t kind;
-    size_t start, end;          /* TEXT: bytes of the template (escapes `%%`, `{{`, `}}` end a TEXT after one of the two);
+    size_t start, end; /* TEXT: bytes of the template (escapes `%%`, `{{`, `}}` end a TEXT after one of the two);
                                    EXPRESSION: the expression's text without braces and spec */
     size_t spec_start, spec_end; /* text of the specification, without `%` or `:` */
     rl_format_spec_t spec;
-    const char* error;          /* ERROR: what is wrong with the specification at start…end */
+    const char* error; /* ERROR: what is wrong with the specification at start…end */
 } rl_template_part_t;
 
 /* Next part of a printf template from *offset; moves it. */

@@ -17,9 +17,16 @@ typedef enum rl_type_kind {
     RL_TYPE_UNIT,
     RL_TYPE_BOOL,
     RL_TYPE_CHAR,
-    RL_TYPE_I8, RL_TYPE_I16, RL_TYPE_I32, RL_TYPE_I64,
-    RL_TYPE_U8, RL_TYPE_U16, RL_TYPE_U32, RL_TYPE_U64,
-    RL_TYPE_F32, RL_TYPE_F64,
+    RL_TYPE_I8,
+    RL_TYPE_I16,
+    RL_TYPE_I32,
+    RL_TYPE_I64,
+    RL_TYPE_U8,
+    RL_TYPE_U16,
+    RL_TYPE_U32,
+    RL_TYPE_U64,
+    RL_TYPE_F32,
+    RL_TYPE_F64,
     RL_TYPE_STR,
     RL_TYPE_BYTES,
     RL_TYPE_DURATION,  /* i64 nanoseconds */
@@ -43,7 +50,7 @@ typedef struct rl_type_node {
     uint8_t flags; /* of itself or any part */
     uint16_t count;
     uint32_t a;
-    uint32_t args; /* offset of the parts in `extra` of the table that owns the node */
+    uint32_t args;  /* offset of the parts in `extra` of the table that owns the node */
     uint16_t depth; /* 1 without parts, else one more than the deepest part */
 } rl_type_node_t;
 
@@ -57,11 +64,13 @@ typedef struct rl_types {
     RL_VEC(uint32_t) extra;
     uint32_t* slots;
     uint32_t slot_count;
-    bool too_deep; /* sticky: a type deeper than RL_TYPE_DEPTH_LIMIT was asked for (and RL_TYPE_ERROR given). Whoever asked
+    bool
+        too_deep; /* sticky: a type deeper than RL_TYPE_DEPTH_LIMIT was asked for (and RL_TYPE_ERROR given). Whoever asked
                       must report type.instantiation.limit: ERROR itself is silent */
 } rl_types_t;
 
-void rl_types_init(rl_types_t* types, const rl_types_t* below, rl_allocator_t* allocator); /* the lowest gets the simple kinds */
+void rl_types_init(
+    rl_types_t* types, const rl_types_t* below, rl_allocator_t* allocator); /* the lowest gets the simple kinds */
 void rl_types_deinit(rl_types_t* types);
 
 const rl_type_node_t* rl_type_node(const rl_types_t* types, rl_type_t type);

@@ -31,6 +31,6 @@ typedef struct rl_builtin_row {
 } rl_builtin_row_t;
 
 extern const rl_builtin_row_t rl_builtin_rows[RL_BUILTIN_ID_COUNT + 1]; /* the last is empty */
-uint32_t rl_builtin_find(rl_str_t name); /* UINT32_MAX: none */
+uint32_t rl_builtin_find(rl_str_t name);                                /* UINT32_MAX: none */
 
 #endif

@@ -845,7 +845,7 @@ case RL_OP_COUNT: break;
 }
 #endif
 
-enter_slowly : {
+enter_slowly: {
     uint32_t a = A, b = B;
     const rl_proto_t* callee = pc[-1].op == RL_OP_CALL ? proto->callees[C] : rl_object_words(r[b])[r[b]->refs].p;
     SAVE();
@@ -864,7 +864,7 @@ enter_slowly : {
     NEXT;
 }
 
-poll : SAVE();
+poll: SAVE();
 if (RL_UNLIKELY(!rl_vm_poll(vm))) {
     fiber->pc = pc + 1; /* the instruction jumped to is the one that could not start */
     goto raise_saved;
@@ -872,15 +872,15 @@ if (RL_UNLIKELY(!rl_vm_poll(vm))) {
 budget = vm->budget;
 NEXT;
 
-overflow : raise_overflow(vm, what);
+overflow: raise_overflow(vm, what);
 goto raise;
-division_by_zero : rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_DIV_ZERO);
+division_by_zero: rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_DIV_ZERO);
 goto raise;
-uninitialised : raise_uninitialised(vm, INDEX);
+uninitialised: raise_uninitialised(vm, INDEX);
 goto raise;
-raise : SAVE();
-raise_saved :
-    unwind : if (rl_vm_unwind(vm, floor)) {
+raise: SAVE();
+raise_saved:
+    unwind: if (rl_vm_unwind(vm, floor)) {
     LOAD_FRAME();
     NEXT;
 }

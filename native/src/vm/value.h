@@ -34,26 +34,27 @@ typedef enum rl_object_kind {
     RL_OBJ_BYTES,   /* rl_string_t */
     RL_OBJ_LIST,    /* the immutable list: vm/core/list.c */
     RL_OBJ_LIST_NODE,
-    RL_OBJ_MAP,     /* ordered map and set: vm/core/map.c */
+    RL_OBJ_MAP, /* ordered map and set: vm/core/map.c */
     RL_OBJ_MAP_NODE,
-    RL_OBJ_VEC,     /* rl_vector_t */
-    RL_OBJ_TABLE,   /* vm/core/table.c */
-    RL_OBJ_RANGE,   /* CELLS layout: from, to, inclusive, step */
-    RL_OBJ_ITER,    /* a walk over a collection: vm/core/iterate.c */
-    RL_OBJ_HOST,    /* opaque host object: word 0: host data, word 1: const rl_host_class_t* */
+    RL_OBJ_VEC,   /* rl_vector_t */
+    RL_OBJ_TABLE, /* vm/core/table.c */
+    RL_OBJ_RANGE, /* CELLS layout: from, to, inclusive, step */
+    RL_OBJ_ITER,  /* a walk over a collection: vm/core/iterate.c */
+    RL_OBJ_HOST,  /* opaque host object: word 0: host data, word 1: const rl_host_class_t* */
     RL_OBJ_FIBER,
     RL_OBJ_KIND_COUNT
 } rl_object_kind_t;
 
 enum {
-    RL_OBJ_MARK = 1 | 2,   /* colour, owned by the collector */
-    RL_OBJ_SHARED = 4,     /* sticky: may have a second owner, so no update in place */
-    RL_OBJ_STATIC = 8,     /* lives outside the heap (constants, nullary variants): never marked, never freed, always SHARED */
+    RL_OBJ_MARK = 1 | 2, /* colour, owned by the collector */
+    RL_OBJ_SHARED = 4,   /* sticky: may have a second owner, so no update in place */
+    RL_OBJ_STATIC =
+        8, /* lives outside the heap (constants, nullary variants): never marked, never freed, always SHARED */
     RL_OBJ_REMEMBERED = 16 /* collector's own */
 };
 
 struct rl_object {
-    uint8_t kind;   /* rl_object_kind_t */
+    uint8_t kind; /* rl_object_kind_t */
     uint8_t flags;
     uint16_t tag;   /* variant; for STR: RL_STR_ASCII */
     uint16_t refs;  /* leading words that are references */
@@ -68,17 +69,26 @@ typedef struct rl_string {
     rl_object_t header; /* refs = 1: owner (may be NULL) */
     rl_object_t* owner; /* NULL: the bytes are its own */
     const char* data;
-    uint32_t length;    /* bytes */
-    uint32_t count;     /* code points; 0xFFFFFFFF: not counted yet */
-    uint32_t capacity;  /* bytes of an own side buffer; 0: bytes follow this struct, or are the owner's */
+    uint32_t length;     /* bytes */
+    uint32_t count;      /* code points; 0xFFFFFFFF: not counted yet */
+    uint32_t capacity;   /* bytes of an own side buffer; 0: bytes follow this struct, or are the owner's */
     uint32_t index_step; /* code-point index for non-ASCII text, made at first use */
     uint32_t* index;     /* byte offset of each 64th code point; side buffer of (count / 64 + 1) entries */
 } rl_string_t;
 
 /* How elements are stored in Vec, fixed arrays and list leaves: natural width, unboxed (LANGUAGE 8.7). */
 typedef enum rl_element {
-    RL_ELEM_REF, RL_ELEM_I64, RL_ELEM_F64, RL_ELEM_I8, RL_ELEM_I16, RL_ELEM_I32, RL_ELEM_U8 /* also Bool */, RL_ELEM_U16,
-    RL_ELEM_U32 /* also Char */, RL_ELEM_F32, RL_ELEM_UNIT /* no bytes */
+    RL_ELEM_REF,
+    RL_ELEM_I64,
+    RL_ELEM_F64,
+    RL_ELEM_I8,
+    RL_ELEM_I16,
+    RL_ELEM_I32,
+    RL_ELEM_U8 /* also Bool */,
+    RL_ELEM_U16,
+    RL_ELEM_U32 /* also Char */,
+    RL_ELEM_F32,
+    RL_ELEM_UNIT /* no bytes */
 } rl_element_t;
 static inline uint32_t rl_element_size(rl_element_t element) {
     static const uint8_t sizes[] = {8, 8, 8, 1, 2, 4, 1, 2, 4, 4, 0};
@@ -123,8 +133,8 @@ typedef struct rl_vector {
     rl_object_t header; /* refs = 0: its elements are marked through `element` */
     void* data;         /* side buffer of `capacity` elements */
     uint32_t length, capacity;
-    uint32_t element;   /* rl_element_t */
-    uint32_t changes;   /* grows with every change of length */
+    uint32_t element; /* rl_element_t */
+    uint32_t changes; /* grows with every change of length */
 } rl_vector_t;
 
 #endif

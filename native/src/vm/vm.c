@@ -13,8 +13,7 @@ enum {
 
 const rl_instr_t rl_vm_halt[1] = {{.op = RL_OP_HALT}};
 
-#define NULLARY(i)                                                                                                     \
-    { RL_OBJ_CELLS, RL_OBJ_STATIC | RL_OBJ_SHARED, (i), 0, 0 }
+#define NULLARY(i) {RL_OBJ_CELLS, RL_OBJ_STATIC | RL_OBJ_SHARED, (i), 0, 0}
 #define NULLARY8(i)                                                                                                    \
     NULLARY(i), NULLARY(i + 1), NULLARY(i + 2), NULLARY(i + 3), NULLARY(i + 4), NULLARY(i + 5), NULLARY(i + 6),        \
         NULLARY(i + 7)

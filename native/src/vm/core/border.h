@@ -15,6 +15,7 @@ rl_outcome_t rl_border_build(rl_vm_t* vm, const rl_rtype_t* type, const rl_word_
 /* Items of List, array, Vec, Set; entries of Map, Table. */
 size_t rl_border_length(const rl_rtype_t* type, rl_word_t collection);
 /* Item `index`; of Map and Table the value, with the key in *out_key (may be NULL). False: past the end. */
-bool rl_border_item(const rl_rtype_t* type, rl_word_t collection, size_t index, rl_word_t* out_key, rl_word_t* out_item);
+bool rl_border_item(
+    const rl_rtype_t* type, rl_word_t collection, size_t index, rl_word_t* out_key, rl_word_t* out_item);
 
 #endif

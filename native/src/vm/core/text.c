@@ -6,14 +6,13 @@
 #include "vm/core/list.h"
 #include "vm/string.h"
 
-#define BUILTIN(id, name, function, uses) \
+#define BUILTIN(id, name, function, uses)                                                                              \
     rl_outcome_t function(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site);
 #include "vm/core/text.def"
 #undef BUILTIN
 
-#define FN(name)                                                                                                       \
-    rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
-#define TEXT(i) rl_string_str(args[i].o)
+#define FN(name) rl_outcome_t name(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, const rl_builtin_site_t* site)
+#define TEXT(i)  rl_string_str(args[i].o)
 #define STRING(i) ((rl_string_t*)args[i].o)
 
 /* --- helpers ---------------------------------------------------------------------------------------------------------- */
@@ -28,7 +27,9 @@ static rl_outcome_t give_int(rl_word_t* result, int64_t value) {
     result->i = value;
     return RL_DONE;
 }
-static rl_outcome_t give_text(rl_vm_t* vm, rl_word_t* result, rl_str_t text) { return give_object(result, rl_string_new(vm, text, RL_OBJ_STR)); }
+static rl_outcome_t give_text(rl_vm_t* vm, rl_word_t* result, rl_str_t text) {
+    return give_object(result, rl_string_new(vm, text, RL_OBJ_STR));
+}
 
 /* A result that is the argument itself has a second owner from now on. */
 static rl_outcome_t give_same(rl_word_t* result, rl_object_t* object) {
@@ -56,7 +57,9 @@ static size_t find_bytes(rl_str_t text, rl_str_t part, size_t from) {
     return SIZE_MAX;
 }
 
-static bool too_long(rl_vm_t* vm, uint64_t length) { return length > vm->limits.string_bytes || length > UINT32_MAX - 64; }
+static bool too_long(rl_vm_t* vm, uint64_t length) {
+    return length > vm->limits.string_bytes || length > UINT32_MAX - 64;
+}
 
 /* A growing list of words outside the heap; what it holds needs no roots, since nothing collects inside a builtin. */
 typedef struct words {
@@ -115,7 +118,8 @@ FN(rl_str_ends_with) {
     (void)site;
     rl_str_t text = TEXT(0), part = TEXT(1);
     if (!charge(vm, part.length)) return RL_RAISE;
-    return give_int(result, part.length <= text.length && memcmp(text.data + text.length - part.length, part.data, part.length) == 0);
+    return give_int(result,
+        part.length <= text.length && memcmp(text.data + text.length - part.length, part.data, part.length) == 0);
 }
 /* Code-point index, or -1. */
 FN(rl_str_find_index) {
@@ -124,7 +128,8 @@ FN(rl_str_find_index) {
     if (!rl_vm_charge(vm, 1 + text.length / 4 + part.length / 16)) return RL_RAISE;
     size_t at = find_bytes(text, part, 0);
     if (at == SIZE_MAX) return give_int(result, -1);
-    return give_int(result, rl_string_is_ascii(STRING(0)) ? (int64_t)at : (int64_t)rl_utf8_count((rl_str_t){text.data, at}));
+    return give_int(
+        result, rl_string_is_ascii(STRING(0)) ? (int64_t)at : (int64_t)rl_utf8_count((rl_str_t){text.data, at}));
 }
 /* The caller has checked the index against the length. */
 FN(rl_str_char_index) {
@@ -188,7 +193,8 @@ FN(rl_str_repeat) {
     rl_str_t text = TEXT(0);
     uint64_t count = clamp_index(args[1].i), total;
     if (text.length == 0 || count == 0) return give_text(vm, result, (rl_str_t){"", 0});
-    if (__builtin_mul_overflow(count, (uint64_t)text.length, &total) || too_long(vm, total)) return rl_string_too_long(vm);
+    if (__builtin_mul_overflow(count, (uint64_t)text.length, &total) || too_long(vm, total))
+        return rl_string_too_long(vm);
     if (!charge(vm, total)) return RL_RAISE;
     rl_string_t* made = rl_string_uninit(vm, total, RL_OBJ_STR);
     if (!made) return RL_COLLECT;
@@ -207,7 +213,8 @@ static rl_outcome_t pad(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, b
     size_t fill_length = rl_utf8_encode((uint32_t)args[2].u, fill);
     rl_str_t text = TEXT(0);
     uint64_t total;
-    if (__builtin_mul_overflow(width - count, (uint64_t)fill_length, &total) || too_long(vm, total + text.length)) return rl_string_too_long(vm);
+    if (__builtin_mul_overflow(width - count, (uint64_t)fill_length, &total) || too_long(vm, total + text.length))
+        return rl_string_too_long(vm);
     if (!charge(vm, total)) return RL_RAISE;
     rl_string_t* made = rl_string_uninit(vm, total + text.length, RL_OBJ_STR);
     if (!made) return RL_COLLECT;
@@ -280,7 +287,8 @@ static rl_outcome_t map_case(rl_vm_t* vm, const rl_word_t* args, rl_word_t* resu
     rl_buf_init(&buf, vm->allocator);
     buf.limit = vm->limits.string_bytes;
     rl_buf_reserve(&buf, text.length);
-    for (size_t at = 0; at < text.length && !buf.failed;) rl_buf_add_utf8(&buf, map(rl_utf8_next_valid(text.data, &at)));
+    for (size_t at = 0; at < text.length && !buf.failed;)
+        rl_buf_add_utf8(&buf, map(rl_utf8_next_valid(text.data, &at)));
     rl_outcome_t outcome = rl_string_from_buf(vm, &buf, RL_OBJ_STR, &result->o);
     rl_buf_deinit(&buf);
     return outcome;
@@ -378,7 +386,8 @@ FN(rl_str_split) {
         return words_finish(&words, RL_ELEM_REF, result);
     }
     size_t from = 0;
-    for (size_t at; !words.refused && (at = find_bytes(text, separator, from)) != SIZE_MAX; from = at + separator.length) {
+    for (size_t at; !words.refused && (at = find_bytes(text, separator, from)) != SIZE_MAX;
+        from = at + separator.length) {
         if (!rl_vm_charge(vm, 2)) return words_abandon(&words, RL_RAISE);
         words_push_slice(&words, args[0].o, from, at);
     }
@@ -427,7 +436,8 @@ FN(rl_str_chars) {
     words_t words = {.vm = vm};
     if (!rl_vm_charge(vm, 1 + text.length)) return RL_RAISE;
     if (!rl_vec_reserve(vm->allocator, &words.items, rl_string_count(STRING(0)))) words.refused = true;
-    for (size_t at = 0; at < text.length && !words.refused;) words_push(&words, (rl_word_t){.u = rl_utf8_next_valid(text.data, &at)});
+    for (size_t at = 0; at < text.length && !words.refused;)
+        words_push(&words, (rl_word_t){.u = rl_utf8_next_valid(text.data, &at)});
     return words_finish(&words, RL_ELEM_U32, result);
 }
 
@@ -488,7 +498,8 @@ FN(rl_bytes_to_list) {
     words_t words = {.vm = vm};
     if (!rl_vm_charge(vm, 1 + data.length)) return RL_RAISE;
     if (!rl_vec_reserve(vm->allocator, &words.items, data.length)) words.refused = true;
-    for (size_t i = 0; i < data.length && !words.refused; i++) words_push(&words, (rl_word_t){.u = (unsigned char)data.data[i]});
+    for (size_t i = 0; i < data.length && !words.refused; i++)
+        words_push(&words, (rl_word_t){.u = (unsigned char)data.data[i]});
     return words_finish(&words, RL_ELEM_I64, result);
 }
 FN(rl_bytes_find_index) {
