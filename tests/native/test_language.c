@@ -7,6 +7,16 @@
  *   // prints: hello               a line that main prints, in order
  *   // panic: runtime.assert       running main fails with this code, at this line
  *
+ * What concerns the whole file stands anywhere in it:
+ *
+ *   // option: strict_top_level    also deny_non_exhaustive, warnings_as_errors
+ *   // entry: Tools.start          what is run instead of main; nothing: initialisation only
+ *   // again: runtime.init.failed  a second run fails with this code (or "ok")
+ *
+ * A file may hold several sources, loaded in order into one context; each begins at a line of its own:
+ *
+ *   // file: tools.reml            (or `// ambient: tools.reml`: visible to later ones without `use`)
+ *
  * Diagnostics that no comment announces fail the test, warnings too. Run from the root of the checkout; arguments pick files
  * whose path contains one of them.
  */
@@ -43,7 +53,8 @@ static reml_embed_status_t collect_output(const char* data, size_t length, void*
 
 /* Expectations in order; answers their number. */
 static size_t read_expectations(const char* source, expectation_t* out, size_t capacity) {
-    static const char* const kinds[] = {"error", "warning", "hint", "expect", "prints", "panic"};
+    static const char* const kinds[] = {
+        "error", "warning", "hint", "expect", "prints", "panic", "option", "entry", "again", "file", "ambient"};
     size_t count = 0;
     uint32_t line = 1;
     for (const char* at = source; *at; line++) {
@@ -87,6 +98,13 @@ static bool expects(const expectation_t* e, size_t count, const char* kind) {
     return false;
 }
 
+static const char* value_of(const expectation_t* e, size_t count, const char* kind, const char* otherwise) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(e[i].kind, kind) == 0) return e[i].value;
+    }
+    return otherwise;
+}
+
 static void compare_diagnostics(const char* path, const rl_diags_t* diags, expectation_t* e, size_t count) {
     for (uint32_t i = 0; i < diags->items.count; i++) {
         const rl_diag_t* diag = &diags->items.data[i];
@@ -107,7 +125,7 @@ static void compare_diagnostics(const char* path, const rl_diags_t* diags, expec
 
 static void compare_run(const char* path, rl_context_t* context, const text_t* output, expectation_t* e, size_t count) {
     reml_span_t shown = {NULL, 0};
-    reml_embed_status_t status = reml_run(context->id, "main");
+    reml_embed_status_t status = reml_run(context->id, value_of(e, count, "entry", "main"));
     const char* error = reml_last_error(context->id);
     if (expects(e, count, "panic")) {
         if (status == REML_EMBED_STATUS_OK) complain(path, 0, "did not panic", "");
@@ -150,6 +168,67 @@ static void compare_run(const char* path, rl_context_t* context, const text_t* o
         }
     }
     if (expects(e, count, "prints") && at < output->length) complain(path, 0, "printed more:", output->data + at);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(e[i].kind, "entry") == 0) e[i].met = true;
+        if (strcmp(e[i].kind, "again") != 0) continue;
+        e[i].met = true;
+        status = reml_run(context->id, value_of(e, count, "entry", "main"));
+        const char* code = status == REML_EMBED_STATUS_OK ? "ok" : rl_code_text(context->error_code);
+        if (strcmp(e[i].value, code) != 0) complain(path, e[i].line, "the second run:", code);
+    }
+}
+
+/* A source of the file ends where the next begins. */
+static bool begins_source(const expectation_t* e) {
+    return strcmp(e->kind, "file") == 0 || strcmp(e->kind, "ambient") == 0;
+}
+
+/* Errors are announced between these lines. */
+static bool expects_error(const expectation_t* e, size_t count, uint32_t first, uint32_t end) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(e[i].kind, "error") == 0 && e[i].line >= first && e[i].line < end) return true;
+    }
+    return false;
+}
+
+static uint32_t option_flags(const char* path, expectation_t* e, size_t count) {
+    uint32_t flags = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(e[i].kind, "option") != 0) continue;
+        e[i].met = true;
+        if (strcmp(e[i].value, "strict_top_level") == 0) flags |= REML_EMBED_OPTION_STRICT_TOP_LEVEL;
+        else if (strcmp(e[i].value, "deny_non_exhaustive") == 0) flags |= REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE;
+        else if (strcmp(e[i].value, "warnings_as_errors") == 0) flags |= REML_EMBED_OPTION_WARNINGS_AS_ERRORS;
+        else complain(path, e[i].line, "no such option:", e[i].value);
+    }
+    return flags;
+}
+
+/*
+ * Load the lines first … end - 1 as one source. Lines before it become empty ones, so that positions are those of the
+ * file. True: it loaded.
+ */
+static bool load_part(const char* path, rl_context_t* context, const char* source, uint32_t first, uint32_t end,
+    const char* name, bool ambient, expectation_t* e, size_t count) {
+    static char part[1 << 20];
+    size_t length = 0;
+    uint32_t line = 1;
+    for (const char* at = source; *at && line < end; at++) {
+        if (line >= first || *at == '\n') part[length++] = *at;
+        line += *at == '\n';
+    }
+    reml_embed_source_t given = REML_EMBED_SOURCE_INIT;
+    given.text = part;
+    given.text_length = length;
+    given.file_name = name;
+    given.file_name_length = strlen(name);
+    if (ambient) given.flags |= REML_EMBED_SOURCE_AMBIENT;
+    reml_embed_status_t status = reml_embed_load(context->id, &given);
+    compare_diagnostics(path, &context->diagnostics, e, count);
+    bool loads = !expects_error(e, count, first, end);
+    if ((status == REML_EMBED_STATUS_OK) != loads)
+        complain(path, first, loads ? "does not load:" : "loads", loads ? reml_last_error(context->id) : "");
+    return status == REML_EMBED_STATUS_OK;
 }
 
 static void test_file(const char* path) {
@@ -171,6 +250,7 @@ static void test_file(const char* path) {
     limits.deadline_ms = 60000;
     limits.heap_bytes = 512u << 20;
     options.limits = &limits;
+    options.flags = option_flags(path, e, count);
     if (getenv("REML_STRESS_GC")) options.flags |= REML_EMBED_OPTION_STRESS_GC;
     reml_embed_context_t* id = NULL;
     if (reml_embed_create("0.1.0", &options, &id) != REML_EMBED_STATUS_OK) {
@@ -180,17 +260,19 @@ static void test_file(const char* path) {
     reml_embed_set_output(id, collect_output, &output);
     rl_context_t* context = NULL;
     rl_slot_resolve(id, &context);
-    reml_embed_source_t given = REML_EMBED_SOURCE_INIT;
-    given.text = source;
-    given.text_length = length;
-    given.file_name = path;
-    given.file_name_length = strlen(path);
-    reml_embed_status_t status = reml_embed_load(id, &given);
-    compare_diagnostics(path, &context->diagnostics, e, count);
-    bool loads = !expects(e, count, "error");
-    if ((status == REML_EMBED_STATUS_OK) != loads)
-        complain(path, 0, loads ? "does not load:" : "loads", loads ? reml_last_error(id) : "");
-    if (status == REML_EMBED_STATUS_OK) compare_run(path, context, &output, e, count);
+    bool several = false, loaded = true;
+    for (size_t i = 0; i < count; i++) {
+        if (!begins_source(&e[i])) continue;
+        uint32_t end = UINT32_MAX;
+        for (size_t k = count; k-- > i + 1;) {
+            if (begins_source(&e[k])) end = e[k].line;
+        }
+        several = e[i].met = true;
+        bool ambient = strcmp(e[i].kind, "ambient") == 0;
+        loaded = load_part(path, context, source, e[i].line, end, e[i].value, ambient, e, count);
+    }
+    if (!several) loaded = load_part(path, context, source, 1, UINT32_MAX, path, false, e, count);
+    if (loaded) compare_run(path, context, &output, e, count);
     for (size_t i = 0; i < count; i++) {
         if (!e[i].met) complain(path, e[i].line, "did not happen:", e[i].value);
     }
