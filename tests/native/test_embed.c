@@ -292,6 +292,51 @@ TEST(test_function__scalars_go_the_direct_way) {
     reml_dispose_context(context);
 }
 
+/* What the small loop for scalars cannot do goes on in the large one, from the middle of the function and with its failures. */
+TEST(test_function__scalars_that_call_loop_or_fail_in_the_middle) {
+    reml_embed_context_t* context =
+        create_with("fn square(x: Int) -> Int = x * x\n"
+                    "fn calls(a: Int, b: Int) -> Int { let c = a + b\n square(c) - c }\n"
+                    "fn loops(n: Int) -> Int { var s = n * 2\n for i in 0..n { s += i }\n s }\n"
+                    "fn allocates(n: Int) -> Int { let m = n + 1\n [m, m].sum() }\n"
+                    "fn deep(n: Int) -> Int = if n == 0 { 0 } else { 1 + deep(n - 1) }\n"
+                    "fn divides(a: Int, b: Int) -> Int {\n  let c = a + 1\n  c / b\n}\n"
+                    "fn power(a: Int, b: Int) -> Int = a ^ b\n"
+                    "fn narrow(a: Int) -> u8 = if a > 300 { 200 + 100 } else { 7 }\n");
+    reml_scalar_t arguments[2] = {{.i = 2}, {.i = 3}}, result;
+    CHECK_INT_EQ(reml_function_call_scalars(context, find(context, "calls", NULL), arguments, 2, &result), OK);
+    CHECK_INT_EQ(result.i, 20);
+    arguments[0].i = 100000;
+    CHECK_INT_EQ(reml_function_call_scalars(context, find(context, "loops", NULL), arguments, 1, &result), OK);
+    CHECK_INT_EQ(result.i, 200000 + 4999950000);
+    CHECK_INT_EQ(reml_function_call_scalars(context, find(context, "allocates", NULL), arguments, 1, &result), OK);
+    CHECK_INT_EQ(result.i, 200002);
+    CHECK_INT_EQ(reml_function_call_scalars(context, find(context, "deep", NULL), arguments, 1, &result), OK);
+    CHECK_INT_EQ(result.i, 100000); /* the register banks have moved */
+    reml_function_t divides = find(context, "divides", NULL), power = find(context, "power", NULL);
+    arguments[1].i = 0;
+    for (int round = 0; round < 2; round++) {
+        CHECK_INT_EQ(reml_function_call_scalars(context, divides, arguments, 2, &result), REML_EMBED_STATUS_ERROR);
+        CHECK(strstr(reml_last_error(context), "runtime.arith.div_zero") != NULL);
+        reml_span_t json = {0};
+        CHECK_INT_EQ(reml_embed_diagnostics_json(context, &json), OK);
+        CHECK(memmem(json.data, json.length, "\"start_line\":12", 15) != NULL); /* that of the division */
+        arguments[1].i = -1;
+        CHECK_INT_EQ(reml_function_call_scalars(context, power, arguments, 2, &result), REML_EMBED_STATUS_ERROR);
+        CHECK(strstr(reml_last_error(context), "runtime.arith.negative_exponent") != NULL);
+        CHECK_INT_EQ(reml_function_call_scalars(context, divides, arguments, 2, &result), OK);
+        CHECK_INT_EQ(result.i, -100001);
+        arguments[1].i = 0;
+    }
+    reml_function_t narrow = find(context, "narrow", NULL);
+    CHECK_INT_EQ(reml_function_call_scalars(context, narrow, arguments, 1, &result), REML_EMBED_STATUS_ERROR);
+    CHECK(strstr(reml_last_error(context), "runtime.arith.overflow") != NULL);
+    arguments[0].i = 1;
+    CHECK_INT_EQ(reml_function_call_scalars(context, narrow, arguments, 1, &result), OK);
+    CHECK_INT_EQ(result.i, 7);
+    reml_dispose_context(context);
+}
+
 TEST(test_function__values_of_every_kind_cross) {
     reml_embed_context_t* context =
         create_with("type Point = { x: Int, y: Int }\n"
@@ -588,6 +633,7 @@ int main(int argc, char** argv) {
         RUN(test_embed__an_interrupt_stops_the_run),
         RUN(test_embed__a_forked_child_can_only_dispose_and_create),
         RUN(test_function__scalars_go_the_direct_way),
+        RUN(test_function__scalars_that_call_loop_or_fail_in_the_middle),
         RUN(test_function__values_of_every_kind_cross),
         RUN(test_function__a_batch_is_one_crossing),
         RUN(test_host__functions_are_called_with_their_user_pointer),

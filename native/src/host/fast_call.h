@@ -20,6 +20,9 @@ static inline bool rl_fast_call_allowed(const rl_context_t* context) {
            context->modules_ready == context->module_states.count;
 }
 
+/* What the small loop cannot do: go on in the large one, with everything in place that a run may look at. Counts a failure. */
+reml_embed_status_t rl_fast_call_rest(rl_context_t* context, rl_function_entry_t* entry, const rl_instr_t* rest);
+
 static inline reml_embed_status_t rl_fast_call(
     rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, unsigned count, rl_word_t* result) {
     const rl_proto_t* proto = entry->proto;
@@ -32,37 +35,16 @@ static inline reml_embed_status_t rl_fast_call(
         context->direct = rl_fast_call_allowed(context);
         return status;
     }
-    rl_fiber_t* fiber = vm->fiber;
-    context->depth = 1;
-    atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
-    /* rl_vm_begin_run and rl_vm_call_scalar without what is known to hold: no failure to clear, no deadline, registers enough. */
-    vm->budget = RL_POLL_INTERVAL - (int64_t)proto->entry_cost;
-    vm->fuel_left = (int64_t)vm->limits.fuel - RL_POLL_INTERVAL;
-    vm->output_left = vm->limits.output_bytes;
-    rl_word_t* registers = fiber->s;
-    for (unsigned i = 0; i < count; i++) registers[i] = words[i];
-    fiber->frames[0] = (rl_frame_t){rl_vm_halt, NULL, 0, 0};
-    fiber->frame_count = 1;
-    fiber->s_base = fiber->r_base = 0;
-    fiber->proto = proto;
-    fiber->pc = proto->code;
-    vm->native_depth = 1;
-    rl_outcome_t outcome = rl_vm_run(vm, 0);
-    vm->native_depth = 0;
-    fiber->frame_count = 0;
-    fiber->s_base = fiber->r_base = 0;
-    fiber->proto = NULL;
-    *result = fiber->s[0];
-    if (RL_UNLIKELY(outcome != RL_DONE)) {
-        reml_embed_status_t status = rl_context_fail_from_vm(context);
-        rl_run_end(context);
-        rl_function_crossed(context, entry, status);
-        return status;
+    rl_word_t* s = vm->fiber->s;
+    for (unsigned i = 0; i < count; i++) s[i] = words[i];
+    const rl_instr_t* rest = rl_vm_run_leaf(proto, s);
+    if (rest) {
+        reml_embed_status_t status = rl_fast_call_rest(context, entry, rest);
+        if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK)) return status;
     }
-    context->depth = 0;
-    rl_slot_t* slot = context->slot;
-    atomic_store_explicit(&slot->running, 0, memory_order_relaxed);
-    atomic_store_explicit(&slot->interrupt, 0, memory_order_relaxed);
+    *result = vm->fiber->s[0]; /* the bank may have moved */
+    if (RL_UNLIKELY(atomic_load_explicit(&context->slot->interrupt, memory_order_relaxed)))
+        atomic_store_explicit(&context->slot->interrupt, 0, memory_order_relaxed); /* came too late */
     entry->tally.bridge_total = ++context->metrics.total_calls;
     entry->tally.bridge_success = ++context->metrics.success_calls;
     rl_audit_tally_count(audit, &entry->tally);

@@ -331,6 +331,28 @@ reml_embed_status_t reml_function_call(reml_embed_context_t* id, reml_function_t
     return call(context, entry, arguments, count, out);
 }
 
+reml_embed_status_t rl_fast_call_rest(rl_context_t* context, rl_function_entry_t* entry, const rl_instr_t* rest) {
+    const rl_proto_t* proto = entry->proto;
+    rl_vm_t* vm = &context->vm;
+    context->depth = 1;
+    atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
+    /* rl_vm_begin_run and rl_vm_call_scalar without what is known to hold: no failure to clear, no deadline, registers enough. */
+    vm->budget = RL_POLL_INTERVAL - (int64_t)proto->entry_cost;
+    vm->fuel_left = (int64_t)vm->limits.fuel - RL_POLL_INTERVAL;
+    vm->output_left = vm->limits.output_bytes;
+    rl_outcome_t outcome = rl_vm_run_rest(vm, proto, rest);
+    if (RL_UNLIKELY(outcome != RL_DONE)) {
+        reml_embed_status_t status = rl_context_fail_from_vm(context);
+        rl_run_end(context);
+        rl_function_crossed(context, entry, status);
+        return status;
+    }
+    context->depth = 0;
+    atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
+    atomic_store_explicit(&context->slot->interrupt, 0, memory_order_relaxed);
+    return REML_EMBED_STATUS_OK;
+}
+
 /* Why these scalars cannot be passed; OK when they can. */
 static reml_embed_status_t refuse_scalars(
     rl_context_t* context, const rl_function_entry_t* entry, const reml_scalar_t* arguments, size_t count) {

@@ -184,36 +184,6 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* closure) {
         if (RL_UNLIKELY(budget < 0)) goto poll;                                                                        \
     } while (0)
 
-#define BINARY_CHECKED(builtin, text)                                                                                  \
-    {                                                                                                                  \
-        int64_t result;                                                                                                \
-        if (RL_UNLIKELY(builtin(s[B].i, s[C].i, &result))) {                                                           \
-            what = text;                                                                                               \
-            goto overflow;                                                                                             \
-        }                                                                                                              \
-        s[A].i = result;                                                                                               \
-        NEXT;                                                                                                          \
-    }
-#define BINARY_CHECKED_U(builtin, text)                                                                                \
-    {                                                                                                                  \
-        uint64_t result;                                                                                               \
-        if (RL_UNLIKELY(builtin(s[B].u, s[C].u, &result))) {                                                           \
-            what = text;                                                                                               \
-            goto overflow;                                                                                             \
-        }                                                                                                              \
-        s[A].u = result;                                                                                               \
-        NEXT;                                                                                                          \
-    }
-#define COMPARE(field, operator)                                                                                       \
-    {                                                                                                                  \
-        s[A].i = s[B].field operator s[C].field;                                                                       \
-        NEXT;                                                                                                          \
-    }
-#define JUMP_IF(condition)                                                                                             \
-    {                                                                                                                  \
-        if (condition) pc += (int16_t)C;                                                                               \
-        NEXT;                                                                                                          \
-    }
 #define JUMP_BACK_IF(condition)                                                                                        \
     {                                                                                                                  \
         if (condition) {                                                                                               \
@@ -290,131 +260,13 @@ next_instruction:
 #endif
 
     /* One instruction a line where it fits. */
+#include "vm/scalar.inc"
+
     /* clang-format off */
-    OP_CASE(MOVS) { s[A] = s[B]; NEXT; }
     OP_CASE(MOVR) { r[A] = r[B]; NEXT; }
-    OP_CASE(LDI) { s[A].i = IMM; NEXT; }
-    OP_CASE(LDK) { s[A] = proto->constants[INDEX]; NEXT; }
     OP_CASE(LDR) { r[A] = proto->ref_constants[INDEX]; NEXT; }
     OP_CASE(LDNULLARY) { r[A] = &rl_nullary_objects[INDEX & 255]; NEXT; }
     OP_CASE(SHARE) { rl_share(r[A]); NEXT; }
-
-    OP_CASE(ADD_I) BINARY_CHECKED(__builtin_add_overflow, "+")
-    OP_CASE(SUB_I) BINARY_CHECKED(__builtin_sub_overflow, "-")
-    OP_CASE(MUL_I) BINARY_CHECKED(__builtin_mul_overflow, "*")
-    OP_CASE(DIV_I) {
-        int64_t x = s[B].i, y = s[C].i;
-        if (RL_UNLIKELY(y == 0)) goto division_by_zero;
-        if (RL_UNLIKELY(y == -1)) {
-            if (x == INT64_MIN) {
-                what = "/";
-                goto overflow;
-            }
-            s[A].i = -x;
-            NEXT;
-        }
-        s[A].i = x / y;
-        NEXT;
-    }
-    OP_CASE(REM_I) {
-        int64_t y = s[C].i;
-        if (RL_UNLIKELY(y == 0)) goto division_by_zero;
-        s[A].i = y == -1 ? 0 : s[B].i % y;
-        NEXT;
-    }
-    OP_CASE(POW_I) {
-        int64_t result;
-        if (s[C].i < 0) {
-            rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_NEGATIVE_EXPONENT);
-            goto raise;
-        }
-        if (!rl_pow_i64(s[B].i, s[C].i, &result)) {
-            what = "^";
-            goto overflow;
-        }
-        s[A].i = result;
-        NEXT;
-    }
-    OP_CASE(ADDK_I) {
-        int64_t result;
-        if (RL_UNLIKELY(__builtin_add_overflow(s[B].i, SC, &result))) {
-            what = SC < 0 ? "-" : "+";
-            goto overflow;
-        }
-        s[A].i = result;
-        NEXT;
-    }
-    OP_CASE(MULK_I) {
-        int64_t result;
-        if (RL_UNLIKELY(__builtin_mul_overflow(s[B].i, SC, &result))) {
-            what = "*";
-            goto overflow;
-        }
-        s[A].i = result;
-        NEXT;
-    }
-    OP_CASE(DIVK_I) { s[A].i = s[B].i / SC; NEXT; }
-    OP_CASE(REMK_I) { s[A].i = s[B].i % SC; NEXT; }
-    OP_CASE(NEG_I) {
-        int64_t result;
-        if (RL_UNLIKELY(__builtin_sub_overflow((int64_t)0, s[B].i, &result))) {
-            what = "-";
-            goto overflow;
-        }
-        s[A].i = result;
-        NEXT;
-    }
-
-    OP_CASE(ADD_U) BINARY_CHECKED_U(__builtin_add_overflow, "+")
-    OP_CASE(SUB_U) BINARY_CHECKED_U(__builtin_sub_overflow, "-")
-    OP_CASE(MUL_U) BINARY_CHECKED_U(__builtin_mul_overflow, "*")
-    OP_CASE(DIV_U) {
-        if (RL_UNLIKELY(s[C].u == 0)) goto division_by_zero;
-        s[A].u = s[B].u / s[C].u;
-        NEXT;
-    }
-    OP_CASE(REM_U) {
-        if (RL_UNLIKELY(s[C].u == 0)) goto division_by_zero;
-        s[A].u = s[B].u % s[C].u;
-        NEXT;
-    }
-    OP_CASE(POW_U) {
-        uint64_t result;
-        if (!rl_pow_u64(s[B].u, s[C].u, &result)) {
-            what = "^";
-            goto overflow;
-        }
-        s[A].u = result;
-        NEXT;
-    }
-    OP_CASE(NARROW) {
-        if (RL_UNLIKELY(!rl_integer_fits(B, s[A].i))) {
-            raise_narrow(vm, B);
-            goto raise;
-        }
-        NEXT;
-    }
-
-    OP_CASE(ADD_F) { s[A].f = s[B].f + s[C].f; NEXT; }
-    OP_CASE(SUB_F) { s[A].f = s[B].f - s[C].f; NEXT; }
-    OP_CASE(MUL_F) { s[A].f = s[B].f * s[C].f; NEXT; }
-    OP_CASE(DIV_F) { s[A].f = s[B].f / s[C].f; NEXT; }
-    OP_CASE(REM_F) { s[A].f = fmod(s[B].f, s[C].f); NEXT; }
-    OP_CASE(POW_F) { s[A].f = pow(s[B].f, s[C].f); NEXT; }
-    OP_CASE(NEG_F) { s[A].f = -s[B].f; NEXT; }
-    OP_CASE(ROUND_F32) { s[A].f = (double)(float)s[B].f; NEXT; }
-
-    OP_CASE(EQ_I) COMPARE(i, ==)
-    OP_CASE(NE_I) COMPARE(i, !=)
-    OP_CASE(LT_I) COMPARE(i, <)
-    OP_CASE(LE_I) COMPARE(i, <=)
-    OP_CASE(LT_U) COMPARE(u, <)
-    OP_CASE(LE_U) COMPARE(u, <=)
-    OP_CASE(EQ_F) COMPARE(f, ==)
-    OP_CASE(NE_F) COMPARE(f, !=)
-    OP_CASE(LT_F) COMPARE(f, <)
-    OP_CASE(LE_F) COMPARE(f, <=)
-    OP_CASE(NOT) { s[A].i = s[B].i == 0; NEXT; }
 
     OP_CASE(EQ_STR) {
         const rl_string_t* x = (const rl_string_t*)r[B];
@@ -435,42 +287,15 @@ next_instruction:
     }
     OP_CASE(EQ_REF) { s[A].i = r[B] == r[C]; NEXT; }
 
-    OP_CASE(JMP) { pc += IMM; NEXT; }
     OP_CASE(LOOP) {
         int64_t distance = -(int64_t)IMM;
         pc -= distance;
         CHARGE(distance);
         NEXT;
     }
-    OP_CASE(JT) { if (s[A].i != 0) pc += IMM; NEXT; }
-    OP_CASE(JF) { if (s[A].i == 0) pc += IMM; NEXT; }
-    OP_CASE(JEQ_I) JUMP_IF(s[A].i == s[B].i)
-    OP_CASE(JNE_I) JUMP_IF(s[A].i != s[B].i)
-    OP_CASE(JLT_I) JUMP_IF(s[A].i < s[B].i)
-    OP_CASE(JLE_I) JUMP_IF(s[A].i <= s[B].i)
-    OP_CASE(JLT_U) JUMP_IF(s[A].u < s[B].u)
-    OP_CASE(JLE_U) JUMP_IF(s[A].u <= s[B].u)
-    OP_CASE(JEQK_I) JUMP_IF(s[A].i == SB)
-    OP_CASE(JNEK_I) JUMP_IF(s[A].i != SB)
-    OP_CASE(JLTK_I) JUMP_IF(s[A].i < SB)
-    OP_CASE(JLEK_I) JUMP_IF(s[A].i <= SB)
-    OP_CASE(JGTK_I) JUMP_IF(s[A].i > SB)
-    OP_CASE(JGEK_I) JUMP_IF(s[A].i >= SB)
-    OP_CASE(JEQ_F) JUMP_IF(s[A].f == s[B].f)
-    OP_CASE(JNE_F) JUMP_IF(s[A].f != s[B].f)
-    OP_CASE(JLT_F) JUMP_IF(s[A].f < s[B].f)
-    OP_CASE(JLE_F) JUMP_IF(s[A].f <= s[B].f)
-    OP_CASE(JNLT_F) JUMP_IF(!(s[A].f < s[B].f))
-    OP_CASE(JNLE_F) JUMP_IF(!(s[A].f <= s[B].f))
     OP_CASE(JTAG) JUMP_IF(r[A]->tag == B)
     OP_CASE(JNTAG) JUMP_IF(r[A]->tag != B)
 
-    OP_CASE(SWITCH_S) {
-        const uint32_t* table = proto->switches[INDEX];
-        uint64_t tag = s[A].u;
-        pc = proto->code + (tag < table[0] ? table[2 + tag] : table[1]);
-        NEXT;
-    }
     OP_CASE(SWITCH_TAG) {
         const uint32_t* table = proto->switches[INDEX];
         uint32_t tag = r[A]->tag;
@@ -873,6 +698,10 @@ budget = vm->budget;
 NEXT;
 
 overflow: raise_overflow(vm, what);
+goto raise;
+out_of_range: raise_narrow(vm, B);
+goto raise;
+negative_exponent: rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_NEGATIVE_EXPONENT);
 goto raise;
 division_by_zero: rl_vm_raise_standard(vm, RL_CODE_RUNTIME_ARITH_DIV_ZERO);
 goto raise;

@@ -128,6 +128,12 @@ static inline rl_outcome_t rl_vm_call_scalar(
    unwound. */
 rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor);
 
+/* Run `proto`, whose scalar parameters lie in s[0…], on registers alone (leaf.c): NULL when it has returned, its result in s[0]; else
+   the instruction at which rl_vm_run has to go on. Charges nothing: no more than the function's own length is executed. */
+const rl_instr_t* rl_vm_run_leaf(const rl_proto_t* proto, rl_word_t* s);
+/* Go on from there in rl_vm_run, `proto` in the only frame of the idle fiber. */
+rl_outcome_t rl_vm_run_rest(rl_vm_t* vm, const rl_proto_t* proto, const rl_instr_t* rest);
+
 /* For builtins. */
 static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps); /* false: the run must stop (failure is set) */
 bool rl_vm_poll(rl_vm_t* vm); /* budget is used up: next portion, deadline, interrupt, host; false: the run must stop */
@@ -199,17 +205,8 @@ static inline rl_outcome_t rl_vm_call_scalar(
         return rl_vm_call(vm, proto, args, NULL, out_result);
     }
     for (unsigned i = 0; i < count; i++) fiber->s[i] = args[i];
-    fiber->frames[0] = (rl_frame_t){rl_vm_halt, NULL, 0, 0};
-    fiber->frame_count = 1;
-    fiber->s_base = fiber->r_base = 0;
-    fiber->proto = proto;
-    fiber->pc = proto->code;
-    vm->native_depth++;
-    rl_outcome_t outcome = rl_vm_run(vm, 0);
-    vm->native_depth--;
-    fiber->frame_count = 0;
-    fiber->s_base = fiber->r_base = 0;
-    fiber->proto = NULL;
+    const rl_instr_t* rest = rl_vm_run_leaf(proto, fiber->s);
+    rl_outcome_t outcome = RL_LIKELY(!rest) ? RL_DONE : rl_vm_run_rest(vm, proto, rest);
     *out_result = fiber->s[0];
     return outcome;
 }
