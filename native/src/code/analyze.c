@@ -109,8 +109,8 @@ bool rl_pattern_children(const rl_program_t* program, rl_allocator_t* allocator,
     switch ((rl_pattern_op_t)n.op) {
     case RL_PAT_WILDCARD:
     case RL_PAT_CONST:
-    case RL_PAT_RANGE:
-    case RL_PAT_ACTIVE: return true;
+    case RL_PAT_RANGE: return true;
+    case RL_PAT_ACTIVE: return push(allocator, out, n.c); /* its call reads nothing but its own local */
     case RL_PAT_BIND: return push(allocator, out, n.b);
     case RL_PAT_VARIANT:
     case RL_PAT_TUPLE:
@@ -189,7 +189,7 @@ static bool is_newtype(rl_compiler_t* compiler, rl_type_t type) {
 static bool binds_root(rl_compiler_t* compiler, rl_ir_t pattern, unsigned depth) {
     const rl_program_t* program = compiler->program;
     rl_ir_node_t n = *rl_program_node(program, pattern);
-    if (n.op == RL_PAT_BIND || depth > 16) return true;
+    if (n.op == RL_PAT_BIND || n.op == RL_PAT_ACTIVE || depth > 16) return true;
     bool through = n.op == RL_PAT_OR || (n.op == RL_PAT_VARIANT && is_newtype(compiler, n.type));
     for (uint32_t i = 0; through && i < n.b; i++) {
         if (binds_root(compiler, *rl_program_extra(program, n.a + i), depth + 1)) return true;

@@ -293,6 +293,20 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
     }
 }
 
+/* The value stays whoever's it was: the call gets it like something read out of a container. */
+static void match_active(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t value, rl_jumps_t* fail) {
+    if (value.origin == RL_ORIGIN_OWNED) value.origin = RL_ORIGIN_LOADED;
+    rl_bind_local(e, n->a, value);
+    rl_ir_node_t inner = *rl_node(e, n->c);
+    if (inner.op == RL_PAT_CONST && rl_node(e, inner.a)->type == RL_TYPE_BOOL) {
+        rl_emit_condition(e, n->b, rl_node(e, inner.a)->a == 0, fail);
+        return;
+    }
+    rl_type_t type = rl_emit_type(e, n->b);
+    uint32_t reg = rl_emit_any(e, n->b, true);
+    rl_emit_pattern(e, n->c, (rl_matched_t){reg, type, RL_ORIGIN_OWNED, 0, true}, fail);
+}
+
 void rl_emit_pattern(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t* fail) {
     if (e->failed || e->dead) return;
     rl_ir_node_t n = *rl_node(e, id);
@@ -333,7 +347,7 @@ void rl_emit_pattern(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t
         if (n.b) test_bound(e, n.b, false, n.flags & 1, value, fail);
         break;
     case RL_PAT_SLICE: match_slice(e, id, value, fail); break;
-    case RL_PAT_ACTIVE: rl_emit_fail(e, RL_CODE_LANGUAGE_UNSUPPORTED); break;
+    case RL_PAT_ACTIVE: match_active(e, &n, value, fail); break;
     }
 }
 

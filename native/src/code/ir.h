@@ -122,8 +122,10 @@ typedef enum rl_pattern_op {
     RL_PAT_RANGE,   /* a: low constant node or 0, b: high or 0, flags 1: high included */
     RL_PAT_SLICE,   /* a: extra offset, b: count of patterns; c: position of the rest item + 1, or 0; the rest item is
                         among them: WILDCARD or BIND */
-    RL_PAT_ACTIVE   /* later */
+    RL_PAT_ACTIVE /* a: local that gets the value, b: expression (a call with that local), c: pattern for its result */
 } rl_pattern_op_t;
+
+enum { RL_PAT_ACTIVE_COVERS = 1 /* ACTIVE: matches every value */ };
 
 const char* rl_ir_op_name(unsigned op);
 

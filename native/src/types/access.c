@@ -247,14 +247,6 @@ rl_ir_t rl_infer_index(rl_checker_t* c, rl_ir_t left, rl_node_t node) {
 
 /* --- ? ------------------------------------------------------------------------------------------------------------ */
 
-static uint32_t tag_of(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name) {
-    const rl_typedef_t def = *rl_program_typedef(c->program, id);
-    for (uint32_t tag = 0; tag < def.variant_count; tag++) {
-        if (rl_program_variant(c->program, def.variant_first + tag)->name == name) return tag;
-    }
-    return 0;
-}
-
 /* match operand with Ok(x) -> x | Err(e) -> leave */
 static rl_ir_t unpack(rl_checker_t* c, rl_ir_t operand, rl_type_t type, rl_type_t payload, rl_type_t error,
     rl_frame_t frame, uint32_t start) {
@@ -263,11 +255,11 @@ static rl_ir_t unpack(rl_checker_t* c, rl_ir_t operand, rl_type_t type, rl_type_
     rl_span_t span = {start, start};
     uint32_t value = rl_new_local(c, 0, payload, 0, span);
     rl_ir_t bind = rl_ir_make(c, RL_PAT_BIND, payload, start, value, 0, 0);
-    rl_ir_t good = rl_ir_make(
-        c, RL_PAT_VARIANT, type, start, rl_extra_put(c, &bind, 1), 1, tag_of(c, id, option ? c->sym_some : c->sym_ok));
+    rl_ir_t good = rl_ir_make(c, RL_PAT_VARIANT, type, start, rl_extra_put(c, &bind, 1), 1,
+        rl_variant_tag(c, id, option ? c->sym_some : c->sym_ok));
     rl_ir_t good_body = rl_ir_make(c, RL_IR_LOCAL, payload, start, value, 0, 0);
     rl_ir_t bad, left;
-    uint32_t bad_tag = tag_of(c, id, option ? c->sym_none : c->sym_err);
+    uint32_t bad_tag = rl_variant_tag(c, id, option ? c->sym_none : c->sym_err);
     if (option) {
         bad = rl_ir_make(c, RL_PAT_VARIANT, type, start, 0, 0, bad_tag);
         left = frame.kind == RL_FRAME_INIT ? rl_ir_string(c, start, RL_STR("None"))

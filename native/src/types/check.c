@@ -97,6 +97,7 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->pending_args);
     rl_vec_deinit(a, &c->open_pendings);
     rl_vec_deinit(a, &c->shared_names);
+    rl_vec_deinit(a, &c->total_actives);
     rl_vec_deinit(a, &c->let_checks);
     rl_vec_deinit(a, &c->later);
     rl_vec_deinit(a, &c->any_nodes);

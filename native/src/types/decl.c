@@ -428,6 +428,9 @@ static void add_pattern_globals(rl_checker_t* c, rl_node_t pattern, uint32_t fla
         break;
     }
     case RL_NODE_PAT_OR: add_pattern_globals(c, rl_tree_list_at(c->tree, data.a, 0), flags, is_public); break;
+    case RL_NODE_PAT_ACTIVE:
+        if (data.b) add_pattern_globals(c, data.b, flags, is_public);
+        break;
     default: break;
     }
     c->depth--;
@@ -511,6 +514,54 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
     c->units.data[unit].self_type = owner;
 }
 
+/* --- active patterns ---------------------------------------------------------------------------------------------- */
+
+static void declare_active(rl_checker_t* c, rl_node_t node) {
+    rl_active_decl_t decl = rl_tree_active(c->tree, node);
+    rl_sym_t name = rl_tree_name(c->tree, decl.name);
+    rl_span_t span = rl_span_of(c, decl.name);
+    uint32_t count = rl_tree_list_count(c->tree, decl.params), generics = c->generics.count, rigid = c->rigid.count;
+    rl_check_attributes(c, decl.attrs);
+    if (count > 1) {
+        rl_unsupported(
+            c, rl_span_of(c, rl_tree_list_at(c->tree, decl.params, 1)), "active patterns with several parameters are");
+        return;
+    }
+    if (count == 0) {
+        rl_report(
+            c->diags, RL_CODE_TYPE_CALL_ARITY, span, "an active pattern has one parameter: the value it looks at");
+        c->saw_unsupported = true;
+        return;
+    }
+    bool is_public = rl_tree_has(c->tree, node, RL_PUB), annotated = false;
+    rl_fn_id_t fn = rl_new_function(c, name, is_public ? RL_FN_PUBLIC : 0, span);
+    if (!fn) return;
+    c->next_param = 0;
+    c->implicit_params = 1;
+    declare_params(c, fn, decl.params, false, &annotated);
+    c->implicit_params = 0;
+    rl_type_t result = rl_fresh(c, span);
+    rl_function_t* function = rl_function_at(c, fn);
+    function->result = result;
+    function->type_params = c->next_param;
+    if (rl_tree_has(c->tree, node, RL_PARTIAL)) function->flags |= RL_FN_PARTIAL;
+    rl_fn_id_t default_fn = function->param_count ? rl_program_param(c->program, function->param_first)->default_fn : 0;
+    if (default_fn) rl_function_at(c, default_fn)->type_params = c->next_param;
+    store_constraints(c, fn, rigid);
+    uint32_t unit = rl_unit_add(c, RL_UNIT_FN, node, fn, rl_span_of(c, node));
+    if (!rl_failed(c)) {
+        rl_unit_t* entry = &c->units.data[unit];
+        entry->generic_first = c->generics_store.count;
+        entry->generic_count = c->generics.count;
+        entry->explicit_count = c->next_param;
+        for (uint32_t i = 0; i < c->generics.count; i++)
+            (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
+        rl_add_item(c, RL_SPACE_ACTIVE, name, RL_ITEM_FUNCTION, fn, 0, is_public, span, false);
+    }
+    c->generics.count = generics;
+    c->rigid.count = rigid;
+}
+
 /* --- extern ------------------------------------------------------------------------------------------------------- */
 
 static void declare_extern(rl_checker_t* c, rl_node_t node) {
@@ -561,7 +612,7 @@ void rl_declare_functions(rl_checker_t* c) {
         case RL_NODE_VALUE: declare_value(c, node, 0, false, rl_tree_has(c->tree, node, RL_PUB)); break;
         case RL_NODE_IMPL: declare_impl(c, node); break;
         case RL_NODE_EXTERN: declare_extern(c, node); break;
-        case RL_NODE_ACTIVE: rl_unsupported(c, span, "active patterns are"); break;
+        case RL_NODE_ACTIVE: declare_active(c, node); break;
         case RL_NODE_TRAIT: rl_unsupported(c, span, "traits are"); break;
         case RL_NODE_EFFECT: rl_unsupported(c, span, "effect declarations are"); break;
         case RL_NODE_HANDLER_DECL: rl_unsupported(c, span, "handlers are"); break;
@@ -575,4 +626,5 @@ void rl_declare_functions(rl_checker_t* c) {
         default: rl_unit_add(c, RL_UNIT_STATEMENT, node, 0, span); break;
         }
     }
+    rl_check_active_names(c);
 }

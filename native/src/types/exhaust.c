@@ -108,6 +108,7 @@ static rl_ir_t simple(const checker_t* c, rl_ir_t id) {
     while (id) {
         const rl_ir_node_t* node = node_of(c, id);
         if (node->op == RL_PAT_WILDCARD) return 0;
+        if (node->op == RL_PAT_ACTIVE && (node->flags & RL_PAT_ACTIVE_COVERS)) return 0;
         if (node->op != RL_PAT_BIND) break;
         id = node->b;
     }

@@ -327,7 +327,8 @@ static void finish_nodes(rl_checker_t* c) {
         case RL_IR_LOCAL:
         case RL_IR_SET_LOCAL:
         case RL_IR_BIND:
-        case RL_PAT_BIND: node->a = final_local(c, node->a); break;
+        case RL_PAT_BIND:
+        case RL_PAT_ACTIVE: node->a = final_local(c, node->a); break;
         case RL_IR_CALL:
         case RL_IR_CLOSURE: {
             uint32_t offset = node->b;
@@ -518,6 +519,7 @@ void rl_finish_module(rl_checker_t* c) {
     finish_nodes(c);
     finish_declarations(c, c->first_param, c->first_fn, c->first_global, c->first_constraint);
     mark_tails(c);
+    rl_settle_actives(c);
     for (uint32_t i = 0; i < c->later.count && !rl_failed(c); i++) {
         const rl_later_t later = c->later.data[i];
         switch (later.kind) {

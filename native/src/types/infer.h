@@ -41,6 +41,9 @@ typedef struct rl_check_local {
     uint32_t final;
 } rl_check_local_t;
 
+/* Name spaces of items (rl_program_find, rl_find_item). */
+enum { RL_SPACE_TYPE, RL_SPACE_VALUE, RL_SPACE_MODULE, RL_SPACE_ACTIVE, RL_SPACE_COUNT };
+
 typedef enum rl_binding_kind { RL_BOUND_LOCAL, RL_BOUND_LOCAL_FN } rl_binding_kind_t;
 typedef struct rl_binding {
     rl_sym_t name;
@@ -231,8 +234,9 @@ typedef struct rl_checker {
     uint32_t polls;
     bool polling;
     RL_VEC(rl_shared_name_t) shared_names;
-    uint32_t pattern_scope; /* bindings of the pattern being checked begin here */
-    uint16_t pattern_flags; /* RL_LOCAL_MUTABLE: its names may be assigned */
+    RL_VEC(rl_ir_t) total_actives; /* PAT_ACTIVE of total patterns, inner ones first */
+    uint32_t pattern_scope;        /* bindings of the pattern being checked begin here */
+    uint16_t pattern_flags;        /* RL_LOCAL_MUTABLE: its names may be assigned */
     RL_VEC(rl_let_check_t) let_checks;
     RL_VEC(rl_later_t) later;
     RL_VEC(rl_ir_t) any_nodes; /* TO_ANY of values whose type was not known: dropped when it becomes Any */
@@ -540,6 +544,7 @@ typedef enum rl_special {
     RL_SPECIAL_STR_CONCAT,
     RL_SPECIAL_BOX
 } rl_special_t;
+uint32_t rl_variant_tag(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name);
 rl_special_t rl_find_special(rl_checker_t* c, rl_sym_t qualifier, rl_sym_t name); /* qualifier 0: a plain name */
 rl_ir_t rl_call_special(rl_checker_t* c, rl_special_t special, rl_arg_t* args, uint32_t count, rl_node_t node,
     rl_span_t span, rl_type_t expected);
@@ -554,6 +559,14 @@ rl_ir_t rl_check_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type, uint32
 /* Pattern of let, for, parameters; reports pattern.let.refutable at the end. */
 bool rl_nests_deep(rl_checker_t* c, rl_node_t node); /* may it need more stack than any thread has? */
 rl_ir_t rl_check_irrefutable(rl_checker_t* c, rl_node_t node, rl_type_t type, uint32_t flags);
+rl_ir_t rl_check_inner_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type); /* part of the pattern being checked */
+
+/* --- active patterns (active.c) ----------------------------------------------------------------------------------- */
+void rl_check_active_names(rl_checker_t* c);
+void rl_check_active_result(rl_checker_t* c, rl_fn_id_t fn, rl_node_t body, bool partial);
+rl_ir_t rl_check_active_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type);
+rl_ir_t rl_pattern_value(rl_checker_t* c, rl_type_t type, rl_span_t span, uint32_t* out_local);
+void rl_settle_actives(rl_checker_t* c);
 
 /* --- units (unit.c) */
 void rl_infer_units(rl_checker_t* c);

@@ -164,6 +164,14 @@ static void add_pattern(printer_t* p, rl_ir_t id, unsigned depth) {
         }
         rl_buf_add_char(p->out, ']');
         break;
+    case RL_PAT_ACTIVE: {
+        const rl_ir_node_t* call = rl_program_node(p->program, node.b);
+        rl_buf_add(p->out, RL_STR("(|"));
+        if (call->op == RL_IR_CALL) add_name(p, rl_program_function(p->program, call->a)->name);
+        rl_buf_add(p->out, RL_STR("|) "));
+        add_pattern(p, node.c, depth + 1);
+        break;
+    }
     default: rl_buf_add_cstr(p->out, rl_ir_op_name(node.op)); break;
     }
 }

@@ -264,6 +264,45 @@ static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_
     return 0;
 }
 
+/* A slice of a first element and the rest: a rest that is a slice is spliced in, alternatives are distributed, so that
+   coverage of lengths is seen. Alternatives nest at most as deep as the parser allows. */
+static rl_ir_t cons_pattern(rl_checker_t* c, rl_ir_t first, rl_ir_t rest, rl_type_t type, uint32_t start) {
+    rl_ir_node_t inner = *rl_program_node(c->program, rest);
+    rl_ir_t core = rest;
+    while (rl_program_node(c->program, core)->op == RL_PAT_BIND && rl_program_node(c->program, core)->b)
+        core = rl_program_node(c->program, core)->b; /* names for the rest stand around each alternative */
+    if (rl_program_node(c->program, core)->op == RL_PAT_OR) inner = *rl_program_node(c->program, core);
+    uint32_t mark = c->scratch.count;
+    rl_ir_t ir;
+    if (inner.op == RL_PAT_SLICE) {
+        (void)rl_vec_push(c->allocator, &c->scratch, first);
+        for (uint32_t i = 0; i < inner.b; i++)
+            (void)rl_vec_push(c->allocator, &c->scratch, rl_program_extra(c->program, inner.a)[i]);
+        ir = rl_failed(c)
+                 ? rl_ir_error(c, start)
+                 : rl_ir_make(c, RL_PAT_SLICE, type, start, rl_extra_put(c, c->scratch.data + mark, inner.b + 1),
+                       inner.b + 1, inner.c ? inner.c + 1 : 0);
+    } else if (inner.op == RL_PAT_OR) {
+        for (uint32_t i = 0; i < inner.b && !rl_failed(c); i++) {
+            rl_ir_t one = *rl_program_extra(c->program, inner.a + i);
+            for (rl_ir_t name = rest; name != core && !rl_failed(c); name = rl_program_node(c->program, name)->b) {
+                const rl_ir_node_t bind = *rl_program_node(c->program, name);
+                one = rl_ir_make(c, RL_PAT_BIND, bind.type, bind.start, bind.a, one, 0);
+            }
+            rl_ir_t alternative = cons_pattern(c, first, one, type, start);
+            (void)rl_vec_push(c->allocator, &c->scratch, alternative);
+        }
+        ir = rl_failed(c)
+                 ? rl_ir_error(c, start)
+                 : rl_ir_make(c, RL_PAT_OR, type, start, rl_extra_put(c, c->scratch.data + mark, inner.b), inner.b, 0);
+    } else {
+        rl_ir_t parts[2] = {first, rest};
+        ir = rl_ir_make(c, RL_PAT_SLICE, type, start, rl_extra_put(c, parts, 2), 2, 2);
+    }
+    c->scratch.count = mark;
+    return ir;
+}
+
 /* Cons(h, t) and Nil are the non-empty and the empty list. */
 static rl_ir_t check_list_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type, bool cons) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
@@ -281,26 +320,7 @@ static rl_ir_t check_list_constructor(rl_checker_t* c, rl_node_t node, rl_type_t
     rl_ir_t parts[2];
     parts[0] = check(c, rl_tree_list_at(c->tree, data.b, 0), element);
     parts[1] = check(c, rl_tree_list_at(c->tree, data.b, 1), list);
-    unsigned op = rl_program_node(c->program, parts[1])->op;
-    bool simple = op == RL_PAT_WILDCARD || (op == RL_PAT_BIND && rl_program_node(c->program, parts[1])->b == 0);
-    if (!simple && rl_type_at(c, parts[1]) != RL_TYPE_ERROR) {
-        /* The rest has a shape of its own: splice a slice into this one, else it cannot be said in one pattern. */
-        const rl_ir_node_t inner = *rl_program_node(c->program, parts[1]);
-        if (inner.op == RL_PAT_SLICE) {
-            uint32_t mark = c->scratch.count;
-            (void)rl_vec_push(c->allocator, &c->scratch, parts[0]);
-            for (uint32_t i = 0; i < inner.b; i++)
-                (void)rl_vec_push(c->allocator, &c->scratch, rl_program_extra(c->program, inner.a)[i]);
-            rl_ir_t ir = rl_failed(c) ? rl_ir_error(c, data.start)
-                                      : rl_ir_make(c, RL_PAT_SLICE, type, data.start,
-                                            rl_extra_put(c, c->scratch.data + mark, inner.b + 1), inner.b + 1,
-                                            inner.c ? inner.c + 1 : 0);
-            c->scratch.count = mark;
-            return ir;
-        }
-        rl_unsupported(c, rl_span_of(c, rl_tree_list_at(c->tree, data.b, 1)), "this pattern for the rest of a list is");
-    }
-    return rl_ir_make(c, RL_PAT_SLICE, type, data.start, rl_extra_put(c, parts, 2), 2, 2);
+    return cons_pattern(c, parts[0], parts[1], type, data.start);
 }
 
 static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type) {
@@ -599,14 +619,13 @@ static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     case RL_NODE_PAT_RANGE: return check_range(c, node, type);
     case RL_NODE_PAT_OR: return check_or(c, node, type);
     case RL_NODE_PAT_REGEX: rl_unsupported(c, rl_span_of(c, node), "regex patterns are"); break;
-    case RL_NODE_PAT_ACTIVE:
-        rl_unsupported(c, rl_span_of(c, node), "active patterns are");
-        if (data.b) check(c, data.b, RL_TYPE_ERROR);
-        break;
+    case RL_NODE_PAT_ACTIVE: return rl_check_active_pattern(c, node, type);
     default: break;
     }
     return wildcard(c, RL_TYPE_ERROR, data.start);
 }
+
+rl_ir_t rl_check_inner_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type) { return check(c, node, type); }
 
 typedef struct far_check {
     rl_checker_t* c;

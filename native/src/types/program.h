@@ -130,7 +130,8 @@ enum {
     RL_FN_THUNK = 8,  /* generalised value binding: evaluated at each use, no parameters */
     RL_FN_INIT = 16,  /* module initialisation */
     RL_FN_MUST_USE = 32,
-    RL_FN_DEFAULT = 64 /* evaluates a default */
+    RL_FN_DEFAULT = 64, /* evaluates a default */
+    RL_FN_PARTIAL = 1 << 12 /* active pattern declared `(|N|_|)` */
 };
 typedef struct rl_function {
     rl_sym_t name;

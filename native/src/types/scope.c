@@ -278,7 +278,7 @@ typedef struct use_site {
 static bool import_items(rl_checker_t* c, rl_module_id_t module, rl_sym_t wanted, rl_sym_t name, use_site_t site) {
     bool found = false, hidden = false;
     uint32_t hidden_item = 0;
-    for (unsigned space = 0; space < 3; space++) {
+    for (unsigned space = 0; space < RL_SPACE_COUNT; space++) {
         for (uint32_t at = rl_program_find(c->program, module, space, wanted), next; at; at = next) {
             rl_item_t item = *rl_program_item(c->program, at);
             next = item.next;

@@ -140,7 +140,7 @@ static rl_ir_t lazy_error(rl_checker_t* c, rl_arg_t* arg, rl_type_t expected_err
     return expected_error ? rl_convert(c, held, expected_error, arg->span, RL_CODE_TYPE_MISMATCH) : held;
 }
 
-static uint32_t variant_tag(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name) {
+uint32_t rl_variant_tag(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name) {
     const rl_typedef_t def = *rl_program_typedef(c->program, id);
     for (uint32_t tag = 0; tag < def.variant_count; tag++) {
         if (rl_program_variant(c->program, def.variant_first + tag)->name == name) return tag;
@@ -159,8 +159,8 @@ static rl_ir_t call_ensure(rl_checker_t* c, rl_arg_t* args, rl_span_t span, rl_t
     rl_ir_t error = lazy_error(c, &args[1], wanted_error, &held);
     rl_type_t type = rl_named2(c, known->result, RL_TYPE_UNIT, rl_type_at(c, error));
     rl_ir_t unit = rl_ir_unit(c, start);
-    rl_ir_t good = rl_make_variant(c, type, variant_tag(c, known->result, c->sym_ok), &unit, 1, start);
-    rl_ir_t bad = rl_make_variant(c, type, variant_tag(c, known->result, c->sym_err), &error, 1, start);
+    rl_ir_t good = rl_make_variant(c, type, rl_variant_tag(c, known->result, c->sym_ok), &unit, 1, start);
+    rl_ir_t bad = rl_make_variant(c, type, rl_variant_tag(c, known->result, c->sym_err), &error, 1, start);
     rl_ir_t made = rl_ir_make(c, RL_IR_IF, type, start, condition, good, bad);
     return rl_wrap_binds(c, mark, made, start);
 }
@@ -180,10 +180,10 @@ static rl_ir_t call_ensure_not_null(rl_checker_t* c, rl_arg_t* args, rl_span_t s
     rl_ir_t bind = rl_ir_make(c, RL_PAT_BIND, payload, start, local, 0, 0),
             read = rl_ir_make(c, RL_IR_LOCAL, payload, start, local, 0, 0);
     rl_ir_t some = rl_ir_make(
-        c, RL_PAT_VARIANT, option, start, rl_extra_put(c, &bind, 1), 1, variant_tag(c, known->option, c->sym_some));
+        c, RL_PAT_VARIANT, option, start, rl_extra_put(c, &bind, 1), 1, rl_variant_tag(c, known->option, c->sym_some));
     rl_ir_t none = rl_ir_make(c, RL_PAT_WILDCARD, option, start, 0, 0, 0);
-    rl_ir_t good = rl_make_variant(c, type, variant_tag(c, known->result, c->sym_ok), &read, 1, start);
-    rl_ir_t bad = rl_make_variant(c, type, variant_tag(c, known->result, c->sym_err), &error, 1, start);
+    rl_ir_t good = rl_make_variant(c, type, rl_variant_tag(c, known->result, c->sym_ok), &read, 1, start);
+    rl_ir_t bad = rl_make_variant(c, type, rl_variant_tag(c, known->result, c->sym_err), &error, 1, start);
     uint32_t arms[6] = {some, 0, good, none, 0, bad};
     rl_ir_t made = rl_ir_make(c, RL_IR_MATCH, type, start, value, rl_extra_put(c, arms, 6), 2);
     return rl_wrap_binds(c, mark, made, start);

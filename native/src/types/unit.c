@@ -203,6 +203,11 @@ static void infer_function(rl_checker_t* c, uint32_t index) {
         params = data.a;
         body = data.c;
         known = data.b != 0;
+    } else if (rl_tree_kind(c->tree, unit.node) == RL_NODE_ACTIVE) {
+        rl_active_decl_t decl = rl_tree_active(c->tree, unit.node);
+        params = decl.params;
+        body = decl.body;
+        known = false;
     } else {
         rl_fn_decl_t decl = rl_tree_fn(c->tree, unit.node);
         params = decl.params;
@@ -229,6 +234,8 @@ static void infer_function(rl_checker_t* c, uint32_t index) {
     }
     rl_vec_deinit(c->allocator, &types);
     rl_vec_deinit(c->allocator, &nodes);
+    if (rl_tree_kind(c->tree, unit.node) == RL_NODE_ACTIVE)
+        rl_check_active_result(c, unit.fn, body, rl_tree_has(c->tree, unit.node, RL_PARTIAL));
     rl_frame_pop(c);
     c->frame = 0;
     rl_scope_close(c, scope);
