@@ -100,6 +100,16 @@ bool rl_ir_children(const rl_program_t* program, rl_allocator_t* allocator, rl_i
         for (uint32_t i = 0; ok && i < n.c; i++) ok = push_list(program, allocator, out, n.b + 3 * i + 1, 2);
         return ok;
     case RL_IR_FOR: return push(allocator, out, n.a) && push(allocator, out, n.c);
+    case RL_IR_ESCAPE: return push(allocator, out, n.c);
+    case RL_IR_HANDLE: {
+        uint32_t clauses = *rl_program_extra(program, n.b + 2);
+        ok = push(allocator, out, n.a) && push(allocator, out, *rl_program_extra(program, n.b + 1)) &&
+             push_list(program, allocator, out, n.b + 3, clauses);
+        uint32_t exits = n.c ? *rl_program_extra(program, n.c + 1) : 0;
+        for (uint32_t i = 0; ok && i < exits; i++)
+            ok = push(allocator, out, *rl_program_extra(program, n.c + 3 + 2 * i));
+        return ok;
+    }
     }
     return true;
 }

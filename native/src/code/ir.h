@@ -101,6 +101,14 @@ typedef enum rl_ir_op {
     RL_IR_PANIC,    /* a: message (Str), b: rl_code_t */
     RL_IR_SEQUENCE, /* a: node whose value is dropped, b: node whose value counts (a small BLOCK without scope) */
     RL_IR_UNSAFE,   /* a: body; leaves an audit record */
+    /* --- effects --- */
+    RL_IR_HANDLE, /* a: node of the handled computation, a function value () -> T (CLOSURE of a PART, or a LOCAL); b: extra
+                        offset of [effect id, return clause or 0, clause count, clause of each operation in order], clauses
+                        are function values: the return clause (T) -> S, the others (parameters…, (B) -> S) -> S;
+                        c: extra offset of exits, 0: none: [local of the token, count, pairs (local or ~0, node)…].
+                        An ESCAPE with number i makes the value the local of pair i and goes on with its node, which
+                        leaves (RETURN, BREAK, CONTINUE, ESCAPE). Type S */
+    RL_IR_ESCAPE, /* a: local of the token (captured), b: number of the exit, c: value or 0: leave the HANDLE → Never */
     RL_IR_OP_COUNT
 } rl_ir_op_t;
 

@@ -90,7 +90,8 @@ reml_embed_status_t reml_embed_functions(reml_embed_context_t* id, char** out_te
     for (rl_fn_id_t f = program->first_fn ? program->first_fn : 1; f < program->first_fn + program->functions.count;
         f++) {
         rl_function_t function = *rl_program_function(program, f);
-        if (!is_listed(&function) || function.kind == RL_FN_BUILTIN || function.module < program->first_module)
+        if (!is_listed(&function) || function.kind == RL_FN_BUILTIN || function.kind == RL_FN_OPERATION ||
+            function.module < program->first_module)
             continue;
         rl_buf_add(&text, rl_sym_text(&program->symbols, rl_program_module(program, function.module)->path));
         rl_buf_add_char(&text, '.');

@@ -245,6 +245,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             rl_declare_types(c);
             check_uses(c);
             rl_resolve_types(c);
+            rl_declare_effects(c);
             rl_declare_functions(c);
             rl_infer_units(c);
         }

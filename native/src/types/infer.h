@@ -42,7 +42,7 @@ typedef struct rl_check_local {
 } rl_check_local_t;
 
 /* Name spaces of items (rl_program_find, rl_find_item). */
-enum { RL_SPACE_TYPE, RL_SPACE_VALUE, RL_SPACE_MODULE, RL_SPACE_ACTIVE, RL_SPACE_COUNT };
+enum { RL_SPACE_TYPE, RL_SPACE_VALUE, RL_SPACE_MODULE, RL_SPACE_ACTIVE, RL_SPACE_EFFECT, RL_SPACE_COUNT };
 
 typedef enum rl_binding_kind { RL_BOUND_LOCAL, RL_BOUND_LOCAL_FN } rl_binding_kind_t;
 typedef struct rl_binding {
@@ -360,6 +360,10 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
 rl_sym_t rl_join_names(rl_checker_t* c, rl_sym_t left, rl_sym_t right, bool intern); /* "A.b" */
 rl_module_id_t rl_find_module_path(rl_checker_t* c, rl_sym_t path);                  /* UINT32_MAX: none */
 void rl_declare_use(rl_checker_t* c, rl_node_t node);
+#define RL_EFFECT_HIDDEN 0xFFFFFFFFu /* private to its module: reported */
+rl_effect_id_t rl_find_effect(
+    rl_checker_t* c, rl_list_t path, uint32_t count, rl_span_t span); /* first `count` segments; 0: none */
+void rl_declare_effects(rl_checker_t* c);
 rl_fn_id_t rl_prelude_function(
     rl_checker_t* c, const char* name); /* by item name ("print_str") in the prelude; 0: none */
 

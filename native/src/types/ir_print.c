@@ -214,6 +214,8 @@ static void add_operands(printer_t* p, const rl_ir_node_t* node) {
     case RL_IR_PAYLOAD:
     case RL_IR_PANIC:
     case RL_IR_LET:
+    case RL_IR_HANDLE:
+    case RL_IR_ESCAPE:
     case RL_IR_FOR: rl_buf_add_char(out, ' '); break;
     default: break;
     }
@@ -256,6 +258,17 @@ static void add_operands(printer_t* p, const rl_ir_node_t* node) {
         rl_buf_printf(out, ".%u", (unsigned)node->b);
         break;
     case RL_IR_PANIC: rl_buf_add_cstr(out, node->b < RL_CODE_COUNT ? rl_code_text((rl_code_t)node->b) : "?"); break;
+    case RL_IR_HANDLE:
+        add_name(p, rl_program_effect(p->program, *rl_program_extra(p->program, node->b))->name);
+        if (node->c) {
+            rl_buf_add_char(out, ' ');
+            add_local(p, *rl_program_extra(p->program, node->c));
+        }
+        break;
+    case RL_IR_ESCAPE:
+        add_local(p, node->a);
+        rl_buf_printf(out, " exit %u", (unsigned)node->b);
+        break;
     case RL_IR_LET: add_pattern(p, node->a, 0); break;
     case RL_IR_FOR: add_pattern(p, node->b, 0); break;
     case RL_IR_RANGE:
@@ -325,6 +338,16 @@ static void push_operands(printer_t* p, const rl_ir_node_t* node, uint32_t inden
     case RL_IR_DEFER:
     case RL_IR_PANIC:
     case RL_IR_UNSAFE: push_node(p, indent, node->a); break;
+    case RL_IR_HANDLE: {
+        const uint32_t* parts = rl_program_extra(program, node->b);
+        push_node(p, indent, node->a);
+        push_labelled(p, indent, "return", parts[1]);
+        push_run(p, indent, node->b + 3, parts[2]);
+        for (uint32_t i = 0; node->c && i < rl_program_extra(program, node->c)[1]; i++)
+            push_labelled(p, indent, "exit", rl_program_extra(program, node->c)[3 + 2 * i]);
+        break;
+    }
+    case RL_IR_ESCAPE: push_node(p, indent, node->c); break;
     case RL_IR_UPDATE:
         push_node(p, indent, node->a);
         for (uint32_t i = 0; i < node->c; i++) {
@@ -499,6 +522,10 @@ static void print_header(printer_t* p, rl_fn_id_t id) {
     rl_buf_add(p->out, RL_STR(") -> "));
     rl_type_print(p->program, f->result, p->out);
     if (f->kind == RL_FN_BUILTIN) rl_buf_printf(p->out, " = builtin %u", (unsigned)f->builtin);
+    if (f->kind == RL_FN_OPERATION) {
+        rl_buf_add(p->out, RL_STR(" = operation of "));
+        add_name(p, rl_program_effect(p->program, f->effect)->name);
+    }
     if (f->kind == RL_FN_HOST) {
         rl_buf_add(p->out, RL_STR(" = host "));
         add_name(p, f->symbol);
@@ -523,7 +550,8 @@ const char* rl_ir_op_name(unsigned op) {
         "record", "variant", "list", "map", "range", "field", "tuple_get", "payload", "update", "set_field", "index",
         "set_index", "with_index", "add", "sub", "mul", "div", "rem", "pow", "concat", "neg", "not", "eq", "ne", "lt",
         "le", "gt", "ge", "and", "or", "cast", "to_any", "convert", "to_string", "format", "block", "if", "match",
-        "while", "loop", "for", "break", "continue", "return", "defer", "panic", "sequence", "unsafe"};
+        "while", "loop", "for", "break", "continue", "return", "defer", "panic", "sequence", "unsafe", "handle",
+        "escape"};
     static const char* const patterns[] = {
         "wildcard", "bind", "const", "variant", "tuple", "record", "or", "range", "slice", "active"};
     if (op < RL_IR_OP_COUNT) return names[op];

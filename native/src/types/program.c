@@ -19,7 +19,8 @@
     TABLE(nodes, first_node, rl_ir_node_t)                                                                             \
     TABLE(extra, first_extra, uint32_t)                                                                                \
     TABLE(lines, first_line, uint32_t)                                                                                 \
-    TABLE(strings, first_string, rl_str_t)
+    TABLE(strings, first_string, rl_str_t)                                                                             \
+    TABLE(effects, first_effect, rl_effect_t)
 
 enum {
 #define TABLE(table, first, entry) MARK_##table,
@@ -87,7 +88,7 @@ static void restore_items(rl_program_t* program, uint32_t limit, uint32_t module
             continue;
         }
         uint32_t id = map->values[slot];
-        if ((uint32_t)(key >> 34) >= module_limit) id = 0;
+        if ((uint32_t)(key >> 35) >= module_limit) id = 0;
         while (id >= limit) id = rl_program_item(program, id)->next;
         if (id) {
             map->values[slot++] = id;
@@ -139,6 +140,7 @@ ACCESSOR(local, rl_local_t, locals, first_local)
 ACCESSOR(constraint, rl_constraint_t, constraints, first_constraint)
 ACCESSOR(global, rl_global_t, globals, first_global)
 ACCESSOR(module, rl_module_t, modules, first_module)
+ACCESSOR(effect, rl_effect_t, effects, first_effect)
 ACCESSOR(item, rl_item_t, items, first_item)
 ACCESSOR(node, rl_ir_node_t, nodes, first_node)
 ACCESSOR(extra, uint32_t, extra, first_extra)
@@ -155,7 +157,7 @@ rl_str_t rl_program_string(const rl_program_t* program, uint32_t id) {
 }
 
 uint32_t rl_program_find(const rl_program_t* program, rl_module_id_t module, unsigned namespace_id, rl_sym_t name) {
-    uint64_t key = rl_map_key2(module << 2 | (namespace_id & 3), name);
+    uint64_t key = rl_map_key2(module << 3 | (namespace_id & 7), name);
     uint32_t found;
     for (; program; program = program->below) {
         if (rl_map_get(&program->item_map, key, &found)) return found;

@@ -15,7 +15,8 @@ typedef uint32_t rl_fn_id_t;      /* 0: none */
 typedef uint32_t rl_typedef_id_t; /* 0: none */
 typedef uint32_t rl_global_id_t;
 typedef uint32_t rl_module_id_t;
-typedef uint32_t rl_local_id_t; /* index among the locals of one function; 0 is a real local */
+typedef uint32_t rl_effect_id_t; /* 0: none */
+typedef uint32_t rl_local_id_t;  /* index among the locals of one function; 0 is a real local */
 
 /* --- type declarations ------------------------------------------------------------------------------- */
 typedef enum rl_typedef_kind {
@@ -77,9 +78,10 @@ typedef struct rl_typedef {
 
 /* --- functions ------------------------------------------------------------------------------------------ */
 typedef enum rl_fn_kind {
-    RL_FN_REML,    /* body in IR */
-    RL_FN_BUILTIN, /* `builtin` = row of vm/builtin.def */
-    RL_FN_HOST     /* `symbol` = name the host binds */
+    RL_FN_REML,     /* body in IR */
+    RL_FN_BUILTIN,  /* `builtin` = row of vm/builtin.def */
+    RL_FN_HOST,     /* `symbol` = name the host binds */
+    RL_FN_OPERATION /* of `effect`, number `operation`; a CALL of it is `perform` */
 } rl_fn_kind_t;
 
 typedef struct rl_param {
@@ -131,6 +133,8 @@ enum {
     RL_FN_INIT = 16,  /* module initialisation */
     RL_FN_MUST_USE = 32,
     RL_FN_DEFAULT = 64, /* evaluates a default */
+    RL_FN_PART = 128,   /* handled expression or clause of a handler: code of its parent in a function of its own */
+    RL_FN_HANDLER = 256, /* `handler H for E`: (() -> T) -> S, the body is one HANDLE of its parameter */
     RL_FN_PARTIAL = 1 << 12 /* active pattern declared `(|N|_|)` */
 };
 typedef struct rl_function {
@@ -151,9 +155,23 @@ typedef struct rl_function {
     rl_ir_t body;      /* 0 unless RL_FN_REML */
     uint32_t builtin;
     rl_sym_t symbol;
+    rl_effect_id_t effect; /* OPERATION: whose; HANDLER: which it handles; else 0 */
+    uint32_t operation; /* OPERATION: position among those of its effect; `builtin` + 1 in `root`: its root handler */
+    uint32_t root;
     rl_sym_t capability; /* host functions: 0 none */
     rl_span_t span;      /* name in the source */
 } rl_function_t;
+
+/* --- effects (LANGUAGE 6.3) ------------------------------------------------------------------------------ */
+typedef struct rl_effect {
+    rl_sym_t name;
+    rl_module_id_t module;
+    rl_sym_t tag;               /* base tag as written ("io", "io.async"); 0: only the name counts */
+    rl_fn_id_t operation_first; /* functions of kind RL_FN_OPERATION, in the order of the declaration */
+    uint32_t operation_count;
+    bool has_root; /* root handlers stand in where no other is: never unhandled */
+    rl_span_t span;
+} rl_effect_t;
 
 typedef struct rl_global {
     rl_sym_t name;
@@ -179,14 +197,16 @@ typedef enum rl_item_kind {
     RL_ITEM_GLOBAL,
     RL_ITEM_TYPEDEF,
     RL_ITEM_VARIANT,
-    RL_ITEM_MODULE
+    RL_ITEM_MODULE,
+    RL_ITEM_EFFECT, /* in the name space of types */
+    RL_ITEM_HANDLER /* in that of values; id: the function that handles its parameter, see rl_fn RL_FN_HANDLER */
 } rl_item_kind_t;
 typedef struct rl_item {
     rl_module_id_t module;
     rl_sym_t name;
     uint8_t kind;
     bool is_public;
-    uint32_t id;      /* function, global, typedef, module; VARIANT: typedef id */
+    uint32_t id;      /* function, global, typedef, module, effect; VARIANT: typedef id */
     uint32_t variant; /* VARIANT: position */
     rl_span_t span;
     uint32_t next; /* next item of the same module, namespace and name (constructors of several types); 0: none */
@@ -205,7 +225,7 @@ typedef struct rl_program {
     rl_symbols_t symbols;
     rl_types_t types;
     uint32_t first_typedef, first_fn, first_global, first_module, first_node, first_extra, first_field, first_variant,
-        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string;
+        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_effect;
     RL_VEC(rl_typedef_t) typedefs;
     RL_VEC(rl_variant_t) variants;
     RL_VEC(rl_field_t) fields;
@@ -220,8 +240,9 @@ typedef struct rl_program {
     RL_VEC(rl_ir_node_t) nodes;
     RL_VEC(uint32_t) extra;
     RL_VEC(uint32_t) lines;
+    RL_VEC(rl_effect_t) effects;
     RL_VEC(rl_str_t) strings; /* string and bytes constants; text in `arena` */
-    rl_map_t item_map;        /* rl_map_key2(module << 2 | namespace, symbol) → item id */
+    rl_map_t item_map;        /* rl_map_key2(module << 3 | namespace, symbol) → item id */
     rl_map_t method_map;      /* rl_map_key2(typedef id, or 0x80000000 | simple kind, symbol) → function id */
     rl_known_t known;
 } rl_program_t;
@@ -247,6 +268,7 @@ const rl_constraint_t* rl_program_constraint(const rl_program_t* program, uint32
 uint32_t rl_program_capture(const rl_program_t* program, uint32_t id);
 const rl_global_t* rl_program_global(const rl_program_t* program, rl_global_id_t id);
 const rl_module_t* rl_program_module(const rl_program_t* program, rl_module_id_t id);
+const rl_effect_t* rl_program_effect(const rl_program_t* program, rl_effect_id_t id);
 const rl_item_t* rl_program_item(const rl_program_t* program, uint32_t id);
 const rl_ir_node_t* rl_program_node(const rl_program_t* program, rl_ir_t id);
 const uint32_t* rl_program_extra(const rl_program_t* program, uint32_t offset);

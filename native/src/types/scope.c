@@ -80,7 +80,7 @@ static uint32_t link_item(
         rl_item_t* before = &program->items.data[last - program->first_item];
         program->items.data[id - program->first_item].next = before->next;
         before->next = id;
-    } else (void)rl_map_put(c->allocator, &program->item_map, rl_map_key2(module << 2 | namespace_id, item.name), id);
+    } else (void)rl_map_put(c->allocator, &program->item_map, rl_map_key2(module << 3 | namespace_id, item.name), id);
     return id;
 }
 
@@ -103,7 +103,9 @@ void rl_add_module_name(rl_checker_t* c, rl_module_id_t owner, rl_sym_t name, rl
 /* Module in which what an item means was declared. */
 static rl_module_id_t home_of(rl_checker_t* c, const rl_item_t* item) {
     switch ((rl_item_kind_t)item->kind) {
+    case RL_ITEM_HANDLER:
     case RL_ITEM_FUNCTION: return rl_program_function(c->program, item->id)->module;
+    case RL_ITEM_EFFECT: return rl_program_effect(c->program, item->id)->module;
     case RL_ITEM_GLOBAL: return rl_program_global(c->program, item->id)->module;
     case RL_ITEM_TYPEDEF:
     case RL_ITEM_VARIANT: return rl_program_typedef(c->program, item->id)->module;
@@ -186,7 +188,8 @@ static void offer_items(rl_checker_t* c, rl_nearest_t* nearest, unsigned namespa
             if (item->module != c->module &&
                 (!item->is_public || !rl_program_module(c->program, item->module)->ambient))
                 continue;
-            bool is_type = item->kind == RL_ITEM_TYPEDEF, is_module = item->kind == RL_ITEM_MODULE;
+            bool is_type = item->kind == RL_ITEM_TYPEDEF;
+            bool is_module = item->kind == RL_ITEM_MODULE || item->kind == RL_ITEM_EFFECT;
             if (namespace_id == 0 ? !is_type : is_module || is_type) continue;
             rl_nearest_offer(c, nearest, item->name);
         }
