@@ -418,7 +418,7 @@ TEST(test_check__format) {
 
 TEST(test_check__later_features_are_refused_once) {
     CODES({"trait Show { fn show(self) -> Str }", "1:language.unsupported"},
-        {"effect E { operation op() -> Int }", "1:language.unsupported"},
+        {"effect E<T> { operation op() -> Int }", "1:language.unsupported"},
         {"async fn f() = 1", "1:language.unsupported"}, {"fn f(x: { a: Int, .. }) = 1", "1:language.unsupported"},
         {"fn f() = async { 1 }", "1:language.unsupported"},
         {"extern \"C\" fn puts(s: Ptr<u8>) -> i32", "1:language.unsupported"},

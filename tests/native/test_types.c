@@ -257,7 +257,7 @@ TEST(test_program__restore_undoes_types_items_and_methods) {
     rl_vec_push(p->allocator, &p->modules, (rl_module_t){.path = sym(p, "Main")});
     rl_module_id_t module = p->first_module + p->modules.count - 1;
     rl_sym_t f = sym(p, "f"), g = sym(p, "g");
-    uint64_t f_key = rl_map_key2(module << 2 | 1, f), g_key = rl_map_key2(module << 2 | 1, g);
+    uint64_t f_key = rl_map_key2(module << 3 | 1, f), g_key = rl_map_key2(module << 3 | 1, g);
     uint32_t old = add_item(p, module, "f", 0), tail = add_item(p, module, "g", 0);
     rl_map_put(p->allocator, &p->item_map, f_key, old);
     rl_map_put(p->allocator, &p->item_map, g_key, tail);
@@ -274,7 +274,7 @@ TEST(test_program__restore_undoes_types_items_and_methods) {
         char name[16];
         snprintf(name, sizeof name, "h%d", i);
         uint32_t id = add_item(p, module, name, 0);
-        rl_map_put(p->allocator, &p->item_map, rl_map_key2((module + 1) << 2 | 1, sym(p, name)), i % 2 ? id : old);
+        rl_map_put(p->allocator, &p->item_map, rl_map_key2((module + 1) << 3 | 1, sym(p, name)), i % 2 ? id : old);
         rl_map_put(
             p->allocator, &p->method_map, rl_map_key2(w.tree, sym(p, name)), p->first_fn + p->functions.count + 1);
         named1(p, w.list, pair_of(p, RL_TYPE_I64, i ? (rl_type_t)i % RL_TYPE_SIMPLE_COUNT : RL_TYPE_STR));
