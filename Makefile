@@ -334,6 +334,11 @@ build/bench/run-file: benchmarks/c/run_file.c $(STATIC)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(BENCH_CFLAGS) -Inative/include $< $(STATIC) $(REML_LIBS) -o $@
 
+build/bench/frontend: benchmarks/c/frontend.c $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(BENCH_CFLAGS) -Inative/include $(BENCH_LUA) $< $(STATIC) $(BENCH_LUA_LIBS) $(REML_LIBS) -o $@
+
 # One after the other: two measurements at a time would measure each other.
 .PHONY: bench
 bench: build/bench/calls build/bench/run-file build $(VENV)/.bench  ## call overhead and whole programs beside the peers installed here
@@ -341,7 +346,10 @@ bench: build/bench/calls build/bench/run-file build $(VENV)/.bench  ## call over
 	$(Q)$(VENV_PYTHON) benchmarks/report.py build/bench/c-calls.json build/bench/python-calls.json build/bench/programs.json \
 	    --output build/bench/report.md
 
-.PHONY: bench-c bench-peers bench-programs bench-python
+.PHONY: bench-c bench-peers bench-programs bench-python bench-frontend
+bench-frontend: build/bench/frontend
+	$(Q)$(PYTHON) benchmarks/frontend.py --runner $< --json build/bench/frontend.json $(BENCH_ARGS)
+
 bench-c: build/bench/calls
 	$(Q)build/bench/calls --json build/bench/c-calls.json $(BENCH_ARGS)
 

@@ -29,7 +29,9 @@ typedef struct rl_compiler {
     rl_map_t instance_map; /* hash → first instance */
     rl_map_t rtype_map;    /* type → index in rtypes */
     RL_VEC(rl_rtype_t*) rtypes;
-    uint32_t instance_limit, depth_limit; /* 10,000 instances; types of type arguments nested 100 deep */
+    uint32_t instance_limit,
+        depth_limit; /* 10,000 instances of generic functions; types of type arguments nested 100 deep */
+    uint32_t generic_instances;
     /* What emit has found out, kept for the next function; private to code/ (emit_internal.h). */
     RL_VEC(struct rl_type_note) notes; /* by type */
     rl_map_t layout_map;               /* (type, tag) → layouts */

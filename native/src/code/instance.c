@@ -58,7 +58,8 @@ rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const r
     bool too_deep = compiler->program->types.too_deep;
     for (uint32_t i = 0; i < count; i++)
         too_deep = too_deep || rl_type_node(&compiler->program->types, args[i])->depth > compiler->depth_limit;
-    if (too_deep || compiler->instances.count > compiler->instance_limit) {
+    /* What the source spells out is bounded by its length; only instances of generic functions can run away. */
+    if (too_deep || (count && compiler->generic_instances >= compiler->instance_limit)) {
         rl_compile_fail(compiler, RL_CODE_TYPE_INSTANTIATION_LIMIT, function);
         return NULL;
     }
@@ -77,6 +78,7 @@ rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const r
         .depth = asked_by ? compiler->instances.data[asked_by].depth + 1 : 0};
     for (uint32_t i = 0; i < count; i++) compiler->arguments.data[compiler->arguments.count++] = args[i];
     compiler->instances.data[compiler->instances.count++] = instance;
+    compiler->generic_instances += count > 0;
     compiler->pending.data[compiler->pending.count++] = index;
     proto->function = function;
     proto->has_env = as_value;
@@ -87,6 +89,7 @@ rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const r
 static void take_back(rl_compiler_t* compiler, uint32_t count, uint32_t argument_count) {
     while (compiler->instances.count > count) {
         rl_instance_t instance = rl_vec_pop(&compiler->instances);
+        compiler->generic_instances -= instance.argument_count > 0;
         uint64_t key = key_of(instance.function, compiler->arguments.data + instance.argument_first,
             instance.argument_count, instance.as_value);
         if (instance.next) (void)rl_map_put(compiler->allocator, &compiler->instance_map, key, instance.next);

@@ -370,21 +370,36 @@ static bool same_fields(rl_checker_t* c, const rl_variant_t* variant, const rl_s
     return true;
 }
 
+/* How many constructors the chain of `item` holds; from the first call on each is found by its type. */
+static uint32_t index_variants(rl_checker_t* c, uint32_t item) {
+    uint32_t count = 0;
+    if (rl_map_get(&c->variant_index, rl_map_key2(item, 0), &count)) return count;
+    for (uint32_t at = item; at; at = rl_program_item(c->program, at)->next) {
+        const rl_item_t* entry = rl_program_item(c->program, at);
+        uint32_t before;
+        uint64_t key = rl_map_key2(item, entry->id);
+        if (entry->kind != RL_ITEM_VARIANT) continue;
+        count++;
+        if (!rl_map_get(&c->variant_index, key, &before)) (void)rl_map_put(c->allocator, &c->variant_index, key, at);
+    }
+    (void)rl_map_put(c->allocator, &c->variant_index, rl_map_key2(item, 0), count);
+    return count;
+}
+
+static uint32_t only_variant(rl_checker_t* c, uint32_t item) {
+    for (uint32_t at = item; at; at = rl_program_item(c->program, at)->next) {
+        if (rl_program_item(c->program, at)->kind == RL_ITEM_VARIANT) return at;
+    }
+    return item;
+}
+
 uint32_t rl_choose_variant(rl_checker_t* c, uint32_t item, rl_type_t expected, int arity, const rl_sym_t* fields,
     uint32_t field_count, rl_span_t span) {
-    uint32_t first = 0, count = 0;
-    for (uint32_t at = item; at; at = rl_program_item(c->program, at)->next) {
-        if (rl_program_item(c->program, at)->kind != RL_ITEM_VARIANT) continue;
-        if (!first) first = at;
-        count++;
-    }
-    if (count <= 1) return first ? first : item;
+    if (!rl_program_item(c->program, item)->next) return item;
     rl_typedef_id_t wanted = expected ? rl_named_id(c, expected) : 0;
     uint32_t fits = 0, chosen = 0;
-    for (uint32_t at = item; at && wanted; at = rl_program_item(c->program, at)->next) {
-        const rl_item_t* entry = rl_program_item(c->program, at);
-        if (entry->kind == RL_ITEM_VARIANT && entry->id == wanted) return at;
-    }
+    if (index_variants(c, item) <= 1) return only_variant(c, item);
+    if (wanted && rl_map_get(&c->variant_index, rl_map_key2(item, wanted), &chosen)) return chosen;
     for (uint32_t at = item; at; at = rl_program_item(c->program, at)->next) {
         const rl_item_t* entry = rl_program_item(c->program, at);
         if (entry->kind != RL_ITEM_VARIANT) continue;

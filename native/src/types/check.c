@@ -110,6 +110,7 @@ static void end(rl_checker_t* c) {
     rl_map_deinit(a, &c->type_nodes);
     rl_vec_deinit(a, &c->type_states);
     rl_map_deinit(a, &c->lookup_cache);
+    rl_map_deinit(a, &c->variant_index);
     rl_vec_deinit(a, &c->ambient);
     rl_vec_deinit(a, &c->rigid);
     rl_vec_deinit(a, &c->core_unavailable);

@@ -264,10 +264,11 @@ typedef struct rl_checker {
     uint32_t open_aliases;
     uint32_t unit; /* being inferred */
     uint32_t init_frame;
-    bool unit_is_direct;            /* code being checked runs during initialisation of `unit`, not in a function */
-    rl_map_t lookup_cache;          /* key2(namespace, name) → item + 1 among ambient modules and the prelude */
-    RL_VEC(rl_module_id_t) ambient; /* in order of look-up */
-    RL_VEC(rl_constraint_t) rigid;  /* constraints of the PARAMs of the function being checked */
+    bool unit_is_direct;    /* code being checked runs during initialisation of `unit`, not in a function */
+    rl_map_t lookup_cache;  /* key2(namespace, name) → item + 1 among ambient modules and the prelude */
+    rl_map_t variant_index; /* key2(first item of a chain of constructors, typedef) → item; typedef 0: how many */
+    RL_VEC(rl_module_id_t) ambient;           /* in order of look-up */
+    RL_VEC(rl_constraint_t) rigid;            /* constraints of the PARAMs of the function being checked */
     RL_VEC(rl_generic_name_t) simple_aliases; /* `use Core.Text.Str as S` */
     RL_VEC(rl_sym_t) core_unavailable;        /* names bound by `use Core.Something.NotProvided` */
     rl_buf_t texts[4];                        /* rl_show */
