@@ -148,6 +148,31 @@ typedef struct reml_embed_limits_t {
 REML_API void reml_embed_limits_default(reml_embed_limits_t* out_limits);   /* sets struct_size too */
 REML_API void reml_embed_limits_untrusted(reml_embed_limits_t* out_limits); /* for hostile code */
 
+/*
+ * What the modules of a context are loaded for: @cfg asks for it. Texts are NUL-terminated UTF-8 and copied; NULL means
+ * as on the machine we run on, or not set. Lists are names with commas between them.
+ */
+typedef struct reml_embed_target_t {
+    uint32_t struct_size;
+    uint32_t flags;                 /* 0 */
+    const char *os, *family, *arch; /* "linux", "unix", "x86_64" */
+    const char *abi, *env, *vendor; /* "system_v", "gnu", "unknown" */
+    const char* profile_id;         /* NULL: none */
+    const char *runtime_revision, *stdlib_version;
+    const char* features;           /* list */
+    const char* capabilities;       /* list: what the target has */
+    const char* known_capabilities; /* list: further names that @cfg may ask for */
+    const char* runners;            /* list: kinds of runner that are active; NULL: "embed,cli" */
+    const char* known_runners;      /* list: further names beside cli, embed, test and lsp */
+    const char* extra;              /* list of name=value */
+} reml_embed_target_t;
+#define REML_EMBED_TARGET_INIT                                                                                         \
+    {sizeof(reml_embed_target_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,     \
+        NULL, NULL}
+
+/* experimental < beta < stable */
+enum { REML_EMBED_STAGE_EXPERIMENTAL = 0, REML_EMBED_STAGE_BETA = 1, REML_EMBED_STAGE_STABLE = 2 };
+
 typedef struct reml_embed_options_t {
     uint32_t struct_size;
     uint32_t flags;                    /* REML_EMBED_OPTION_… */
@@ -155,6 +180,9 @@ typedef struct reml_embed_options_t {
     reml_resize_fn resize;             /* NULL: the C library's allocator */
     void* resize_user;
     const char* audit_path; /* NUL-terminated UTF-8; NULL: none. See reml_embed_set_audit_file for more choice */
+    const reml_embed_target_t* target; /* NULL: the machine we run on */
+    const char* granted_capabilities;  /* list of ids that @requires_capability may name; NULL: all */
+    uint32_t minimum_stage;            /* REML_EMBED_STAGE_…: code that declares a lower one does not load */
 } reml_embed_options_t;
 enum {
     REML_EMBED_OPTION_STRICT_TOP_LEVEL = 1,    /* top-level expression statements are errors */
@@ -162,7 +190,7 @@ enum {
     REML_EMBED_OPTION_WARNINGS_AS_ERRORS = 4,
     REML_EMBED_OPTION_STRESS_GC = 8 /* collect at every chance: for tests */
 };
-#define REML_EMBED_OPTIONS_INIT {sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL}
+#define REML_EMBED_OPTIONS_INIT {sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0}
 
 REML_API reml_embed_status_t reml_embed_create(
     const char* abi_version, const reml_embed_options_t* options, reml_embed_context_t** out_context);
@@ -170,6 +198,9 @@ REML_API reml_embed_status_t reml_embed_create(
 /* Change the limits; takes effect with the next run or load. A nested run may only tighten them. */
 REML_API reml_embed_status_t reml_embed_set_limits(reml_embed_context_t* context, const reml_embed_limits_t* limits);
 REML_API reml_embed_status_t reml_embed_get_limits(reml_embed_context_t* context, reml_embed_limits_t* out_limits);
+
+/* Set the target for modules loaded from now on; NULL: the machine we run on. */
+REML_API reml_embed_status_t reml_embed_set_target(reml_embed_context_t* context, const reml_embed_target_t* target);
 
 /* Make the calling thread the owner of an idle context. */
 REML_API reml_embed_status_t reml_embed_adopt(reml_embed_context_t* context);

@@ -9,7 +9,8 @@
  *
  * What concerns the whole file stands anywhere in it:
  *
- *   // option: strict_top_level    also deny_non_exhaustive, warnings_as_errors
+ *   // option: strict_top_level    also deny_non_exhaustive, warnings_as_errors, minimum_stage=0 … 2, and the texts of
+ *                                   reml_embed_target_t and granted_capabilities as name=text
  *   // entry: Tools.start          what is run instead of main; nothing: initialisation only
  *   // again: runtime.init.failed  a second run fails with this code (or "ok")
  *
@@ -191,17 +192,38 @@ static bool expects_error(const expectation_t* e, size_t count, uint32_t first, 
     return false;
 }
 
-static uint32_t option_flags(const char* path, expectation_t* e, size_t count) {
-    uint32_t flags = 0;
+/* Texts are borrowed from the expectations. */
+static void read_options(
+    const char* path, expectation_t* e, size_t count, reml_embed_options_t* options, reml_embed_target_t* target) {
+    const struct {
+        const char* name;
+        const char** place;
+    } texts[] = {{"os", &target->os}, {"family", &target->family}, {"arch", &target->arch}, {"abi", &target->abi},
+        {"env", &target->env}, {"vendor", &target->vendor}, {"profile_id", &target->profile_id},
+        {"runtime_revision", &target->runtime_revision}, {"stdlib_version", &target->stdlib_version},
+        {"features", &target->features}, {"capabilities", &target->capabilities},
+        {"known_capabilities", &target->known_capabilities}, {"runners", &target->runners},
+        {"known_runners", &target->known_runners}, {"extra", &target->extra},
+        {"granted_capabilities", &options->granted_capabilities}};
+    options->target = target;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(e[i].kind, "option") != 0) continue;
+        const char* text = e[i].value;
+        const char* value = strchr(text, '=');
+        bool known = false;
+        for (size_t k = 0; value && k < RL_COUNT_OF(texts); k++) {
+            if (strlen(texts[k].name) != (size_t)(value - text) || memcmp(text, texts[k].name, (size_t)(value - text)))
+                continue;
+            *texts[k].place = value + 1;
+            known = true;
+        }
         e[i].met = true;
-        if (strcmp(e[i].value, "strict_top_level") == 0) flags |= REML_EMBED_OPTION_STRICT_TOP_LEVEL;
-        else if (strcmp(e[i].value, "deny_non_exhaustive") == 0) flags |= REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE;
-        else if (strcmp(e[i].value, "warnings_as_errors") == 0) flags |= REML_EMBED_OPTION_WARNINGS_AS_ERRORS;
-        else complain(path, e[i].line, "no such option:", e[i].value);
+        if (strncmp(text, "minimum_stage=", 14) == 0) options->minimum_stage = (uint32_t)atoi(text + 14);
+        else if (strcmp(text, "strict_top_level") == 0) options->flags |= REML_EMBED_OPTION_STRICT_TOP_LEVEL;
+        else if (strcmp(text, "deny_non_exhaustive") == 0) options->flags |= REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE;
+        else if (strcmp(text, "warnings_as_errors") == 0) options->flags |= REML_EMBED_OPTION_WARNINGS_AS_ERRORS;
+        else if (!known) complain(path, e[i].line, "no such option:", text);
     }
-    return flags;
 }
 
 /*
@@ -250,7 +272,8 @@ static void test_file(const char* path) {
     limits.deadline_ms = 60000;
     limits.heap_bytes = 512u << 20;
     options.limits = &limits;
-    options.flags = option_flags(path, e, count);
+    reml_embed_target_t target = REML_EMBED_TARGET_INIT;
+    read_options(path, e, count, &options, &target);
     if (getenv("REML_STRESS_GC")) options.flags |= REML_EMBED_OPTION_STRESS_GC;
     reml_embed_context_t* id = NULL;
     if (reml_embed_create("0.1.0", &options, &id) != REML_EMBED_STATUS_OK) {

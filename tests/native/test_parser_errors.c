@@ -624,12 +624,13 @@ TEST(test_parser__types_and_signatures_of_hosts) {
 
 /* --- @cfg ---------------------------------------------------------------------------------------------------------------- */
 
-static bool test_key(void* user, rl_str_t key, rl_str_t value, rl_span_t span, rl_diags_t* diags) {
+static bool test_key(void* user, const rl_cfg_test_t* test, rl_diags_t* diags) {
+    rl_str_t key = test->key, value = test->value;
     ++*(int*)user;
     if (rl_str_equal(key, RL_STR("on"))) return true;
     if (rl_str_equal(key, RL_STR("extra.b"))) return rl_str_equal(value, RL_STR("1"));
     if (rl_str_equal(key, RL_STR("bad")))
-        rl_report(diags, RL_CODE_TARGET_CONFIG_UNKNOWN_KEY, span, "unknown configuration key: bad");
+        rl_report(diags, RL_CODE_TARGET_CONFIG_UNKNOWN_KEY, test->key_span, "unknown configuration key: bad");
     return false;
 }
 
@@ -660,10 +661,12 @@ TEST(test_parser__false_cfg_removes_what_it_stands_on) {
     CHECK(strstr(text, "(FN braces h (BLOCK (UNSAFE (BLOCK 2) ") != NULL);
     CHECK(!strstr(text, "(FN (ATTR parens cfg (CFG_TEST (PATH off) \"\")) j") && strstr(text, "(FN k 2)"));
     CHECK(!strstr(text, "EXTERN"));
-    static const char* const gone[] = {"b", "D", "E", "F", "l", "j"}; /* outer lists come first */
+    static const char* const gone[] = {"b", "D", "F", "E", "l", "j"}; /* outer lists come first */
     if (CHECK_INT_EQ(names.names.count, RL_COUNT_OF(gone)))
         for (uint32_t i = 0; i < names.names.count; i++)
             CHECK_TEXT_EQ(rl_sym_text(&w.symbols, names.names.data[i]), gone[i]);
+    if (CHECK_INT_EQ(names.fields.count, 1)) CHECK_TEXT_EQ(rl_sym_text(&w.symbols, names.fields.data[0]), "f");
+    rl_vec_deinit(&w.allocator, &names.fields);
     rl_vec_deinit(&w.allocator, &names.names);
     world_close(&w);
 }

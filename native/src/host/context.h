@@ -16,6 +16,7 @@
 #include "reml_embed.h"
 #include "reml_ffi_bridge.h"
 #include "reml_value.h"
+#include "syntax/target.h"
 #include "types/check.h"
 #include "types/solve.h"
 #include "vm/vm.h"
@@ -110,6 +111,9 @@ struct rl_context {
     uint32_t options; /* REML_EMBED_OPTION_… */
     char abi_version[32];
     rl_limits_t limits;
+    rl_arena_t target_arena, grant_arena; /* texts of `target` */
+    rl_target_config_t target;            /* what the modules to be loaded are for */
+    uint32_t minimum_stage;               /* REML_EMBED_STAGE_… */
 
     rl_arena_t diag_arena; /* texts of the diagnostics of the last load or run */
     rl_diags_t diagnostics;
@@ -166,6 +170,11 @@ reml_embed_status_t rl_context_fail_from_diagnostics(rl_context_t* context);
 reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context);
 reml_embed_status_t rl_status_of_code(rl_code_t code);
 reml_embed_status_t rl_status_of_audit(rl_audit_result_t result);
+
+/* --- what modules are loaded for (target.c) ------------------------------------------------------------------- */
+/* INVALID_ARGUMENT or NO_MEMORY: nothing is set; rl_context_deinit_target() is fine in any case. */
+reml_embed_status_t rl_context_init_target(rl_context_t* context, const reml_embed_options_t* options);
+void rl_context_deinit_target(rl_context_t* context);
 
 /* --- the run (pipeline.c) ---------------------------------------------------------------------------------------- */
 reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_source_t* source);

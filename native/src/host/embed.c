@@ -245,6 +245,7 @@ static void context_deinit(rl_context_t* context) {
     rl_buf_deinit(&context->host_failure);
     rl_buf_deinit(&context->lent_text);
     rl_buf_deinit(&context->error);
+    rl_context_deinit_target(context);
     rl_diags_deinit(&context->diagnostics);
     rl_arena_deinit(&context->diag_arena);
 }
@@ -304,6 +305,15 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
     context->options = options.flags;
     memcpy(context->abi_version, abi_version, strlen(abi_version) + 1); /* "0.1.x": short, checked above */
     bool made = context_init(context, prelude);
+    if (made) {
+        reml_embed_status_t status = rl_context_init_target(context, &options);
+        if (status == REML_EMBED_STATUS_INVALID_ARGUMENT) {
+            context_free(context);
+            rl_process_create_error("invalid argument: options.target");
+            return status;
+        }
+        made = status == REML_EMBED_STATUS_OK;
+    }
     if (made) made = (context->slot = rl_slot_take(context, &context->id, &context->serial)) != NULL;
     if (!made) {
         context_free(context);

@@ -1,6 +1,6 @@
 /*
  * From source text to a result, step by step (STYLE 1):
- *   load        1 limits · 2 tokens and tree · 3 names, types, IR · 4 globals get room
+ *   load        1 limits · 2 tokens, tree, @cfg · 3 names, types, IR · 4 globals get room
  *   run         5 instances: IR → bytecode · 6 modules initialise · 7 the entry runs
  */
 #include "host/context.h"
@@ -51,6 +51,11 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             .strict_top_level = (context->options & REML_EMBED_OPTION_STRICT_TOP_LEVEL) != 0},
     };
     bool done = rl_parse(&parser, &tree);
+    rl_disabled_names_t disabled = {0};
+    if (done) {
+        rl_cfg_t cfg = rl_target_cfg(&context->target);
+        done = rl_tree_apply_cfg(&tree, &context->program.symbols, &cfg, &context->diagnostics, &disabled);
+    }
     /* 3 */
     if (done) {
         rl_check_input_t check = {
@@ -61,9 +66,14 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             .diags = &context->diagnostics,
             .ambient = (source->flags & REML_EMBED_SOURCE_AMBIENT) != 0,
             .deny_non_exhaustive = (context->options & REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE) != 0,
+            .disabled = &disabled,
+            .target = &context->target,
+            .minimum_stage = context->minimum_stage,
         };
         done = rl_check_module(&check, &module) && context->diagnostics.errors == 0;
     }
+    rl_vec_deinit(allocator, &disabled.names);
+    rl_vec_deinit(allocator, &disabled.fields);
     rl_tree_deinit(&tree);
     rl_diags_sort(&context->diagnostics);
     bool check_only = (source->flags & REML_EMBED_SOURCE_CHECK_ONLY) != 0;

@@ -18,6 +18,7 @@ typedef struct cfg_pass {
     rl_disabled_names_t* disabled;
     rl_allocator_t* allocator;
     RL_VEC(rl_span_t) removed; /* disjoint, ascending */
+    RL_VEC(rl_node_t) open;    /* whose names are still to be noted */
     rl_buf_t key;
     uint32_t errors_before;
 } cfg_pass_t;
@@ -31,8 +32,11 @@ static bool test_key(cfg_pass_t* pass, rl_node_t node) {
         rl_buf_add(
             &pass->key, rl_sym_text(pass->symbols, rl_tree_name(pass->tree, rl_tree_list_at(pass->tree, names, i))));
     }
-    return pass->cfg->test(pass->cfg->user, rl_buf_str(&pass->key), rl_tree_string(pass->tree, data->b),
-        (rl_span_t){data->start, data->end}, pass->diags);
+    rl_cfg_test_t test = {.key = rl_buf_str(&pass->key),
+        .value = rl_tree_string(pass->tree, data->b),
+        .key_span = rl_tree_span(pass->tree, data->a),
+        .value_span = rl_tree_span(pass->tree, data->b)};
+    return pass->cfg->test(pass->cfg->user, &test, pass->diags);
 }
 
 static bool holds(cfg_pass_t* pass, rl_node_t predicate, uint32_t depth);
@@ -110,40 +114,76 @@ static void note_name(cfg_pass_t* pass, rl_sym_t name) {
     if (name && pass->disabled) (void)rl_vec_push(pass->allocator, &pass->disabled->names, name);
 }
 
-static void note_pattern(cfg_pass_t* pass, rl_node_t pattern) {
-    if (rl_tree_kind(pass->tree, pattern) == RL_NODE_PAT_NAME) note_name(pass, rl_tree_node(pass->tree, pattern)->a);
+static void push_all(cfg_pass_t* pass, rl_list_t list) {
+    uint32_t count;
+    const uint32_t* nodes = rl_tree_list(pass->tree, list, &count);
+    for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(pass->allocator, &pass->open, nodes[i]);
 }
 
-static void note_names(cfg_pass_t* pass, rl_node_t node) {
+/* Every name that an item, or a pattern of one, defines. */
+static void note_names(cfg_pass_t* pass, rl_node_t removed) {
     const rl_tree_t* tree = pass->tree;
-    const rl_node_data_t* data = rl_tree_node(tree, node);
-    uint32_t count;
-    switch ((rl_node_kind_t)data->kind) {
-    case RL_NODE_VALUE: note_pattern(pass, rl_tree_value(tree, node).pattern); break;
-    case RL_NODE_FN: {
-        const uint32_t* path = rl_tree_list(tree, rl_tree_fn(tree, node).path, &count);
-        if (count) note_name(pass, rl_tree_name(tree, path[count - 1]));
-        break;
-    }
-    case RL_NODE_ACTIVE: note_name(pass, rl_tree_name(tree, rl_tree_active(tree, node).name)); break;
-    case RL_NODE_TYPE_DECL: {
-        rl_type_decl_t decl = rl_tree_type_decl(tree, node);
-        note_name(pass, rl_tree_name(tree, decl.name));
-        if (rl_tree_kind(tree, decl.body) != RL_NODE_VARIANTS) break;
-        const uint32_t* variants = rl_tree_list(tree, rl_tree_node(tree, decl.body)->a, &count);
-        for (uint32_t i = 0; i < count; i++) note_name(pass, rl_tree_node(tree, variants[i])->a);
-        break;
-    }
-    case RL_NODE_TRAIT: note_name(pass, rl_tree_name(tree, rl_tree_trait(tree, node).name)); break;
-    case RL_NODE_EFFECT: note_name(pass, rl_tree_name(tree, rl_tree_effect(tree, node).name)); break;
-    case RL_NODE_HANDLER_DECL: note_name(pass, rl_tree_name(tree, rl_tree_handler(tree, node).name)); break;
-    case RL_NODE_CONDUCTOR: note_name(pass, rl_tree_name(tree, rl_tree_conductor(tree, node).name)); break;
-    case RL_NODE_EXTERN: {
-        const uint32_t* items = rl_tree_list(tree, data->c, &count);
-        for (uint32_t i = 0; i < count; i++) note_names(pass, items[i]);
-        break;
-    }
-    default: break;
+    pass->open.count = 0;
+    if (!pass->disabled || !rl_vec_push(pass->allocator, &pass->open, removed)) return;
+    while (pass->open.count > 0 && !pass->allocator->failed) {
+        rl_node_t node = rl_vec_pop(&pass->open);
+        const rl_node_data_t data = *rl_tree_node(tree, node);
+        switch ((rl_node_kind_t)data.kind) {
+        case RL_NODE_VALUE: (void)rl_vec_push(pass->allocator, &pass->open, rl_tree_value(tree, node).pattern); break;
+        case RL_NODE_FN: {
+            rl_list_t path = rl_tree_fn(tree, node).path;
+            uint32_t count = rl_tree_list_count(tree, path);
+            if (count) note_name(pass, rl_tree_name(tree, rl_tree_list_at(tree, path, count - 1)));
+            break;
+        }
+        case RL_NODE_ACTIVE: note_name(pass, rl_tree_name(tree, rl_tree_active(tree, node).name)); break;
+        case RL_NODE_TYPE_DECL: {
+            rl_type_decl_t decl = rl_tree_type_decl(tree, node);
+            note_name(pass, rl_tree_name(tree, decl.name));
+            if (rl_tree_kind(tree, decl.body) == RL_NODE_VARIANTS) push_all(pass, rl_tree_node(tree, decl.body)->a);
+            break;
+        }
+        case RL_NODE_TRAIT:
+            note_name(pass, rl_tree_name(tree, rl_tree_trait(tree, node).name));
+            push_all(pass, rl_tree_trait(tree, node).items);
+            break;
+        case RL_NODE_IMPL: push_all(pass, rl_tree_impl(tree, node).items); break;
+        case RL_NODE_EFFECT:
+            note_name(pass, rl_tree_name(tree, rl_tree_effect(tree, node).name));
+            push_all(pass, rl_tree_effect(tree, node).operations);
+            break;
+        case RL_NODE_OPERATION: note_name(pass, rl_tree_name(tree, rl_tree_operation(tree, node).name)); break;
+        case RL_NODE_HANDLER_DECL: note_name(pass, rl_tree_name(tree, rl_tree_handler(tree, node).name)); break;
+        case RL_NODE_CONDUCTOR: note_name(pass, rl_tree_name(tree, rl_tree_conductor(tree, node).name)); break;
+        case RL_NODE_EXTERN: push_all(pass, data.c); break;
+        case RL_NODE_USE: (void)rl_vec_push(pass->allocator, &pass->open, data.b); break;
+        case RL_NODE_USE_TREE: {
+            uint32_t count = rl_tree_list_count(tree, data.a);
+            if (data.c) note_name(pass, data.c);
+            else if (count && !(data.flags & RL_BRACES))
+                note_name(pass, rl_tree_name(tree, rl_tree_list_at(tree, data.a, count - 1)));
+            push_all(pass, data.b);
+            break;
+        }
+        case RL_NODE_TYPE_FIELD: (void)rl_vec_push(pass->allocator, &pass->disabled->fields, data.a); break;
+        case RL_NODE_VARIANT:
+        case RL_NODE_PAT_NAME: note_name(pass, data.a); break;
+        case RL_NODE_PAT_REST: note_name(pass, data.a); break;
+        case RL_NODE_PAT_AS:
+            note_name(pass, data.b);
+            (void)rl_vec_push(pass->allocator, &pass->open, data.a);
+            break;
+        case RL_NODE_PAT_FIELD: (void)rl_vec_push(pass->allocator, &pass->open, data.b); break;
+        case RL_NODE_PAT_TUPLE:
+        case RL_NODE_PAT_SLICE:
+        case RL_NODE_PAT_RECORD:
+        case RL_NODE_PAT_OR: push_all(pass, data.a); break;
+        case RL_NODE_PAT_CTOR:
+            push_all(pass, data.b);
+            (void)rl_vec_push(pass->allocator, &pass->open, data.c);
+            break;
+        default: break;
+        }
     }
 }
 
@@ -201,7 +241,12 @@ bool rl_tree_apply_cfg(
         rl_list_t list = decorated_list(tree, node);
         if (list && !is_removed(&pass, rl_tree_node(tree, node)->start)) filter(&pass, list);
     }
+    for (rl_node_t node = 1; pass.removed.count && node < tree->nodes.count; node++) {
+        rl_node_data_t* data = &tree->nodes.data[node];
+        if (is_removed(&pass, data->start)) *data = (rl_node_data_t){.start = data->start, .end = data->end};
+    }
     rl_buf_deinit(&pass.key);
     rl_vec_deinit(tree->allocator, &pass.removed);
+    rl_vec_deinit(tree->allocator, &pass.open);
     return !tree->allocator->failed && diags->errors == pass.errors_before;
 }

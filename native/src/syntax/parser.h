@@ -60,15 +60,20 @@ bool rl_parse_signature(const rl_parser_input_t* input, rl_tree_t* out_tree);
 /*
  * @cfg (LANGUAGE 3.5): evaluate the predicates of attributes and remove what is false from every list of items,
  * statements, fields and blocks, right after parsing. `test` answers one key; false when it reported a bad key or value.
- * Names defined by removed top-level items are appended to out_disabled (for unresolved.symbol.cfg); it may be NULL.
+ * Nodes inside of what was removed become error nodes. Names that removed items define are appended to out_disabled
+ * (for unresolved.symbol.cfg; the caller frees the list); it may be NULL.
  */
+typedef struct rl_cfg_test { /* key = "value" */
+    rl_str_t key;            /* dotted text: "target_os", "extra.board" */
+    rl_str_t value;
+    rl_span_t key_span, value_span;
+} rl_cfg_test_t;
 typedef struct rl_cfg {
     void* user;
-    /* key is dotted text ("target_os", "extra.board"); report problems to diags at `span`. */
-    bool (*test)(void* user, rl_str_t key, rl_str_t value, rl_span_t span, rl_diags_t* diags);
+    bool (*test)(void* user, const rl_cfg_test_t* test, rl_diags_t* diags); /* reports problems to diags */
 } rl_cfg_t;
 typedef struct rl_disabled_names {
-    RL_VEC(rl_sym_t) names;
+    RL_VEC(rl_sym_t) names, fields;
 } rl_disabled_names_t;
 bool rl_tree_apply_cfg(
     rl_tree_t* tree, rl_symbols_t* symbols, const rl_cfg_t* cfg, rl_diags_t* diags, rl_disabled_names_t* out_disabled);

@@ -172,8 +172,8 @@ rl_ir_t rl_infer_field(rl_checker_t* c, rl_ir_t left, rl_sym_t name, rl_node_t n
             RL_STR_ARG(text), RL_STR_ARG(text));
         return rl_ir_error(c, start);
     }
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, name_span, "%s has no field %.*s",
-        rl_show(c, type), RL_STR_ARG(text));
+    rl_code_t code = rl_cfg_code(c, name, true, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD);
+    rl_diag_t* diag = rl_report(c->diags, code, name_span, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     offer_fields(c, type, &nearest);
     rl_fix_nearest(c, diag, &nearest, name_span);
@@ -471,8 +471,9 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
         return out;
     }
     rl_str_t owner = rl_text(c, scope.name), text = rl_text(c, name);
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, name_span, "%.*s has no member %.*s",
-        RL_STR_ARG(owner), RL_STR_ARG(text));
+    rl_code_t code = rl_cfg_code(c, name, false, RL_CODE_TYPE_UNRESOLVED_IDENT);
+    rl_diag_t* diag =
+        rl_report(c->diags, code, name_span, "%.*s has no member %.*s", RL_STR_ARG(owner), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     if (scope.type_item) {
         rl_typedef_t def = *rl_program_typedef(c->program, rl_program_item(c->program, scope.type_item)->id);

@@ -1,6 +1,8 @@
 /* Small makers and readers that every file of the checker uses: IR nodes, strings, types, reports. */
 #include "types/infer.h"
 
+#include "base/edit.h"
+
 rl_ir_t rl_ir_make(
     rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c) {
     rl_program_t* program = c->program;
@@ -190,8 +192,8 @@ static void report_constraint(rl_checker_t* c, rl_span_t span, rl_type_t expecte
             return;
         }
         rl_str_t field = rl_text(c, c->solver.failed_field);
-        rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, span, "%s has no field %.*s", rl_show(c, type),
-            RL_STR_ARG(field));
+        rl_code_t code = rl_cfg_code(c, c->solver.failed_field, true, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD);
+        rl_report(c->diags, code, span, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(field));
     } else if (kinds & (RL_CON_INTEGER_LITERAL | RL_CON_FLOAT_LITERAL)) {
         rl_report_mismatch(c, why, span, expected, found);
     } else if (kinds & RL_CON_ORD) { /* Ord includes Eq */
@@ -241,36 +243,11 @@ bool rl_require(rl_checker_t* c, rl_type_t type, uint32_t kinds, rl_span_t span)
     return false;
 }
 
-/* Edit distance with adjacent swaps counted as two; gives up past 2. */
-static unsigned edit_distance(rl_str_t a, rl_str_t b) {
-    enum { LIMIT = 40 };
-    if (a.length > LIMIT || b.length > LIMIT) return 3;
-    size_t gap = a.length > b.length ? a.length - b.length : b.length - a.length;
-    if (gap > 2) return 3;
-    unsigned row[LIMIT + 1];
-    for (unsigned j = 0; j <= b.length; j++) row[j] = j;
-    for (size_t i = 1; i <= a.length; i++) {
-        unsigned diagonal = row[0], best = 3;
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b.length; j++) {
-            unsigned above = row[j];
-            unsigned cost = diagonal + (a.data[i - 1] != b.data[j - 1]);
-            if (above + 1 < cost) cost = above + 1;
-            if (row[j - 1] + 1 < cost) cost = row[j - 1] + 1;
-            row[j] = cost;
-            diagonal = above;
-            if (cost < best) best = cost;
-        }
-        if (best > 2 && row[0] > 2) return 3;
-    }
-    return row[b.length];
-}
-
 void rl_nearest_offer(rl_checker_t* c, rl_nearest_t* nearest, rl_sym_t name) {
     if (nearest->best == 0) nearest->distance = 3;
     rl_str_t text = rl_text(c, name);
     if (name == 0 || text.length == 0 || nearest->wrong.length == 0) return;
-    unsigned distance = edit_distance(nearest->wrong, text);
+    unsigned distance = rl_edit_distance(nearest->wrong, text);
     /* One letter names are at distance 1 of each other: a hint must share something with what was written. */
     if (distance > 0 && distance < nearest->distance && distance < nearest->wrong.length) {
         nearest->best = name;

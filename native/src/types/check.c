@@ -34,7 +34,7 @@ static void intern_names(rl_checker_t* c) {
         {&c->sym_none, "None"}, {&c->sym_ok, "Ok"}, {&c->sym_err, "Err"}, {&c->sym_cons, "Cons"}, {&c->sym_nil, "Nil"},
         {&c->sym_to_string, "to_string"}, {&c->sym_clone, "clone"}, {&c->sym_debug, "debug"},
         {&c->sym_to_json, "to_json"}, {&c->sym_ok_or, "ok_or"}, {&c->sym_to_result, "to_result"},
-        {&c->sym_core, "Core"}, {&c->sym_builtin, "builtin"}, {&c->sym_must_use, "must_use"}, {&c->sym_Box, "Box"}};
+        {&c->sym_core, "Core"}, {&c->sym_builtin, "builtin"}, {&c->sym_Box, "Box"}};
     for (size_t i = 0; i < RL_COUNT_OF(names); i++) *names[i].slot = rl_sym_intern(c->symbols, rl_str(names[i].text));
 }
 
@@ -243,6 +243,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
         c->frame = 0;
         bool sized = !rl_failed(c) && rl_check_sizes(c);
         if (sized) {
+            rl_attributes_check(c);
             rl_declare_types(c);
             check_uses(c);
             rl_resolve_types(c);

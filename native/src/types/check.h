@@ -8,7 +8,7 @@
 #ifndef RL_CHECK_H
 #define RL_CHECK_H
 
-#include "syntax/parser.h"
+#include "syntax/target.h"
 #include "types/program.h"
 
 typedef struct rl_check_input {
@@ -20,6 +20,8 @@ typedef struct rl_check_input {
     bool deny_non_exhaustive;
     bool is_prelude;                     /* @builtin declarations are allowed */
     const rl_disabled_names_t* disabled; /* names that @cfg removed, or NULL */
+    const rl_target_config_t* target;    /* which capabilities @requires_capability may ask for; NULL: all */
+    unsigned minimum_stage;              /* 0 experimental, 1 beta, 2 stable: lower declared ones are refused */
 } rl_check_input_t;
 
 /* False: errors were reported, or memory was short (allocator->failed). */

@@ -26,35 +26,6 @@ bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_
     return false;
 }
 
-void rl_check_attributes(rl_checker_t* c, rl_list_t attrs) {
-    static const char* const accepted[] = {
-        "must_use", "must_await", "inline", "doc", "deprecated", "link_name", "target", "callconv", "ownership"};
-    static const char* const later[] = {"pure", "no_panic", "async_free", "no_blocking", "no_timer", "handles",
-        "requires_capability", "dsl_export", "cfg", "intrinsic", "unstable", "reentrant"};
-    uint32_t count = rl_tree_list_count(c->tree, attrs);
-    for (uint32_t i = 0; i < count; i++) {
-        rl_node_t attr = rl_tree_list_at(c->tree, attrs, i);
-        rl_str_t name = rl_text(c, rl_tree_node(c->tree, attr)->a);
-        bool known = c->input->is_prelude;
-        for (size_t k = 0; k < RL_COUNT_OF(accepted); k++) known |= rl_str_equal(name, rl_str(accepted[k]));
-        if (known) continue;
-        if (rl_str_equal(name, RL_STR("no_alloc"))) {
-            rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_UNCHECKED, rl_span_of(c, attr), "@no_alloc is not checked");
-            continue;
-        }
-        bool refused = false;
-        for (size_t k = 0; k < RL_COUNT_OF(later); k++) refused |= rl_str_equal(name, rl_str(later[k]));
-        if (refused) {
-            char text[64];
-            snprintf(text, sizeof text, "attribute @%.*s is", RL_STR_ARG(name));
-            rl_unsupported(c, rl_span_of(c, attr), text);
-        } else {
-            rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_UNKNOWN, rl_span_of(c, attr), "unknown attribute @%.*s",
-                RL_STR_ARG(name));
-        }
-    }
-}
-
 /* --- functions ---------------------------------------------------------------------------------------------------- */
 
 /* Names of the type parameters of a type, put in scope for `fn T.m`: as its declaration has them, else as the
@@ -209,7 +180,6 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
     }
     if (decl.effects && !host && decl.body && !c->input->is_prelude)
         rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
-    rl_check_attributes(c, decl.attrs);
 
     uint32_t generics = c->generics.count, rigid = c->rigid.count;
     uint32_t first_constraint =
@@ -264,7 +234,8 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         function->result = result;
         function->type_params = c->next_param;
         if (is_public) function->flags |= RL_FN_PUBLIC;
-        if (rl_has_attr(c, decl.attrs, c->sym_must_use, NULL)) function->flags |= RL_FN_MUST_USE;
+        const uint32_t must_use = 1u << RL_ATTR_MUST_USE | 1u << RL_ATTR_MUST_AWAIT;
+        if (rl_attribute_set(c, decl.attrs) & must_use) function->flags |= RL_FN_MUST_USE;
         store_constraints(c, fn, first_constraint);
         function = rl_function_at(c, fn);
         for (uint32_t i = 0; i < function->param_count; i++) {
@@ -331,7 +302,6 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
 
 static void declare_impl(rl_checker_t* c, rl_node_t node) {
     rl_impl_decl_t decl = rl_tree_impl(c->tree, node);
-    rl_check_attributes(c, decl.attrs);
     if (decl.trait) {
         rl_unsupported(c, rl_span_of(c, node), "trait impls are");
         return;
@@ -480,7 +450,6 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
     rl_program_t* program = c->program;
     rl_value_decl_t decl = rl_tree_value(c->tree, node);
     uint32_t flags = rl_tree_has(c->tree, node, RL_MUT) ? RL_LOCAL_MUTABLE : 0;
-    rl_check_attributes(c, decl.attrs);
     if (host) {
         const rl_node_data_t pattern = *rl_tree_node(c->tree, decl.pattern);
         c->in_host = true;
@@ -567,7 +536,6 @@ static void declare_active(rl_checker_t* c, rl_node_t node) {
 static void declare_extern(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_str_t abi = rl_tree_string(c->tree, data.b);
-    rl_check_attributes(c, data.a);
     if (rl_str_equal(abi, RL_STR("C"))) {
         rl_unsupported(c, rl_span_of(c, node), "extern \"C\" declarations are");
         return;
@@ -619,7 +587,6 @@ void rl_declare_functions(rl_checker_t* c) {
         case RL_NODE_CONDUCTOR: rl_unsupported(c, span, "conductors are"); break;
         case RL_NODE_ATTRIBUTED: {
             const rl_node_data_t data = *rl_tree_node(c->tree, node);
-            rl_check_attributes(c, data.a);
             if (data.b) rl_unit_add(c, RL_UNIT_STATEMENT, data.b, 0, rl_span_of(c, data.b));
             break;
         }

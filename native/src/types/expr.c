@@ -551,9 +551,7 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
     case RL_NODE_AWAIT: return rl_infer_spine(c, node, expected, tail);
     case RL_NODE_ASSIGN: return rl_check_assign(c, node);
     case RL_NODE_UNSAFE: {
-        rl_list_t attrs = data->b;
         rl_node_t block = data->a;
-        rl_check_attributes(c, attrs);
         rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_UNUSED, span, "nothing in this block needs `unsafe`");
         c->dropped = dropped;
         rl_ir_t body = rl_infer_expr(c, block, expected);

@@ -15,6 +15,7 @@
 #define RL_INFER_H
 
 #include "base/os.h"
+#include "types/attribute.h"
 #include "types/check.h"
 #include "types/exhaust.h"
 #include "types/solve.h"
@@ -276,7 +277,7 @@ typedef struct rl_checker {
     rl_sym_t sym_self, sym_Self, sym_default, sym_some, sym_none, sym_ok, sym_err, sym_cons, sym_nil, sym_to_string,
         sym_clone, sym_debug, sym_to_json, sym_format, sym_print, sym_println, sym_eprintln, sym_panic, sym_todo,
         sym_unreachable, sym_assert, sym_assert_eq, sym_ensure, sym_ok_or, sym_to_result, sym_ensure_not_null, sym_core,
-        sym_builtin, sym_must_use, sym_Box, sym_not;
+        sym_builtin, sym_Box, sym_not;
     rl_sym_t simple_names[48]; /* beside the table in resolve.c */
 } rl_checker_t;
 
@@ -357,6 +358,8 @@ void rl_add_module_name(
     rl_checker_t* c, rl_module_id_t owner, rl_sym_t name, rl_module_id_t module); /* owner 0: by its whole path */
 uint32_t rl_add_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name, rl_item_kind_t kind, uint32_t id,
     uint32_t variant, bool is_public, rl_span_t span, bool by_use); /* reports duplicates; 0 then */
+/* For a name that was not found: unresolved.symbol.cfg when @cfg removed its definition, else `code`. */
+rl_code_t rl_cfg_code(rl_checker_t* c, rl_sym_t name, bool member, rl_code_t code);
 void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsigned namespace_id);
 rl_sym_t rl_join_names(rl_checker_t* c, rl_sym_t left, rl_sym_t right, bool intern); /* "A.b" */
 rl_module_id_t rl_find_module_path(rl_checker_t* c, rl_sym_t path);                  /* UINT32_MAX: none */
@@ -440,7 +443,6 @@ uint32_t rl_method_head(rl_checker_t* c, rl_type_t type); /* key of method_map; 
 void rl_declare_types(rl_checker_t* c);
 void rl_resolve_types(rl_checker_t* c);
 void rl_declare_functions(rl_checker_t* c);
-void rl_check_attributes(rl_checker_t* c, rl_list_t attrs);
 bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_text);
 rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, bool host, bool is_public);
 uint32_t rl_unit_add(rl_checker_t* c, rl_unit_kind_t kind, rl_node_t node, rl_fn_id_t fn, rl_span_t span);

@@ -529,7 +529,6 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         if (decl.effects && !c->input->is_prelude)
             rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
         if (!decl.body) rl_unsupported(c, span, "functions without body inside a block are");
-        rl_check_attributes(c, decl.attrs);
         rl_fn_id_t fn = rl_new_function(c, name, 0, span);
         uint32_t generic_mark = c->generics.count;
         bool known;

@@ -129,8 +129,8 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
         rl_report(c->diags, RL_CODE_TYPE_ANY_MEMBER, name_span, "a value of type Any has no members");
         return rl_ir_error(c, span.start);
     }
-    rl_diag_t* diag = rl_report(
-        c->diags, RL_CODE_TYPE_METHOD_UNKNOWN, name_span, "%s has no method %.*s", rl_show(c, type), RL_STR_ARG(text));
+    rl_code_t code = rl_cfg_code(c, name, true, RL_CODE_TYPE_METHOD_UNKNOWN);
+    rl_diag_t* diag = rl_report(c->diags, code, name_span, "%s has no method %.*s", rl_show(c, type), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     offer_methods(c, type, &nearest);
     rl_fix_nearest(c, diag, &nearest, name_span);

@@ -187,8 +187,8 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         if (has_fields) {
             if (!rl_type_find_field(c->program, exact, field.a, &field_type)) {
                 rl_str_t text = rl_text(c, field.a);
-                rl_report(c->diags, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD, name_span, "%s has no field %.*s",
-                    rl_show(c, head), RL_STR_ARG(text));
+                rl_report(c->diags, rl_cfg_code(c, field.a, true, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD), name_span,
+                    "%s has no field %.*s", rl_show(c, head), RL_STR_ARG(text));
                 field_type = RL_TYPE_ERROR;
             } else {
                 matched++;
@@ -366,8 +366,8 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
         if (item && !rl_check_visible(c, item, path_span)) item = 0;
     } else {
         rl_str_t text = rl_text(c, last);
-        rl_diag_t* diag = rl_report(
-            c->diags, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN, path_span, "unknown constructor: %.*s", RL_STR_ARG(text));
+        rl_code_t code = rl_cfg_code(c, last, false, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN);
+        rl_diag_t* diag = rl_report(c->diags, code, path_span, "unknown constructor: %.*s", RL_STR_ARG(text));
         rl_nearest_t nearest = {text, 0, 3};
         rl_typedef_id_t id = rl_named_id(c, type);
         for (uint32_t i = 0; id && i < rl_program_typedef(c->program, id)->variant_count; i++) {

@@ -205,8 +205,8 @@ static slot_t* find_slot(record_plan_t* plan, rl_sym_t name) {
 
 static void report_unknown_field(rl_checker_t* c, const record_plan_t* plan, rl_sym_t name, rl_span_t span) {
     rl_str_t text = rl_text(c, name);
-    rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_RECORD_LITERAL_UNKNOWN_FIELD, span, "%s has no field %.*s",
-        rl_show(c, plan->type), RL_STR_ARG(text));
+    rl_code_t code = rl_cfg_code(c, name, true, RL_CODE_TYPE_RECORD_LITERAL_UNKNOWN_FIELD);
+    rl_diag_t* diag = rl_report(c->diags, code, span, "%s has no field %.*s", rl_show(c, plan->type), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     for (uint32_t i = 0; i < plan->slots.count; i++) rl_nearest_offer(c, &nearest, plan->slots.data[i].name);
     rl_fix_nearest(c, diag, &nearest, span);
@@ -468,8 +468,9 @@ static rl_ir_t infer_update(rl_checker_t* c, rl_list_t items, rl_span_t span, rl
         if (base && (kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) &&
             !rl_type_find_field(c->program, rl_solver_zonk(&c->solver, head), data.a, &wanted)) {
             rl_str_t text = rl_text(c, data.a);
-            rl_report(c->diags, RL_CODE_TYPE_RECORD_LITERAL_UNKNOWN_FIELD, rl_tree_name_span(c->tree, c->symbols, item),
-                "%s has no field %.*s", rl_show(c, head), RL_STR_ARG(text));
+            rl_report(c->diags, rl_cfg_code(c, data.a, true, RL_CODE_TYPE_RECORD_LITERAL_UNKNOWN_FIELD),
+                rl_tree_name_span(c->tree, c->symbols, item), "%s has no field %.*s", rl_show(c, head),
+                RL_STR_ARG(text));
             rl_infer_expr(c, data.b, 0);
             fine = false;
             continue;
@@ -500,8 +501,8 @@ static rl_ir_t infer_update(rl_checker_t* c, rl_list_t items, rl_span_t span, rl
                 if (result != RL_UNIFY_OK) rl_report_unify(c, result, type, type, at, RL_CODE_TYPE_MISMATCH);
             } else if (!rl_type_find_field(c->program, exact, pairs.data[2 * i], &wanted)) {
                 rl_str_t text = rl_text(c, pairs.data[2 * i]);
-                rl_report(c->diags, RL_CODE_TYPE_RECORD_LITERAL_UNKNOWN_FIELD, at, "%s has no field %.*s",
-                    rl_show(c, type), RL_STR_ARG(text));
+                rl_report(c->diags, rl_cfg_code(c, pairs.data[2 * i], true, RL_CODE_TYPE_RECORD_LITERAL_UNKNOWN_FIELD),
+                    at, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(text));
                 fine = false;
             } else {
                 pairs.data[2 * i + 1] =

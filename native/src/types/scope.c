@@ -196,6 +196,18 @@ static void offer_items(rl_checker_t* c, rl_nearest_t* nearest, unsigned namespa
     }
 }
 
+rl_code_t rl_cfg_code(rl_checker_t* c, rl_sym_t name, bool member, rl_code_t code) {
+    const rl_disabled_names_t* disabled = c->input->disabled;
+    if (!disabled || rl_diags_full(c)) return code;
+    for (uint32_t i = 0; i < disabled->names.count; i++) {
+        if (disabled->names.data[i] == name) return RL_CODE_UNRESOLVED_SYMBOL_CFG;
+    }
+    for (uint32_t i = 0; member && i < disabled->fields.count; i++) {
+        if (disabled->fields.data[i] == name) return RL_CODE_UNRESOLVED_SYMBOL_CFG;
+    }
+    return code;
+}
+
 void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsigned namespace_id) {
     rl_str_t text = rl_text(c, name);
     for (uint32_t i = 0; i < c->core_unavailable.count; i++) {
@@ -205,13 +217,10 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
             return;
         }
     }
-    const rl_disabled_names_t* disabled = c->input->disabled;
-    for (uint32_t i = 0; disabled && i < disabled->names.count; i++) {
-        if (disabled->names.data[i] == name) {
-            rl_report(c->diags, RL_CODE_UNRESOLVED_SYMBOL_CFG, span, "%.*s exists only in an item that @cfg removed",
-                RL_STR_ARG(text));
-            return;
-        }
+    if (rl_cfg_code(c, name, false, RL_CODE_TYPE_UNRESOLVED_IDENT) == RL_CODE_UNRESOLVED_SYMBOL_CFG) {
+        rl_report(c->diags, RL_CODE_UNRESOLVED_SYMBOL_CFG, span, "%.*s exists only in an item that @cfg removed",
+            RL_STR_ARG(text));
+        return;
     }
     static const char* const later[] = {"Json", "Future", "Task", "Poll", "Wake", "AsyncError", "Conductor", "Ptr",
         "Uuid", "Async", "Env", "IO", "Debug", "spawn", "retry_after"};

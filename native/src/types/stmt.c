@@ -135,7 +135,6 @@ rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
     rl_value_decl_t decl = rl_tree_value(c->tree, node);
     uint32_t start = rl_tree_node(c->tree, node)->start;
     uint32_t flags = rl_tree_has(c->tree, node, RL_MUT) ? RL_LOCAL_MUTABLE : 0;
-    rl_check_attributes(c, decl.attrs);
     const rl_node_data_t pattern = *rl_tree_node(c->tree, decl.pattern);
     rl_span_t pattern_span = rl_span_of(c, decl.pattern);
     bool plain = pattern.kind == RL_NODE_PAT_NAME && !(flags | (pattern.flags & RL_MUT));
@@ -540,6 +539,5 @@ rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, b
 
 rl_ir_t rl_infer_block(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
-    rl_check_attributes(c, data.b);
     return rl_check_statements(c, data.a, 0, (data.flags & RL_DISCARD) != 0, data.start, expected, tail, dropped);
 }

@@ -67,8 +67,7 @@ static void declare_type(rl_checker_t* c, rl_node_t node, bool host, bool is_pub
         .span = rl_span_of(c, decl.name)};
     uint32_t params = rl_tree_list_count(c->tree, decl.generics);
     def.type_params = (uint16_t)(params < 0xFFFF ? params : 0xFFFF);
-    def.must_use = rl_has_attr(c, decl.attrs, c->sym_must_use, NULL);
-    rl_check_attributes(c, decl.attrs);
+    def.must_use = (rl_attribute_set(c, decl.attrs) & (1u << RL_ATTR_MUST_USE | 1u << RL_ATTR_MUST_AWAIT)) != 0;
     rl_str_t builtin = {0};
     if (flags & RL_STRUCT) def.kind = RL_DEF_STRUCT;
     else if (flags & RL_ALIAS) def.kind = RL_DEF_ALIAS;
@@ -167,7 +166,6 @@ static uint32_t push_record_fields(rl_checker_t* c, rl_typedef_id_t id, rl_node_
             .type = rl_resolve_type(c, rl_tree_node(c->tree, node)->b),
             .declared = i};
         rl_field_more_t more = rl_tree_field_more(c->tree, node);
-        rl_check_attributes(c, more.attrs);
         if (more.default_) field.default_fn = default_function(c, id, field.name, field.type, more.default_);
         rl_str_t name = rl_text(c, field.name);
         uint32_t at = fields.count;

@@ -1,0 +1,78 @@
+/* What the modules of a context are loaded for: the target that @cfg asks about, stages and capabilities (LANGUAGE 3.5). */
+#include "host/context.h"
+
+/* What the host gave, else `fallback`; an empty text counts as given. */
+static bool take(rl_arena_t* arena, const char* given, rl_str_t fallback, rl_str_t* out, bool* valid) {
+    if (!given) {
+        *out = fallback;
+        return true;
+    }
+    rl_str_t text = rl_str(given);
+    if (rl_utf8_validate(text) != text.length) *valid = false;
+    *out = rl_arena_copy(arena, text);
+    return out->data != NULL;
+}
+
+static reml_embed_status_t set_target(rl_context_t* context, const reml_embed_target_t* given) {
+    reml_embed_target_t target = REML_EMBED_TARGET_INIT;
+    if (given && (!rl_copy_versioned(&target, sizeof target, given, given->struct_size) || target.flags != 0))
+        return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    const rl_target_config_t host = rl_target_of_host();
+    rl_target_config_t made = {.granted = context->target.granted};
+    rl_arena_t arena;
+    rl_arena_init(&arena, &context->allocator);
+    bool valid = true, done = true;
+#define TAKE(name) done = done && take(&arena, target.name, host.name, &made.name, &valid)
+    TAKE(os);
+    TAKE(family);
+    TAKE(arch);
+    TAKE(abi);
+    TAKE(env);
+    TAKE(vendor);
+    TAKE(profile_id);
+    TAKE(runtime_revision);
+    TAKE(stdlib_version);
+    TAKE(features);
+    TAKE(capabilities);
+    TAKE(known_capabilities);
+    TAKE(runners);
+    TAKE(known_runners);
+    TAKE(extra);
+#undef TAKE
+    if (!done || !valid) {
+        rl_arena_deinit(&arena);
+        if (!done) return REML_EMBED_STATUS_NO_MEMORY;
+        return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    }
+    rl_arena_deinit(&context->target_arena);
+    context->target_arena = arena;
+    context->target = made;
+    return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t rl_context_init_target(rl_context_t* context, const reml_embed_options_t* options) {
+    rl_arena_init(&context->target_arena, &context->allocator);
+    rl_arena_init(&context->grant_arena, &context->allocator);
+    if (options->minimum_stage > REML_EMBED_STAGE_STABLE) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    context->minimum_stage = options->minimum_stage;
+    bool valid = true;
+    if (!take(&context->grant_arena, options->granted_capabilities, (rl_str_t){NULL, 0}, &context->target.granted,
+            &valid))
+        return REML_EMBED_STATUS_NO_MEMORY;
+    return valid ? set_target(context, options->target) : REML_EMBED_STATUS_INVALID_ARGUMENT;
+}
+
+void rl_context_deinit_target(rl_context_t* context) {
+    rl_arena_deinit(&context->target_arena);
+    rl_arena_deinit(&context->grant_arena);
+}
+
+reml_embed_status_t reml_embed_set_target(reml_embed_context_t* id, const reml_embed_target_t* target) {
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    rl_alloc_clear_failure(&context->allocator);
+    reml_embed_status_t status = set_target(context, target);
+    if (status == REML_EMBED_STATUS_NO_MEMORY) return rl_context_no_memory(context);
+    if (status == REML_EMBED_STATUS_OK) return status;
+    return rl_context_fail(context, status, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "invalid argument: target");
+}
