@@ -490,7 +490,6 @@ static void declare_active(rl_checker_t* c, rl_node_t node) {
     rl_sym_t name = rl_tree_name(c->tree, decl.name);
     rl_span_t span = rl_span_of(c, decl.name);
     uint32_t count = rl_tree_list_count(c->tree, decl.params), generics = c->generics.count, rigid = c->rigid.count;
-    rl_check_attributes(c, decl.attrs);
     if (count > 1) {
         rl_unsupported(
             c, rl_span_of(c, rl_tree_list_at(c->tree, decl.params, 1)), "active patterns with several parameters are");

@@ -63,7 +63,6 @@ static void declare_operation(rl_checker_t* c, rl_effect_id_t effect, rl_node_t 
     rl_operation_decl_t decl = rl_tree_operation(c->tree, node);
     rl_sym_t name = rl_tree_name(c->tree, decl.name);
     rl_span_t span = rl_span_of(c, decl.name);
-    rl_check_attributes(c, decl.attrs);
     if (rl_tree_list_count(c->tree, decl.generics)) {
         rl_unsupported(c, rl_span_of(c, rl_tree_list_at(c->tree, decl.generics, 0)), "generic operations are");
         return;
@@ -119,7 +118,6 @@ static void declare_effect(rl_checker_t* c, rl_node_t node) {
         .module = c->module,
         .tag = decl.tag ? tag_name(c, decl.tag) : 0,
         .span = rl_span_of(c, decl.name)};
-    rl_check_attributes(c, decl.attrs);
     if (rl_tree_list_count(c->tree, decl.generics)) {
         rl_unsupported(c, rl_span_of(c, rl_tree_list_at(c->tree, decl.generics, 0)), "generic effects are");
         return;
