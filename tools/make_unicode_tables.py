@@ -58,6 +58,9 @@ FLAGS = [
     "PICTOGRAPHIC",
     "NFC_NO",
     "NFC_MAYBE",
+    "COMPATIBLE",  # its compatibility decomposition differs from the canonical one: such text is neither NFKC nor NFKD
+    "CASE_IGNORABLE",
+    "PUNCTUATION",
 ]
 BIT = {name: 1 << i for i, name in enumerate(FLAGS)}
 
@@ -135,6 +138,7 @@ def make_records(ucd, db, composites) -> tuple[list[tuple[int, ...]], list[int]]
             "XID_Continue",
             "Emoji_Component",
             "Extended_Pictographic",
+            "Case_Ignorable",
         )
     }
     truth = {"Y": True, "Yes": True, "True": True, "N": False, "No": False, "False": False, "": False, None: False}
@@ -162,7 +166,10 @@ def make_records(ucd, db, composites) -> tuple[list[tuple[int, ...]], list[int]]
         flags |= BIT["PICTOGRAPHIC"] * has("Extended_Pictographic")
         if not is_surrogate(c):
             flags |= BIT["NFC_NO"] * (ucd.normalize("NFC", char) != char)
+            flags |= BIT["COMPATIBLE"] * (ucd.normalize("NFKD", char) != ucd.normalize("NFD", char))
         flags |= BIT["NFC_MAYBE"] * (c in maybe)
+        flags |= BIT["CASE_IGNORABLE"] * has("Case_Ignorable")
+        flags |= BIT["PUNCTUATION"] * category.startswith("P")
         grapheme = GRAPHEME_CLASSES.index(value["Grapheme_Cluster_Break"] or "Other")
         if 0xAC00 <= c <= 0xD7A3:
             grapheme = GRAPHEME_CLASSES.index("LVT")  # unicode.c tells LV by arithmetic; it keeps the table small
@@ -207,6 +214,41 @@ def case_maps() -> tuple[dict[int, int], dict[int, int]]:
         upper.setdefault(small, big)
         lower.setdefault(big, small)
     return upper, lower
+
+
+def special_upper() -> list[tuple[int, ...]]:
+    """Upper-case mappings to more than one scalar (SpecialCasing.txt without conditions), filled up with zeros."""
+    found = []
+    for c in range(CODE_POINTS):
+        full = "" if is_surrogate(c) else chr(c).upper()
+        if len(full) > 1:
+            found.append((c, *map(ord, full), *[0] * (3 - len(full))))
+    return found
+
+
+def compatible_decompositions(ucd) -> dict[int, tuple[int, ...]]:
+    """One step each, as in UnicodeData.txt."""
+    found = {}
+    for c in range(CODE_POINTS):
+        text = "" if is_surrogate(c) else ucd.decomposition(chr(c))
+        if text.startswith("<"):
+            found[c] = tuple(int(part, 16) for part in text.split()[1:])
+    return found
+
+
+def pool_of(sequences) -> tuple[list[int], dict[tuple[int, ...], int]]:
+    """All sequences in one array, those that lie inside others shared: the array and the place of each."""
+    pool: list[int] = []
+    places = {}
+    text = ""  # the pool as characters, for searching
+    for sequence in sorted(set(sequences), key=lambda s: (-len(s), s)):
+        at = text.find("".join(map(chr, sequence)))
+        if at < 0:
+            at = len(pool)
+            pool += sequence
+            text += "".join(map(chr, sequence))
+        places[sequence] = at
+    return pool, places
 
 
 def case_ranges(mapping: dict[int, int]) -> list[tuple[int, int, int, int]]:
@@ -288,6 +330,50 @@ def render() -> str:
         out += array(
             "case_range_t", name, [f"{{0x{a:x}, {d}, {b - a}, {s}}}" for a, b, s, d in case_ranges(mapping)], 5
         )
+
+    out += ["/* Upper-case mappings to two or three scalars, sorted; 0 fills up. */"]
+    special = special_upper()
+    out += ["typedef struct special_upper {", "    uint16_t scalar, to[3];", "} special_upper_t;", ""]
+    out += array(
+        "special_upper_t",
+        "special_uppers",
+        [f"{{0x{c:x}, {{0x{x:x}, 0x{y:x}, 0x{z:x}}}}}" for c, x, y, z in special],
+        4,
+    )
+
+    compatible = compatible_decompositions(ucd)
+    single = {c: parts[0] for c, parts in compatible.items() if len(parts) == 1}
+    several = {c: parts for c, parts in compatible.items() if len(parts) > 1}
+    out += [
+        "/* Compatibility decompositions by one step: to one scalar as ranges, else a place in a pool and a length. */"
+    ]
+    ranges = case_ranges(single)
+    lone = [r for r in ranges if (r[1] - r[0]) // r[2] < 2 and max(r[1], r[1] + r[3]) < 0x10000]
+    out += array(
+        "case_range_t",
+        "compatible_ranges",
+        [f"{{0x{a:x}, {d}, {b - a}, {s}}}" for a, b, s, d in ranges if (a, b, s, d) not in lone],
+        5,
+    )
+    pairs_16 = [(c, c + d) for a, b, s, d in lone for c in range(a, b + 1, s)]
+    out += ["typedef struct compatible_pair {", "    uint16_t scalar, to;", "} compatible_pair_t;", ""]
+    out += array("compatible_pair_t", "compatible_pairs", [f"{{0x{c:x}, 0x{to:x}}}" for c, to in pairs_16], 8)
+    pool, places = pool_of(several.values())
+    out += [
+        "typedef struct compatible_sequence {",
+        "    uint32_t scalar;",
+        "    uint16_t place, length;",
+        "} compatible_sequence_t;",
+        "",
+    ]
+    out += array(
+        "compatible_sequence_t",
+        "compatible_sequences",
+        [f"{{0x{c:x}, {places[parts]}, {len(parts)}}}" for c, parts in sorted(several.items())],
+        6,
+    )
+    out += array("uint16_t", "compatible_pool", [f"0x{c:x}" for c in pool], 16)
+    out += [f"#define LONGEST_DECOMPOSITION {max(len(ucd.normalize('NFKD', chr(c))) for c in compatible)}", ""]
 
     pairs = {c: (parts + (0,))[:2] for c, parts in decompositions.items()}
     ideographs = [pairs.pop(c)[0] for c in range(COMPATIBILITY_IDEOGRAPHS.start, COMPATIBILITY_IDEOGRAPHS.stop)]

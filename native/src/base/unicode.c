@@ -23,11 +23,16 @@ bool rl_unicode_is_xid_start(uint32_t scalar) { return has_flag(scalar, FLAG_XID
 bool rl_unicode_is_xid_continue(uint32_t scalar) { return has_flag(scalar, FLAG_XID_CONTINUE); }
 bool rl_unicode_is_emoji_part(uint32_t scalar) { return has_flag(scalar, FLAG_EMOJI_PART); }
 bool rl_unicode_is_upper_start(uint32_t scalar) { return has_flag(scalar, FLAG_UPPER_START); }
-bool rl_unicode_is_white_space(uint32_t scalar) { return has_flag(scalar, FLAG_WHITE_SPACE); }
-bool rl_unicode_is_alphabetic(uint32_t scalar) { return has_flag(scalar, FLAG_ALPHABETIC); }
-bool rl_unicode_is_numeric(uint32_t scalar) { return has_flag(scalar, FLAG_NUMERIC); }
-bool rl_unicode_is_upper(uint32_t scalar) { return has_flag(scalar, FLAG_UPPER); }
-bool rl_unicode_is_lower(uint32_t scalar) { return has_flag(scalar, FLAG_LOWER); }
+/* ASCII is told without the tables. */
+#define PROPERTY(name, flag, in_ascii)                                                                                 \
+    bool name(uint32_t scalar) { return scalar < 0x80 ? (in_ascii) : has_flag(scalar, flag); }
+PROPERTY(rl_unicode_is_white_space, FLAG_WHITE_SPACE, scalar == ' ' || scalar - '\t' < 5)
+PROPERTY(rl_unicode_is_alphabetic, FLAG_ALPHABETIC, (scalar | 32) - 'a' < 26)
+PROPERTY(rl_unicode_is_numeric, FLAG_NUMERIC, scalar - '0' < 10)
+PROPERTY(rl_unicode_is_upper, FLAG_UPPER, scalar - 'A' < 26)
+PROPERTY(rl_unicode_is_lower, FLAG_LOWER, scalar - 'a' < 26)
+#undef PROPERTY
+bool rl_unicode_is_punctuation(uint32_t scalar) { return has_flag(scalar, FLAG_PUNCTUATION); }
 unsigned rl_unicode_cells(uint32_t scalar) { return record_of(scalar)->cells; }
 
 static uint32_t map_case(const case_range_t* ranges, size_t count, uint32_t scalar) {
@@ -55,6 +60,99 @@ uint32_t rl_unicode_to_upper(uint32_t scalar) {
 uint32_t rl_unicode_to_lower(uint32_t scalar) {
     if (scalar < 0x80) return scalar - 'A' < 26 ? scalar + 32 : scalar;
     return map_case(to_lower_ranges, RL_COUNT_OF(to_lower_ranges), scalar);
+}
+
+static const special_upper_t* find_special_upper(uint32_t scalar) {
+    size_t low = 0, high = RL_COUNT_OF(special_uppers);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (special_uppers[middle].scalar < scalar) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < RL_COUNT_OF(special_uppers) && special_uppers[low].scalar == scalar ? &special_uppers[low] : NULL;
+}
+
+/* Bytes up to the first that is not ASCII. */
+static size_t ascii_length(rl_str_t text) {
+    size_t length = 0;
+    uint64_t eight;
+    for (; length + 8 <= text.length; length += 8) {
+        memcpy(&eight, text.data + length, 8);
+        if (eight & 0x8080808080808080u) break;
+    }
+    while (length < text.length && (unsigned char)text.data[length] < 0x80) length++;
+    return length;
+}
+
+static void add_ascii(rl_buf_t* out, rl_str_t ascii, char first, char change) {
+    if (!ascii.length || !rl_buf_reserve(out, ascii.length)) return;
+    char* to = out->data + out->length;
+    for (size_t i = 0; i < ascii.length; i++) {
+        char c = ascii.data[i];
+        to[i] = (unsigned char)(c - first) < 26 ? (char)(c + change) : c;
+    }
+    out->length += ascii.length;
+}
+
+void rl_unicode_upper_text(rl_str_t valid_text, rl_buf_t* out) {
+    for (size_t at = 0; at < valid_text.length && !out->failed;) {
+        size_t ascii = ascii_length((rl_str_t){valid_text.data + at, valid_text.length - at});
+        add_ascii(out, (rl_str_t){valid_text.data + at, ascii}, 'a', 'A' - 'a');
+        at += ascii;
+        if (at >= valid_text.length) break;
+        uint32_t scalar = rl_utf8_next_valid(valid_text.data, &at);
+        const special_upper_t* special = find_special_upper(scalar);
+        if (!special) {
+            rl_buf_add_utf8(out, rl_unicode_to_upper(scalar));
+        } else {
+            for (unsigned i = 0; i < RL_COUNT_OF(special->to) && special->to[i]; i++)
+                rl_buf_add_utf8(out, special->to[i]);
+        }
+    }
+}
+
+static bool is_cased(const record_t* record) {
+    return (record->flags & (FLAG_UPPER | FLAG_LOWER | FLAG_UPPER_START)) != 0;
+}
+
+/* Whether a cased letter follows, nothing but case-ignorable scalars in between. */
+static bool cased_follows(rl_str_t text, size_t at) {
+    while (at < text.length) {
+        const record_t* record = record_of(rl_utf8_next_valid(text.data, &at));
+        if (!(record->flags & FLAG_CASE_IGNORABLE)) return is_cased(record);
+    }
+    return false;
+}
+
+/* What lies between two sigmas is looked at twice at most: a sigma is cased itself. */
+void rl_unicode_lower_text(rl_str_t valid_text, rl_buf_t* out) {
+    bool after_cased = false; /* the last scalar that is not case-ignorable was cased */
+    for (size_t at = 0; at < valid_text.length && !out->failed;) {
+        size_t ascii = ascii_length((rl_str_t){valid_text.data + at, valid_text.length - at});
+        add_ascii(out, (rl_str_t){valid_text.data + at, ascii}, 'A', 'a' - 'A');
+        for (size_t end = at + ascii; end > at; end--) {
+            const record_t* record = record_of((unsigned char)valid_text.data[end - 1]);
+            if (record->flags & FLAG_CASE_IGNORABLE) continue;
+            after_cased = is_cased(record);
+            break;
+        }
+        at += ascii;
+        if (at >= valid_text.length) break;
+        uint32_t scalar = rl_utf8_next_valid(valid_text.data, &at);
+        const record_t* record = record_of(scalar);
+        if (scalar == 0x3A3) { /* capital sigma: at the end of a word it has a form of its own */
+            rl_buf_add_utf8(out, after_cased && !cased_follows(valid_text, at) ? 0x3C2 : 0x3C3);
+        } else if (scalar == 0x130) { /* the one lower-case mapping to two scalars */
+            rl_buf_add_utf8(out, 'i');
+            rl_buf_add_utf8(out, 0x307);
+        } else {
+            rl_buf_add_utf8(out, rl_unicode_to_lower(scalar));
+        }
+        if (!(record->flags & FLAG_CASE_IGNORABLE)) after_cased = is_cased(record);
+    }
 }
 
 /* --- Hangul, by arithmetic (Unicode 3.12) --------------------------------------------------------------- */
@@ -160,6 +258,30 @@ size_t rl_unicode_grapheme(rl_str_t text, size_t offset) {
     return at - offset;
 }
 
+unsigned rl_unicode_cluster_cells(rl_str_t cluster) {
+    unsigned cells = 0;
+    bool first = true, emoji = false;
+    for (size_t at = 0; at < cluster.length;) {
+        uint32_t scalar = rl_utf8_next(cluster, &at);
+        if (scalar == RL_UTF8_INVALID) return 1;
+        const record_t* record = record_of(scalar);
+        unsigned own =
+            record->grapheme == GRAPHEME_CONTROL || record->grapheme == GRAPHEME_CR || record->grapheme == GRAPHEME_LF
+                ? 0
+                : record->cells;
+        if (first) {
+            emoji = (record->flags & FLAG_PICTOGRAPHIC) || record->grapheme == GRAPHEME_REGIONAL_INDICATOR;
+            cells = own;
+        } else if (scalar == 0xFE0F || (emoji && record->grapheme == GRAPHEME_REGIONAL_INDICATOR)) {
+            cells = 2; /* asked to be shown as an emoji; a flag */
+        } else if (!emoji) {
+            cells += own;
+        }
+        first = false;
+    }
+    return cells;
+}
+
 /* --- composition ------------------------------------------------------------------------------------------ */
 
 /* One step of the canonical decomposition; *second is 0 when there is one part. False: none. */
@@ -204,7 +326,44 @@ static bool decompose_once(uint32_t scalar, uint32_t* first, uint32_t* second) {
     return false;
 }
 
-#define LONGEST_DECOMPOSITION 8 /* Unicode's longest is 4; its parts after the first do not decompose further */
+/* One step of the compatibility decomposition, or of the canonical one; 0: none. */
+static size_t decompose_compatible(uint32_t scalar, uint32_t out[LONGEST_DECOMPOSITION]) {
+    if (scalar < 0xA0) return 0;
+    uint32_t single = map_case(compatible_ranges, RL_COUNT_OF(compatible_ranges), scalar);
+    if (single != scalar) {
+        out[0] = single;
+        return 1;
+    }
+    size_t low = 0, high = RL_COUNT_OF(compatible_pairs);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compatible_pairs[middle].scalar < scalar) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low < RL_COUNT_OF(compatible_pairs) && compatible_pairs[low].scalar == scalar) {
+        out[0] = compatible_pairs[low].to;
+        return 1;
+    }
+    low = 0, high = RL_COUNT_OF(compatible_sequences);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compatible_sequences[middle].scalar < scalar) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low < RL_COUNT_OF(compatible_sequences) && compatible_sequences[low].scalar == scalar) {
+        const compatible_sequence_t* found = &compatible_sequences[low];
+        for (size_t i = 0; i < found->length; i++) out[i] = compatible_pool[found->place + i];
+        return found->length;
+    }
+    if (!decompose_once(scalar, &out[0], &out[1])) return 0;
+    return out[1] ? 2 : 1;
+}
 
 static size_t decompose(uint32_t scalar, uint32_t out[LONGEST_DECOMPOSITION]) {
     uint32_t pending[LONGEST_DECOMPOSITION];
@@ -218,6 +377,20 @@ static size_t decompose(uint32_t scalar, uint32_t out[LONGEST_DECOMPOSITION]) {
         }
         if (second && waiting < LONGEST_DECOMPOSITION) pending[waiting++] = second;
         if (waiting < LONGEST_DECOMPOSITION) pending[waiting++] = first;
+    }
+    return count;
+}
+
+static size_t decompose_fully(uint32_t scalar, bool compatible, uint32_t out[LONGEST_DECOMPOSITION]) {
+    if (!compatible || !(record_of(scalar)->flags & FLAG_COMPATIBLE)) return decompose(scalar, out);
+    uint32_t pending[2 * LONGEST_DECOMPOSITION], parts[LONGEST_DECOMPOSITION];
+    size_t waiting = 0, count = 0;
+    pending[waiting++] = scalar;
+    while (waiting > 0 && count < LONGEST_DECOMPOSITION) {
+        uint32_t next = pending[--waiting];
+        size_t step = decompose_compatible(next, parts);
+        if (step == 0) out[count++] = next;
+        while (step > 0 && waiting < RL_COUNT_OF(pending)) pending[waiting++] = parts[--step];
     }
     return count;
 }
@@ -322,7 +495,7 @@ bool rl_unicode_is_nfc(rl_str_t valid_text) {
     uint8_t last_class = 0;
     for (size_t at = 0; at < valid_text.length;) {
         uint32_t scalar = rl_utf8_next(valid_text, &at);
-        if (scalar < 0xC0) { /* most text; nothing below composes with what is before it */
+        if (scalar < 0x300) { /* most text; nothing below composes with what is before it */
             if (run.count > 1 && !run_is_composed(&run)) return false;
             run.scalars[0] = scalar;
             run.count = 1;
@@ -385,28 +558,66 @@ static bool order_marks(rl_allocator_t* allocator, scalars_t* run) {
     return true;
 }
 
-static bool flush_run(rl_buf_t* out, scalars_t* run) {
+static bool flush_run(rl_buf_t* out, scalars_t* run, bool compose) {
     if (run->count == 0) return true;
     if (!order_marks(out->allocator, run)) return false;
-    size_t count = compose_run(run->data, run->count);
+    size_t count = compose ? compose_run(run->data, run->count) : run->count;
     for (size_t i = 0; i < count; i++) rl_buf_add_utf8(out, run->data[i]);
     run->count = 0;
     return !out->failed;
 }
 
-bool rl_normalize_nfc(rl_str_t valid_text, rl_buf_t* out) {
+bool rl_normalize(rl_str_t valid_text, rl_normal_form_t form, rl_buf_t* out) {
+    bool compose = form == RL_NFC || form == RL_NFKC, compatible = form == RL_NFKC || form == RL_NFKD;
     scalars_t run = {0};
     bool done = true;
     for (size_t at = 0; at < valid_text.length && done;) {
+        size_t ascii = ascii_length((rl_str_t){valid_text.data + at, valid_text.length - at});
+        if (ascii > 1) { /* all but the last as they are: that one may take marks */
+            done = flush_run(out, &run, compose);
+            rl_buf_add(out, (rl_str_t){valid_text.data + at, ascii - 1});
+            at += ascii - 1;
+            done = done && !out->failed;
+            if (!done) break;
+        }
         uint32_t parts[LONGEST_DECOMPOSITION], scalar = rl_utf8_next(valid_text, &at);
-        size_t count = scalar < 0xC0 ? (parts[0] = scalar, 1) : decompose(scalar, parts);
+        size_t count = scalar < 0xA0 ? (parts[0] = scalar, 1) : decompose_fully(scalar, compatible, parts);
         const record_t* first = record_of(parts[0]);
         /* Nothing before such a scalar can join it or anything behind it. */
-        if (first->combining_class == 0 && !(first->flags & FLAG_NFC_MAYBE)) done = flush_run(out, &run);
+        if (first->combining_class == 0 && (!compose || !(first->flags & FLAG_NFC_MAYBE)))
+            done = flush_run(out, &run, compose);
         for (size_t i = 0; i < count && done; i++) done = rl_vec_push(out->allocator, &run, parts[i]);
     }
-    done = done && flush_run(out, &run);
+    done = done && flush_run(out, &run, compose);
     rl_vec_deinit(out->allocator, &run);
     out->failed |= !done;
     return done;
+}
+
+bool rl_normalize_nfc(rl_str_t valid_text, rl_buf_t* out) { return rl_normalize(valid_text, RL_NFC, out); }
+
+static bool is_decomposed(rl_str_t text) {
+    uint8_t last_class = 0;
+    for (size_t at = 0; at < text.length;) {
+        uint32_t scalar = rl_utf8_next(text, &at), first, second;
+        if (scalar < 0xC0) {
+            last_class = 0;
+            continue;
+        }
+        uint8_t class_here = class_of(scalar);
+        if ((class_here != 0 && class_here < last_class) || decompose_once(scalar, &first, &second)) return false;
+        last_class = class_here;
+    }
+    return true;
+}
+
+bool rl_is_normalized(rl_str_t valid_text, rl_normal_form_t form) {
+    if (ascii_length(valid_text) == valid_text.length) return true;
+    if (form == RL_NFKC || form == RL_NFKD) {
+        for (size_t at = 0; at < valid_text.length;) {
+            uint32_t scalar = rl_utf8_next(valid_text, &at);
+            if (scalar >= 0xA0 && has_flag(scalar, FLAG_COMPATIBLE)) return false;
+        }
+    }
+    return form == RL_NFC || form == RL_NFKC ? rl_unicode_is_nfc(valid_text) : is_decomposed(valid_text);
 }

@@ -16,6 +16,7 @@ bool rl_unicode_is_upper_start(uint32_t scalar); /* general category Lu or Lt */
 bool rl_unicode_is_white_space(uint32_t scalar);
 bool rl_unicode_is_alphabetic(uint32_t scalar);
 bool rl_unicode_is_numeric(uint32_t scalar);
+bool rl_unicode_is_punctuation(uint32_t scalar); /* general category P */
 bool rl_unicode_is_upper(uint32_t scalar);
 bool rl_unicode_is_lower(uint32_t scalar);
 uint32_t rl_unicode_to_upper(uint32_t scalar); /* simple mapping */
@@ -27,5 +28,8 @@ bool rl_unicode_is_nfc(rl_str_t valid_text); /* base/normalize.h makes it so */
  * Bytes that are not UTF-8 count as a cluster of their own.
  */
 size_t rl_unicode_grapheme(rl_str_t text, size_t offset);
+
+/* Terminal cells of one cluster: flags and what is shown as an emoji take 2, controls and lone marks 0. */
+unsigned rl_unicode_cluster_cells(rl_str_t cluster);
 
 #endif

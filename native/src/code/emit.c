@@ -1,5 +1,6 @@
 #include "code/emit_internal.h"
 
+#include "base/unicode.h"
 #include "base/os.h"
 
 /* The emitter's ground floor: code, jumps, registers, tables, and the frame around the body of one function. */
@@ -212,7 +213,10 @@ static rl_object_t* string_object(rl_emitter_t* e, rl_str_t text, uint32_t strin
     s->header = (rl_object_t){.kind = bytes ? RL_OBJ_BYTES : RL_OBJ_STR,
         .flags = RL_OBJ_STATIC | RL_OBJ_SHARED,
         .refs = 1,
-        .tag = !bytes && ascii ? RL_STR_ASCII : 0,
+        .tag = bytes                     ? 0
+               : ascii                   ? RL_STR_ASCII
+               : rl_unicode_is_nfc(text) ? RL_STR_NFC
+                                         : RL_STR_NOT_NFC,
         .words = (sizeof(rl_string_t) - sizeof(rl_object_t)) / sizeof(rl_word_t)};
     s->data = text.length ? text.data : "";
     s->length = (uint32_t)text.length;

@@ -222,7 +222,7 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
 
 /* --- constructors ------------------------------------------------------------------------------------------------- */
 
-/* The constructor item (or record type item) a path means in a pattern. */
+/* The constructor item a path means in a pattern, with the type that was named before it; or a record type alone. */
 static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_type) {
     uint32_t count = rl_tree_list_count(c->tree, path);
     rl_sym_t last = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, count - 1));
@@ -247,7 +247,9 @@ static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_
             for (uint32_t at = rl_program_find(c->program, def.module, 1, last); at;
                 at = rl_program_item(c->program, at)->next) {
                 const rl_item_t* item = rl_program_item(c->program, at);
-                if (item->kind == RL_ITEM_VARIANT && item->id == id) return at;
+                if (item->kind != RL_ITEM_VARIANT || item->id != id) continue;
+                *out_type = type;
+                return at;
             }
         }
         type = module ? rl_find_in_module(c, module, 0, name) : 0;
@@ -363,7 +365,7 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
                                    : -1,
             fields, field_count, path_span);
         c->scratch.count = mark;
-        if (item && !rl_check_visible(c, item, path_span)) item = 0;
+        if (item && !rl_check_visible(c, type_item ? type_item : item, path_span)) item = 0;
     } else {
         rl_str_t text = rl_text(c, last);
         rl_code_t code = rl_cfg_code(c, last, false, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN);

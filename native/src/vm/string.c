@@ -155,7 +155,7 @@ rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bo
     if (rl_string_is_ascii(s) && right_is_ascii) {
         s->count = s->length;
     } else {
-        s->header.tag &= (uint16_t)~RL_STR_ASCII;
+        s->header.tag = 0; /* nor is it known to be in NFC or not */
         s->count = RL_STRING_UNCOUNTED;
     }
     *out = &s->header;
@@ -204,11 +204,19 @@ static int order_of(rl_str_t a, rl_str_t b) {
     return (a.length > b.length) - (a.length < b.length);
 }
 
-/* The text itself when it is in NFC, else its normal form in `buf`. */
+/* The text itself when it is in NFC, else its normal form in `buf`. What was found out is remembered, except by
+   constants, which threads may share. */
 static rl_outcome_t normal_form(rl_vm_t* vm, const rl_object_t* object, rl_buf_t* buf, rl_str_t* out) {
     rl_str_t text = rl_string_str(object);
     *out = text;
-    if (object->kind != RL_OBJ_STR || (object->tag & RL_STR_ASCII) || rl_unicode_is_nfc(text)) return RL_DONE;
+    if (object->kind != RL_OBJ_STR || (object->tag & (RL_STR_ASCII | RL_STR_NFC))) return RL_DONE;
+    if (!(object->tag & RL_STR_NOT_NFC)) {
+        if (!rl_vm_charge(vm, text.length / 8)) return RL_RAISE;
+        bool is_nfc = rl_unicode_is_nfc(text);
+        if (!(object->flags & RL_OBJ_STATIC))
+            ((rl_object_t*)(uintptr_t)object)->tag |= is_nfc ? RL_STR_NFC : RL_STR_NOT_NFC;
+        if (is_nfc) return RL_DONE;
+    }
     if (!rl_vm_charge(vm, text.length / 4)) return RL_RAISE;
     if (!rl_normalize_nfc(text, buf)) return RL_COLLECT;
     *out = rl_buf_str(buf);

@@ -56,13 +56,13 @@ enum {
 struct rl_object {
     uint8_t kind; /* rl_object_kind_t */
     uint8_t flags;
-    uint16_t tag;   /* variant; for STR: RL_STR_ASCII */
+    uint16_t tag;   /* variant; for STR: RL_STR_… */
     uint16_t refs;  /* leading words that are references */
     uint16_t words; /* words behind the header; for kinds with a struct of their own: as rl_heap_new was asked */
 };
 static inline rl_word_t* rl_object_words(rl_object_t* object) { return (rl_word_t*)(object + 1); }
 
-enum { RL_STR_ASCII = 1 };
+enum { RL_STR_ASCII = 1, RL_STR_NFC = 2, RL_STR_NOT_NFC = 4 }; /* the last two: found out at a comparison */
 
 /* Str and Bytes. A slice shares the bytes of `owner`. Immutable for the language; append in place only while not SHARED. */
 typedef struct rl_string {

@@ -1,4 +1,5 @@
 /* Str and Bytes functions (LANGUAGE 8.7). Positions are code points; searching works on bytes, which UTF-8 allows. */
+#include "base/normalize.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
 #include "vm/builtin.h"
@@ -99,14 +100,6 @@ FN(rl_str_len) {
 FN(rl_str_byte_len) {
     (void)vm, (void)site;
     return give_int(result, (int64_t)TEXT(0).length);
-}
-FN(rl_str_grapheme_len) {
-    (void)site;
-    rl_str_t text = TEXT(0);
-    if (!rl_vm_charge(vm, 1 + text.length)) return RL_RAISE;
-    int64_t count = 0;
-    for (size_t at = 0; at < text.length; at += rl_unicode_grapheme(text, at)) count++;
-    return give_int(result, count);
 }
 FN(rl_str_starts_with) {
     (void)site;
@@ -280,26 +273,25 @@ FN(rl_str_reverse) {
     return RL_DONE;
 }
 
-static rl_outcome_t map_case(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, uint32_t (*map)(uint32_t)) {
+static rl_outcome_t map_case(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, void (*map)(rl_str_t, rl_buf_t*)) {
     rl_str_t text = TEXT(0);
     rl_buf_t buf;
-    if (!charge(vm, text.length * 2)) return RL_RAISE;
+    if (!charge(vm, rl_string_is_ascii(STRING(0)) ? text.length : text.length * 4)) return RL_RAISE;
     rl_buf_init(&buf, vm->allocator);
     buf.limit = vm->limits.string_bytes;
     rl_buf_reserve(&buf, text.length);
-    for (size_t at = 0; at < text.length && !buf.failed;)
-        rl_buf_add_utf8(&buf, map(rl_utf8_next_valid(text.data, &at)));
+    map(text, &buf);
     rl_outcome_t outcome = rl_string_from_buf(vm, &buf, RL_OBJ_STR, &result->o);
     rl_buf_deinit(&buf);
     return outcome;
 }
 FN(rl_str_to_upper) {
     (void)site;
-    return map_case(vm, args, result, rl_unicode_to_upper);
+    return map_case(vm, args, result, rl_unicode_upper_text);
 }
 FN(rl_str_to_lower) {
     (void)site;
-    return map_case(vm, args, result, rl_unicode_to_lower);
+    return map_case(vm, args, result, rl_unicode_lower_text);
 }
 
 FN(rl_str_replace) {
