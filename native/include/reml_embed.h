@@ -219,6 +219,16 @@ REML_API reml_embed_status_t reml_embed_set_poll(reml_embed_context_t* context, 
 /* Stop the current run with runtime.interrupted. From any thread and from signal handlers. */
 REML_API reml_embed_status_t reml_embed_interrupt(reml_embed_context_t* context);
 
+/*
+ * What Env.args and Env.get_env see; copied. Without these calls a program has no arguments and every variable is denied (Err).
+ * A variable that is not among the names is denied when deny_others is not 0, else it is unset (Ok(None)).
+ *
+ * fails:  INVALID_ARGUMENT for NULL, arguments and names that are not UTF-8; BUSY while running.
+ */
+REML_API reml_embed_status_t reml_embed_set_args(reml_embed_context_t* context, const char* const* args, size_t count);
+REML_API reml_embed_status_t reml_embed_set_variables(
+    reml_embed_context_t* context, const char* const* names, const char* const* values, size_t count, int deny_others);
+
 /* --- loading with a file name ---------------------------------------------------------------------------------- */
 
 typedef struct reml_embed_source_t {

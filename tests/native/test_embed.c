@@ -619,6 +619,44 @@ TEST(test_options__sizes_and_unknown_flags_are_checked) {
     CHECK_INT_EQ(limits.deadline_ms, 2000);
 }
 
+static void check_result(reml_embed_context_t* context, const char* entry, const char* expected) {
+    reml_span_t text = {NULL, 0};
+    CHECK_INT_EQ(reml_run(context, entry), OK);
+    CHECK_INT_EQ(reml_embed_result_text(context, &text), OK);
+    CHECK(text.length == strlen(expected) && memcmp(text.data, expected, text.length) == 0);
+}
+
+static void test_environment__a_program_sees_what_the_host_gives(void) {
+    reml_embed_context_t* context = NULL;
+    CHECK_INT_EQ(reml_create_context("0.1.0", &context), OK);
+    CHECK_INT_EQ(
+        load(context, "fn seen(n: Str) -> Str = match Env.get_env(n) with | Ok(v) -> v.to_string() | Err(e) -> "
+                      "e.key.to_string() + \" denied\"\n"
+                      "fn main() = (Env.args(), seen(\"HOME\"), seen(\"OTHER\"), seen(\"RAW\"))"),
+        OK);
+    check_result(context, "main",
+        "([], \"Some(\\\"HOME\\\") denied\", \"Some(\\\"OTHER\\\") denied\", \"Some(\\\"RAW\\\") denied\")");
+    const char* args[] = {"one", "zwei \xC3\xA9"};
+    const char *names[] = {"HOME", "RAW", "HOME"}, *values[] = {"/old", "\xFF", "/home"};
+    CHECK_INT_EQ(reml_embed_set_args(context, args, 2), OK);
+    CHECK_INT_EQ(reml_embed_set_variables(context, names, values, 3, 0), OK);
+    check_result(context, "main",
+        "([\"one\", \"zwei \xC3\xA9\"], \"Some(\\\"/home\\\")\", \"None\", \"Some(\\\"RAW\\\") denied\")");
+    CHECK_INT_EQ(reml_embed_set_variables(context, names, values, 1, 1), OK);
+    check_result(context, "main",
+        "([\"one\", \"zwei \xC3\xA9\"], \"Some(\\\"/old\\\")\", \"Some(\\\"OTHER\\\") denied\", \"Some(\\\"RAW\\\") "
+        "denied\")");
+    args[1] = "\xC3";
+    CHECK_INT_EQ(reml_embed_set_args(context, args, 2), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_embed_set_args(context, NULL, 1), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_embed_set_variables(context, names, NULL, 1, 1), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_embed_set_args(NULL, NULL, 0), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_embed_set_args(context, NULL, 0), OK);
+    check_result(
+        context, "main", "([], \"Some(\\\"/old\\\")\", \"Some(\\\"OTHER\\\") denied\", \"Some(\\\"RAW\\\") denied\")");
+    CHECK_INT_EQ(reml_dispose_context(context), OK);
+}
+
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_embed__the_guides_flow_returns_ok),
@@ -641,6 +679,7 @@ int main(int argc, char** argv) {
         RUN(test_audit__the_minimal_flow_leaves_four_records_in_order),
         RUN(test_value__hostile_handles_are_refused),
         RUN(test_options__sizes_and_unknown_flags_are_checked),
+        RUN(test_environment__a_program_sees_what_the_host_gives),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -103,6 +103,14 @@ typedef enum rl_module_state {
     RL_MODULE_FAILED
 } rl_module_state_t;
 
+typedef RL_VEC(rl_str_t) rl_texts_t;
+/* Texts the host gave a program to see (surroundings.c). */
+typedef struct rl_surroundings {
+    rl_arena_t arena;
+    rl_texts_t texts;   /* variables: name, value, name, value … */
+    bool others_denied; /* variables: a name that is not there is refused, not unset */
+} rl_surroundings_t;
+
 struct rl_context {
     rl_allocator_t allocator;
     reml_embed_context_t* id;
@@ -146,6 +154,7 @@ struct rl_context {
     rl_buf_t host_failure; /* reml_host_fail */
     bool has_host_failure;
 
+    rl_surroundings_t arguments, variables;
     reml_output_fn output;
     void* output_user;
     reml_poll_fn poll;
@@ -240,6 +249,12 @@ void rl_bindings_deinit(rl_context_t* context);
 reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null,
     rl_host_words_fn call, void* user, void (*destroy)(void* user));
 void rl_host_object_dropped(void* user, rl_object_t* object);
+
+/* Env (surroundings.c). */
+void rl_surroundings_init(rl_context_t* context, rl_surroundings_t* surroundings);
+void rl_surroundings_deinit(rl_context_t* context, rl_surroundings_t* surroundings);
+rl_environment_t rl_host_environment(void* host, rl_str_t name, rl_str_t* out_value);
+bool rl_host_argument(void* host, size_t index, rl_str_t* out);
 
 /* Count a crossing and leave its record (bridge.c). */
 typedef struct rl_crossing {

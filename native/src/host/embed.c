@@ -214,6 +214,8 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     rl_arena_init(&context->diag_arena, allocator);
     rl_diags_init(&context->diagnostics, allocator, &context->diag_arena);
     context->diagnostics.warnings_as_errors = (context->options & REML_EMBED_OPTION_WARNINGS_AS_ERRORS) != 0;
+    rl_surroundings_init(context, &context->arguments);
+    rl_surroundings_init(context, &context->variables);
     rl_buf_init(&context->error, allocator);
     rl_buf_init(&context->lent_text, allocator);
     rl_buf_init(&context->host_failure, allocator);
@@ -226,6 +228,8 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->vm.output = vm_output;
     context->vm.poll = vm_poll;
     context->vm.unsafe_region = vm_unsafe_region;
+    context->vm.environment = rl_host_environment;
+    context->vm.argument = rl_host_argument;
     context->vm.mark_host_roots = rl_context_mark_roots;
     context->vm.heap.host_dropped = rl_host_object_dropped;
     if (context->options & REML_EMBED_OPTION_STRESS_GC) rl_heap_set_stress(&context->vm.heap, true, true);
@@ -242,6 +246,8 @@ static void context_deinit(rl_context_t* context) {
     rl_compiler_deinit(&context->compiler);
     rl_program_deinit(&context->program);
     rl_vec_deinit(&context->allocator, &context->module_states);
+    rl_surroundings_deinit(context, &context->variables);
+    rl_surroundings_deinit(context, &context->arguments);
     rl_buf_deinit(&context->host_failure);
     rl_buf_deinit(&context->lent_text);
     rl_buf_deinit(&context->error);

@@ -451,6 +451,14 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
     rl_sym_t dotted = rl_join_names(c, scope.name, name, false);
     uint32_t item = dotted ? rl_find_item(c, 1, dotted) : 0;
     if (!item && dotted && scope.module) item = rl_find_in_module(c, scope.module, 1, dotted);
+    if (!item && scope.module && rl_program_module(c->program, scope.module)->ambient) { /* `use Core.Time as T` */
+        rl_str_t path = rl_text(c, rl_program_module(c->program, scope.module)->path);
+        size_t start = path.length;
+        while (start > 0 && path.data[start - 1] != '.') start--;
+        rl_sym_t last = rl_sym_find(c->symbols, (rl_str_t){path.data + start, path.length - start});
+        rl_sym_t own = last ? rl_join_names(c, last, name, false) : 0;
+        if (own) item = rl_find_in_module(c, scope.module, 1, own);
+    }
     if (item) {
         out.kind = STATE_ITEM;
         out.item = item;

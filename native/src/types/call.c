@@ -519,6 +519,7 @@ rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t co
         rl_node_at(c, error)->type = type;
         return error;
     }
+    if (count == 1) (void)rl_json_number(c, entry.id, variant.name, &args[0]);
     RL_VEC(rl_ir_t) values = {0};
     RL_VEC(uint32_t) at = {0};
     bool fine = true, ordered = true;

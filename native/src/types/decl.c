@@ -157,8 +157,9 @@ static void publish_function(
         rl_function_t* function = rl_function_at(c, fn);
         function->owner = head & 0x80000000u ? 0 : head;
         if (function->param_count) {
-            rl_type_t first = rl_program_param(program, function->param_first)->type;
-            if (rl_method_head(c, first) == head) function->flags |= RL_FN_METHOD;
+            const rl_param_t* first = rl_program_param(program, function->param_first);
+            bool path_only = c->input->is_prelude && first->name != c->sym_self; /* LANGUAGE 8.2: written `M.f` */
+            if (!path_only && rl_method_head(c, first->type) == head) function->flags |= RL_FN_METHOD;
         }
         return;
     }

@@ -92,10 +92,9 @@ rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t sp
         if (rl_type_kind(c->types, from) == RL_TYPE_VAR) (void)rl_vec_push(c->allocator, &c->any_nodes, made);
         return made;
     }
-    if (c->program->known.json && rl_named_id(c, to) == c->program->known.json &&
-        rl_named_id(c, from) != c->program->known.json && !rl_is_var(c, from)) {
-        rl_unsupported(c, span, "implicit conversions to Json are");
-        return rl_ir_error(c, start);
+    if (rl_is_json(c, to)) {
+        const rl_var_t* var = rl_var_of(c, from);
+        if (!var || var->klass != RL_VAR_FREE) return rl_to_json(c, ir, span, RL_JSON_IMPLICIT);
     }
     rl_unify_result_t result = rl_unify(&c->solver, expected, found);
     if (result == RL_UNIFY_OK) {

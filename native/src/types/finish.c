@@ -527,6 +527,7 @@ void rl_finish_module(rl_checker_t* c) {
         case RL_LATER_MATCH: check_match(c, &later); break;
         case RL_LATER_LET: check_let_pattern(c, &later); break;
         case RL_LATER_SPEC: rl_check_spec_later(c, &later); break;
+        case RL_LATER_JSON: rl_check_json_later(c, &later); break;
         }
     }
 }

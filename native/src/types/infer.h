@@ -169,7 +169,13 @@ typedef struct rl_loop {
 } rl_loop_t;
 
 /* What must wait for final types. */
-typedef enum rl_later_kind { RL_LATER_LITERAL, RL_LATER_MATCH, RL_LATER_LET, RL_LATER_SPEC } rl_later_kind_t;
+typedef enum rl_later_kind {
+    RL_LATER_LITERAL,
+    RL_LATER_MATCH,
+    RL_LATER_LET,
+    RL_LATER_SPEC,
+    RL_LATER_JSON
+} rl_later_kind_t;
 typedef struct rl_later {
     rl_later_kind_t kind;
     rl_ir_t ir;
@@ -555,6 +561,17 @@ uint32_t rl_variant_tag(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name);
 rl_special_t rl_find_special(rl_checker_t* c, rl_sym_t qualifier, rl_sym_t name); /* qualifier 0: a plain name */
 rl_ir_t rl_call_special(rl_checker_t* c, rl_special_t special, rl_arg_t* args, uint32_t count, rl_node_t node,
     rl_span_t span, rl_type_t expected);
+/* json_expr.c: values where Json is expected. ELEMENT: inside a literal, where an Any is looked at when the program runs;
+   METHOD: x.to_json(), also of a type parameter. */
+typedef enum rl_json_use { RL_JSON_IMPLICIT, RL_JSON_ELEMENT, RL_JSON_METHOD } rl_json_use_t;
+bool rl_is_json(rl_checker_t* c, rl_type_t type);
+rl_ir_t rl_to_json(rl_checker_t* c, rl_ir_t value, rl_span_t span, rl_json_use_t use);
+rl_ir_t rl_check_json(rl_checker_t* c, rl_node_t node);               /* an element of a literal that becomes Json */
+rl_ir_t rl_json_list(rl_checker_t* c, rl_node_t node);                /* a list literal that becomes Json.Array */
+rl_ir_t rl_json_object(rl_checker_t* c, rl_ir_t map, uint32_t start); /* Map<Str, Json> → Json.Object */
+bool rl_json_number(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name, rl_arg_t* arg); /* Json.Number of an integer */
+void rl_check_json_later(rl_checker_t* c, const rl_later_t* later);
+
 rl_ir_t rl_special_value(rl_checker_t* c, rl_special_t special, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_to_string(rl_checker_t* c, rl_ir_t value, bool debug, uint32_t start);
 rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span);

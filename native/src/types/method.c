@@ -22,10 +22,11 @@ static rl_ir_t call_universal(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, 
         rl_str_t text = rl_text(c, name);
         rl_report(c->diags, RL_CODE_TYPE_CALL_ARITY, span, "%.*s takes 0 arguments, found %u", RL_STR_ARG(text), count);
     }
-    if (name == c->sym_to_json) {
-        rl_unsupported(c, span, "conversions to Json are");
+    if (name == c->sym_to_json && rl_head(c, rl_type_at(c, receiver)) == RL_TYPE_ANY) {
+        rl_report(c->diags, RL_CODE_TYPE_ANY_MEMBER, span, "a value of type Any has no member to_json");
         return rl_ir_error(c, span.start);
     }
+    if (name == c->sym_to_json) return rl_to_json(c, receiver, span, RL_JSON_METHOD);
     if (name == c->sym_clone) return receiver;
     return rl_to_string(c, receiver, name == c->sym_debug, span.start);
 }

@@ -44,6 +44,7 @@ typedef enum rl_builtin_type {
     RL_BUILTIN_PTR,
     RL_BUILTIN_FUTURE,
     RL_BUILTIN_TASK,
+    RL_BUILTIN_JSON, /* a sum type whose text is JSON */
     RL_BUILTIN_TYPE_COUNT
 } rl_builtin_type_t;
 

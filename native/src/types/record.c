@@ -9,6 +9,7 @@ rl_ir_t rl_infer_list(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     rl_span_t span = rl_span_of(c, node);
     uint32_t count = rl_tree_list_count(c->tree, data.a), mark = c->scratch.count;
     rl_type_t head = expected ? rl_head(c, expected) : 0, element = 0, type = 0;
+    if (head && rl_is_json(c, head)) return rl_json_list(c, node);
     bool array = expected && rl_type_kind(c->types, head) == RL_TYPE_ARRAY;
     if (array) {
         element = rl_type_args(c->types, head)[0];
@@ -91,9 +92,9 @@ rl_ir_t rl_infer_map(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     uint32_t count = rl_tree_list_count(c->tree, data.a) / 2, mark = c->scratch.count;
     rl_type_t key = 0, value = 0;
     bool fits = expected && rl_is_named(c, expected, known->map, &key, &value);
-    bool any =
-        expected && (rl_head(c, expected) == RL_TYPE_ANY || (known->json && rl_named_id(c, expected) == known->json));
+    bool json = expected && rl_is_json(c, expected), any = expected && rl_head(c, expected) == RL_TYPE_ANY;
     if (any) value = RL_TYPE_ANY;
+    if (json) value = rl_head(c, expected);
     if (fits && !rl_unify_at(c, key, RL_TYPE_STR, rl_span_of(c, node), RL_CODE_TYPE_MISMATCH)) value = RL_TYPE_ERROR;
     if (fits && rl_is_var(c, value)) fits = false;
     rl_map_t seen = {0};
@@ -111,8 +112,9 @@ rl_ir_t rl_infer_map(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
             (void)rl_map_put(c->allocator, &seen, symbol, key_node);
         }
         (void)rl_vec_push(c->allocator, &c->scratch, rl_ir_string(c, rl_tree_node(c->tree, key_node)->start, text));
-        rl_ir_t ir = value && (fits || any) ? rl_check_expr(c, value_node, value, RL_CODE_TYPE_MISMATCH)
-                                            : rl_infer_expr(c, value_node, 0);
+        rl_ir_t ir = json                     ? rl_check_json(c, value_node)
+                     : value && (fits || any) ? rl_check_expr(c, value_node, value, RL_CODE_TYPE_MISMATCH)
+                                              : rl_infer_expr(c, value_node, 0);
         (void)rl_vec_push(c->allocator, &c->scratch, ir);
     }
     rl_map_deinit(c->allocator, &seen);
@@ -120,7 +122,7 @@ rl_ir_t rl_infer_map(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
         c->scratch.count = mark;
         return rl_ir_error(c, data.start);
     }
-    if (!fits && !any) { /* one type for all values, else Any (D33) */
+    if (!fits && !any && !json) { /* one type for all values, else Any (D33) */
         rl_type_t common = value && !expected ? 0 : value;
         uint32_t undo = rl_solver_mark(&c->solver);
         bool same = true;
@@ -147,7 +149,7 @@ rl_ir_t rl_infer_map(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     rl_ir_t ir =
         rl_ir_make(c, RL_IR_MAP, type, data.start, rl_extra_put(c, c->scratch.data + mark, 2 * count), count, 0);
     c->scratch.count = mark;
-    return ir;
+    return json ? rl_json_object(c, ir, data.start) : ir;
 }
 
 /* --- records ------------------------------------------------------------------------------------------------------ */

@@ -58,6 +58,8 @@ uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name) {
 bool rl_check_visible(rl_checker_t* c, uint32_t item, rl_span_t span) {
     const rl_item_t* entry = rl_program_item(c->program, item);
     if (entry->is_public || entry->module == c->module || c->host_eyes) return true;
+    /* Constructors of prelude types are out of sight, so that only `T.C` finds them; there the type counts. */
+    if (entry->kind == RL_ITEM_VARIANT && rl_program_typedef(c->program, entry->id)->is_public) return true;
     rl_str_t name = rl_text(c, entry->name), module = rl_text(c, rl_program_module(c->program, entry->module)->path);
     rl_report(c->diags, RL_CODE_LANGUAGE_VISIBILITY_PRIVATE, span, "%.*s is private to module %.*s", RL_STR_ARG(name),
         RL_STR_ARG(module));
@@ -222,8 +224,8 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
             RL_STR_ARG(text));
         return;
     }
-    static const char* const later[] = {"Json", "Future", "Task", "Poll", "Wake", "AsyncError", "Conductor", "Ptr",
-        "Uuid", "Async", "Env", "IO", "Debug", "spawn", "retry_after"};
+    static const char* const later[] = {"Future", "Task", "Poll", "Wake", "AsyncError", "Conductor", "Ptr",
+        "Async", "IO", "Debug", "spawn", "retry_after"};
     for (size_t i = 0; i < RL_COUNT_OF(later); i++) { /* names of LANGUAGE 8.1 that this runtime does not have */
         if (!rl_str_equal(text, rl_str(later[i]))) continue;
         rl_report(c->diags, RL_CODE_LANGUAGE_UNSUPPORTED, span, "%s is not supported by this runtime yet", later[i]);

@@ -18,7 +18,7 @@ static uint8_t* state_of(rl_checker_t* c, rl_typedef_id_t id) {
 }
 
 static const char* const builtin_names[RL_BUILTIN_TYPE_COUNT] = {
-    "", "list", "map", "set", "vec", "table", "cell", "ref", "range", "iter", "ptr", "future", "task"};
+    "", "list", "map", "set", "vec", "table", "cell", "ref", "range", "iter", "ptr", "future", "task", "json"};
 
 /* The runtime and the checker know some types of the prelude by name. */
 static void remember_known(rl_checker_t* c, rl_sym_t name, rl_typedef_id_t id) {
@@ -77,7 +77,7 @@ static void declare_type(rl_checker_t* c, rl_node_t node, bool host, bool is_pub
     else if (decl.body) def.kind = RL_DEF_ALIAS;
     else def.kind = RL_DEF_OPAQUE;
     if (c->input->is_prelude && rl_has_attr(c, decl.attrs, c->sym_builtin, &builtin)) {
-        def.kind = RL_DEF_BUILTIN;
+        if (def.kind != RL_DEF_SUM) def.kind = RL_DEF_BUILTIN;
         for (uint8_t i = 1; i < RL_BUILTIN_TYPE_COUNT; i++) {
             if (rl_str_equal(builtin, rl_str(builtin_names[i]))) def.builtin = i;
         }

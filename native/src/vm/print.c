@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "base/utf8.h"
 #include "vm/core/collections.h"
+#include "vm/core/json.h"
 #include "vm/string.h"
 #include "vm/vm.h"
 
@@ -29,6 +30,7 @@ typedef struct printer {
     rl_vm_t* vm;
     rl_buf_t* out;
     bool debug;
+    bool raised; /* vm->failure is set */
     RL_VEC(open_t) stack;
     RL_VEC(rl_cursor_t) cursors; /* one for each open LIST, SET, MAP */
 } printer_t;
@@ -226,6 +228,11 @@ static bool print_named(printer_t* p, const rl_rtype_t* type, rl_word_t value) {
     rl_buf_t* out = p->out;
     switch (type->def_kind) {
     case RL_DEF_SUM: {
+        if (type->builtin == RL_BUILTIN_JSON) {
+            rl_outcome_t outcome = rl_json_text(p->vm, type, value, out);
+            if (outcome == RL_RAISE) p->raised = true;
+            return outcome == RL_DONE;
+        }
         uint32_t tag = type->is_enum ? (uint32_t)value.u : value.o->tag;
         if (tag >= type->shape_count) return true;
         const rl_rshape_t* shape = &type->shapes[tag];
@@ -374,7 +381,7 @@ rl_outcome_t rl_value_print(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value
     printer_t p = {.vm = vm, .out = out, .debug = debug};
     size_t limit = out->limit;
     if (limit == 0 || limit > vm->limits.string_bytes) out->limit = (size_t)vm->limits.string_bytes;
-    bool ok = print_value(&p, type, value), stopped = false;
+    bool ok = print_value(&p, type, value), stopped = p.raised;
     size_t charged = 0;
     while (ok && p.stack.count && !out->failed) {
         uint64_t cost = 1 + (out->length - charged) / 16;
@@ -384,6 +391,7 @@ rl_outcome_t rl_value_print(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value
             break;
         }
         ok = step(&p);
+        stopped = p.raised;
     }
     if (!stopped && !rl_vm_charge(vm, 1 + (out->length - charged) / 16)) stopped = true;
     while (p.stack.count) pop(&p);

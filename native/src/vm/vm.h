@@ -57,6 +57,8 @@ typedef struct rl_failure {
     RL_VEC(rl_str_t) notes; /* panics of defers while unwinding; texts in vm->failure_arena */
 } rl_failure_t;
 
+typedef enum rl_environment { RL_ENVIRONMENT_DENIED, RL_ENVIRONMENT_UNSET, RL_ENVIRONMENT_VALUE } rl_environment_t;
+
 typedef struct rl_vm {
     rl_allocator_t* allocator;
     rl_heap_t heap;
@@ -91,6 +93,9 @@ typedef struct rl_vm {
     bool (*output)(void* host, rl_str_t text, bool is_error); /* false: refused (host error) */
     /* Every POLL_INTERVAL steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter. */
     bool (*poll)(void* host);
+    /* A variable of the surroundings; the text is looked at before anything else happens. NULL: all is denied. */
+    rl_environment_t (*environment)(void* host, rl_str_t name, rl_str_t* out_value);
+    bool (*argument)(void* host, size_t index, rl_str_t* out); /* of the program; valid UTF-8; false: no more */
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
     void (*mark_host_roots)(rl_heap_t* heap, void* host);
 } rl_vm_t;

@@ -16,6 +16,8 @@ rl_object_t* rl_map_empty(const rl_rtype_t* key, const rl_rtype_t* value_or_null
 /* Insert, or replace the value and keep the key. *map becomes the new object, which may be the old one. */
 rl_outcome_t rl_map_insert_into(
     rl_vm_t* vm, const rl_rtype_t* key_type, rl_object_t** map, rl_word_t key, rl_word_t value);
+rl_outcome_t rl_map_look_up(rl_vm_t* vm, const rl_rtype_t* key_type, const rl_object_t* map, rl_word_t key,
+    rl_word_t* out_value, bool* out_found);
 uint32_t rl_map_length(const rl_object_t* map);
 /* Entry number `index`, below the length. */
 void rl_map_entry(const rl_object_t* map, uint32_t index, rl_word_t* out_key, rl_word_t* out_value);

@@ -105,6 +105,16 @@ static rl_word_t value_at(const rl_tree_node_t* leaf, uint32_t place) {
     return value;
 }
 
+rl_outcome_t rl_map_look_up(rl_vm_t* vm, const rl_rtype_t* key_type, const rl_object_t* map, rl_word_t key,
+    rl_word_t* out_value, bool* out_found) {
+    rl_tree_node_t* leaf;
+    uint32_t place;
+    rl_outcome_t outcome = find(vm, key_type, (const rl_map_object_t*)map, key, &leaf, &place);
+    *out_found = outcome == RL_DONE && leaf;
+    if (*out_found) *out_value = value_at(leaf, place);
+    return outcome;
+}
+
 /* --- change ------------------------------------------------------------------------------------------------------ */
 
 static rl_map_object_t* new_map(rl_vm_t* vm, rl_object_t* root, uint32_t form) {
