@@ -32,7 +32,7 @@ typedef enum rl_outcome {
     RL_DONE,
     RL_RAISE,   /* vm->failure says what */
     RL_COLLECT, /* memory is short: nothing has changed; collect and call again */
-    RL_PARK     /* the fiber waits (later) */
+    RL_PARK     /* the fiber waits: vm->fiber has changed */
 } rl_outcome_t;
 
 /* Where a builtin's arguments come from, and the types it works on. */
@@ -69,6 +69,14 @@ typedef struct rl_closure_site {
     struct rl_proto* proto;
     uint16_t refs, scalars; /* captured */
 } rl_closure_site_t;
+
+/* A handler being installed: the body's closure in r[b], then the return clause if any, the clauses, the token if any. */
+typedef struct rl_handle_site {
+    rl_effect_id_t effect;
+    uint16_t clause_count;
+    bool has_return, has_token;
+    uint8_t value_rep, result_rep; /* rl_rep_t of what the body and what the whole yields */
+} rl_handle_site_t;
 
 typedef struct rl_proto {
     const rl_instr_t* code;

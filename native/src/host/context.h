@@ -196,6 +196,10 @@ rl_proto_t* rl_pipeline_instance(
 rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_embed_status_t* out_status);
 /* Before and after each outermost or nested run. */
 reml_embed_status_t rl_run_begin(rl_context_t* context);
+/* The outermost run has its result (of this bank) or vm.failure: what it leaves behind is abandoned, before either is read. */
+static inline void rl_run_settle(rl_context_t* context, rl_word_t result, bool is_ref) {
+    if (context->depth == 1) rl_vm_end_run(&context->vm, result, is_ref);
+}
 void rl_run_end(rl_context_t* context);
 /* Around conversions that may run foreign code (native/python): runs, collections, loads and disposal answer BUSY meanwhile. */
 void rl_context_freeze(rl_context_t* context);

@@ -430,7 +430,9 @@ static reml_embed_status_t run(rl_context_t* context, const char* entrypoint) {
         }
         if (proto) {
             rl_word_t result;
-            if (rl_vm_call(&context->vm, proto, NULL, NULL, &result) == RL_DONE) {
+            rl_outcome_t outcome = rl_vm_call(&context->vm, proto, NULL, NULL, &result);
+            rl_run_settle(context, result, proto->result_rep == RL_REP_R);
+            if (outcome == RL_DONE) {
                 rl_result_drop(context);
                 context->result = result;
                 context->result_type = proto->result_type;

@@ -270,7 +270,9 @@ reml_embed_status_t rl_function_call_words(
     rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     reml_embed_status_t status = enter_run(context);
     if (status == REML_EMBED_STATUS_OK) {
-        if (enter(context, entry, s, r, result) != RL_DONE) status = rl_context_fail_from_vm(context);
+        rl_outcome_t outcome = enter(context, entry, s, r, result);
+        rl_run_settle(context, *result, entry->proto->result_rep == RL_REP_R);
+        if (outcome != RL_DONE) status = rl_context_fail_from_vm(context);
         rl_run_end(context);
     }
     rl_function_crossed(context, entry, status);
@@ -341,6 +343,11 @@ reml_embed_status_t rl_fast_call_rest(rl_context_t* context, rl_function_entry_t
     vm->fuel_left = (int64_t)vm->limits.fuel - RL_POLL_INTERVAL;
     vm->output_left = vm->limits.output_bytes;
     rl_outcome_t outcome = rl_vm_run_rest(vm, proto, rest);
+    if (RL_UNLIKELY(vm->kept_first != NULL)) {
+        rl_word_t result = vm->fiber->s[0];
+        rl_run_settle(context, result, false);
+        vm->fiber->s[0] = result;
+    }
     if (RL_UNLIKELY(outcome != RL_DONE)) {
         reml_embed_status_t status = rl_context_fail_from_vm(context);
         rl_run_end(context);
@@ -454,6 +461,7 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
                 batch.at[i] += batch.stride[i];
             }
             if (RL_UNLIKELY(rl_vm_call_scalar(&context->vm, proto, words, (uint32_t)input_count, &result) != RL_DONE)) {
+                rl_run_settle(context, (rl_word_t){0}, false);
                 status = rl_context_fail_from_vm(context);
                 break;
             }

@@ -156,7 +156,10 @@ reml_embed_status_t rl_pipeline_initialise(rl_context_t* context) {
         rl_word_t ignored;
         bool done = rl_vm_call(&context->vm, proto, NULL, NULL, &ignored) == RL_DONE;
         context->module_states.data[i] = done ? RL_MODULE_READY : RL_MODULE_FAILED;
-        if (!done) return rl_context_fail_from_vm(context);
+        if (!done) {
+            rl_run_settle(context, ignored, false);
+            return rl_context_fail_from_vm(context);
+        }
     }
     while (context->modules_ready < context->module_states.count &&
            context->module_states.data[context->modules_ready] == RL_MODULE_READY) {
@@ -223,6 +226,7 @@ reml_embed_status_t rl_run_begin(rl_context_t* context) {
 }
 
 void rl_run_end(rl_context_t* context) {
+    rl_run_settle(context, (rl_word_t){0}, false);
     if (--context->depth == 0) {
         atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
         /* An interrupt that came too late is not one for the next run. */

@@ -1,7 +1,7 @@
 /* One row per kind of object: what the collector must know. */
 #include "vm/core/collections.h"
 #include "vm/core/iterate.h"
-#include "vm/heap.h"
+#include "vm/fiber.h"
 
 static void free_string(rl_heap_t* heap, rl_object_t* object) {
     rl_string_t* s = (rl_string_t*)object;
@@ -46,7 +46,7 @@ const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT] = {
     [RL_OBJ_RANGE] = {.name = "Range"},
     [RL_OBJ_ITER] = {.name = "Iter"},
     [RL_OBJ_HOST] = {"host object", NULL, free_host, NULL},
-    [RL_OBJ_FIBER] = {.name = "fiber"},
+    [RL_OBJ_FIBER] = {"fiber", rl_parked_mark, rl_parked_free, rl_parked_size},
 #define KIND(kind, name, mark, free, size) [RL_OBJ_##kind] = {name, mark, free, size},
 #include "vm/core/kinds.def"
 #undef KIND

@@ -119,11 +119,11 @@ static RL_NOINLINE void raise_narrow(rl_vm_t* vm, unsigned kind) {
     rl_vm_raise(vm, RL_CODE_RUNTIME_ARITH_OVERFLOW, "integer overflow in %s arithmetic", rl_number_kind_name(kind));
 }
 
-static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* closure) {
+static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* object) {
     rl_fiber_t* fiber = vm->fiber;
-    if (rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){closure, fiber->frame_count})) return true;
+    if (rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){object, fiber->frame_count})) return true;
     bool room = rl_heap_make_room(&vm->heap);
-    if (room && rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){closure, fiber->frame_count})) return true;
+    if (room && rl_vec_push(vm->allocator, &fiber->deferred, (rl_deferred_t){object, fiber->frame_count})) return true;
     out_of_memory(vm);
     return false;
 }
@@ -171,9 +171,8 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* closure) {
         frame = fiber->frames + fiber->frame_count - 1;                                                                \
         s_end = fiber->s + fiber->s_capacity;                                                                          \
         r_end = fiber->r + fiber->r_capacity;                                                                          \
-        last_frame = fiber->frames +                                                                                   \
-                     (fiber->frame_capacity < vm->limits.call_depth ? fiber->frame_capacity : vm->limits.call_depth) - \
-                     1;                                                                                                \
+        uint64_t frames_left = rl_fiber_frames_left(fiber, vm->limits.call_depth);                                     \
+        last_frame = fiber->frames + (fiber->frame_capacity < frames_left ? fiber->frame_capacity : frames_left) - 1;  \
         budget = vm->budget;                                                                                           \
     } while (0)
 
@@ -249,6 +248,8 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
     rl_frame_t* last_frame;
     int64_t budget;
     const char* what;
+    rl_fiber_t* const home = fiber;
+    const uint32_t unwinds = vm->unwinds.count;
 
     LOAD_FRAME();
 #if RL_THREADED
@@ -636,7 +637,13 @@ next_instruction:
         if (!push_deferred(vm, r[A])) goto raise_saved;
         NEXT;
     }
-    OP_CASE(UNDEFER) { r[A] = rl_vec_pop(&fiber->deferred).closure; NEXT; }
+    OP_CASE(UNDEFER) { r[A] = rl_vec_pop(&fiber->deferred).object; NEXT; }
+    OP_CASE(ABANDON) {
+        SAVE();
+        (void)rl_fiber_abandon(vm, (rl_parked_t*)r[A]);
+        LOAD_FRAME();
+        NEXT;
+    }
     OP_CASE(RAISE) {
         rl_vm_raise_text(vm, (rl_code_t)INDEX, rl_string_str(r[A]));
         goto raise;
@@ -662,7 +669,15 @@ next_instruction:
     }
     OP_CASE(UNWIND) {
         SAVE();
-        goto unwind;
+        if (!rl_vm_unwind(vm, home, floor, unwinds)) return RL_RAISE;
+        LOAD_FRAME();
+        NEXT;
+    }
+    OP_CASE(FINISH) {
+        SAVE();
+        if (RL_UNLIKELY(rl_fiber_finish(vm) != RL_DONE)) goto raise_saved;
+        LOAD_FRAME();
+        NEXT;
     }
     /* clang-format on */
 #if !RL_THREADED
@@ -709,9 +724,7 @@ uninitialised: raise_uninitialised(vm, INDEX);
 goto raise;
 raise: SAVE();
 raise_saved:
-    unwind: if (rl_vm_unwind(vm, floor)) {
-    LOAD_FRAME();
-    NEXT;
-}
-return RL_RAISE;
+    if (!rl_vm_fail(vm, home, floor, unwinds)) return RL_RAISE;
+LOAD_FRAME();
+NEXT;
 }

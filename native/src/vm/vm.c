@@ -22,18 +22,14 @@ const rl_instr_t rl_vm_halt[1] = {{.op = RL_OP_HALT}};
         NULLARY8(i + 48), NULLARY8(i + 56)
 rl_object_t rl_nullary_objects[256] = {NULLARY64(0), NULLARY64(64), NULLARY64(128), NULLARY64(192)};
 
-static void mark_fiber(rl_heap_t* heap, rl_fiber_t* fiber) {
-    size_t top = fiber->proto ? (size_t)fiber->r_base + fiber->proto->r_count : 0;
-    if (top > fiber->r_capacity) top = fiber->r_capacity;
-    for (size_t i = 0; i < top; i++) rl_heap_mark(heap, fiber->r[i]);
-    /* What lies above is left over from frames that are gone. Cleared now, it can never dangle. */
-    memset(fiber->r + top, 0, (fiber->r_capacity - top) * sizeof *fiber->r);
-    for (uint32_t i = 0; i < fiber->deferred.count; i++) rl_heap_mark(heap, fiber->deferred.data[i].closure);
-}
-
 static void mark_roots(rl_heap_t* heap, void* user) {
     rl_vm_t* vm = user;
-    for (rl_fiber_t* fiber = vm->fiber; fiber; fiber = fiber->parent) mark_fiber(heap, fiber);
+    for (rl_fiber_t* fiber = vm->fiber; fiber; fiber = fiber->parent) rl_fiber_mark(heap, fiber);
+    rl_heap_mark(heap, vm->held);
+    for (uint32_t i = 0; i < vm->unwinds.count; i++) rl_heap_mark(heap, vm->unwinds.data[i].token);
+    for (rl_parked_t* parked = vm->kept_first; parked; parked = parked->next) {
+        if (rl_parked_has_deferred(parked)) rl_heap_mark(heap, &parked->header);
+    }
     for (uint32_t i = 0; i < vm->global_count; i++) rl_heap_mark(heap, vm->globals_r[i]);
     if (vm->mark_host_roots) vm->mark_host_roots(heap, vm->host);
 }
@@ -62,7 +58,7 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
     }
     vm->fiber = rl_alloc(allocator, sizeof *vm->fiber);
     if (!vm->fiber) return false;
-    if (!rl_fiber_init(vm, vm->fiber) || !rl_buf_reserve(&vm->failure.message, MESSAGE_RESERVE)) {
+    if (!rl_fiber_init_main(vm, vm->fiber) || !rl_buf_reserve(&vm->failure.message, MESSAGE_RESERVE)) {
         rl_vm_deinit(vm);
         return false;
     }
@@ -71,6 +67,8 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
 }
 
 void rl_vm_deinit(rl_vm_t* vm) {
+    rl_fiber_free_spare(vm);
+    while (vm->kept_first) rl_parked_unkeep(vm, vm->kept_first);
     rl_heap_deinit(&vm->heap);
     while (vm->fiber) {
         rl_fiber_t* fiber = vm->fiber;
@@ -85,6 +83,7 @@ void rl_vm_deinit(rl_vm_t* vm) {
     rl_vec_deinit(vm->allocator, &vm->failure.stack);
     rl_vec_deinit(vm->allocator, &vm->failure.notes);
     rl_arena_deinit(&vm->failure_arena);
+    rl_vec_deinit(vm->allocator, &vm->unwinds);
     vm->globals_s = NULL;
     vm->globals_r = NULL;
     vm->globals_set = NULL;
@@ -121,7 +120,7 @@ bool rl_vm_reserve_globals(rl_vm_t* vm, uint32_t count) {
 
 static void shrink_fiber(rl_vm_t* vm) {
     rl_fiber_t small, *fiber = vm->fiber;
-    if (!rl_fiber_init(vm, &small)) {
+    if (!rl_fiber_init_main(vm, &small)) {
         rl_alloc_clear_failure(vm->allocator);
         return;
     }
@@ -225,6 +224,9 @@ rl_str_t rl_vm_standard_message(rl_code_t code) {
     case RL_CODE_TYPE_EQ_UNSUPPORTED: return RL_STR("functions and opaque values cannot be compared");
     case RL_CODE_TYPE_INSTANTIATION_LIMIT: return RL_STR("too many instances of generic functions");
     case RL_CODE_HOST_SYMBOL_UNBOUND: return RL_STR("host function is not bound");
+    case RL_CODE_RUNTIME_EFFECT_UNHANDLED: return RL_STR("no handler for the effect");
+    case RL_CODE_RUNTIME_EFFECT_NATIVE_FRAME: return RL_STR("an effect cannot leave a call that a host function made");
+    case RL_CODE_EFFECTS_HANDLER_INVALID_RESUME: return RL_STR("resumed for the second time");
     case RL_CODE_HOST_CALL_FAILED: return RL_STR("host function failed");
     default: return rl_str(rl_code_text(code));
     }
@@ -331,7 +333,10 @@ rl_outcome_t rl_vm_call(
     const rl_proto_t* outer_proto = fiber->proto;
     fiber->proto = proto;
     fiber->pc = proto->code;
-    uint32_t outer_s = fiber->s_base, outer_r = fiber->r_base;
+    uint32_t outer_s = fiber->s_base, outer_r = fiber->r_base, outer_barrier = fiber->barrier;
+    bool outer_native = fiber->barrier_is_native;
+    fiber->barrier = floor;
+    fiber->barrier_is_native = true;
     fiber->s_base = (uint32_t)s_base;
     fiber->r_base = (uint32_t)r_base;
     vm->native_depth++;
@@ -342,6 +347,8 @@ rl_outcome_t rl_vm_call(
     fiber->proto = outer_proto;
     fiber->s_base = outer_s;
     fiber->r_base = outer_r;
+    fiber->barrier = outer_barrier;
+    fiber->barrier_is_native = outer_native;
     if (outcome == RL_DONE) {
         if (proto->result_rep == RL_REP_R) out_result->o = fiber->r[r_base];
         else *out_result = fiber->s[s_base];

@@ -8,33 +8,23 @@
 #include "base/buf.h"
 #include "code/bytecode.h"
 #include "diag/diag.h"
+#include "vm/fiber.h"
 #include "vm/heap.h"
 
 #include <stdatomic.h>
 
-typedef struct rl_frame {
-    const rl_instr_t* return_pc; /* in the caller */
-    const rl_proto_t* caller;
-    uint32_t s_delta, r_delta; /* how far this frame's bases lie above the caller's */
-} rl_frame_t;
-
-typedef struct rl_deferred {
-    rl_object_t* closure;
-    uint32_t frame; /* depth of the frame that owns it */
-} rl_deferred_t;
-
-/* A computation with registers of its own: the only control mechanism. Grows; parked and continued once. */
-typedef struct rl_fiber {
-    rl_word_t* s;    /* S bank */
-    rl_object_t** r; /* R bank; all words valid or NULL up to r_capacity */
-    rl_frame_t* frames;
-    uint32_t s_capacity, r_capacity, frame_capacity;
-    uint32_t s_base, r_base, frame_count; /* saved when not running */
-    const rl_instr_t* pc;
-    const rl_proto_t* proto;
-    RL_VEC(rl_deferred_t) deferred;
-    struct rl_fiber* parent;
-} rl_fiber_t;
+/* An unwinding that is going on: frames are left one by one, their deferred closures called by the loop. A failure needs
+   no entry: it goes to where the loop was entered. */
+typedef enum rl_unwind_kind { RL_UNWIND_ABANDON, RL_UNWIND_ESCAPE } rl_unwind_kind_t;
+typedef struct rl_unwind {
+    rl_unwind_kind_t kind;
+    bool nested;      /* ABANDON begun by another unwinding, which goes on afterwards */
+    rl_fiber_t* last; /* ABANDON: the fiber after which it is done; ESCAPE: the one that goes on */
+    uint32_t floor;   /* ESCAPE: frames that stay on it */
+    uint32_t barrier; /* of `last` before: put back at the end */
+    bool barrier_is_native;
+    rl_object_t* token; /* ESCAPE: where to go on, and with what */
+} rl_unwind_t;
 
 typedef struct rl_limits {
     uint64_t fuel;
@@ -64,7 +54,12 @@ typedef struct rl_vm {
     rl_heap_t heap;
     const rl_program_t* program; /* for names and lines */
     rl_fiber_t* fiber;           /* running or about to */
-    rl_word_t* globals_s;        /* by global id of this context's numbering (rl_vm_reserve_globals) */
+    RL_VEC(rl_unwind_t) unwinds; /* innermost last */
+    rl_parked_t *kept_first, *kept_last;
+    rl_fiber_t* spare_fibers; /* linked through parent */
+    uint32_t spare_count;
+    rl_object_t* held;    /* a root: the result of the run while rl_vm_end_run is at work */
+    rl_word_t* globals_s; /* by global id of this context's numbering (rl_vm_reserve_globals) */
     rl_object_t** globals_r;
     uint8_t* globals_set;
     uint32_t global_count;
@@ -98,6 +93,11 @@ typedef struct rl_vm {
     bool (*argument)(void* host, size_t index, rl_str_t* out); /* of the program; valid UTF-8; false: no more */
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
     void (*mark_host_roots)(rl_heap_t* heap, void* host);
+    /* A fiber of role TASK has come to its end, its value lies at s[s_base] or r[r_base]; vm->fiber is its parent, which
+       goes on. Takes the value and releases the fiber; must not enter the vm. */
+    void (*fiber_finished)(struct rl_vm* vm, rl_fiber_t* fiber);
+    /* One has been left by a failure or abandoned, its deferred closures have run. Releases the fiber. */
+    void (*fiber_dropped)(struct rl_vm* vm, rl_fiber_t* fiber);
 } rl_vm_t;
 
 enum { RL_POLL_INTERVAL = 20000 };
@@ -108,6 +108,11 @@ bool rl_vm_reserve_globals(rl_vm_t* vm, uint32_t count);
 
 /* Start of an outermost run: fuel, deadline and output are filled up; nested runs inherit what is left. */
 void rl_vm_begin_run(rl_vm_t* vm);
+
+/* End of an outermost run, when `result` (of this bank) is there or vm->failure is set: kept continuations are abandoned;
+   failures of their deferred closures become notes. The result stays rooted meanwhile. */
+static inline void rl_vm_end_run(rl_vm_t* vm, rl_word_t result, bool is_ref);
+void rl_vm_end_run_slowly(rl_vm_t* vm, rl_word_t result, bool is_ref);
 
 /*
  * Enter a function with its parameters, per bank in order; of a function with environment the closure comes first
@@ -151,15 +156,10 @@ void rl_vm_clear_failure(rl_vm_t* vm);
 /* Print text for the program through the host; charges output. */
 rl_outcome_t rl_vm_output(rl_vm_t* vm, rl_str_t text, bool is_error);
 
-/* Fiber (fiber.c). */
-bool rl_fiber_init(rl_vm_t* vm, rl_fiber_t* fiber);
-void rl_fiber_deinit(rl_vm_t* vm, rl_fiber_t* fiber);
-/* Room for registers up to these indices and one more frame; moves the banks. False: failure is set. The running frame
-   must have been saved. */
-bool rl_fiber_reserve(rl_vm_t* vm, rl_fiber_t* fiber, size_t s_top, size_t r_top);
-/* Failure on its way out: true: a deferred closure has been entered, run on; false: all frames above `floor` are
-   gone. */
-bool rl_vm_unwind(rl_vm_t* vm, uint32_t floor);
+/* Unwinding (unwind.c). `home`, `floor`, `unwinds`: fiber, frames and entries of vm->unwinds when the loop was entered.
+   True: go on with vm->fiber; false: a failure has left all frames above `floor` of `home`, which is vm->fiber again. */
+bool rl_vm_fail(rl_vm_t* vm, rl_fiber_t* home, uint32_t floor, uint32_t unwinds);   /* vm->failure is set */
+bool rl_vm_unwind(rl_vm_t* vm, rl_fiber_t* home, uint32_t floor, uint32_t unwinds); /* a deferred closure is done */
 rl_outcome_t rl_vm_call_host(
     rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
 
@@ -194,6 +194,10 @@ rl_outcome_t rl_value_compare(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, 
 rl_outcome_t rl_value_hash(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, uint64_t* out_hash);
 /* Equality of keys: like rl_value_equal, but a NaN equals itself (what rl_value_hash goes with). */
 rl_outcome_t rl_value_same_key(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, rl_word_t b, bool* out_same);
+
+static inline void rl_vm_end_run(rl_vm_t* vm, rl_word_t result, bool is_ref) {
+    if (RL_UNLIKELY(vm->kept_first != NULL)) rl_vm_end_run_slowly(vm, result, is_ref);
+}
 
 static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps) {
     vm->budget -= steps < (uint64_t)1 << 62 ? (int64_t)steps : (int64_t)1 << 62;
