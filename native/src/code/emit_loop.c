@@ -255,13 +255,40 @@ static void protect_walked(rl_emitter_t* e, rl_ir_t collection, rl_type_t type, 
     if (rl_is_assigned(e, rl_node(e, collection)->a)) rl_emit_share(e, type, reg);
 }
 
-/* `for c in s.chars()` walks the Str itself: no list is made (LANGUAGE 5.5). The text, or 0. */
+/* What is walked without a list of its elements (LANGUAGE 5.5, 8.7): calls whose result only `for` sees. */
+static uint32_t lazy_walk_of(rl_emitter_t* e, rl_ir_t iterable) {
+    const rl_ir_node_t* n = rl_node(e, iterable);
+    if (n->op != RL_IR_CALL) return RL_NONE;
+    const rl_function_t* callee = rl_program_function(e->program, n->a);
+    if (callee->kind != RL_FN_BUILTIN) return RL_NONE;
+    switch (callee->builtin) {
+    case RL_BUILTIN_STR_SPLIT_ID: return RL_BUILTIN_STR_WALK_SPLIT_ID;
+    case RL_BUILTIN_STR_LINES_ID: return RL_BUILTIN_STR_WALK_LINES_ID;
+    case RL_BUILTIN_STR_SPLIT_WHITESPACE_ID: return RL_BUILTIN_STR_WALK_WORDS_ID;
+    default: return RL_NONE;
+    }
+}
+
+/* `for c in s.chars()` walks the Str itself. The text, or 0. */
 static rl_ir_t text_of_chars(rl_emitter_t* e, rl_ir_t iterable) {
     const rl_ir_node_t* n = rl_node(e, iterable);
     if (n->op != RL_IR_CALL) return 0;
     const rl_function_t* callee = rl_program_function(e->program, n->a);
     if (callee->kind != RL_FN_BUILTIN || callee->builtin != RL_BUILTIN_STR_CHARS_ID) return 0;
     return *rl_program_extra(e->program, n->c + 1);
+}
+
+static void emit_lazy_walk(rl_emitter_t* e, rl_ir_t call, uint32_t builtin, uint32_t to) {
+    rl_ir_node_t n = *rl_node(e, call);
+    uint32_t count = *rl_program_extra(e->program, n.c), regs[2];
+    rl_type_t types[2] = {RL_TYPE_STR, RL_TYPE_STR}, element = RL_TYPE_STR;
+    rl_ir_t nodes[2];
+    for (uint32_t i = 0; i < count && i < 2; i++) nodes[i] = *rl_program_extra(e->program, n.c + 1 + i);
+    for (uint32_t i = 0; i < count && i < 2; i++)
+        regs[i] = rl_emit_operand(e, nodes[i], true, nodes + i + 1, count - i - 1);
+    rl_at(e, n.start);
+    rl_type_t walk = rl_type_named(&e->compiler->program->types, e->program->known.iter, &element, 1);
+    rl_emit_builtin(e, builtin, to, walk, regs, types, count, NULL, 0);
 }
 
 static void emit_for_walk(rl_emitter_t* e, rl_ir_t id, rl_type_t collection) {
@@ -275,9 +302,14 @@ static void emit_for_walk(rl_emitter_t* e, rl_ir_t id, rl_type_t collection) {
     rl_rep_t rep = rl_rep_of(e->compiler, element);
     uint32_t walk = rl_temp(e, RL_REP_R);
     rl_mark_t before = rl_mark(e);
-    uint32_t from = rl_emit_any(e, n.a, false);
-    protect_walked(e, n.a, collection, from);
-    rl_emit_abc(e, RL_OP_ITER, walk, from, rl_table_type(e, collection));
+    uint32_t lazy = lazy_walk_of(e, n.a);
+    if (lazy != RL_NONE) {
+        emit_lazy_walk(e, n.a, lazy, walk);
+    } else {
+        uint32_t from = rl_emit_any(e, n.a, false);
+        protect_walked(e, n.a, collection, from);
+        rl_emit_abc(e, RL_OP_ITER, walk, from, rl_table_type(e, collection));
+    }
     rl_release(e, before);
     if (!open_loop(e, RL_DROP)) return;
     e->loop_depth++;
@@ -295,6 +327,60 @@ static void emit_for_walk(rl_emitter_t* e, rl_ir_t id, rl_type_t collection) {
     close_for(e);
 }
 
+/*
+ * An Iter is a native walk, asked by NEXT, or a function that answers Option<T>: which one is known when the loop begins. The
+ * call of the function stands behind the loop.
+ */
+static void emit_for_iter(rl_emitter_t* e, rl_ir_t id, rl_type_t collection) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_types_t* types = &e->compiler->program->types;
+    rl_type_t element = rl_type_arg(e->compiler, collection, 0);
+    rl_type_t option = rl_type_named(types, e->program->known.option, &element, 1);
+    rl_type_t step_type = rl_type_function(types, NULL, 0, option);
+    uint32_t some = 0;
+    const rl_typedef_t* def = rl_named_def(e->compiler, option);
+    while (some + 1 < def->variant_count && rl_program_variant(e->program, def->variant_first + some)->field_count == 0)
+        some++;
+    const rl_layout_t* layout = rl_layout_of(e->compiler, option, some);
+    if (!layout || e->failed) {
+        e->failed = true;
+        return;
+    }
+    rl_rep_t rep = rl_rep_of(e->compiler, element);
+    uint32_t walk = rl_temp(e, RL_REP_R), step = rl_temp(e, RL_REP_R), native = rl_temp(e, RL_REP_S);
+    rl_emit_to(e, n.a, walk, false);
+    rl_emit_builtin(e, RL_BUILTIN_ITER_IS_NATIVE_ID, native, RL_TYPE_BOOL, &walk, &collection, 1, NULL, 0);
+    rl_emit_builtin(e, RL_BUILTIN_ITER_STEP_ID, step, step_type, &walk, &collection, 1, NULL, 0);
+    if (!open_loop(e, RL_DROP)) return;
+    e->loop_depth++;
+    uint32_t top = rl_here(e), reg = rl_temp(e, rep);
+    rl_jumps_t by_function = 0, out = 0;
+    rl_jump_add(e, &by_function, rl_emit_abc(e, RL_OP_JEQK_I, native, 0, 0));
+    rl_jump_add(e, &out, rl_emit_abc(e, rep == RL_REP_R ? RL_OP_NEXTR : RL_OP_NEXTS, reg, walk, 0));
+    innermost(e)->breaks = out;
+    rl_mark_t mark = rl_mark(e);
+    uint32_t body = rl_here(e);
+    bind_element(e, n.b, reg, element, RL_ORIGIN_LOADED);
+    emit_body(e, n.c);
+    rl_release(e, mark);
+    rl_at(e, n.start);
+    jump_back(e, top);
+    e->dead = true;
+    rl_jump_bind(e, by_function);
+    uint32_t a = e->s_top, b = rl_temp(e, RL_REP_R);
+    rl_emit_move(e, RL_REP_R, b, step);
+    rl_note_out(e, a + 1, b + 1);
+    rl_emit_abc(e, RL_OP_CALLV, a, b, 0);
+    rl_jumps_t ended = 0;
+    rl_jump_add(e, &ended, rl_emit_abc(e, RL_OP_JNTAG, b, some, 0));
+    rl_jump_join(e, &innermost(e)->breaks, ended);
+    rl_emit_load_word(e, rep, reg, b, layout->slots[0], false);
+    jump_back(e, body);
+    e->dead = true;
+    rl_release(e, mark);
+    close_for(e);
+}
+
 void rl_emit_for(rl_emitter_t* e, rl_ir_t id) {
     rl_ir_node_t n = *rl_node(e, id);
     rl_type_t collection = rl_emit_type(e, n.a), bare = rl_unwrap_newtype(e->compiler, collection);
@@ -304,6 +390,8 @@ void rl_emit_for(rl_emitter_t* e, rl_ir_t id) {
     } else if (rl_type_kind(&e->program->types, bare) == RL_TYPE_ARRAY ||
                rl_builtin_of(e->compiler, bare) == RL_BUILTIN_VEC) {
         emit_for_vec(e, id, rl_type_arg(e->compiler, bare, 0));
+    } else if (rl_builtin_of(e->compiler, bare) == RL_BUILTIN_ITER) {
+        emit_for_iter(e, id, bare);
     } else {
         emit_for_walk(e, id, bare);
     }

@@ -213,6 +213,7 @@ static bool match_args(
 
 rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span,
     rl_type_t expected) {
+    if (rl_program_function(c->program, fn)->flags & RL_FN_ADAPTED) fn = rl_adapt_call(c, fn, args, count);
     const rl_function_t function = *rl_program_function(c->program, fn);
     if (function.flags & RL_FN_THUNK)
         return rl_call_value(c, rl_function_value(c, fn, span), args, count, node, span, expected);

@@ -248,6 +248,8 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             made->constraint_count = function->constraint_count;
         }
         rl_str_t builtin = {0};
+        if (c->input->is_prelude && rl_has_attr(c, decl.attrs, rl_sym_intern(c->symbols, RL_STR("adapted")), NULL))
+            function->flags |= RL_FN_ADAPTED;
         bool has_default = false;
         for (uint32_t i = 0; i < function->param_count; i++)
             has_default |= rl_program_param(program, function->param_first + i)->default_fn != 0;

@@ -365,22 +365,6 @@ rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool
 
 /* --- loops -------------------------------------------------------------------------------------------------------- */
 
-static rl_type_t element_type(rl_checker_t* c, rl_type_t type) {
-    const rl_known_t* known = &c->program->known;
-    rl_type_t head = rl_head(c, type), a, b;
-    if (rl_type_kind(c->types, head) == RL_TYPE_ARRAY) return rl_type_args(c->types, head)[0];
-    if (rl_is_named(c, head, known->list, &a, NULL) || rl_is_named(c, head, known->vec, &a, NULL) ||
-        rl_is_named(c, head, known->set, &a, NULL) || rl_is_named(c, head, known->range, &a, NULL) ||
-        rl_is_named(c, head, known->iter, &a, NULL) || rl_is_named(c, head, known->option, &a, NULL)) {
-        return a;
-    }
-    if (rl_is_named(c, head, known->map, &a, &b) || rl_is_named(c, head, known->table, &a, &b)) {
-        rl_type_t pair[2] = {a, b};
-        return rl_type_tuple(c->types, pair, 2);
-    }
-    return 0;
-}
-
 static rl_ir_t infer_for(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_ir_t iterable = rl_infer_expr(c, data.b, 0);
@@ -389,7 +373,7 @@ static rl_ir_t infer_for(rl_checker_t* c, rl_node_t node) {
         rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, data.b),
             "the type of what is iterated over is not known here");
     } else if (type != RL_TYPE_ERROR && type != RL_TYPE_NEVER) {
-        element = element_type(c, type);
+        element = rl_element_of_iterable(c, type);
         if (element && rl_is_named(c, type, c->program->known.range, NULL, NULL)) {
             rl_settle_literal(c, element);
             rl_type_t bound = rl_head(c, element);

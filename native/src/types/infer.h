@@ -561,6 +561,10 @@ uint32_t rl_variant_tag(rl_checker_t* c, rl_typedef_id_t id, rl_sym_t name);
 rl_special_t rl_find_special(rl_checker_t* c, rl_sym_t qualifier, rl_sym_t name); /* qualifier 0: a plain name */
 rl_ir_t rl_call_special(rl_checker_t* c, rl_special_t special, rl_arg_t* args, uint32_t count, rl_node_t node,
     rl_span_t span, rl_type_t expected);
+/* iterable.c */
+rl_type_t rl_element_of_iterable(rl_checker_t* c, rl_type_t type); /* what `for` binds; 0: it cannot be walked */
+/* The function that is meant by a call of an ADAPTED one; may check and convert its arguments. */
+rl_fn_id_t rl_adapt_call(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count);
 /* json_expr.c: values where Json is expected. ELEMENT: inside a literal, where an Any is looked at when the program runs;
    METHOD: x.to_json(), also of a type parameter. */
 typedef enum rl_json_use { RL_JSON_IMPLICIT, RL_JSON_ELEMENT, RL_JSON_METHOD } rl_json_use_t;

@@ -20,6 +20,8 @@ rl_outcome_t rl_string_from_buf(rl_vm_t* vm, const rl_buf_t* buf, unsigned kind,
 rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, size_t length);
 /* `left` and `right` joined; into `left` itself while it is not SHARED. Charges what it copies. */
 rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bool right_is_ascii, rl_object_t** out);
+/* Byte offset of the first occurrence from `from` on, or SIZE_MAX; in linear time. Charged by the caller. */
+size_t rl_find_bytes(rl_str_t text, rl_str_t part, size_t from);
 /* Code points; remembered. */
 uint32_t rl_string_count(rl_string_t* s);
 /* Byte offset of a code point, clamped to the end; amortised constant time (an index is made at the first use in longer

@@ -35,6 +35,28 @@ FN(rl_core_cell_set) {
 
 FN(rl_core_iter_from) { return rl_iterate_begin(vm, site->arg_types[0], args[0].o, &result->o); }
 
+FN(rl_core_iter_of) {
+    rl_iter_t* iter = rl_iter_new(vm, &rl_walk_of_function, site->result_type, args[0].o, 0);
+    if (!iter) return RL_COLLECT;
+    rl_share(args[0].o);
+    result->o = &iter->header;
+    return RL_DONE;
+}
+
+FN(rl_core_iter_is_native) {
+    (void)vm, (void)site;
+    result->i = ((const rl_iter_t*)args[0].o)->walker != &rl_walk_of_function;
+    return RL_DONE;
+}
+
+/* Of a native walk: some object, which nobody calls. */
+FN(rl_core_iter_step) {
+    (void)vm, (void)site;
+    rl_iter_t* iter = (rl_iter_t*)args[0].o;
+    result->o = iter->walker == &rl_walk_of_function ? iter->source : &iter->header;
+    return RL_DONE;
+}
+
 /* The Some is made first: once the walk has stepped on, nothing may be refused. */
 FN(rl_core_iter_next) {
     rl_word_t some, element = {0};

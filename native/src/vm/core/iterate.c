@@ -139,6 +139,16 @@ static rl_outcome_t next_of_chars(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_e
 }
 static const rl_iter_class_t walk_of_chars = {"chars", next_of_chars};
 
+/* --- a function: called by emitted code, never from here --------------------------------------------------------- */
+
+static rl_outcome_t next_of_function(rl_vm_t* vm, rl_iter_t* iter, rl_word_t* out_element, bool* out_ended) {
+    (void)iter;
+    (void)out_element;
+    (void)out_ended;
+    return rl_vm_raise(vm, RL_CODE_LANGUAGE_ITERATOR_EXPECTED, "this iterator can only be walked by the program");
+}
+const rl_iter_class_t rl_walk_of_function = {"function", next_of_function};
+
 /* ------------------------------------------------------------------------------------------------------------- */
 
 static rl_iter_t* begin_range(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* range) {

@@ -33,6 +33,8 @@ rl_iter_t* rl_iter_new(
 
 /* ITER: a walk over `collection` of static type `type`; a value of type Iter<T> is its own walk; a Str gives its characters. */
 rl_outcome_t rl_iterate_begin(rl_vm_t* vm, const rl_rtype_t* type, rl_object_t* collection, rl_object_t** out_iter);
+/* A walk that a function of Reml's makes: `source` is the closure, and whoever wants the next element calls it. */
+extern const rl_iter_class_t rl_walk_of_function;
 /* NEXT */
 static inline rl_outcome_t rl_iterate_next(rl_vm_t* vm, rl_object_t* iter, rl_word_t* out_element, bool* out_ended) {
     rl_iter_t* walk = (rl_iter_t*)iter;

@@ -44,20 +44,6 @@ static rl_outcome_t give_slice(rl_vm_t* vm, rl_word_t* result, rl_object_t* sour
     return give_object(result, rl_string_slice(vm, source, start, end - start));
 }
 
-/* Byte offset of the first occurrence from `from` on, or SIZE_MAX. Two-way work: memchr for the first byte, then compare; charged by the caller. */
-static size_t find_bytes(rl_str_t text, rl_str_t part, size_t from) {
-    if (part.length == 0) return from <= text.length ? from : SIZE_MAX;
-    if (part.length > text.length) return SIZE_MAX;
-    const char* end = text.data + text.length - part.length + 1;
-    for (const char* at = text.data + from; at < end;) {
-        at = memchr(at, part.data[0], (size_t)(end - at));
-        if (!at) return SIZE_MAX;
-        if (memcmp(at, part.data, part.length) == 0) return (size_t)(at - text.data);
-        at++;
-    }
-    return SIZE_MAX;
-}
-
 static bool too_long(rl_vm_t* vm, uint64_t length) {
     return length > vm->limits.string_bytes || length > UINT32_MAX - 64;
 }
@@ -71,11 +57,6 @@ typedef struct words {
 static void words_push(words_t* words, rl_word_t word) {
     if (!rl_vec_push(words->vm->allocator, &words->items, word)) words->refused = true;
 }
-static void words_push_slice(words_t* words, rl_object_t* source, size_t start, size_t end) {
-    rl_word_t word = {.o = rl_string_slice(words->vm, source, start, end - start)};
-    if (!word.o) words->refused = true;
-    else words_push(words, word);
-}
 static rl_outcome_t words_finish(words_t* words, rl_element_t element, rl_word_t* result) {
     rl_outcome_t outcome = RL_COLLECT;
     rl_object_t* list = NULL;
@@ -84,11 +65,6 @@ static rl_outcome_t words_finish(words_t* words, rl_element_t element, rl_word_t
     result->o = list;
     return outcome;
 }
-static rl_outcome_t words_abandon(words_t* words, rl_outcome_t outcome) {
-    rl_vec_deinit(words->vm->allocator, &words->items);
-    return outcome;
-}
-
 /* --- length, search, positions ------------------------------------------------------------------------------------------ */
 
 FN(rl_str_len) {
@@ -119,7 +95,7 @@ FN(rl_str_find_index) {
     (void)site;
     rl_str_t text = TEXT(0), part = TEXT(1);
     if (!rl_vm_charge(vm, 1 + text.length / 4 + part.length / 16)) return RL_RAISE;
-    size_t at = find_bytes(text, part, 0);
+    size_t at = rl_find_bytes(text, part, 0);
     if (at == SIZE_MAX) return give_int(result, -1);
     return give_int(
         result, rl_string_is_ascii(STRING(0)) ? (int64_t)at : (int64_t)rl_utf8_count((rl_str_t){text.data, at}));
@@ -298,9 +274,10 @@ FN(rl_str_replace) {
     (void)site;
     rl_str_t text = TEXT(0), old = TEXT(1), fresh = TEXT(2);
     if (!rl_vm_charge(vm, 1 + text.length / 4)) return RL_RAISE;
-    if (old.length == 0 || find_bytes(text, old, 0) == SIZE_MAX) return give_same(result, args[0].o);
+    if (old.length == 0 || rl_find_bytes(text, old, 0) == SIZE_MAX) return give_same(result, args[0].o);
     uint64_t count = 0;
-    for (size_t at = find_bytes(text, old, 0); at != SIZE_MAX; at = find_bytes(text, old, at + old.length)) count++;
+    for (size_t at = rl_find_bytes(text, old, 0); at != SIZE_MAX; at = rl_find_bytes(text, old, at + old.length))
+        count++;
     uint64_t added, total;
     if (__builtin_mul_overflow(count, (uint64_t)fresh.length, &added)) return rl_string_too_long(vm);
     total = text.length - count * old.length + added;
@@ -310,7 +287,7 @@ FN(rl_str_replace) {
     if (!made) return RL_COLLECT;
     char* out = (char*)(uintptr_t)made->data;
     size_t from = 0;
-    for (size_t at = find_bytes(text, old, 0); at != SIZE_MAX; at = find_bytes(text, old, from)) {
+    for (size_t at = rl_find_bytes(text, old, 0); at != SIZE_MAX; at = rl_find_bytes(text, old, from)) {
         memcpy(out, text.data + from, at - from);
         out += at - from;
         if (fresh.length) memcpy(out, fresh.data, fresh.length);
@@ -361,65 +338,6 @@ FN(rl_str_trim_start) {
 FN(rl_str_trim_end) {
     (void)site;
     return trim(vm, args, result, false, true);
-}
-
-FN(rl_str_split) {
-    (void)site;
-    rl_str_t text = TEXT(0), separator = TEXT(1);
-    words_t words = {.vm = vm};
-    if (!rl_vm_charge(vm, 1 + text.length / 4)) return RL_RAISE;
-    if (separator.length == 0) {
-        if (!rl_vm_charge(vm, text.length)) return RL_RAISE;
-        for (size_t at = 0; at < text.length && !words.refused;) {
-            size_t start = at;
-            (void)rl_utf8_next_valid(text.data, &at);
-            words_push_slice(&words, args[0].o, start, at);
-        }
-        return words_finish(&words, RL_ELEM_REF, result);
-    }
-    size_t from = 0;
-    for (size_t at; !words.refused && (at = find_bytes(text, separator, from)) != SIZE_MAX;
-        from = at + separator.length) {
-        if (!rl_vm_charge(vm, 2)) return words_abandon(&words, RL_RAISE);
-        words_push_slice(&words, args[0].o, from, at);
-    }
-    words_push_slice(&words, args[0].o, from, text.length);
-    return words_finish(&words, RL_ELEM_REF, result);
-}
-
-/* LF, CRLF and CR end a line; the end of the text after a line end makes no empty line. */
-FN(rl_str_lines) {
-    (void)site;
-    rl_str_t text = TEXT(0);
-    words_t words = {.vm = vm};
-    if (!rl_vm_charge(vm, 1 + text.length / 4)) return RL_RAISE;
-    for (size_t at = 0; at < text.length && !words.refused;) {
-        size_t end = at;
-        while (end < text.length && text.data[end] != '\n' && text.data[end] != '\r') end++;
-        if (!rl_vm_charge(vm, 2)) return words_abandon(&words, RL_RAISE);
-        words_push_slice(&words, args[0].o, at, end);
-        bool pair = end + 1 < text.length && text.data[end] == '\r' && text.data[end + 1] == '\n';
-        at = end + (pair ? 2 : 1);
-    }
-    return words_finish(&words, RL_ELEM_REF, result);
-}
-
-FN(rl_str_split_whitespace) {
-    (void)site;
-    rl_str_t text = TEXT(0);
-    words_t words = {.vm = vm};
-    if (!rl_vm_charge(vm, 1 + text.length / 4)) return RL_RAISE;
-    for (size_t at = skip_space(text, 0); at < text.length && !words.refused; at = skip_space(text, at)) {
-        size_t start = at;
-        while (at < text.length) {
-            size_t next = at;
-            if (rl_unicode_is_white_space(rl_utf8_next_valid(text.data, &next))) break;
-            at = next;
-        }
-        if (!rl_vm_charge(vm, 2)) return words_abandon(&words, RL_RAISE);
-        words_push_slice(&words, args[0].o, start, at);
-    }
-    return words_finish(&words, RL_ELEM_REF, result);
 }
 
 FN(rl_str_chars) {
@@ -499,7 +417,7 @@ FN(rl_bytes_find_index) {
     rl_str_t data = TEXT(0);
     if (!rl_vm_charge(vm, 1 + data.length / 4)) return RL_RAISE;
     uint64_t from = clamp_index(args[2].i);
-    size_t at = from > data.length ? SIZE_MAX : find_bytes(data, TEXT(1), from);
+    size_t at = from > data.length ? SIZE_MAX : rl_find_bytes(data, TEXT(1), from);
     return give_int(result, at == SIZE_MAX ? -1 : (int64_t)at);
 }
 FN(rl_bytes_to_hex) {
