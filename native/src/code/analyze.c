@@ -119,7 +119,8 @@ bool rl_pattern_children(const rl_program_t* program, rl_allocator_t* allocator,
     switch ((rl_pattern_op_t)n.op) {
     case RL_PAT_WILDCARD:
     case RL_PAT_CONST:
-    case RL_PAT_RANGE: return true;
+    case RL_PAT_RANGE:
+    case RL_PAT_REGEX: return true;
     case RL_PAT_ACTIVE: return push(allocator, out, n.c); /* its call reads nothing but its own local */
     case RL_PAT_BIND: return push(allocator, out, n.b);
     case RL_PAT_VARIANT:

@@ -347,6 +347,17 @@ void rl_emit_pattern(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t
         if (n.b) test_bound(e, n.b, false, n.flags & 1, value, fail);
         break;
     case RL_PAT_SLICE: match_slice(e, id, value, fail); break;
+    case RL_PAT_REGEX: {
+        uint32_t matches = rl_temp(e, RL_REP_S);
+        rl_mark_t mark = rl_mark(e);
+        uint32_t regs[2] = {rl_temp(e, RL_REP_R), value.reg};
+        rl_type_t types[2] = {RL_TYPE_BYTES, value.type};
+        rl_emit_string(e, regs[0], n.a, true);
+        rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_REGEX_MATCH), matches, RL_TYPE_BOOL, regs, types, 2, NULL, 0);
+        rl_release(e, mark);
+        fail_if(e, fail, rl_emit_wide(e, RL_OP_JF, matches, 0));
+        break;
+    }
     case RL_PAT_ACTIVE: match_active(e, &n, value, fail); break;
     }
 }

@@ -130,6 +130,7 @@ typedef enum rl_pattern_op {
     RL_PAT_RANGE,   /* a: low constant node or 0, b: high or 0, flags 1: high included */
     RL_PAT_SLICE,   /* a: extra offset, b: count of patterns; c: position of the rest item + 1, or 0; the rest item is
                         among them: WILDCARD or BIND */
+    RL_PAT_REGEX,   /* a: string id of the compiled pattern (base/regex.h); type Str or Bytes */
     RL_PAT_ACTIVE /* a: local that gets the value, b: expression (a call with that local), c: pattern for its result */
 } rl_pattern_op_t;
 

@@ -553,7 +553,7 @@ const char* rl_ir_op_name(unsigned op) {
         "while", "loop", "for", "break", "continue", "return", "defer", "panic", "sequence", "unsafe", "handle",
         "escape"};
     static const char* const patterns[] = {
-        "wildcard", "bind", "const", "variant", "tuple", "record", "or", "range", "slice", "active"};
+        "wildcard", "bind", "const", "variant", "tuple", "record", "or", "range", "slice", "regex", "active"};
     if (op < RL_IR_OP_COUNT) return names[op];
     if (op >= RL_PAT_WILDCARD && op - RL_PAT_WILDCARD < RL_COUNT_OF(patterns)) return patterns[op - RL_PAT_WILDCARD];
     return "?";

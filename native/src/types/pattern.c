@@ -1,6 +1,9 @@
 /* Patterns (LANGUAGE 5.7): names, constructors, shapes, alternatives. */
 #include "types/infer.h"
 
+#include "base/regex.h"
+#include "syntax/lexer.h"
+
 static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type);
 
 static rl_ir_t wildcard(rl_checker_t* c, rl_type_t type, uint32_t start) {
@@ -573,6 +576,46 @@ static rl_ir_t check_range(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     return ir;
 }
 
+/* The pattern is compiled here; what is wrong with it is reported at its place inside the literal. */
+static rl_ir_t check_regex(rl_checker_t* c, rl_node_t node, rl_type_t type) {
+    const rl_node_data_t data = *rl_tree_node(c->tree, node);
+    rl_span_t span = rl_span_of(c, node);
+    rl_type_t head = rl_head(c, type);
+    bool fine = true;
+    if (rl_type_kind(c->types, head) == RL_TYPE_VAR && rl_unify(&c->solver, type, RL_TYPE_STR) == RL_UNIFY_OK)
+        head = RL_TYPE_STR;
+    if (head != RL_TYPE_STR && head != RL_TYPE_BYTES) {
+        if (head != RL_TYPE_ERROR && head != RL_TYPE_NEVER) {
+            rl_diag_t* diag = rl_report(
+                c->diags, RL_CODE_PATTERN_REGEX_UNSUPPORTED_TARGET, span, "a regex pattern matches Str and Bytes only");
+            rl_note_plain(c->diags, diag, "target type: %s", rl_show(c, head));
+        }
+        fine = false;
+    }
+    rl_str_t text = rl_tree_string(c->tree, data.a);
+    rl_buf_t program;
+    rl_buf_init(&program, c->allocator);
+    rl_regex_error_t error;
+    uint32_t id = 0;
+    if (rl_regex_compile(c->allocator, text, &program, &error)) {
+        id = rl_string_id(c, rl_buf_str(&program));
+    } else if (error.message) {
+        RL_VEC(uint32_t) map = {0};
+        uint32_t end = error.offset + error.length < text.length ? error.offset + error.length : (uint32_t)text.length;
+        if (rl_vec_reserve(c->allocator, &map, text.length + 1)) {
+            rl_lex_literal_map(c->input->source, c->tree, data.a, map.data);
+            span = (rl_span_t){map.data[error.offset], map.data[end]};
+            if (span.end <= span.start) span.end = span.start + 1;
+        }
+        rl_vec_deinit(c->allocator, &map);
+        rl_report(c->diags, RL_CODE_PATTERN_REGEX_INVALID_SYNTAX, span, "%s", error.message);
+        fine = false;
+    }
+    rl_buf_deinit(&program);
+    if (!fine) return wildcard(c, RL_TYPE_ERROR, data.start);
+    return rl_ir_make(c, RL_PAT_REGEX, type, data.start, id, 0, 0);
+}
+
 static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     if (rl_failed(c)) return rl_ir_error(c, 0);
@@ -620,7 +663,7 @@ static rl_ir_t check(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     case RL_NODE_PAT_SLICE: return check_slice(c, node, type);
     case RL_NODE_PAT_RANGE: return check_range(c, node, type);
     case RL_NODE_PAT_OR: return check_or(c, node, type);
-    case RL_NODE_PAT_REGEX: rl_unsupported(c, rl_span_of(c, node), "regex patterns are"); break;
+    case RL_NODE_PAT_REGEX: return check_regex(c, node, type);
     case RL_NODE_PAT_ACTIVE: return rl_check_active_pattern(c, node, type);
     default: break;
     }
