@@ -167,6 +167,11 @@ REML_API reml_embed_status_t reml_function_call(reml_embed_context_t* context, r
 REML_API reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* context, reml_function_t function,
     const reml_scalar_t* arguments, size_t count, reml_scalar_t* out_result);
 
+/* A top-level value: "limit", "Billing.limit". Modules are initialised first. owned: *out_value. fails: ERROR when there is none,
+   or as reml_run does. */
+REML_API reml_embed_status_t reml_embed_global(
+    reml_embed_context_t* context, const char* name, size_t name_length, reml_value_t* out_value);
+
 /* --- batches: one crossing, many elements -------------------------------------------------------------------------------- */
 typedef enum reml_column_kind_t {
     REML_COLUMN_I64 = 1,
@@ -210,6 +215,12 @@ typedef struct reml_host_function_t {
 /* Register a host function, visible to modules loaded later. Registering a name again replaces its binding (same signature).
    On failure destroy has not been called and the caller keeps `user`. */
 REML_API reml_embed_status_t reml_host_define(reml_embed_context_t* context, const reml_host_function_t* function);
+/*
+ * Give a value to every `let name: T` of the extern "host" blocks that are loaded. Reading one that has none panics
+ * host.symbol.unbound. The handle stays the caller's. fails: ERROR when no module declares it, INVALID_ARGUMENT for another type.
+ */
+REML_API reml_embed_status_t reml_host_set_global(
+    reml_embed_context_t* context, const char* name, size_t name_length, reml_value_t value);
 /* Inside a host function: the text of its failure (host.call.failed). Copied. */
 REML_API reml_embed_status_t reml_host_fail(reml_embed_context_t* context, const char* message, size_t length);
 

@@ -400,9 +400,6 @@ static void emit_arguments(rl_emitter_t* e, const call_t* c, window_t* w, uint64
 }
 
 static uint32_t host_site(rl_emitter_t* e, const call_t* c) {
-    for (uint32_t i = 0; i < e->hosts.count; i++) {
-        if (e->hosts.data[i].function == c->id) return i;
-    }
     rl_host_site_t site = {.function = c->id,
         .binding = UINT32_MAX,
         .param_count = (uint8_t)c->fn.param_count,
@@ -414,7 +411,15 @@ static uint32_t host_site(rl_emitter_t* e, const call_t* c) {
     }
     site.params = params;
     site.result = rl_rtype_of(e->compiler, in_callee(e, c, c->fn.result));
-    if (!params || !site.result || !rl_vec_push(e->allocator, &e->hosts, site)) e->failed = true;
+    if (!params || !site.result) e->failed = true;
+    for (uint32_t i = 0; i < e->hosts.count && !e->failed;
+        i++) { /* a generic one has a site for each of its instances */
+        const rl_host_site_t* known = &e->hosts.data[i];
+        bool same = known->function == c->id && known->result == site.result;
+        for (uint32_t k = 0; k < c->fn.param_count && same; k++) same = known->params[k] == params[k];
+        if (same) return i;
+    }
+    if (e->failed || !rl_vec_push(e->allocator, &e->hosts, site)) e->failed = true;
     return e->hosts.count ? e->hosts.count - 1 : 0;
 }
 

@@ -180,6 +180,11 @@ reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context);
 reml_embed_status_t rl_status_of_code(rl_code_t code);
 reml_embed_status_t rl_status_of_audit(rl_audit_result_t result);
 
+/* --- top-level values (globals.c) ------------------------------------------------------------------------------ */
+/* The first `let name: T` of an extern "host" behind `after` (0: of all). */
+bool rl_host_global(rl_context_t* context, rl_str_t name, rl_global_id_t after, rl_global_id_t* out);
+void rl_host_store_global(rl_context_t* context, rl_global_id_t id, const rl_rtype_t* type, rl_word_t word);
+
 /* --- what modules are loaded for (target.c) ------------------------------------------------------------------- */
 /* INVALID_ARGUMENT or NO_MEMORY: nothing is set; rl_context_deinit_target() is fine in any case. */
 reml_embed_status_t rl_context_init_target(rl_context_t* context, const reml_embed_options_t* options);

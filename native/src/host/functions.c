@@ -1,5 +1,6 @@
 /* Function handles: looked up and checked once, called many times; the direct path for scalars; batches (DESIGN 2.4). */
 #include "host/fast_call.h"
+#include "types/entry.h"
 
 /* --- look-up ----------------------------------------------------------------------------------------------------------- */
 
@@ -126,8 +127,8 @@ static reml_embed_status_t find(rl_context_t* context, rl_str_t name, rl_str_t s
         }
     }
     if (function.kind == RL_FN_HOST) {
-        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
-            "entrypoint not found: %.*s (a host function)", RL_STR_ARG(name));
+        id = rl_check_forwarder(&context->program, id);
+        if (!id) return rl_context_no_memory(context);
     }
     rl_proto_t* proto = rl_pipeline_instance(context, id, arguments, count, false);
     if (!proto) return rl_status_of_code(context->error_code);

@@ -203,16 +203,22 @@ static rl_outcome_t call_values(rl_context_t* context, rl_binding_t* binding, co
     return outcome;
 }
 
+static uint32_t bound_to(const rl_context_t* context, rl_sym_t symbol) {
+    for (uint32_t i = context->bindings.count; i-- > 0;) {
+        const rl_binding_t* known = context->bindings.data[i];
+        /* A registration that memory cut short has left its name without a function. */
+        if (known->symbol == symbol && (known->call || known->call_scalars || known->call_words)) return i;
+    }
+    return UINT32_MAX;
+}
+
 rl_outcome_t rl_host_call(
     void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     rl_context_t* context = host;
     if (RL_UNLIKELY(site->binding == UINT32_MAX)) {
-        rl_sym_t symbol = rl_program_function(&context->program, site->function)->symbol;
-        for (uint32_t i = 0; i < context->bindings.count; i++) {
-            const rl_binding_t* known = context->bindings.data[i];
-            /* A registration that memory cut short has left its name without a function. */
-            if (known->symbol == symbol && (known->call || known->call_scalars || known->call_words)) site->binding = i;
-        }
+        const rl_function_t* function = rl_program_function(&context->program, site->function);
+        site->binding = function->link_name ? bound_to(context, function->link_name) : UINT32_MAX;
+        if (site->binding == UINT32_MAX) site->binding = bound_to(context, function->symbol);
         if (site->binding == UINT32_MAX)
             return rl_vm_raise(
                 vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(site->name));

@@ -175,13 +175,17 @@ rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_e
     for (uint32_t i = 0; i < entry->param_count; i++) {
         if (!rl_program_param(&context->program, entry->param_first + i)->default_fn) required++;
     }
-    if (required || entry->type_params || entry->kind != RL_FN_REML) {
+    if (required || entry->type_params || entry->kind == RL_FN_BUILTIN) {
         *out_status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_ARITY,
             "%s: `%.*s` needs %u argument%s", rl_code_text(RL_CODE_RUNTIME_ENTRY_ARITY), RL_STR_ARG(name), required,
             required == 1 ? "" : "s");
         return NULL;
     }
-    if (entry->param_count) {
+    if (entry->kind == RL_FN_HOST && !entry->param_count) {
+        function = rl_check_forwarder(&context->program, function);
+        if (!function) *out_status = rl_context_no_memory(context);
+        if (!function) return NULL;
+    } else if (entry->param_count) {
         /* All parameters have defaults: the checker makes a parameterless caller. */
         function = rl_check_entry_caller(&context->program, function);
         if (!function) {

@@ -517,8 +517,16 @@ static rl_node_t extern_declaration(rl_parser_t* p, rl_list_t attrs, unsigned fl
         items = members(p, extern_member, ATTRIBUTES | PUB);
     } else {
         rl_parser_want(p, RL_TOK_LBRACE);
-        rl_parser_push(p, extern_member(p, 0, flags & RL_PUB, first));
+        rl_parser_push(p, extern_member(p, attrs, flags & RL_PUB, first)); /* attributes are those of the item, too */
         items = rl_parser_list(p, mark);
+    }
+    for (uint32_t i = 0;
+        rl_str_equal(rl_tree_string(p->tree, abi), RL_STR("C")) && i < rl_tree_list_count(p->tree, items); i++) {
+        rl_node_t item = rl_tree_list_at(p->tree, items, i);
+        const rl_node_data_t* data = rl_tree_node(p->tree, item);
+        if (data->kind != RL_NODE_FN && data->kind != RL_NODE_NONE)
+            rl_parser_report(p, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, data->start, data->end,
+                "extern \"C\" declares functions only");
     }
     return rl_parser_node(p, RL_NODE_EXTERN, flags, start, attrs, abi, items);
 }

@@ -217,6 +217,8 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
     const rl_function_t function = *rl_program_function(c->program, fn);
     if (function.flags & RL_FN_THUNK)
         return rl_call_value(c, rl_function_value(c, fn, span), args, count, node, span, expected);
+    if (function.flags & RL_FN_VARARGS && count > function.param_count)
+        return rl_call_varargs(c, fn, args, count, node, span, expected);
     rl_instance_use_t use = rl_instantiate_fn(c, fn, span);
     rl_type_t result = rl_instance_type(c, &use, function.result);
     if (!(use.in_group && rl_is_var(c, result))) meet_expected(c, result, expected);

@@ -87,7 +87,10 @@ static void declare_params(rl_checker_t* c, rl_fn_id_t fn, rl_list_t params, boo
         rl_node_t node = rl_tree_list_at(c->tree, params, i);
         const rl_node_data_t data = *rl_tree_node(c->tree, node);
         if (data.flags & RL_VARARGS) {
-            rl_report(c->diags, RL_CODE_FFI_VARARGS_INVALID, rl_span_of(c, node), "`...` needs extern \"C\"");
+            if (c->in_foreign && pushed > 0) rl_function_at(c, fn)->flags |= RL_FN_VARARGS;
+            else
+                rl_report(c->diags, RL_CODE_FFI_VARARGS_INVALID, rl_span_of(c, node),
+                    c->in_foreign ? "`...` stands behind at least one parameter" : "`...` needs extern \"C\"");
             continue;
         }
         rl_type_t type;
@@ -535,14 +538,17 @@ static void declare_active(rl_checker_t* c, rl_node_t node) {
 
 /* --- extern ------------------------------------------------------------------------------------------------------- */
 
+static void set_link_name(rl_checker_t* c, rl_node_t item, rl_fn_id_t fn) {
+    rl_node_t attr = rl_attribute_find(c, rl_tree_attrs(c->tree, item), RL_ATTR_LINK_NAME);
+    rl_str_t text = attr ? rl_attribute_text(c, rl_attribute_at(c, attr, 0)) : (rl_str_t){NULL, 0};
+    if (text.length) rl_function_at(c, fn)->link_name = rl_sym_intern(c->symbols, text);
+}
+
 static void declare_extern(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     rl_str_t abi = rl_tree_string(c->tree, data.b);
-    if (rl_str_equal(abi, RL_STR("C"))) {
-        rl_unsupported(c, rl_span_of(c, node), "extern \"C\" declarations are");
-        return;
-    }
-    if (!rl_str_equal(abi, RL_STR("host"))) {
+    bool foreign = rl_str_equal(abi, RL_STR("C"));
+    if (!foreign && !rl_str_equal(abi, RL_STR("host"))) {
         rl_report(c->diags, RL_CODE_FFI_CONTRACT_UNSUPPORTED_ABI, rl_span_of(c, data.b), "unknown ABI \"%.*s\"",
             RL_STR_ARG(abi));
         return;
@@ -552,14 +558,15 @@ static void declare_extern(rl_checker_t* c, rl_node_t node) {
         rl_node_t item = rl_tree_list_at(c->tree, data.c, i);
         bool is_public = c->input->ambient || rl_tree_has(c->tree, item, RL_PUB) || (data.flags & RL_PUB);
         switch (rl_tree_kind(c->tree, item)) {
-        case RL_NODE_FN:
-            if (rl_tree_fn(c->tree, item).body) {
-                rl_report(c->diags, RL_CODE_PARSER_SYNTAX_EXPECTED_TOKENS, rl_span_of(c, item),
-                    "a function of the host has no body");
-                break;
-            }
-            rl_declare_fn(c, item, 0, true, is_public);
+        case RL_NODE_FN: {
+            c->in_foreign = foreign;
+            rl_fn_id_t fn = rl_declare_fn(c, item, 0, true, is_public);
+            c->in_foreign = false;
+            if (!fn) break;
+            set_link_name(c, item, fn);
+            if (foreign) rl_check_foreign(c, item, fn);
             break;
+        }
         case RL_NODE_VALUE: declare_value(c, item, 0, true, is_public); break;
         default: break; /* types were declared before */
         }

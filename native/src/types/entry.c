@@ -1,4 +1,4 @@
-/* A parameterless function that calls `function` with its defaults: what the host enters when every parameter has one. */
+/* Functions made for callers outside of the program, which can enter only what has a body. */
 #include "types/check.h"
 #include "types/entry.h"
 
@@ -23,6 +23,32 @@ static rl_ir_t call_with_locals(
     uint32_t list = extra(p, count);
     for (uint32_t i = 0; i < count; i++) extra(p, arguments[i]);
     return node(p, (rl_ir_node_t){RL_IR_CALL, 0, result, start, callee, list, list});
+}
+
+rl_fn_id_t rl_check_forwarder(rl_program_t* p, rl_fn_id_t function) {
+    rl_function_t target = *rl_program_function(p, function);
+    if (function < p->first_fn || target.param_count > 64) return 0;
+    if (target.forwarder) return target.forwarder;
+    uint32_t local_first = p->first_local + p->locals.count, start = target.span.start;
+    for (uint32_t i = 0; i < target.param_count; i++) {
+        rl_param_t param = *rl_program_param(p, target.param_first + i);
+        rl_vec_push(
+            p->allocator, &p->locals, (rl_local_t){.name = param.name, .type = param.type, .span = target.span});
+    }
+    uint32_t types = p->first_extra + p->extra.count;
+    for (uint32_t i = 0; i < target.type_params; i++) extra(p, rl_type_param(&p->types, i));
+    rl_function_t made = target;
+    made.kind = RL_FN_REML;
+    made.symbol = made.link_name = 0;
+    made.local_first = local_first;
+    made.local_count = target.param_count;
+    made.body = call_with_locals(p, function, target.result, target.param_count, local_first, start);
+    if (p->allocator->failed) return 0;
+    p->nodes.data[made.body - p->first_node].b = types;
+    rl_fn_id_t id = p->first_fn + p->functions.count;
+    if (!rl_vec_push(p->allocator, &p->functions, made)) return 0;
+    p->functions.data[function - p->first_fn].forwarder = id;
+    return id;
 }
 
 rl_fn_id_t rl_check_entry_caller(rl_program_t* p, rl_fn_id_t function) {

@@ -535,9 +535,11 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
     case RL_NODE_ASSIGN: return rl_check_assign(c, node);
     case RL_NODE_UNSAFE: {
         rl_node_t block = data->a;
-        rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_UNUSED, span, "nothing in this block needs `unsafe`");
+        uint32_t uses = c->foreign_uses;
         c->dropped = dropped;
         rl_ir_t body = rl_infer_expr(c, block, expected);
+        if (c->foreign_uses == uses)
+            rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_UNUSED, span, "nothing in this block needs `unsafe`");
         return rl_ir_make(c, RL_IR_UNSAFE, rl_type_at(c, body), span.start, body, 0, 0);
     }
     case RL_NODE_ASYNC: rl_unsupported(c, span, "async blocks are"); break;

@@ -254,6 +254,8 @@ typedef struct rl_checker {
     uint32_t implied_generics; /* names on top of `generics` that belong to the type a function is declared for */
     uint32_t impl_generics;    /* where the names of an impl's head begin */
     uint32_t impl_rigid;       /* first constraint of the head of the impl being declared */
+    bool in_foreign;           /* declarations of extern "C" */
+    uint32_t foreign_uses;     /* of functions of extern "C", so far */
     bool in_host;              /* declarations of the host: effect annotations are read over */
     bool saw_unsupported;      /* something was refused: names it would have declared are missing */
     uint8_t implicit_params;   /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
@@ -450,6 +452,11 @@ void rl_declare_types(rl_checker_t* c);
 void rl_resolve_types(rl_checker_t* c);
 void rl_declare_functions(rl_checker_t* c);
 bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_text);
+/* extern "C" (foreign.c): mark the function, check which types its declaration lets cross. */
+void rl_check_foreign(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn);
+/* More arguments than parameters, for a function declared with `...`. */
+rl_ir_t rl_call_varargs(
+    rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, bool host, bool is_public);
 uint32_t rl_unit_add(rl_checker_t* c, rl_unit_kind_t kind, rl_node_t node, rl_fn_id_t fn, rl_span_t span);
 

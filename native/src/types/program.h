@@ -137,7 +137,9 @@ enum {
     RL_FN_PART = 128,    /* handled expression or clause of a handler: code of its parent in a function of its own */
     RL_FN_HANDLER = 256, /* `handler H for E`: (() -> T) -> S, the body is one HANDLE of its parameter */
     RL_FN_PARTIAL = 1 << 12, /* active pattern declared `(|N|_|)` */
-    RL_FN_ADAPTED = 1 << 13  /* of the core library: the checker looks at its arguments first (iterable.c) */
+    RL_FN_ADAPTED = 1 << 13, /* of the core library: the checker looks at its arguments first (iterable.c) */
+    RL_FN_FOREIGN = 1 << 14, /* extern "C": only inside `unsafe` */
+    RL_FN_VARARGS = 1 << 15  /* declared with `...` */
 };
 typedef struct rl_function {
     rl_sym_t name;
@@ -157,6 +159,8 @@ typedef struct rl_function {
     rl_ir_t body;      /* 0 unless RL_FN_REML */
     uint32_t builtin;
     rl_sym_t symbol;
+    rl_sym_t link_name;    /* HOST: looked up before `symbol`; 0 none */
+    rl_fn_id_t forwarder;  /* HOST: function of the same type that calls it, for callers outside; 0: not made yet */
     rl_effect_id_t effect; /* OPERATION: whose; HANDLER: which it handles; else 0 */
     uint32_t operation; /* OPERATION: position among those of its effect; `builtin` + 1 in `root`: its root handler */
     uint32_t root;
@@ -217,7 +221,8 @@ typedef struct rl_item {
 
 /* Types the checker and the runtime name themselves; found by name when the prelude has been checked. */
 typedef struct rl_known {
-    rl_typedef_id_t option, result, list, map, set, vec, table, cell, ref, range, iter, json, future, task, ordering;
+    rl_typedef_id_t option, result, list, map, set, vec, table, cell, ref, range, iter, json, future, task, ordering,
+        ptr;
 } rl_known_t;
 
 typedef struct rl_program {
