@@ -421,7 +421,6 @@ TEST(test_check__later_features_are_refused_once) {
         {"effect E<T> { operation op() -> Int }", "1:language.unsupported"},
         {"async fn f() = 1", "1:language.unsupported"}, {"fn f(x: { a: Int, .. }) = 1", "1:language.unsupported"},
         {"fn f() = async { 1 }", "1:language.unsupported"},
-        {"extern \"C\" fn puts(s: Ptr<u8>) -> i32", "1:language.unsupported"},
         {"@pure\nfn f() = 1", "1:language.unsupported"}, {"@wat\nfn f() = 1", "1:language.attribute.unknown"});
 }
 
