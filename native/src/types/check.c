@@ -1,6 +1,8 @@
 /* The checker's entry points: a module, a host function, a type; and what a host looks up by name. */
 #include "types/infer.h"
 
+#include "syntax/conductor.h"
+
 /* --- one checker -------------------------------------------------------------------------------------------------- */
 
 static bool param_satisfies(void* user, uint32_t param, uint32_t kinds) {
@@ -243,6 +245,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
         c->frame = 0;
         bool sized = !rl_failed(c) && rl_check_sizes(c);
         if (sized) {
+            rl_tree_write_conductors(c->tree, c->symbols, input->source, input->diags);
             rl_attributes_check(c);
             rl_declare_types(c);
             check_uses(c);

@@ -593,7 +593,6 @@ void rl_declare_functions(rl_checker_t* c) {
         case RL_NODE_ACTIVE: declare_active(c, node); break;
         case RL_NODE_TRAIT: rl_unsupported(c, span, "traits are"); break;
         case RL_NODE_HANDLER_DECL: rl_unsupported(c, span, "handlers are"); break;
-        case RL_NODE_CONDUCTOR: rl_unsupported(c, span, "conductors are"); break;
         case RL_NODE_ATTRIBUTED: {
             const rl_node_data_t data = *rl_tree_node(c->tree, node);
             if (data.b) rl_unit_add(c, RL_UNIT_STATEMENT, data.b, 0, rl_span_of(c, data.b));
