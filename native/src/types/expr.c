@@ -220,6 +220,7 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
                 rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPE_IF_ELSE_REQUIRED, span,
                     "an if without else has value (), found %s", rl_show(c, type));
                 rl_note_plain(c->diags, diag, "add an else branch, or `;` after the last expression");
+                conflict = true;
             }
         } else {
             value = rl_infer_expr(c, body, 0);
@@ -242,7 +243,7 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
             all_never &= rl_head(c, rl_type_at(c, c->scratch.data[mark + 2 * i + 1])) == RL_TYPE_NEVER;
         if (all_never) result = RL_TYPE_NEVER;
     } else if (!data.b) {
-        result = RL_TYPE_UNIT;
+        result = conflict ? RL_TYPE_ERROR : RL_TYPE_UNIT;
     } else {
         for (uint32_t i = 0; i <= count; i++) {
             rl_ir_t value = i < count ? c->scratch.data[mark + 2 * i + 1] : last;

@@ -1,4 +1,5 @@
 /* format(…): templates taken apart at compile time (LANGUAGE 8.2). */
+#include "syntax/lexer.h"
 #include "types/infer.h"
 
 enum { LITERAL_PART = -1 };
@@ -120,6 +121,17 @@ static void double_braces(rl_checker_t* c, rl_str_t text, const words_t* escaped
     }
 }
 
+/* Where bytes from…to of the decoded content of a literal stand in the source. */
+static rl_span_t span_inside(rl_checker_t* c, rl_node_t literal, uint32_t from, uint32_t to) {
+    size_t bytes = (rl_tree_string(c->tree, literal).length + 1) * sizeof(uint32_t);
+    uint32_t* map = rl_alloc(c->allocator, bytes);
+    if (!map) return rl_span_of(c, literal);
+    rl_lex_literal_map(c->input->source, c->tree, literal, map);
+    rl_span_t span = {map[from], map[to]};
+    rl_free(c->allocator, map, bytes);
+    return span;
+}
+
 static rl_ir_t interpolate(rl_checker_t* c, rl_node_t literal, rl_span_t span) {
     rl_parser_input_t input = {
         .allocator = c->allocator, .source = c->input->source, .symbols = c->symbols, .diags = c->diags};
@@ -129,14 +141,14 @@ static rl_ir_t interpolate(rl_checker_t* c, rl_node_t literal, rl_span_t span) {
     escaped_braces(c, literal, &escaped);
     double_braces(c, rl_tree_string(c->tree, literal), &escaped, &text_buf, &map);
     rl_str_t text = rl_buf_str(&text_buf);
-    rl_span_t literal_span = rl_span_of(c, literal);
     size_t offset = 0;
     bool fine = !text_buf.failed && !rl_failed(c);
     while (fine && !rl_failed(c)) {
         rl_template_part_t part = rl_template_next_braces(text, &offset);
         if (part.kind == RL_PART_END) break;
         if (part.kind == RL_PART_ERROR) {
-            rl_report(c->diags, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, literal_span, "in this template: %s", part.error);
+            rl_span_t place = span_inside(c, literal, map.data[part.start], map.data[part.end]);
+            rl_report(c->diags, RL_CODE_TYPE_FORMAT_ARG_MISMATCH, place, "in this template: %s", part.error);
             fine = false;
         } else if (part.kind == RL_PART_TEXT) {
             push_text(c, &pairs, (rl_str_t){text.data + part.start, part.end - part.start}, span.start);

@@ -195,6 +195,17 @@ rl_ir_t rl_lift_unit(rl_checker_t* c, rl_ir_t ir, rl_type_t expected) {
     return rl_ir_make(c, RL_IR_SEQUENCE, rl_head(c, expected), start, ir, lifted, 0);
 }
 
+/* The expression whose value a body has: the last one of a block that does not drop it. */
+static rl_node_t value_of(const rl_checker_t* c, rl_node_t body) {
+    while (rl_tree_kind(c->tree, body) == RL_NODE_BLOCK && !rl_tree_has(c->tree, body, RL_DISCARD)) {
+        rl_list_t list = rl_tree_node(c->tree, body)->a;
+        uint32_t count = rl_tree_list_count(c->tree, list);
+        if (count == 0) break;
+        body = rl_tree_list_at(c->tree, list, count - 1);
+    }
+    return body;
+}
+
 void rl_check_body(rl_checker_t* c, rl_node_t body) {
     uint32_t index = c->frame;
     rl_frame_t frame = c->frames.data[index];
@@ -211,7 +222,7 @@ void rl_check_body(rl_checker_t* c, rl_node_t body) {
             frame.kind == RL_FRAME_FN) {
             rl_solver_bind(&c->solver, frame.result, RL_TYPE_NEVER);
         } else {
-            ir = rl_convert(c, ir, frame.result, span, RL_CODE_TYPE_MISMATCH);
+            ir = rl_convert(c, ir, frame.result, rl_span_of(c, value_of(c, body)), RL_CODE_TYPE_MISMATCH);
         }
     }
     (void)rl_vec_push(c->allocator, &c->tails, ir);
