@@ -228,7 +228,8 @@ static void look_call(borrow_t* b, const rl_ir_node_t* n, unsigned depth) {
     uint32_t count = *rl_program_extra(program, n->c);
     uint64_t mask = 0;
     if (callee.capture_count) keep_captures(b, n->a);
-    if (callee.kind == RL_FN_REML && n->a != b->fn) mask = borrowed_params(b->compiler, n->a, depth + 1);
+    if (callee.kind == RL_FN_REML && n->a != b->fn && !(callee.flags & RL_FN_TRAIT))
+        mask = borrowed_params(b->compiler, n->a, depth + 1);
     for (uint32_t i = 0; i < count; i++) {
         bool keeps =
             callee.kind == RL_FN_BUILTIN ? rl_builtin_consumes(callee.builtin, i) : i >= 64 || !(mask >> i & 1);
@@ -303,12 +304,15 @@ static void look_node(borrow_t* b, rl_ir_t id, unsigned use, unsigned depth) {
     case RL_IR_AND:
     case RL_IR_OR:
     case RL_IR_NOT:
-    case RL_IR_NEG:
         /* TO_STRING and FORMAT of a lone Str answer the Str itself. */
         look_all(b, id, n.op == RL_IR_TO_STRING || n.op == RL_IR_FORMAT ? use : LOOK);
         return;
     case RL_IR_ADD:
     case RL_IR_CONCAT:
+        if (rl_type_node(&program->types, n.type)->flags & RL_TYPE_HAS_PARAM) { /* perhaps the call of an impl */
+            look_all(b, id, KEEP);
+            return;
+        }
         look(b, n.a, KEEP);
         look(b, n.b, LOOK);
         return;
@@ -363,7 +367,8 @@ static bool continues_chain(const rl_program_t* program, const rl_ir_node_t* n, 
     unsigned op = rl_program_node(program, child)->op;
     if (n->op == RL_IR_IF) return index == 2 && op == RL_IR_IF;
     if (index > 0) return false;
-    return (rl_is_arithmetic(n->op) && rl_is_arithmetic(op)) ||
+    bool generic = (rl_type_node(&program->types, n->type)->flags & RL_TYPE_HAS_PARAM) != 0;
+    return (rl_is_arithmetic(n->op) && rl_is_arithmetic(op) && !generic) ||
            ((n->op == RL_IR_AND || n->op == RL_IR_OR) && op == n->op);
 }
 

@@ -1,5 +1,6 @@
 #include "code/emit_internal.h"
 
+#include "types/impl.h"
 #include "vm/builtin.h"
 
 /* Calls, closures, builtins. */
@@ -56,7 +57,8 @@ typedef struct call {
     rl_function_t fn;
     rl_type_t type_args[ARGS_INLINE];
     const rl_type_t* args; /* type_args, or in the arena */
-    uint32_t first, count; /* argument nodes in extra */
+    uint32_t first, count; /* argument nodes in extra, or with first 0 in `nodes` */
+    rl_ir_t nodes[2];
     rl_type_t result;
     uint32_t start;
 } call_t;
@@ -65,16 +67,37 @@ static rl_type_t in_callee(rl_emitter_t* e, const call_t* c, rl_type_t type) {
     return rl_type_substitute(&e->compiler->program->types, type, c->args, c->fn.type_params);
 }
 
+static bool take_target(rl_emitter_t* e, call_t* c, const rl_impl_fn_t* target) {
+    rl_type_t* args = c->type_args;
+    if (target->count > ARGS_INLINE && !(args = rl_arena_alloc(&e->compiler->arena, sizeof(rl_type_t) * target->count)))
+        return false;
+    for (uint32_t i = 0; i < target->count; i++) /* what the head of the impl does not fix may be anything */
+        args[i] = target->args[i] == RL_TYPE_ERROR ? RL_TYPE_UNIT : target->args[i];
+    c->id = target->fn;
+    c->fn = *rl_program_function(e->program, target->fn);
+    c->args = args;
+    return true;
+}
+
+/* A function of a trait is that of the impl for these types. */
+static bool choose_impl(rl_emitter_t* e, call_t* c) {
+    rl_impl_fn_t target;
+    if (!rl_impl_resolve(e->compiler->program, c->id, c->args, c->fn.type_params, &target))
+        return rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+    return take_target(e, c, &target);
+}
+
 static bool read_type_args(rl_emitter_t* e, call_t* c, uint32_t offset) {
     rl_type_t* args = c->type_args;
     uint32_t count = c->fn.type_params;
     if (count > ARGS_INLINE && !(args = rl_arena_alloc(&e->compiler->arena, sizeof(rl_type_t) * count))) return false;
     for (uint32_t i = 0; i < count; i++) args[i] = rl_emit_ground(e, *rl_program_extra(e->program, offset + i));
     c->args = args;
-    return true;
+    return !(c->fn.flags & RL_FN_TRAIT) || choose_impl(e, c);
 }
 
 static rl_ir_t argument(rl_emitter_t* e, const call_t* c, uint32_t index) {
+    if (!c->first) return c->nodes[index];
     return *rl_program_extra(e->program, c->first + index);
 }
 
@@ -626,6 +649,26 @@ void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     if (c.fn.kind == RL_FN_BUILTIN) emit_builtin_call(e, &c, dest);
     else if (c.fn.kind == RL_FN_REML && c.count <= RL_BUILTIN_ARGS_MAX && is_inlinable(e, &c)) emit_inline(e, &c, dest);
     else emit_direct(e, &c, dest, tail && c.fn.kind == RL_FN_REML);
+}
+
+static void emit_found(rl_emitter_t* e, call_t* c, rl_dest_t dest) {
+    c->result = in_callee(e, c, c->fn.result);
+    if (c->fn.kind == RL_FN_REML && is_inlinable(e, c)) emit_inline(e, c, dest);
+    else emit_direct(e, c, dest, false);
+}
+
+bool rl_emit_impl_operator(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    if (n.op == RL_IR_CONCAT) return false;
+    rl_type_t type = rl_emit_type(e, n.a);
+    rl_impl_fn_t target;
+    if (type < RL_TYPE_SIMPLE_COUNT) return false;
+    uint32_t kind = n.op == RL_IR_NEG ? RL_CON_NEG : 1u << (n.op - RL_IR_ADD);
+    if (!rl_impl_operator(e->compiler->program, kind, type, &target)) return false;
+    call_t c = {.count = n.op == RL_IR_NEG ? 1 : 2, .nodes = {n.a, n.b}, .start = n.start};
+    if (!take_target(e, &c, &target)) e->failed = true;
+    else emit_found(e, &c, dest);
+    return true;
 }
 
 /* An instance of a builtin or host function (as a value, or asked for by the host). */

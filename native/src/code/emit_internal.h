@@ -269,6 +269,8 @@ void rl_emit_to_any(rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t to, 
 
 /* emit_call.c */
 void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest); /* CALL CALL_VALUE */
+/* An operator that its operand's type has by an impl: the call. False: it is built in, nothing emitted. */
+bool rl_emit_impl_operator(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_closure(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id);
 uint32_t rl_emit_box(rl_emitter_t* e, rl_rep_t rep, uint32_t from); /* R register of a new cell with that value */

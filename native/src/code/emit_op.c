@@ -71,18 +71,27 @@ static void emit_operator(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t lef
     rl_release(e, mark);
 }
 
+/* The operand's type is that of a type parameter and stands for a composed one: it may have the operator by an impl. */
+static bool in_generic_code(rl_emitter_t* e, rl_ir_t id) {
+    const rl_type_node_t* type = rl_type_node(&e->program->types, rl_node(e, rl_node(e, id)->a)->type);
+    return (type->flags & RL_TYPE_HAS_PARAM) && rl_emit_type(e, rl_node(e, id)->a) >= RL_TYPE_SIMPLE_COUNT;
+}
+
 /* Left-nested chains (a + b + c …) may be as long as the source: the spine is walked down, then up. */
 void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     uint32_t base = e->spine.count;
     rl_rep_t rep = rl_emit_rep(e, id);
     rl_ir_t at = id;
+    if (in_generic_code(e, id) && rl_emit_impl_operator(e, id, dest)) return;
     for (;;) {
         if (!rl_vec_push(e->allocator, &e->spine, at)) {
             e->failed = true;
             return;
         }
         rl_ir_t next = rl_node(e, at)->a;
-        if (!rl_is_arithmetic(rl_node(e, next)->op) || (rl_emit_rep(e, next) == RL_REP_R) != (rep == RL_REP_R)) break;
+        if (!rl_is_arithmetic(rl_node(e, next)->op) || in_generic_code(e, next) ||
+            (rl_emit_rep(e, next) == RL_REP_R) != (rep == RL_REP_R))
+            break;
         at = next;
     }
     rl_ir_node_t inner = *rl_node(e, at);
@@ -139,6 +148,7 @@ void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
 
 void rl_emit_unary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
+    if (n.op == RL_IR_NEG && in_generic_code(e, id) && rl_emit_impl_operator(e, id, dest)) return;
     rl_type_t type = operand_type(e, n.a), full = rl_emit_type(e, id);
     rl_rep_t rep = rl_rep_of(e->compiler, full);
     uint32_t from = rl_emit_any(e, n.a, false);

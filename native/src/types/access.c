@@ -73,6 +73,12 @@ rl_ir_t rl_infer_name(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     if (item) return rl_use_item(c, item, node, span, expected);
     rl_special_t special = rl_find_special(c, 0, name);
     if (special) return rl_special_value(c, special, node, span, expected);
+    rl_type_t self;
+    rl_fn_id_t assumed = rl_find_assumed_function(c, name, &self);
+    if (assumed) {
+        c->bind_self = self;
+        return rl_function_value(c, assumed, span);
+    }
     rl_report_unresolved(c, name, span, 1);
     return rl_ir_error(c, span.start);
 }
@@ -167,7 +173,10 @@ rl_ir_t rl_infer_field(rl_checker_t* c, rl_ir_t left, rl_sym_t name, rl_node_t n
         }
     }
     bool universal = name == c->sym_to_string || name == c->sym_clone || name == c->sym_debug || name == c->sym_to_json;
-    if (rl_find_method(c, type, name) || universal) {
+    bool reported = false;
+    if (rl_find_method(c, type, name) || universal ||
+        rl_find_trait_function(c, type, name, true, name_span, &reported) || reported) {
+        if (reported) return rl_ir_error(c, start);
         rl_report(c->diags, RL_CODE_TYPE_METHOD_NOT_CALLED, name_span, "%.*s is a method: write .%.*s(…)",
             RL_STR_ARG(text), RL_STR_ARG(text));
         return rl_ir_error(c, start);
@@ -342,7 +351,7 @@ typedef enum state_kind {
     STATE_VALUE,
     STATE_ITEM,  /* item of namespace 1 */
     STATE_SCOPE, /* module and/or type that stands before a dot */
-    STATE_FN,    /* function found through a type */
+    STATE_FN,    /* function found through a type or trait */
     STATE_CTOR,  /* constructor found through a type: item of it made up on the fly */
     STATE_LOCAL_FN,
     STATE_SPECIAL,
@@ -357,6 +366,10 @@ typedef struct state {
     rl_module_id_t module; /* SCOPE */
     uint32_t type_item;    /* SCOPE: typedef item, 0 none */
     rl_type_t simple;      /* SCOPE: simple type */
+    rl_type_t generic;     /* SCOPE: type parameter, or Self that has no name */
+    rl_trait_id_t trait;   /* SCOPE: trait */
+    rl_type_t self;        /* FN of a trait: Self, 0: whichever it is */
+    bool is_self;          /* SCOPE: written `Self` */
     rl_sym_t name;         /* SCOPE: its dotted text; MEMBER: the member */
     rl_fn_id_t fn;
     rl_special_t special;
@@ -379,6 +392,21 @@ static uint32_t variant_item(rl_checker_t* c, rl_typedef_id_t id, uint32_t tag) 
         if (item->kind == RL_ITEM_VARIANT && item->id == id && item->variant == tag) return at;
     }
     return 0;
+}
+
+/* The type of an item, its arguments open. */
+static rl_type_t fresh_type(rl_checker_t* c, uint32_t item, rl_span_t span) {
+    rl_typedef_id_t id = rl_program_item(c->program, item)->id;
+    uint32_t count = rl_program_typedef(c->program, id)->type_params, mark = c->scratch.count;
+    for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &c->scratch, rl_fresh(c, span));
+    rl_type_t type = RL_TYPE_ERROR;
+    if (!rl_failed(c)) {
+        const rl_typedef_t def = *rl_program_typedef(c->program, id);
+        type = def.kind == RL_DEF_ALIAS ? rl_type_substitute(c->types, def.target, c->scratch.data + mark, count)
+                                        : rl_type_named(c->types, id, c->scratch.data + mark, count);
+    }
+    c->scratch.count = mark;
+    return type;
 }
 
 static bool find_in_type(rl_checker_t* c, state_t* scope, rl_sym_t name, rl_span_t name_span, state_t* out) {
@@ -409,6 +437,20 @@ static bool find_in_type(rl_checker_t* c, state_t* scope, rl_sym_t name, rl_span
         head = 0x80000000u | scope->simple;
     }
     rl_fn_id_t fn = head ? rl_program_find_method(c->program, head, name) : 0;
+    bool core = fn && fn < c->program->first_fn, reported;
+    if (!fn || core) { /* traits come before the core's own functions */
+        rl_type_t self = scope->simple      ? scope->simple
+                         : scope->type_item ? fresh_type(c, scope->type_item, name_span)
+                                            : 0;
+        if (scope->is_self) self = c->self_type;
+        rl_fn_id_t of_trait = self ? rl_find_trait_function(c, self, name, false, name_span, &reported) : 0;
+        if (of_trait) {
+            out->kind = STATE_FN;
+            out->fn = of_trait;
+            out->self = self;
+            return true;
+        }
+    }
     if (!fn) return false;
     const rl_function_t* function = rl_program_function(c->program, fn);
     if (!(function->flags & RL_FN_PUBLIC) && function->module != c->module) {
@@ -431,8 +473,15 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
         return out;
     }
     if (scope.module) {
-        uint32_t value = rl_find_in_module(c, scope.module, 1, name),
-                 type = rl_find_in_module(c, scope.module, 0, name),
+        uint32_t trait = rl_find_in_module(c, scope.module, 0, name);
+        if (trait && rl_program_item(c->program, trait)->kind == RL_ITEM_TRAIT &&
+            rl_check_visible(c, trait, name_span)) {
+            out.kind = STATE_SCOPE;
+            out.trait = rl_program_item(c->program, trait)->id;
+            out.name = name;
+            return out;
+        }
+        uint32_t value = rl_find_in_module(c, scope.module, 1, name), type = rl_find_type_in(c, scope.module, name),
                  inner = rl_find_in_module(c, scope.module, 2, name);
         if (value) {
             out.kind = STATE_ITEM;
@@ -448,6 +497,17 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
         }
     }
     if ((scope.type_item || scope.simple) && find_in_type(c, &scope, name, name_span, &out)) return out;
+    if (scope.generic || scope.trait) {
+        bool reported = false;
+        out.fn = scope.trait ? rl_trait_function(c, scope.trait, name)
+                             : rl_find_trait_function(c, scope.generic, name, false, name_span, &reported);
+        if (out.fn || reported) {
+            out.kind = STATE_FN;
+            out.self = scope.generic;
+            if (reported) return value_state(rl_ir_error(c, out.span.start), node, out.span);
+            return out;
+        }
+    }
     rl_sym_t dotted = rl_join_names(c, scope.name, name, false);
     uint32_t item = dotted ? rl_find_item(c, 1, dotted) : 0;
     if (!item && dotted && scope.module) item = rl_find_in_module(c, scope.module, 1, dotted);
@@ -466,7 +526,7 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
     }
     rl_module_id_t module = dotted ? rl_find_module_path(c, dotted) : 0;
     bool core = scope.name == c->sym_core || (scope.module && rl_program_module(c->program, scope.module)->ambient);
-    uint32_t type = core ? rl_find_item(c, 0, name) : 0;
+    uint32_t type = core ? rl_find_type_item(c, name) : 0;
     rl_type_t simple = core ? rl_simple_type(c, name) : 0;
     uint32_t ambient_module = core && !module ? rl_find_item(c, 2, name) : 0;
     if (ambient_module) module = rl_program_item(c->program, ambient_module)->id;
@@ -514,25 +574,34 @@ static state_t start_of_chain(rl_checker_t* c, rl_node_t base, bool before_dot, 
     uint32_t value = rl_find_item(c, 1, name);
     if (before_dot && !(data.flags & RL_KEYWORD)) {
         bool upper = (data.flags & RL_UPPER) != 0;
-        uint32_t module = rl_find_item(c, 2, name), type = rl_find_item(c, 0, name);
-        rl_type_t simple = type ? 0 : rl_simple_type(c, name);
+        uint32_t module = rl_find_item(c, 2, name), type = rl_find_type_item(c, name);
+        rl_type_t simple = type ? 0 : rl_simple_type(c, name), generic = 0;
+        uint32_t trait_item = type ? 0 : rl_find_trait_item(c, name);
         if (name == c->sym_Self && c->self_type) {
             uint32_t head = rl_method_head(c, c->self_type);
             if (head & 0x80000000u) simple = head & 0x7FFFFFFFu;
             else type = rl_self_item(c);
+            if (!type && !simple) generic = c->self_type;
+            state.is_self = true;
         }
-        bool scoped = module || type || simple || name == c->sym_core;
+        for (uint32_t i = c->generics.count; i-- > 0 && !generic;) {
+            if (c->generics.data[i].name == name && name != c->sym_Self) generic = c->generics.data[i].type;
+        }
+        if (generic) type = simple = trait_item = 0;
+        bool scoped = module || type || simple || generic || trait_item || name == c->sym_core;
         if (!scoped && !value) { /* functions called by a dotted path need no module of that name */
             rl_str_t text = rl_text(c, name);
             scoped = text.length > 0 && !rl_find_special(c, 0, name);
         }
         if (upper ? scoped : !value && scoped) {
-            bool only_dotted = !(module || type || simple || name == c->sym_core);
+            bool only_dotted = !(module || type || simple || generic || trait_item || name == c->sym_core);
             if (!only_dotted || !value) {
                 state.kind = STATE_SCOPE;
                 state.module = module ? rl_program_item(c->program, module)->id : 0;
                 state.type_item = type;
                 state.simple = simple;
+                state.generic = generic;
+                state.trait = trait_item ? rl_program_item(c->program, trait_item)->id : 0;
                 state.item = value;
                 if (only_dotted) state.fn = 1; /* nothing of that name: reported when the member is not found either */
                 return state;
@@ -550,6 +619,11 @@ static state_t start_of_chain(rl_checker_t* c, rl_node_t base, bool before_dot, 
         state.special = special;
         return state;
     }
+    state.fn = rl_find_assumed_function(c, name, &state.self);
+    if (state.fn) {
+        state.kind = STATE_FN;
+        return state;
+    }
     if (called) {
         state.kind = STATE_LOOSE;
         return state;
@@ -562,7 +636,7 @@ static rl_ir_t to_value(rl_checker_t* c, const state_t* state, rl_type_t expecte
     switch (state->kind) {
     case STATE_VALUE: return state->ir;
     case STATE_ITEM: return rl_use_item(c, state->item, state->node, state->span, expected);
-    case STATE_FN: return rl_function_value(c, state->fn, state->span);
+    case STATE_FN: c->bind_self = state->self; return rl_function_value(c, state->fn, state->span);
     case STATE_CTOR: return rl_construct(c, state->item, NULL, 0, false, state->node, state->span, expected);
     case STATE_SPECIAL: return rl_special_value(c, state->special, state->node, state->span, expected);
     case STATE_LOCAL_FN: {
@@ -586,7 +660,7 @@ static rl_ir_t call_state(
     rl_span_t span = rl_span_of(c, node);
     switch (state->kind) {
     case STATE_ITEM: return rl_call_item(c, state->item, args, count, node, span, expected);
-    case STATE_FN: return rl_call_function(c, state->fn, args, count, node, span, expected);
+    case STATE_FN: c->bind_self = state->self; return rl_call_function(c, state->fn, args, count, node, span, expected);
     case STATE_CTOR: return rl_construct(c, state->item, args, count, true, node, span, expected);
     case STATE_LOCAL_FN: return rl_call_local_fn(c, state->local_fn, args, count, node, span, expected);
     case STATE_SPECIAL: return rl_call_special(c, state->special, args, count, node, span, expected);

@@ -210,6 +210,21 @@ static void report_constraint(rl_checker_t* c, rl_span_t span, rl_type_t expecte
     }
 }
 
+void rl_report_constraint(rl_checker_t* c, rl_type_t type, rl_span_t span) {
+    if (c->solver.failed_constraint & RL_OPERATOR_KINDS && rl_head_kind(c, c->solver.failed_type) != RL_TYPE_PARAM) {
+        rl_type_t found = c->solver.failed_type;
+        uint32_t index = 0;
+        while (!(c->solver.failed_constraint >> index & 1)) index++;
+        rl_trait_id_t trait = c->program->known.operators[index];
+        rl_str_t name = trait ? rl_text(c, rl_program_trait(c->program, trait)->name) : RL_STR("the operator's trait");
+        rl_diag_t* diag = rl_report(c->diags, RL_CODE_TYPECLASS_CONSTRAINT_UNRESOLVED, span,
+            "%s does not implement %.*s", rl_show(c, found), RL_STR_ARG(name));
+        rl_note_plain(c->diags, diag, "needed: impl %.*s for %s", RL_STR_ARG(name), rl_show(c, found));
+        return;
+    }
+    report_constraint(c, span, type, type, RL_CODE_TYPE_MISMATCH);
+}
+
 void rl_report_unify(
     rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {
     switch (result) {
@@ -222,7 +237,10 @@ void rl_report_unify(
         break;
     }
     case RL_UNIFY_CONSTRAINT:
-        report_constraint(c, span, expected, found, why);
+        /* two types that had to become one: a constraint of what is used here */
+        if (expected != found && c->solver.failed_constraint & RL_OPERATOR_KINDS)
+            rl_report_constraint(c, expected, span);
+        else report_constraint(c, span, expected, found, why);
         if (expected != found && rl_is_var(c, expected))
             (void)rl_solver_bind(&c->solver, expected, RL_TYPE_ERROR); /* said once */
         break;

@@ -11,7 +11,7 @@ static bool param_satisfies(void* user, uint32_t param, uint32_t kinds) {
         return true; /* of a local function that is done: demanded before it was generalised */
     uint32_t known = 0;
     for (uint32_t i = 0; i < c->rigid.count; i++) {
-        if (c->rigid.data[i].param == param) known |= c->rigid.data[i].kinds;
+        if (c->rigid.data[i].param == param && c->rigid.data[i].kinds != RL_CON_TRAIT) known |= c->rigid.data[i].kinds;
     }
     if (known & RL_CON_ORD) known |= RL_CON_EQ;
     return (kinds & ~known) == 0;
@@ -54,6 +54,7 @@ static bool begin(rl_checker_t* c, const rl_check_input_t* input) {
     c->solver.user = c;
     c->solver.param_satisfies = param_satisfies;
     c->solver.param_field = param_field;
+    c->solver.has_operators = rl_has_operators;
     c->solver.level = 1;
     for (size_t i = 0; i < RL_COUNT_OF(c->texts); i++) {
         rl_buf_init(&c->texts[i], c->allocator);
@@ -117,6 +118,16 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->rigid);
     rl_vec_deinit(a, &c->core_unavailable);
     rl_vec_deinit(a, &c->simple_aliases);
+    rl_vec_deinit(a, &c->trait_nodes);
+    rl_vec_deinit(a, &c->own_impls);
+    rl_vec_deinit(a, &c->impl_checks);
+    rl_vec_deinit(a, &c->scratch_types);
+    rl_vec_deinit(a, &c->demands);
+    rl_vec_deinit(a, &c->demand_types);
+    rl_vec_deinit(a, &c->open_demands);
+    rl_vec_deinit(a, &c->local_demands);
+    rl_vec_deinit(a, &c->scope_traits);
+    rl_map_deinit(a, &c->scope_trait_names);
 }
 
 /* Ambient modules, the latest first: what a program loaded comes before the prelude below it. */
@@ -248,12 +259,16 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             rl_tree_write_conductors(c->tree, c->symbols, input->source, input->diags);
             rl_attributes_check(c);
             rl_declare_types(c);
+            rl_declare_trait_names(c);
             check_uses(c);
             rl_resolve_types(c);
             rl_declare_effects(c);
+            rl_declare_traits(c);
             rl_declare_functions(c);
+            rl_check_impls(c);
             rl_infer_units(c);
         }
+        if (input->is_prelude && sized && !rl_failed(c)) rl_remember_operators(c);
         if (sized && !rl_failed(c)) {
             rl_default_variables(c, 0, 0, 0);
             close_init(c, init);

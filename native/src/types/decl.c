@@ -79,6 +79,19 @@ static void store_constraints(rl_checker_t* c, rl_fn_id_t fn, uint32_t first) {
     rl_function_at(c, fn)->constraint_count = count;
 }
 
+/* What the trait says of parameter `index` (UINT32_MAX: the result) of a function of an impl; 0: nothing. */
+static rl_type_t promised_type(rl_checker_t* c, uint32_t index) {
+    const rl_trait_site_t* site = c->trait_site;
+    if (!site || !site->method) return 0;
+    const rl_function_t method = *rl_program_function(c->program, site->method);
+    if (index != UINT32_MAX && index >= method.param_count) return 0;
+    rl_type_t type =
+        index == UINT32_MAX ? method.result : rl_program_param(c->program, method.param_first + index)->type;
+    type = rl_solver_zonk(&c->solver, type);
+    if (rl_type_node(c->types, type)->flags & RL_TYPE_HAS_VAR) return 0;
+    return rl_type_substitute(c->types, type, site->map, site->map_count);
+}
+
 static void declare_params(rl_checker_t* c, rl_fn_id_t fn, rl_list_t params, bool bodyless, bool* annotated) {
     rl_program_t* program = c->program;
     uint32_t count = rl_tree_list_count(c->tree, params), mark = c->scratch.count;
@@ -98,10 +111,14 @@ static void declare_params(rl_checker_t* c, rl_fn_id_t fn, rl_list_t params, boo
             type = rl_resolve_type(c, data.b);
         } else if (data.flags & RL_SELF && c->self_type) {
             type = c->self_type;
+            if (c->trait_site && i) {
+                rl_report(c->diags, RL_CODE_TYPE_MISMATCH, rl_span_of(c, node), "self is the first parameter");
+            }
         } else if (data.flags & RL_SELF) {
             rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, node),
                 "self needs a type outside of an impl");
             type = RL_TYPE_ERROR;
+        } else if ((type = promised_type(c, i)) != 0) {
         } else if (bodyless) {
             rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, rl_span_of(c, node),
                 "a parameter of a function without body needs a type");
@@ -182,7 +199,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         rl_unsupported(c, rl_span_of(c, node), "async functions are");
         return 0;
     }
-    if (decl.effects && !host && decl.body && !c->input->is_prelude)
+    if (decl.effects && !host && (decl.body || c->trait_site) && !c->input->is_prelude)
         rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
 
     uint32_t generics = c->generics.count, rigid = c->rigid.count;
@@ -196,8 +213,8 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
     rl_sym_t item_name = name;
     if (segments > 1) {
         rl_sym_t prefix = rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, 0));
-        uint32_t item = segments == 2 ? rl_find_item(c, 0, prefix) : 0;
-        if (item && rl_program_item(c->program, item)->kind == RL_ITEM_TYPEDEF) {
+        uint32_t item = segments == 2 ? rl_find_type_item(c, prefix) : 0;
+        if (item) {
             rl_typedef_id_t id = rl_program_item(c->program, item)->id;
             push_type_generics(c, id);
             self_type = applied_to_own_params(c, id);
@@ -210,6 +227,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
                     rl_join_names(c, item_name, rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, i)), true);
         }
     }
+    if (self_type && !impl_type && !host && decl.body) (void)rl_check_orphan(c, self_type, span);
     c->self_type = self_type ? self_type : outer_self;
     if (impl_type) { /* names of the head were put in scope by the caller and have taken the first PARAMs */
         for (uint32_t i = 0; i < c->generics.count; i++) {
@@ -227,13 +245,18 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         bool annotated = true;
         declare_params(c, fn, decl.params, !decl.body, &annotated);
         rl_type_t result;
+        const rl_trait_site_t* site = c->trait_site;
         if (decl.result) result = rl_resolve_type(c, decl.result);
-        else if (!decl.body) result = RL_TYPE_UNIT;
+        else if ((result = promised_type(c, UINT32_MAX)) != 0) {
+        } else if (!decl.body) result = RL_TYPE_UNIT;
         else {
             result = rl_fresh(c, span);
             annotated = false;
         }
         rl_push_where(c, decl.where_);
+        if (site && c->next_param < site->head_params + site->own_params)
+            c->next_param =
+                site->head_params + site->own_params; /* those of the trait's function that are not written */
         rl_function_t* function = rl_function_at(c, fn);
         function->result = result;
         function->type_params = c->next_param;
@@ -281,6 +304,9 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
                 rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, span, "no built-in function %.*s",
                     RL_STR_ARG(builtin));
             }
+        } else if (site && site->in_trait) { /* each impl has its own */
+        } else if (site) {
+            rl_report(c->diags, RL_CODE_TYPECLASS_IMPL_MISSING_METHOD, span, "a function of an impl needs a body");
         } else {
             function->kind = RL_FN_HOST;
             if (segments > 1) {
@@ -292,7 +318,14 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
                 function->symbol = name;
             }
         }
-        publish_function(c, fn, self_type, self_type ? name : item_name, span, is_public);
+        if (site) {
+            function = rl_function_at(c, fn);
+            function->trait = site->trait;
+            if (site->in_trait) function->flags |= RL_FN_TRAIT | (decl.body ? RL_FN_HAS_DEFAULT : 0u);
+            else function->owner = rl_named_id(c, impl_type);
+        } else {
+            publish_function(c, fn, self_type, self_type ? name : item_name, span, is_public);
+        }
     }
     c->in_host = false;
     c->self_type = outer_self;
@@ -309,7 +342,7 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
 static void declare_impl(rl_checker_t* c, rl_node_t node) {
     rl_impl_decl_t decl = rl_tree_impl(c->tree, node);
     if (decl.trait) {
-        rl_unsupported(c, rl_span_of(c, node), "trait impls are");
+        rl_declare_trait_impl(c, node);
         return;
     }
     uint32_t generics = c->generics.count, rigid = c->rigid.count;
@@ -324,10 +357,8 @@ static void declare_impl(rl_checker_t* c, rl_node_t node) {
     c->implicit_params = 0;
     c->impl_rigid = rigid;
     c->generics.count = generics;
-    if (type != RL_TYPE_ERROR && !rl_method_head(c, type)) {
-        rl_unsupported(c, rl_span_of(c, decl.type), "functions of a type without name are");
-        type = RL_TYPE_ERROR;
-    }
+    rl_span_t header = {rl_tree_node(c->tree, node)->start, decl.header_end};
+    if (!rl_check_orphan(c, type, header)) type = RL_TYPE_ERROR;
     uint32_t count = rl_tree_list_count(c->tree, decl.items);
     for (uint32_t i = 0; i < count && type != RL_TYPE_ERROR && !rl_failed(c); i++) {
         rl_node_t item = rl_tree_list_at(c->tree, decl.items, i);
@@ -591,7 +622,7 @@ void rl_declare_functions(rl_checker_t* c) {
         case RL_NODE_IMPL: declare_impl(c, node); break;
         case RL_NODE_EXTERN: declare_extern(c, node); break;
         case RL_NODE_ACTIVE: declare_active(c, node); break;
-        case RL_NODE_TRAIT: rl_unsupported(c, span, "traits are"); break;
+        case RL_NODE_TRAIT: break;
         case RL_NODE_HANDLER_DECL: rl_unsupported(c, span, "handlers are"); break;
         case RL_NODE_ATTRIBUTED: {
             const rl_node_data_t data = *rl_tree_node(c->tree, node);

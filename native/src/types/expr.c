@@ -193,6 +193,10 @@ rl_type_t rl_settled_type(rl_checker_t* c, rl_ir_t ir) {
         rl_poll_pendings(c);
         head = rl_head(c, type);
     }
+    if (rl_type_kind(c->types, head) == RL_TYPE_VAR && c->open_demands.count) {
+        rl_poll_demands(c);
+        head = rl_head(c, type);
+    }
     return head;
 }
 

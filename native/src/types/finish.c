@@ -3,6 +3,7 @@
  * wait for
  * final types is checked: literals that must fit, matches, patterns of let.
  */
+#include "types/impl.h"
 #include "types/infer.h"
 
 /* --- types -------------------------------------------------------------------------------------------------------- */
@@ -314,6 +315,24 @@ static void pass_through(rl_checker_t* c, rl_ir_t ir) {
     node->c = 0;
 }
 
+/* A function of a trait for types that say which impl it is: that impl's function from now on. */
+static void choose_impl(rl_checker_t* c, uint32_t index) {
+    rl_program_t* program = c->program;
+    const rl_ir_node_t node = program->nodes.data[index];
+    const rl_function_t function = *rl_program_function(program, node.a);
+    rl_impl_fn_t target;
+    if (!node.b || function.type_params > RL_IMPL_PARAMS_MAX) return;
+    rl_type_t args[RL_IMPL_PARAMS_MAX];
+    for (uint32_t i = 0; i < function.type_params; i++) {
+        args[i] = rl_extra_at(c, node.b)[i];
+        if (rl_type_node(c->types, args[i])->flags & (RL_TYPE_HAS_ERROR | RL_TYPE_HAS_VAR)) return;
+    }
+    if (!rl_impl_resolve(program, node.a, args, function.type_params, &target) || target.fn == node.a) return;
+    uint32_t offset = rl_extra_put(c, target.args, target.count);
+    program->nodes.data[index].a = target.fn;
+    program->nodes.data[index].b = offset;
+}
+
 static void finish_nodes(rl_checker_t* c) {
     rl_program_t* program = c->program;
     for (uint32_t i = c->first_node; i < program->nodes.count && !rl_failed(c); i++) {
@@ -333,6 +352,7 @@ static void finish_nodes(rl_checker_t* c) {
         case RL_IR_CLOSURE: {
             uint32_t offset = node->b;
             if (offset) final_args(c, offset, rl_program_function(program, node->a)->type_params);
+            if (rl_program_function(program, program->nodes.data[i].a)->flags & RL_FN_TRAIT) choose_impl(c, i);
             break;
         }
         case RL_IR_CLOSURE_GROUP:
@@ -378,6 +398,10 @@ static void finish_declarations(
         program->globals.data[i].type = type;
     }
     for (uint32_t i = first_constraint; i < program->constraints.count; i++) {
+        if (program->constraints.data[i].kinds == RL_CON_TRAIT) {
+            const rl_constraint_t constraint = program->constraints.data[i];
+            final_args(c, constraint.args, rl_program_trait(program, constraint.trait)->type_params + 1);
+        }
         if (!(program->constraints.data[i].kinds & RL_CON_FIELD)) continue;
         rl_type_t type = rl_final_type(c, program->constraints.data[i].type);
         program->constraints.data[i].type = type;
@@ -520,6 +544,7 @@ void rl_finish_module(rl_checker_t* c) {
     finish_declarations(c, c->first_param, c->first_fn, c->first_global, c->first_constraint);
     mark_tails(c);
     rl_settle_actives(c);
+    rl_recheck_impls(c);
     for (uint32_t i = 0; i < c->later.count && !rl_failed(c); i++) {
         const rl_later_t later = c->later.data[i];
         switch (later.kind) {

@@ -110,7 +110,18 @@ uint32_t rl_generalise_local(
     }
     rl_vec_deinit(c->allocator, &vars.items);
     rl_vec_deinit(c->allocator, &params.items);
-    return c->local_params.count - *out_first;
+    uint32_t made = c->local_params.count - *out_first;
+    if (made && c->open_demands.count && !rl_failed(c)) {
+        rl_taken_demands_t taken = {0};
+        uint32_t first = RL_LOCAL_PARAM_BASE + *out_first;
+        (void)rl_take_demands(c, first, first + made, &taken);
+        rl_local_param_t* head = &c->local_params.data[*out_first];
+        head->demands = taken.count ? c->local_demands.count + 1 : 0;
+        head->demand_count = taken.count;
+        for (uint32_t i = 0; i < taken.count; i++) (void)rl_vec_push(c->allocator, &c->local_demands, taken.data[i]);
+        rl_vec_deinit(c->allocator, &taken);
+    }
+    return made;
 }
 
 typedef struct local_substitution {
@@ -141,6 +152,18 @@ rl_type_t rl_instantiate_local(rl_checker_t* c, const rl_local_fn_t* fn, rl_span
                 (void)rl_solver_require_field(&c->solver, args.data[i], entry.name, wanted, span);
             }
         }
+        rl_local_param_t head = fn->param_count ? c->local_params.data[fn->param_first] : (rl_local_param_t){0};
+        for (uint32_t i = 0; i < head.demand_count && !rl_failed(c); i++) {
+            rl_demand_t demand = c->demands.data[c->local_demands.data[head.demands - 1 + i]];
+            uint32_t words = rl_program_trait(c->program, demand.trait)->type_params + 1, mark = c->scratch.count;
+            for (uint32_t k = 0; k < words; k++) {
+                rl_type_t part = rl_solver_zonk(&c->solver, c->demand_types.data[demand.first + k]);
+                part = rl_map_params(c, part, substitute_local, &s);
+                (void)rl_vec_push(c->allocator, &c->scratch, part);
+            }
+            if (!rl_failed(c)) rl_demand(c, demand.trait, c->scratch.data + mark, span, false);
+            c->scratch.count = mark;
+        }
         type = rl_map_params(c, rl_solver_zonk(&c->solver, fn->type), substitute_local, &s);
         *out_args = rl_extra_put(c, args.data, args.count);
     }
@@ -159,7 +182,7 @@ rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t sp
     rl_function_t function = *rl_program_function(c->program, fn);
     rl_instance_use_t use = {.fn = fn, .count = function.type_params};
     if (function.flags & RL_FN_FOREIGN) c->foreign_uses++;
-    uint32_t unit = fn >= c->program->first_fn ? unit_of(c, fn) : UINT32_MAX;
+    uint32_t unit = fn >= c->program->first_fn ? unit_of(c, fn) : UINT32_MAX, first = 0;
     if (unit != UINT32_MAX && !c->units.data[unit].done && !c->units.data[unit].annotated) {
         if (!c->units.data[unit].in_progress) {
             rl_str_t name = rl_text(c, function.name);
@@ -167,15 +190,23 @@ rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t sp
                 "the type of %.*s is not known here yet: annotate it", RL_STR_ARG(name));
         }
         use.in_group = true;
-        use.count = c->units.data[unit].explicit_count;
+        first = c->units.data[unit].explicit_first; /* those before are other members', and mean themselves */
+        use.count = first + c->units.data[unit].explicit_count;
         function.type_params = use.count;
     }
+    rl_type_t self = c->bind_self;
+    c->bind_self = 0;
     if (use.count == 0) return use;
     RL_VEC(rl_type_t) args = {0};
     if (rl_vec_reserve(c->allocator, &args, use.count)) {
-        rl_solver_instantiate(&c->solver, &function, 0, span, args.data);
+        rl_solver_instantiate(&c->solver, &function, first, span, args.data);
         args.count = use.count;
         use.type_args = rl_extra_put(c, args.data, use.count);
+        if (self && function.flags & RL_FN_TRAIT && !rl_failed(c)) (void)rl_unify(&c->solver, args.data[0], self);
+        for (uint32_t i = 0; i < function.constraint_count && !rl_failed(c); i++) {
+            rl_constraint_t constraint = *rl_program_constraint(c->program, function.constraint_first + i);
+            if (constraint.kinds == RL_CON_TRAIT) rl_demand_constraint(c, &constraint, args.data, args.count, span, 0);
+        }
     }
     rl_vec_deinit(c->allocator, &args);
     return use;
@@ -208,7 +239,8 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
     for (uint32_t i = 0; i < count; i++) {
         const rl_unit_t* unit = &c->units.data[units[i]];
         if (!unit->fn || unit->kind != RL_UNIT_FN) continue;
-        if (unit->explicit_count > explicit_max) explicit_max = unit->explicit_count;
+        uint32_t end = unit->explicit_first + unit->explicit_count;
+        if (end > explicit_max) explicit_max = end;
         if (unit->annotated) continue;
         all_annotated = false;
         const rl_function_t function = *rl_program_function(program, unit->fn);
@@ -238,6 +270,13 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
                 (void)rl_vec_push(c->allocator, &inferred, field);
             }
             (void)rl_solver_bind(&c->solver, type, rl_type_param(c->types, index));
+        }
+        if (c->open_demands.count && next > explicit_max && !rl_failed(c)) {
+            rl_taken_demands_t taken = {0};
+            (void)rl_take_demands(c, explicit_max, next, &taken);
+            for (uint32_t i = 0; i < taken.count; i++)
+                (void)rl_vec_push(c->allocator, &inferred, rl_demand_as_constraint(c, taken.data[i]));
+            rl_vec_deinit(c->allocator, &taken);
         }
         for (uint32_t i = 0; i < inferred.count; i++) {
             if (inferred.data[i].kinds & RL_CON_FIELD)
@@ -284,9 +323,11 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
         uint32_t total = rl_program_function(program, ref.fn)->type_params;
         uint32_t unit = unit_of(c, ref.fn);
         uint32_t own = unit == UINT32_MAX ? 0 : c->units.data[unit].explicit_count;
+        uint32_t first = unit == UINT32_MAX ? 0 : c->units.data[unit].explicit_first;
         uint32_t offset = rl_extra_put(c, NULL, total);
         for (uint32_t k = 0; k < total && offset; k++) {
-            rl_type_t arg = k < own && ref.args ? rl_extra_at(c, ref.args)[k] : rl_type_param(c->types, k);
+            bool chosen = k >= first && k - first < own && ref.args;
+            rl_type_t arg = chosen ? rl_extra_at(c, ref.args)[k] : rl_type_param(c->types, k);
             rl_extra_at(c, offset)[k] = arg;
         }
         rl_node_at(c, ref.node)->b = offset;
@@ -355,6 +396,17 @@ void rl_default_variables(rl_checker_t* c, uint32_t first_var, uint32_t first_le
     for (uint32_t i = first_let; i < c->let_checks.count; i++) {
         rl_let_check_t check = c->let_checks.data[i];
         check_let(c, &check, level);
+    }
+    if (c->open_demands.count) { /* what numbers become may decide the demands */
+        rl_poll_demands(c);
+        for (uint32_t i = first_var; i < c->solver.vars.count && c->open_demands.count && !rl_failed(c); i++) {
+            rl_var_t* var = &c->solver.vars.data[i];
+            if (var->bound != RL_VAR_OPEN || var->level < level || (var->klass == RL_VAR_FREE && !var->constraints))
+                continue;
+            var->bound = var->klass == RL_VAR_FLOAT ? RL_TYPE_F64 : RL_TYPE_I64;
+            rl_poll_demands(c);
+        }
+        rl_finish_demands(c, level);
     }
     for (uint32_t i = first_var; i < c->solver.vars.count && !rl_failed(c); i++) {
         rl_var_t* var = &c->solver.vars.data[i];

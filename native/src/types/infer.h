@@ -84,6 +84,8 @@ typedef struct rl_capture {
 
 /* A type parameter that a local function or value was generalised over. */
 typedef struct rl_local_param {
+    uint32_t demands; /* of the first of a run: its demands in checker.local_demands, + 1; 0: none */
+    uint32_t demand_count;
     uint32_t constraints;
     uint32_t needs; /* rl_field_need_t list of the solver */
     uint32_t final;
@@ -161,6 +163,37 @@ typedef struct rl_pending {
     uint16_t level;
     bool done;
 } rl_pending_t;
+
+/* --- traits ------------------------------------------------------------------------------------------------------- */
+/* A trait that must be implemented for types that may not be known yet. */
+typedef struct rl_demand {
+    rl_trait_id_t trait;
+    uint32_t first; /* checker.demand_types: Self (ERROR with any_self), arguments */
+    rl_span_t span;
+    uint16_t depth; /* impls that demanded it of each other */
+    bool any_self, done;
+    bool declared; /* a bound of a local function: its methods may be called */
+} rl_demand_t;
+typedef RL_VEC(uint32_t) rl_taken_demands_t;
+
+/* A function being declared in a trait, or in an impl of one. */
+typedef struct rl_trait_site {
+    rl_trait_id_t trait;
+    bool in_trait;
+    rl_fn_id_t method;    /* impl: the trait's function of that name */
+    uint32_t head_params; /* type parameters of the trait or impl */
+    uint32_t own_params;  /* impl: those of the trait's function besides */
+    const rl_type_t* map; /* impl: what the PARAMs of the trait's function mean here */
+    uint32_t map_count;
+} rl_trait_site_t;
+
+/* A signature to be compared when all functions are inferred. */
+typedef struct rl_impl_check {
+    rl_fn_id_t fn, method;
+    rl_node_t node;
+    uint32_t head_params;
+    uint32_t map, map_count; /* checker.scratch_types */
+} rl_impl_check_t;
 
 typedef struct rl_loop {
     uint32_t frame;
@@ -280,7 +313,20 @@ typedef struct rl_checker {
     RL_VEC(rl_constraint_t) rigid;            /* constraints of the PARAMs of the function being checked */
     RL_VEC(rl_generic_name_t) simple_aliases; /* `use Core.Text.Str as S` */
     RL_VEC(rl_sym_t) core_unavailable;        /* names bound by `use Core.Something.NotProvided` */
-    rl_buf_t texts[4];                        /* rl_show */
+    RL_VEC(rl_generic_name_t) trait_nodes;    /* TRAIT node, trait */
+    const rl_trait_site_t* trait_site;        /* NULL: neither in a trait nor in an impl of one */
+    RL_VEC(rl_impl_id_t) own_impls;
+    RL_VEC(rl_impl_check_t) impl_checks;
+    RL_VEC(rl_type_t) scratch_types;
+    RL_VEC(rl_demand_t) demands;
+    RL_VEC(rl_type_t) demand_types;
+    RL_VEC(uint32_t) open_demands, local_demands;
+    uint16_t demand_depth;
+    bool polling_demands, scope_traits_found;
+    RL_VEC(rl_trait_id_t) scope_traits; /* those whose name this module has */
+    rl_map_t scope_trait_names;         /* names of their functions */
+    rl_type_t bind_self;                /* Self of the function of a trait that is instantiated next; 0: left open */
+    rl_buf_t texts[4];                  /* rl_show */
     uint32_t next_text;
     rl_sym_t sym_self, sym_Self, sym_default, sym_some, sym_none, sym_ok, sym_err, sym_cons, sym_nil, sym_to_string,
         sym_clone, sym_debug, sym_to_json, sym_format, sym_print, sym_println, sym_eprintln, sym_panic, sym_todo,
@@ -342,6 +388,7 @@ bool rl_unify_at(rl_checker_t* c, rl_type_t expected, rl_type_t found, rl_span_t
 void rl_report_unify(
     rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why);
 bool rl_require(rl_checker_t* c, rl_type_t type, uint32_t kinds, rl_span_t span);
+void rl_report_constraint(rl_checker_t* c, rl_type_t type, rl_span_t span); /* of a scheme: what the solver said */
 /* Nearest of the offered names within edit distance 2 of `wrong`: offer one by one. */
 typedef struct rl_nearest {
     rl_str_t wrong;
@@ -358,6 +405,9 @@ void rl_bind(rl_checker_t* c, rl_sym_t name, rl_binding_kind_t kind, uint32_t in
 const rl_binding_t* rl_find_binding(rl_checker_t* c, rl_sym_t name); /* NULL: none */
 /* First item of that name that this module can see, 0: none (private ones of ambient modules are not seen). */
 uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name);
+uint32_t rl_find_type_item(rl_checker_t* c, rl_sym_t name);  /* a TYPEDEF */
+uint32_t rl_find_trait_item(rl_checker_t* c, rl_sym_t name); /* a TRAIT */
+uint32_t rl_find_type_in(rl_checker_t* c, rl_module_id_t module, rl_sym_t name);
 uint32_t rl_find_in_module(rl_checker_t* c, rl_module_id_t module, unsigned namespace_id, rl_sym_t name);
 uint32_t rl_self_item(rl_checker_t* c); /* item of the type that Self means; 0: none, or a type without item */
 /* Report language.visibility.private when the item may not be used here. */
@@ -587,6 +637,37 @@ rl_ir_t rl_special_value(rl_checker_t* c, rl_special_t special, rl_node_t node, 
 rl_ir_t rl_to_string(rl_checker_t* c, rl_ir_t value, bool debug, uint32_t start);
 rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span);
 void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later);
+
+/* --- traits (trait.c, demand.c) ----------------------------------------------------------------------------------- */
+void rl_declare_trait_names(rl_checker_t* c);
+void rl_declare_traits(rl_checker_t* c);
+void rl_remember_operators(rl_checker_t* c); /* of the core library */
+void rl_declare_trait_impl(rl_checker_t* c, rl_node_t node);
+bool rl_check_orphan(rl_checker_t* c, rl_type_t type, rl_span_t span); /* functions for a type; reports, false then */
+void rl_check_impls(rl_checker_t* c);
+void rl_recheck_impls(rl_checker_t* c);
+bool rl_push_trait_bound(rl_checker_t* c, rl_type_t type, rl_node_t bound); /* false: no trait of that name */
+void rl_imply_constraints(rl_checker_t* c);
+void rl_demand(rl_checker_t* c, rl_trait_id_t trait, const rl_type_t* types, rl_span_t span, bool declared);
+/* An RL_CON_TRAIT over PARAMs, its PARAMs replaced. */
+void rl_demand_constraint(rl_checker_t* c, const rl_constraint_t* constraint, const rl_type_t* params, uint32_t count,
+    rl_span_t span, uint16_t depth);
+void rl_poll_demands(rl_checker_t* c);
+void rl_finish_demands(rl_checker_t* c, uint16_t level); /* what is still open is reported */
+/* Generalisation: the open demands that hold PARAMs first … end-1 are done; their numbers are appended. */
+uint32_t rl_take_demands(rl_checker_t* c, uint32_t first_param, uint32_t end_param, rl_taken_demands_t* out);
+rl_constraint_t rl_demand_as_constraint(rl_checker_t* c, uint32_t demand);
+void rl_show_trait(rl_checker_t* c, rl_trait_id_t trait, const rl_type_t* types, rl_buf_t* out); /* types[0]: Self */
+rl_fn_id_t rl_trait_function(rl_checker_t* c, rl_trait_id_t trait, rl_sym_t name);
+/* Function of a trait in scope, or assumed here, that is implemented for the type. 0: none, or more than one (reported). */
+rl_fn_id_t rl_find_trait_function(
+    rl_checker_t* c, rl_type_t type, rl_sym_t name, bool methods, rl_span_t span, bool* out_reported);
+/* Function of a trait that the code being checked is constrained by; Self where only one type can be meant. */
+rl_fn_id_t rl_find_assumed_function(rl_checker_t* c, rl_sym_t name, rl_type_t* out_self);
+/* Impls and assumptions of operator `index` for that left operand; of a single one the right operand's type. */
+uint32_t rl_operator_candidates(rl_checker_t* c, uint32_t index, rl_type_t left, rl_span_t span, rl_type_t* out_right);
+rl_ir_t rl_call_operator(rl_checker_t* c, uint32_t index, rl_arg_t* args, uint32_t count, rl_span_t span);
+bool rl_has_operators(void* user, rl_type_t type, uint32_t kinds); /* rl_solver_t.has_operators */
 
 /* --- patterns (pattern.c) ----------------------------------------------------------------------------------------- */
 /* Names bound go to the current scope. */

@@ -423,6 +423,7 @@ static void finish_group(
         (void)rl_vec_push(c->allocator, &c->scratch, c->local_fns.data[first + i].type);
     if (rl_failed(c)) return;
     rl_poll_pendings(c);
+    rl_poll_demands(c);
     if (rl_pendings_wait(c, first_pending)) {
         for (uint32_t i = 0; i < count; i++) rl_lower_levels(c, c->local_fns.data[first + i].type, level);
     } else {
@@ -756,7 +757,7 @@ static bool is_value(rl_checker_t* c, rl_node_t node, bool* out_may_generalise, 
         uint32_t count = rl_tree_list_count(c->tree, data.b);
         if (data.a) {
             if (rl_tree_kind(c->tree, data.a) != RL_NODE_NAME) return false;
-            uint32_t type = rl_find_item(c, 0, rl_tree_name(c->tree, data.a));
+            uint32_t type = rl_find_type_item(c, rl_tree_name(c->tree, data.a));
             if (type && rl_program_typedef(c->program, rl_program_item(c->program, type)->id)->kind == RL_DEF_STRUCT)
                 return false;
         }

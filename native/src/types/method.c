@@ -1,4 +1,5 @@
 /* Method calls (LANGUAGE 4.6): resolution by the receiver's type, and calls that wait until it is known. */
+#include "types/impl.h"
 #include "types/infer.h"
 
 rl_fn_id_t rl_find_method(rl_checker_t* c, rl_type_t head, rl_sym_t name) {
@@ -43,6 +44,20 @@ static void offer_methods(rl_checker_t* c, rl_type_t type, rl_nearest_t* nearest
     }
 }
 
+/* A trait that is not in scope has it. */
+static void note_hidden_trait(rl_checker_t* c, rl_diag_t* diag, rl_type_t type, rl_sym_t name) {
+    if (rl_diags_full(c)) return;
+    for (uint32_t i = 0; i < c->program->traits.count; i++) {
+        rl_trait_id_t id = c->program->first_trait + i;
+        const rl_trait_t trait = *rl_program_trait(c->program, id);
+        if (trait.module == c->module || !trait.is_public || !rl_trait_function(c, id, name)) continue;
+        rl_impl_walk_t walk = rl_impl_walk(c->program, id, rl_impl_head(c->program, type));
+        if (!rl_impl_next(&walk)) continue;
+        rl_str_t module = rl_text(c, rl_program_module(c->program, trait.module)->path), text = rl_text(c, trait.name);
+        rl_note_plain(c->diags, diag, "trait %.*s.%.*s has it: `use` it", RL_STR_ARG(module), RL_STR_ARG(text));
+    }
+}
+
 /* receiver first, then the written arguments */
 static rl_ir_t call_with_receiver(rl_checker_t* c, rl_fn_id_t fn, rl_ir_t receiver, rl_span_t receiver_span,
     rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
@@ -82,12 +97,30 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
     rl_type_t type = rl_settled_type(c, receiver), field;
     rl_type_kind_t kind = rl_type_kind(c->types, type);
     rl_span_t receiver_span = {rl_program_node(c->program, receiver)->start, name_span.start};
-    if (kind == RL_TYPE_VAR) return wait_for_type(c, receiver, name, name_span, args, count, node, span);
+    bool reported;
+    if (kind == RL_TYPE_VAR) {
+        rl_fn_id_t bound =
+            c->open_demands.count ? rl_find_trait_function(c, type, name, true, name_span, &reported) : 0;
+        if (bound) return call_with_receiver(c, bound, receiver, receiver_span, args, count, node, span, expected);
+        return wait_for_type(c, receiver, name, name_span, args, count, node, span);
+    }
     if (type == RL_TYPE_ERROR || type == RL_TYPE_NEVER) {
         rl_infer_args(c, args, count);
         return type == RL_TYPE_NEVER ? receiver : rl_ir_error(c, span.start);
     }
     rl_fn_id_t fn = rl_find_method(c, type, name);
+    rl_fn_id_t core = fn && fn < c->program->first_fn ? fn : 0; /* after fields and traits (LANGUAGE 4.6) */
+    if (core) {
+        bool field_first = (kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) &&
+                           rl_type_find_field(c->program, rl_solver_zonk(&c->solver, type), name, &field);
+        rl_fn_id_t of_trait = field_first ? 0 : rl_find_trait_function(c, type, name, true, name_span, &reported);
+        if (field_first) fn = 0;
+        else if (of_trait) fn = of_trait;
+        else if (reported) {
+            rl_infer_args(c, args, count);
+            return rl_ir_error(c, span.start);
+        }
+    }
     if (fn) {
         const rl_function_t* function = rl_program_function(c->program, fn);
         if (!(function->flags & RL_FN_PUBLIC) && function->module != c->module) {
@@ -113,6 +146,13 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
         rl_ir_t value = rl_ir_make(c, RL_IR_FIELD, field, name_span.start, receiver, name, 0);
         return rl_call_value(c, value, args, count, node, span, expected);
     }
+    fn = rl_find_trait_function(c, type, name, true, name_span, &reported);
+    if (reported) {
+        rl_infer_args(c, args, count);
+        return rl_ir_error(c, span.start);
+    }
+    if (fn && !rl_program_trait(c->program, rl_program_function(c->program, fn)->trait)->holds_for_all)
+        return call_with_receiver(c, fn, receiver, receiver_span, args, count, node, span, expected);
     if (is_universal(c, name)) {
         rl_infer_args(c, args, count);
         return call_universal(c, receiver, name, span, count);
@@ -134,6 +174,7 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
     rl_diag_t* diag = rl_report(c->diags, code, name_span, "%s has no method %.*s", rl_show(c, type), RL_STR_ARG(text));
     rl_nearest_t nearest = {text, 0, 3};
     offer_methods(c, type, &nearest);
+    note_hidden_trait(c, diag, type, name);
     rl_fix_nearest(c, diag, &nearest, name_span);
     return rl_ir_error(c, span.start);
 }

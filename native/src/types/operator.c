@@ -1,6 +1,7 @@
 /* Operators, casts, ranges (LANGUAGE 4.4 "operators on types not yet known", 4.5, 5.11). */
 #include "types/infer.h"
 
+/* The constraint's bit is the number of its trait in program.known.operators. */
 static const struct {
     uint16_t op;
     uint32_t constraint;
@@ -14,6 +15,42 @@ static rl_ir_t unsupported_operator(rl_checker_t* c, unsigned op, rl_type_t type
     rl_report(c->diags, RL_CODE_TYPE_OPERATOR_UNSUPPORTED, span, "%s has no operator %s", rl_show(c, type),
         rl_binary_op_text((rl_binary_op_t)op));
     return rl_ir_error(c, span.start);
+}
+
+static uint32_t operator_of(uint32_t constraint) {
+    uint32_t index = 0;
+    while (!(constraint >> index & 1)) index++;
+    return index;
+}
+
+/*
+ * An operator whose left operand is of a type with impls of it (LANGUAGE 4.6). False: there are none, or what is built in
+ * comes first. `right` 0: unary.
+ */
+static bool call_impl(rl_checker_t* c, uint32_t constraint, rl_ir_t left, rl_ir_t right, rl_span_t span,
+    rl_span_t left_span, rl_span_t right_span, rl_ir_t* out) {
+    rl_type_t type = rl_head(c, rl_type_at(c, left)), wanted;
+    rl_type_kind_t kind = rl_type_kind(c->types, type);
+    if (kind == RL_TYPE_VAR || type == RL_TYPE_ERROR || type == RL_TYPE_NEVER) return false;
+    rl_type_t other = right ? rl_head(c, rl_type_at(c, right)) : type;
+    bool same = other == type || rl_type_kind(c->types, other) == RL_TYPE_VAR;
+    if (same && kind == RL_TYPE_PARAM && c->solver.param_satisfies(c, rl_type_node(c->types, type)->a, constraint))
+        return false;
+    if (same && kind < RL_TYPE_SIMPLE_COUNT && rl_type_satisfies(c->program, type, constraint, NULL)) return false;
+    uint32_t index = operator_of(constraint), count = rl_operator_candidates(c, index, type, span, &wanted);
+    if (count == 0) return false;
+    if (right && count > 1) { /* an open literal decides now */
+        rl_settle_literal(c, rl_type_at(c, right));
+    } else if (right && wanted && !(rl_type_node(c->types, wanted)->flags & RL_TYPE_HAS_VAR)) {
+        right = rl_convert(c, right, wanted, right_span, RL_CODE_TYPE_MISMATCH);
+        if (rl_type_at(c, right) == RL_TYPE_ERROR) {
+            *out = rl_ir_error(c, span.start);
+            return true;
+        }
+    }
+    rl_arg_t args[2] = {{.ir = left, .span = left_span}, {.ir = right, .span = right_span}};
+    *out = rl_call_operator(c, index, args, right ? 2 : 1, span);
+    return true;
 }
 
 static bool is_open_literal(rl_checker_t* c, rl_type_t type) {
@@ -88,6 +125,10 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
     }
     uint16_t ir_op = arithmetic[op].op;
     rl_type_kind_t kind = rl_type_kind(c->types, lt);
+    rl_ir_t made;
+    bool built_in = (lt == RL_TYPE_DURATION || lt == RL_TYPE_TIMESTAMP) && rt < RL_TYPE_SIMPLE_COUNT;
+    if (!built_in && call_impl(c, arithmetic[op].constraint, left, right, span, left_span, right_span, &made))
+        return made;
     if (lt == RL_TYPE_DURATION || lt == RL_TYPE_TIMESTAMP) {
         rl_type_t wanted = RL_TYPE_DURATION, result = lt;
         if (lt == RL_TYPE_DURATION && (op == RL_BIN_MUL || op == RL_BIN_DIV)) wanted = RL_TYPE_I64;
@@ -114,7 +155,7 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
     /* The left operand may have been an open variable that the right one made known: the same rules again. */
     rl_type_t now = rl_head(c, type);
     if (kind == RL_TYPE_VAR && !rl_is_var(c, now) &&
-        (now == RL_TYPE_STR || now == RL_TYPE_DURATION || now == RL_TYPE_TIMESTAMP)) {
+        (now == RL_TYPE_STR || now == RL_TYPE_DURATION || now == RL_TYPE_TIMESTAMP || now >= RL_TYPE_SIMPLE_COUNT)) {
         return rl_binary(c, op, left, converted, span, left_span, right_span, start);
     }
     if (!rl_type_is_numeric(now) && !rl_require(c, type, arithmetic[op].constraint, span)) return rl_ir_error(c, start);
@@ -146,6 +187,15 @@ rl_ir_t rl_infer_binary(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type_t
         rl_tree_kind(c->tree, data.b) != RL_NODE_FIELD && rl_tree_kind(c->tree, data.b) != RL_NODE_MAP) {
         hint = false;
     }
+    uint32_t constraint = data.flags <= RL_BIN_REM ? arithmetic[data.flags].constraint : 0;
+    if (constraint && kind != RL_TYPE_VAR && kind >= RL_TYPE_SIMPLE_COUNT) { /* what an impl takes on the right */
+        rl_type_t wanted;
+        uint32_t found = rl_operator_candidates(c, operator_of(constraint), head, span, &wanted);
+        if (found) {
+            hint = wanted && !(rl_type_node(c->types, wanted)->flags & RL_TYPE_HAS_VAR);
+            if (hint) head = wanted;
+        }
+    }
     rl_ir_t right = rl_infer_expr(c, data.b, hint ? head : 0);
     return rl_binary(c, data.flags, left, right, span, left_span, right_span, data.start);
 }
@@ -155,9 +205,37 @@ rl_ir_t rl_infer_power(rl_checker_t* c, rl_node_t node) {
     uint32_t count = rl_tree_list_count(c->tree, data.a), mark = c->scratch.count;
     rl_type_t type = RL_TYPE_ERROR;
     bool fine = true;
+    rl_node_t base = rl_tree_list_at(c->tree, data.a, 0);
+    rl_ir_t left = rl_infer_expr(c, base, 0);
+    type = rl_head(c, rl_type_at(c, left));
+    rl_type_t wanted;
+    if (rl_type_kind(c->types, type) != RL_TYPE_VAR && type >= RL_TYPE_SIMPLE_COUNT &&
+        rl_operator_candidates(c, operator_of(RL_CON_POW), type, rl_span_of(c, node), &wanted)) {
+        rl_ir_t right = 0;
+        (void)rl_vec_push(c->allocator, &c->scratch, left);
+        for (uint32_t i = 1; i < count && !rl_failed(c); i++)
+            (void)rl_vec_push(c->allocator, &c->scratch, rl_infer_expr(c, rl_tree_list_at(c->tree, data.a, i), 0));
+        for (uint32_t i = count; i-- > 0 && !rl_failed(c);) { /* a ^ (b ^ c) */
+            rl_ir_t operand = c->scratch.data[mark + i], made;
+            rl_span_t from = rl_span_of(c, rl_tree_list_at(c->tree, data.a, i));
+            rl_span_t rest = {from.end, rl_tree_node(c->tree, node)->end};
+            if (!right) {
+                right = operand;
+            } else if (call_impl(c, RL_CON_POW, operand, right, rl_span_of(c, node), from, rest, &made)) {
+                right = made;
+            } else {
+                right = rl_convert(c, right, rl_type_at(c, operand), rest, RL_CODE_TYPE_MISMATCH);
+                if (!rl_require(c, rl_type_at(c, operand), RL_CON_POW, rl_span_of(c, node)))
+                    right = rl_ir_error(c, data.start);
+                else right = rl_ir_make(c, RL_IR_POW, rl_type_at(c, operand), data.start, operand, right, 0);
+            }
+        }
+        c->scratch.count = mark;
+        return right ? right : rl_ir_error(c, data.start);
+    }
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         rl_node_t operand = rl_tree_list_at(c->tree, data.a, i);
-        rl_ir_t ir = rl_infer_expr(c, operand, i && rl_type_is_numeric(rl_head(c, type)) ? type : 0);
+        rl_ir_t ir = i == 0 ? left : rl_infer_expr(c, operand, i && rl_type_is_numeric(rl_head(c, type)) ? type : 0);
         if (i == 0) type = rl_type_at(c, ir);
         else {
             if (i == 1 && is_open_literal(c, type) && known_not_numeric(c, rl_type_at(c, ir)))
@@ -187,6 +265,9 @@ rl_ir_t rl_infer_unary(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
         rl_ir_t operand = rl_infer_expr(c, data.a, rl_type_is_numeric(head) ? head : 0);
         rl_type_t type = rl_head(c, rl_type_at(c, operand));
         if (type == RL_TYPE_ERROR) return operand;
+        rl_ir_t made;
+        rl_span_t operand_span = rl_span_of(c, data.a);
+        if (call_impl(c, RL_CON_NEG, operand, 0, rl_span_of(c, node), operand_span, operand_span, &made)) return made;
         if (!rl_require(c, type, RL_CON_NEG, rl_span_of(c, node))) return rl_ir_error(c, data.start);
         return rl_ir_make(c, RL_IR_NEG, type, data.start, operand, 0, 0);
     }

@@ -233,12 +233,12 @@ static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_
     if (count == 1) {
         uint32_t item = rl_find_item(c, 1, last);
         if (item && rl_program_item(c->program, item)->kind == RL_ITEM_VARIANT) return item;
-        *out_type = last == c->sym_Self ? rl_self_item(c) : rl_find_item(c, 0, last);
+        *out_type = last == c->sym_Self ? rl_self_item(c) : rl_find_type_item(c, last);
         return 0;
     }
     rl_sym_t first = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0));
     uint32_t module_item = rl_find_item(c, 2, first);
-    uint32_t type = first == c->sym_Self ? rl_self_item(c) : rl_find_item(c, 0, first);
+    uint32_t type = first == c->sym_Self ? rl_self_item(c) : rl_find_type_item(c, first);
     rl_module_id_t module = module_item ? rl_program_item(c->program, module_item)->id : 0;
     rl_sym_t prefix = first;
     for (uint32_t i = 1; i < count; i++) {
@@ -255,7 +255,7 @@ static uint32_t find_constructor(rl_checker_t* c, rl_list_t path, uint32_t* out_
                 return at;
             }
         }
-        type = module ? rl_find_in_module(c, module, 0, name) : 0;
+        type = module ? rl_find_type_in(c, module, name) : 0;
         if (is_last) {
             uint32_t item = module ? rl_find_in_module(c, module, 1, name) : 0;
             if (item && rl_program_item(c->program, item)->kind == RL_ITEM_VARIANT) return item;

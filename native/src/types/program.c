@@ -16,6 +16,8 @@
     TABLE(globals, first_global, rl_global_t)                                                                          \
     TABLE(modules, first_module, rl_module_t)                                                                          \
     TABLE(items, first_item, rl_item_t)                                                                                \
+    TABLE(traits, first_trait, rl_trait_t)                                                                             \
+    TABLE(impls, first_impl, rl_impl_t)                                                                                \
     TABLE(nodes, first_node, rl_ir_node_t)                                                                             \
     TABLE(extra, first_extra, uint32_t)                                                                                \
     TABLE(lines, first_line, uint32_t)                                                                                 \
@@ -63,6 +65,7 @@ void rl_program_deinit(rl_program_t* program) {
 #undef TABLE
     rl_map_deinit(program->allocator, &program->item_map);
     rl_map_deinit(program->allocator, &program->method_map);
+    rl_map_deinit(program->allocator, &program->impl_map);
     rl_types_deinit(&program->types);
     rl_symbols_deinit(&program->symbols);
     rl_arena_deinit(&program->arena);
@@ -113,7 +116,26 @@ static void restore_methods(rl_program_t* program, uint32_t typedef_limit, uint3
     }
 }
 
+/* The newest impl stands at the head of its chains. */
+static void restore_impls(rl_program_t* program, uint32_t trait_limit, uint32_t limit) {
+    rl_map_t* map = &program->impl_map;
+    for (uint32_t slot = 0; slot < map->capacity;) {
+        uint64_t key = map->keys[slot];
+        uint32_t id = key ? map->values[slot] : 0;
+        while (id >= limit) {
+            const rl_impl_t* impl = rl_program_impl(program, id);
+            id = (uint32_t)key ? impl->next_of_head : impl->next_of_trait;
+        }
+        if ((uint32_t)(key >> 32) >= trait_limit) id = 0;
+        if (key && id) map->values[slot] = id;
+        if (key && !id) (void)rl_map_remove(map, key);
+        else slot++;
+    }
+}
+
 void rl_program_restore(rl_program_t* program, rl_program_mark_t mark) {
+    restore_impls(
+        program, program->first_trait + mark.counts[MARK_traits], program->first_impl + mark.counts[MARK_impls]);
     restore_items(
         program, program->first_item + mark.counts[MARK_items], program->first_module + mark.counts[MARK_modules]);
     restore_methods(
@@ -142,6 +164,8 @@ ACCESSOR(global, rl_global_t, globals, first_global)
 ACCESSOR(module, rl_module_t, modules, first_module)
 ACCESSOR(effect, rl_effect_t, effects, first_effect)
 ACCESSOR(item, rl_item_t, items, first_item)
+ACCESSOR(trait, rl_trait_t, traits, first_trait)
+ACCESSOR(impl, rl_impl_t, impls, first_impl)
 ACCESSOR(node, rl_ir_node_t, nodes, first_node)
 ACCESSOR(extra, uint32_t, extra, first_extra)
 static ACCESSOR(capture_entry, uint32_t, captures, first_capture) static ACCESSOR(

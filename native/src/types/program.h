@@ -16,7 +16,9 @@ typedef uint32_t rl_typedef_id_t; /* 0: none */
 typedef uint32_t rl_global_id_t;
 typedef uint32_t rl_module_id_t;
 typedef uint32_t rl_effect_id_t; /* 0: none */
-typedef uint32_t rl_local_id_t;  /* index among the locals of one function; 0 is a real local */
+typedef uint32_t rl_trait_id_t; /* 0: none */
+typedef uint32_t rl_impl_id_t;  /* 0: none */
+typedef uint32_t rl_local_id_t; /* index among the locals of one function; 0 is a real local */
 
 /* --- type declarations ------------------------------------------------------------------------------- */
 typedef enum rl_typedef_kind {
@@ -117,13 +119,16 @@ typedef enum rl_constraint_kind {
     RL_CON_HASH = 512,
     RL_CON_INTEGER_LITERAL = 1024, /* any integer or float type */
     RL_CON_FLOAT_LITERAL = 2048,   /* f32 or f64 */
-    RL_CON_FIELD = 4096            /* has field `field` of type `type` (inferred open records, LANGUAGE 4.3) */
+    RL_CON_FIELD = 4096,           /* has field `field` of type `type` (inferred open records, LANGUAGE 4.3) */
+    RL_CON_TRAIT = 8192            /* `trait` is implemented for `args`; `param` says nothing */
 } rl_constraint_kind_t;
 typedef struct rl_constraint {
     uint32_t param;
     uint32_t kinds; /* set of rl_constraint_kind_t; with RL_CON_FIELD alone in it: */
     rl_sym_t field;
     rl_type_t type;
+    rl_trait_id_t trait; /* with RL_CON_TRAIT alone in it */
+    uint32_t args;       /* program.extra: Self (RL_TYPE_ERROR: whichever it is), then the trait's arguments */
 } rl_constraint_t;
 
 enum {
@@ -139,12 +144,17 @@ enum {
     RL_FN_PARTIAL = 1 << 12, /* active pattern declared `(|N|_|)` */
     RL_FN_ADAPTED = 1 << 13, /* of the core library: the checker looks at its arguments first (iterable.c) */
     RL_FN_FOREIGN = 1 << 14, /* extern "C": only inside `unsafe` */
-    RL_FN_VARARGS = 1 << 15  /* declared with `...` */
+    RL_FN_VARARGS = 1 << 15, /* declared with `...` */
+    /* Declared in a trait: type parameters Self, those of the trait, its own. A CALL or CLOSURE of it means the function
+       of the impl for its type arguments; `body` is what applies where the impl has none (0: it must have one). */
+    RL_FN_TRAIT = 1 << 16,
+    RL_FN_HAS_DEFAULT = 1 << 17 /* TRAIT: written with a body */
 };
 typedef struct rl_function {
     rl_sym_t name;
     rl_module_id_t module;
     rl_typedef_id_t owner; /* `fn T.m`, impl T: the type; 0: free function */
+    rl_trait_id_t trait;   /* TRAIT, and functions of an impl of a trait */
     rl_fn_id_t parent;     /* lambda or local function: the function around it */
     uint8_t kind;          /* rl_fn_kind_t */
     uint32_t flags;
@@ -178,6 +188,30 @@ typedef struct rl_effect {
     bool has_root; /* root handlers stand in where no other is: never unhandled */
     rl_span_t span;
 } rl_effect_t;
+/* --- traits --------------------------------------------------------------------------------------------- */
+typedef struct rl_trait {
+    rl_sym_t name;
+    rl_module_id_t module;
+    rl_span_t span;
+    uint32_t type_params;                        /* besides Self, which is PARAM 0 of everything in the trait */
+    uint32_t method_first, method_count;         /* program.extra: function ids */
+    uint32_t constraint_first, constraint_count; /* what it demands of its implementers */
+    uint32_t operator_kind; /* rl_constraint_kind_t of an operator's trait: built-in types have it without an impl */
+    bool is_public;
+    bool takes_self;    /* a function of it takes self: the first argument of `where Tr<…>` is the implementing type */
+    bool holds_for_all; /* Display, Debug: every type has it, an impl says otherwise how */
+} rl_trait_t;
+
+typedef struct rl_impl {
+    rl_trait_id_t trait;
+    rl_module_id_t module;
+    rl_span_t span;       /* header */
+    uint32_t type_params; /* PARAM 0 … of `args` and `methods` */
+    uint32_t args;        /* program.extra: Self, the trait's arguments */
+    uint32_t constraint_first, constraint_count;
+    uint32_t method_first; /* program.extra: for each function of the trait this impl's, 0: the trait's own */
+    rl_impl_id_t next_of_head, next_of_trait;
+} rl_impl_t;
 
 typedef struct rl_global {
     rl_sym_t name;
@@ -205,24 +239,29 @@ typedef enum rl_item_kind {
     RL_ITEM_VARIANT,
     RL_ITEM_MODULE,
     RL_ITEM_EFFECT, /* in the name space of types */
-    RL_ITEM_HANDLER /* in that of values; id: the function that handles its parameter, see rl_fn RL_FN_HANDLER */
+    RL_ITEM_HANDLER, /* in that of values; id: the function that handles its parameter, see rl_fn RL_FN_HANDLER */
+    RL_ITEM_TRAIT
 } rl_item_kind_t;
 typedef struct rl_item {
     rl_module_id_t module;
     rl_sym_t name;
     uint8_t kind;
     bool is_public;
-    uint32_t id;      /* function, global, typedef, module, effect; VARIANT: typedef id */
+    uint32_t id;      /* function, global, typedef, module, effect, trait; VARIANT: typedef id */
     uint32_t variant; /* VARIANT: position */
     rl_span_t span;
     uint32_t next; /* next item of the same module, namespace and name (constructors of several types); 0: none */
 } rl_item_t;
 /* Methods: key (typedef or simple type, symbol) → function. */
 
+enum { RL_OPERATOR_COUNT = 7, RL_OPERATOR_KINDS = (1 << RL_OPERATOR_COUNT) - 1 };
 /* Types the checker and the runtime name themselves; found by name when the prelude has been checked. */
 typedef struct rl_known {
     rl_typedef_id_t option, result, list, map, set, vec, table, cell, ref, range, iter, json, future, task, ordering,
         ptr;
+    rl_trait_id_t operators[RL_OPERATOR_COUNT]; /* Add, Sub, Mul, Div, Rem, Pow, Neg: bit i of the constraint kinds */
+    rl_fn_id_t operator_fns[RL_OPERATOR_COUNT]; /* what they do on types that have the operator built in */
+    rl_trait_id_t display, debug;
 } rl_known_t;
 
 typedef struct rl_program {
@@ -232,7 +271,8 @@ typedef struct rl_program {
     rl_symbols_t symbols;
     rl_types_t types;
     uint32_t first_typedef, first_fn, first_global, first_module, first_node, first_extra, first_field, first_variant,
-        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_effect;
+        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_effect,
+        first_trait, first_impl;
     RL_VEC(rl_typedef_t) typedefs;
     RL_VEC(rl_variant_t) variants;
     RL_VEC(rl_field_t) fields;
@@ -244,6 +284,8 @@ typedef struct rl_program {
     RL_VEC(rl_global_t) globals;
     RL_VEC(rl_module_t) modules;
     RL_VEC(rl_item_t) items;
+    RL_VEC(rl_trait_t) traits;
+    RL_VEC(rl_impl_t) impls;
     RL_VEC(rl_ir_node_t) nodes;
     RL_VEC(uint32_t) extra;
     RL_VEC(uint32_t) lines;
@@ -251,6 +293,7 @@ typedef struct rl_program {
     RL_VEC(rl_str_t) strings; /* string and bytes constants; text in `arena` */
     rl_map_t item_map;        /* rl_map_key2(module << 3 | namespace, symbol) → item id */
     rl_map_t method_map;      /* rl_map_key2(typedef id, or 0x80000000 | simple kind, symbol) → function id */
+    rl_map_t impl_map; /* rl_map_key2(trait, head of Self, or 0 for all) → the newest rl_impl_t of this program */
     rl_known_t known;
 } rl_program_t;
 
@@ -259,7 +302,7 @@ void rl_program_deinit(rl_program_t* program);
 
 /* Remember how long every table is, and go back to it: a failed load changes nothing. */
 typedef struct rl_program_mark {
-    uint32_t counts[24];
+    uint32_t counts[32];
 } rl_program_mark_t;
 rl_program_mark_t rl_program_mark(const rl_program_t* program);
 void rl_program_restore(rl_program_t* program, rl_program_mark_t mark);
@@ -277,6 +320,8 @@ const rl_global_t* rl_program_global(const rl_program_t* program, rl_global_id_t
 const rl_module_t* rl_program_module(const rl_program_t* program, rl_module_id_t id);
 const rl_effect_t* rl_program_effect(const rl_program_t* program, rl_effect_id_t id);
 const rl_item_t* rl_program_item(const rl_program_t* program, uint32_t id);
+const rl_trait_t* rl_program_trait(const rl_program_t* program, rl_trait_id_t id);
+const rl_impl_t* rl_program_impl(const rl_program_t* program, rl_impl_id_t id);
 const rl_ir_node_t* rl_program_node(const rl_program_t* program, rl_ir_t id);
 const uint32_t* rl_program_extra(const rl_program_t* program, uint32_t offset);
 rl_str_t rl_program_string(const rl_program_t* program, uint32_t id);

@@ -608,14 +608,14 @@ static bool find_record_head(
     rl_sym_t last = names[count - 1];
     *out_type = *out_variant = 0;
     if (count == 1) {
-        *out_type = rl_find_item(c, 0, last);
+        *out_type = rl_find_type_item(c, last);
         uint32_t item = rl_find_item(c, 1, last);
         if (item && rl_program_item(c->program, item)->kind == RL_ITEM_VARIANT) *out_variant = item;
         return *out_type || *out_variant;
     }
     uint32_t first = rl_find_item(c, 2, names[0]);
     rl_module_id_t module = first ? rl_program_item(c->program, first)->id : 0;
-    uint32_t type = rl_find_item(c, 0, names[0]);
+    uint32_t type = rl_find_type_item(c, names[0]);
     rl_sym_t prefix = names[0];
     for (uint32_t i = 1; i < count; i++) {
         bool is_last = i + 1 == count;
@@ -635,7 +635,7 @@ static bool find_record_head(
         }
         uint32_t next_type = 0;
         if (module) {
-            next_type = rl_find_in_module(c, module, 0, names[i]);
+            next_type = rl_find_type_in(c, module, names[i]);
             if (is_last) {
                 *out_type = next_type;
                 uint32_t item = rl_find_in_module(c, module, 1, names[i]);

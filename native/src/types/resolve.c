@@ -118,8 +118,7 @@ static uint32_t find_type_item(rl_checker_t* c, rl_list_t path, rl_type_t* out_s
     rl_sym_t last = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, count - 1));
     *out_simple = 0;
     if (count == 1) {
-        uint32_t item = rl_find_item(c, 0, last);
-        if (item && rl_program_item(c->program, item)->kind != RL_ITEM_TYPEDEF) item = 0;
+        uint32_t item = rl_find_type_item(c, last);
         if (!item) *out_simple = rl_simple_type(c, last);
         return item;
     }
@@ -134,12 +133,12 @@ static uint32_t find_type_item(rl_checker_t* c, rl_list_t path, rl_type_t* out_s
         module = inner ? rl_program_item(c->program, inner)->id : rl_find_module_path(c, prefix);
     }
     if (module == 0) module = rl_find_module_path(c, prefix);
-    uint32_t found = module ? rl_find_in_module(c, module, 0, last) : 0;
+    uint32_t found = module ? rl_find_type_in(c, module, last) : 0;
     /* Types of the core are reached through any provided module (`Async.Future<T>`). */
     bool core = first == c->sym_core || (module && rl_program_module(c->program, module)->ambient) ||
                 (module == 0 && rl_find_item(c, 0, first));
     if (!found && core) {
-        found = rl_find_item(c, 0, last);
+        found = rl_find_type_item(c, last);
         if (!found) *out_simple = rl_simple_type(c, last);
     }
     return found;
@@ -320,7 +319,7 @@ rl_type_t rl_resolve_type(rl_checker_t* c, rl_node_t node) {
 
 /* --- bounds ------------------------------------------------------------------------------------------------------- */
 
-/* Built-in traits and the constraints they mean; those without any hold for all data types. */
+/* Traits that no impl can be written for, and the constraints they mean; those without any hold for all data types. */
 static const struct {
     const char* name;
     uint32_t kinds;
@@ -328,15 +327,6 @@ static const struct {
     {"Eq", RL_CON_EQ},
     {"Ord", RL_CON_ORD | RL_CON_EQ},
     {"Hash", RL_CON_HASH | RL_CON_EQ},
-    {"Add", RL_CON_ADD},
-    {"Sub", RL_CON_SUB},
-    {"Mul", RL_CON_MUL},
-    {"Div", RL_CON_DIV},
-    {"Rem", RL_CON_REM},
-    {"Pow", RL_CON_POW},
-    {"Neg", RL_CON_NEG},
-    {"Display", 0},
-    {"Debug", 0},
     {"Clone", 0},
     {"Copy", 0},
 };
@@ -358,22 +348,22 @@ static bool trait_kinds(rl_checker_t* c, rl_sym_t name, uint32_t* out_kinds) {
     return false;
 }
 
-/* One bound `Trait` or `Trait<…>` of the type parameter `type`. */
+/* One bound `Trait` or `Trait<…>` of the type parameter `type`; 0: the arguments say of what. */
 static void push_bound(rl_checker_t* c, rl_type_t type, rl_node_t bound) {
     const rl_node_data_t data = *rl_tree_node(c->tree, bound);
     uint32_t count = rl_tree_list_count(c->tree, data.a), kinds = 0;
     rl_sym_t name = rl_tree_name(c->tree, rl_tree_list_at(c->tree, data.a, count - 1));
+    if (rl_push_trait_bound(c, type, bound)) return;
     if (!trait_kinds(c, name, &kinds)) {
         if (!c->saw_unsupported) rl_report_unresolved(c, name, rl_span_of(c, bound), 0);
         return;
     }
     uint32_t args = rl_tree_list_count(c->tree, data.b);
-    for (uint32_t i = 0; i < args; i++) {
-        if (rl_resolve_type(c, rl_tree_list_at(c->tree, data.b, i)) != type) {
-            rl_unsupported(c, rl_span_of(c, bound), "operators between different types of a constraint are");
-            return;
-        }
+    if (type ? args : args != 1) {
+        report_arity(c, rl_span_of(c, bound), name, type ? 0 : 1, args);
+        return;
     }
+    if (!type) type = rl_resolve_type(c, rl_tree_list_at(c->tree, data.b, 0));
     const rl_type_node_t* node = rl_type_node(c->types, type);
     if (node->kind != RL_TYPE_PARAM) {
         if (type != RL_TYPE_ERROR) rl_require(c, type, kinds, rl_span_of(c, bound));
@@ -420,9 +410,7 @@ void rl_push_where(rl_checker_t* c, rl_list_t where_) {
         rl_node_t constraint = rl_tree_list_at(c->tree, where_, i);
         const rl_node_data_t data = *rl_tree_node(c->tree, constraint);
         if (data.a == 0) { /* Tr<T, U> */
-            const rl_node_data_t path = *rl_tree_node(c->tree, data.c);
-            if (rl_tree_list_count(c->tree, path.b) == 0) continue;
-            push_bound(c, rl_resolve_type(c, rl_tree_list_at(c->tree, path.b, 0)), data.c);
+            push_bound(c, 0, data.c);
             continue;
         }
         rl_type_t type = find_generic(c, data.a);

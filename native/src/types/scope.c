@@ -55,6 +55,18 @@ uint32_t rl_find_item(rl_checker_t* c, unsigned namespace_id, rl_sym_t name) {
     return item;
 }
 
+static uint32_t find_kind(rl_checker_t* c, rl_sym_t name, rl_item_kind_t kind) {
+    uint32_t item = rl_find_item(c, 0, name);
+    return item && rl_program_item(c->program, item)->kind == kind ? item : 0;
+}
+uint32_t rl_find_type_item(rl_checker_t* c, rl_sym_t name) { return find_kind(c, name, RL_ITEM_TYPEDEF); }
+uint32_t rl_find_trait_item(rl_checker_t* c, rl_sym_t name) { return find_kind(c, name, RL_ITEM_TRAIT); }
+
+uint32_t rl_find_type_in(rl_checker_t* c, rl_module_id_t module, rl_sym_t name) {
+    uint32_t item = rl_find_in_module(c, module, 0, name);
+    return item && rl_program_item(c->program, item)->kind == RL_ITEM_TYPEDEF ? item : 0;
+}
+
 bool rl_check_visible(rl_checker_t* c, uint32_t item, rl_span_t span) {
     const rl_item_t* entry = rl_program_item(c->program, item);
     if (entry->is_public || entry->module == c->module || c->host_eyes) return true;
@@ -111,6 +123,7 @@ static rl_module_id_t home_of(rl_checker_t* c, const rl_item_t* item) {
     case RL_ITEM_GLOBAL: return rl_program_global(c->program, item->id)->module;
     case RL_ITEM_TYPEDEF:
     case RL_ITEM_VARIANT: return rl_program_typedef(c->program, item->id)->module;
+    case RL_ITEM_TRAIT: return rl_program_trait(c->program, item->id)->module;
     default: return c->module;
     }
 }
@@ -362,7 +375,7 @@ static void use_core(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
     rl_sym_t path = join_path(c, segments, count), last = segments[count - 1], name = alias ? alias : last;
     if (core_provided(rl_text(c, path))) {
         if (count == 1 || !alias || alias == last) return; /* bound by the prelude already */
-        uint32_t module = rl_find_item(c, 2, last), type = rl_find_item(c, 0, last);
+        uint32_t module = rl_find_item(c, 2, last), type = rl_find_type_item(c, last);
         if (module)
             rl_add_item(c, 2, name, RL_ITEM_MODULE, rl_program_item(c->program, module)->id, 0, site.is_public,
                 site.span, true);

@@ -1,5 +1,7 @@
 #include "types/solve.h"
 
+#include "types/impl.h"
+
 /*
  * Invariants:
  * - A bound variable never changes again, except through undo and path shortening (which keeps its meaning).
@@ -493,7 +495,7 @@ static bool check_structure(structure_t* s, rl_type_t type) {
     return fine;
 }
 
-bool rl_type_satisfies(const rl_program_t* program, rl_type_t type, uint32_t kinds, uint32_t* out_missing) {
+bool rl_type_satisfies(rl_program_t* program, rl_type_t type, uint32_t kinds, uint32_t* out_missing) {
     kinds &= ARITHMETIC | STRUCTURAL | LITERALS;
     const rl_type_node_t* node = rl_type_node(&program->types, type);
     uint32_t missing = 0;
@@ -501,6 +503,9 @@ bool rl_type_satisfies(const rl_program_t* program, rl_type_t type, uint32_t kin
         missing = kinds & ~facts_of(type);
     } else {
         missing = kinds & ~STRUCTURAL;
+        for (uint32_t i = 0; i < RL_OPERATOR_COUNT; i++) {
+            if ((missing >> i & 1) && rl_impl_holds_operator(program, i, type)) missing &= ~(1u << i);
+        }
         structure_t s = {.program = program, .kinds = kinds & STRUCTURAL};
         if (s.kinds && !check_structure(&s, type)) missing |= s.missing ? s.missing : s.kinds;
     }
@@ -547,6 +552,11 @@ static rl_unify_result_t require(rl_solver_t* solver, rl_type_t type, uint32_t k
         return fail_constraint(solver, kinds, type, 0);
     }
     uint32_t holds = node->kind < RL_TYPE_SIMPLE_COUNT ? facts_of(type) : STRUCTURAL;
+    if ((kinds & ~holds & ARITHMETIC) && solver->has_operators &&
+        solver->has_operators(solver->user, type, kinds & ~holds & ARITHMETIC))
+        kinds &= holds | ~ARITHMETIC;
+    if (kinds == 0) return RL_UNIFY_OK;
+    node = node_of(solver, type);
     if (kinds & ~holds) return fail_constraint(solver, kinds & ~holds, type, 0);
     if (node->kind < RL_TYPE_SIMPLE_COUNT) return RL_UNIFY_OK;
     structure_t s = {.program = solver->program, .solver = solver, .kinds = kinds};
@@ -788,6 +798,7 @@ void rl_solver_instantiate(
     }
     for (uint32_t i = 0; i < f.constraint_count; i++) {
         rl_constraint_t constraint = *rl_program_constraint(solver->program, f.constraint_first + i);
+        if (constraint.kinds == RL_CON_TRAIT) continue; /* the checker's */
         if (constraint.param < first || constraint.param >= f.type_params) continue;
         rl_type_t type = out_arguments[constraint.param];
         if (constraint.kinds & RL_CON_FIELD) {

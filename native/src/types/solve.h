@@ -64,6 +64,7 @@ typedef struct rl_solver {
     /* What is known of the type parameters (PARAM) of the function being checked; set by infer, may be NULL (nothing is). */
     void* user;
     bool (*param_satisfies)(void* user, uint32_t param, uint32_t kinds); /* all of `kinds`; ORD stands for EQ too */
+    bool (*has_operators)(void* user, rl_type_t type, uint32_t kinds);   /* impls of operators for a composed type */
     bool (*param_field)(void* user, uint32_t param, rl_sym_t field, rl_type_t* out_type);
     RL_VEC(rl_type_t) scratch; /* work lists, used as a stack */
 } rl_solver_t;
@@ -98,7 +99,7 @@ rl_unify_result_t rl_solver_require(rl_solver_t* solver, rl_type_t type, uint32_
 rl_unify_result_t rl_solver_require_field(
     rl_solver_t* solver, rl_type_t type, rl_sym_t field, rl_type_t field_type, rl_span_t span);
 /* Do these constraints hold for a type without variables? Structural for EQ, ORD, HASH (LANGUAGE 4.6). */
-bool rl_type_satisfies(const rl_program_t* program, rl_type_t type, uint32_t kinds, uint32_t* out_missing);
+bool rl_type_satisfies(rl_program_t* program, rl_type_t type, uint32_t kinds, uint32_t* out_missing);
 
 /* The open variable at the head of `type`, NULL when there is none; valid until the next fresh variable. Read-only. */
 const rl_var_t* rl_solver_var(rl_solver_t* solver, rl_type_t type);

@@ -246,7 +246,7 @@ static bool mentions_alias_depth(rl_checker_t* c, rl_node_t node, uint32_t* dept
     if (rl_tree_kind(c->tree, node) != RL_NODE_TYPE_PATH) return false;
     rl_list_t path = rl_tree_node(c->tree, node)->a;
     if (rl_tree_list_count(c->tree, path) != 1) return false;
-    uint32_t item = rl_find_item(c, 0, rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0)));
+    uint32_t item = rl_find_type_item(c, rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0)));
     if (!item) return false;
     rl_typedef_id_t id = rl_program_item(c->program, item)->id;
     if (!is_own(c, id) || rl_program_typedef(c->program, id)->kind != RL_DEF_ALIAS) return false;

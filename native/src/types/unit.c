@@ -163,6 +163,7 @@ static void enter_unit(rl_checker_t* c, uint32_t index) {
         for (uint32_t i = 0; i < function.constraint_count; i++)
             (void)rl_vec_push(
                 c->allocator, &c->rigid, *rl_program_constraint(c->program, function.constraint_first + i));
+        rl_imply_constraints(c);
     }
     c->solver.level = 1;
     c->loops.count = 0;
@@ -256,6 +257,13 @@ static void publish_thunk(rl_checker_t* c, uint32_t index, rl_fn_id_t fn, uint32
         rl_constraint_t constraint = {.param = params, .kinds = var->constraints};
         if (constraint.kinds) constraints += rl_vec_push(c->allocator, &program->constraints, constraint);
         (void)rl_solver_bind(&c->solver, vars.items.data[i], rl_type_param(c->types, params++));
+    }
+    if (params && c->open_demands.count) {
+        rl_taken_demands_t taken = {0};
+        (void)rl_take_demands(c, 0, params, &taken);
+        for (uint32_t i = 0; i < taken.count; i++)
+            constraints += rl_vec_push(c->allocator, &program->constraints, rl_demand_as_constraint(c, taken.data[i]));
+        rl_vec_deinit(c->allocator, &taken);
     }
     rl_vec_deinit(c->allocator, &vars.items);
     rl_lower_levels(c, type, 0);
@@ -387,9 +395,70 @@ static void renew_signature(rl_checker_t* c, const rl_unit_t* unit) {
     }
 }
 
+static rl_type_t shift_param(rl_checker_t* c, void* user, uint32_t index) {
+    return rl_type_param(c->types, index + *(uint32_t*)user);
+}
+
+/* The PARAMs that a function names itself, moved up by `offset` everywhere in its declaration. */
+static void shift_params(rl_checker_t* c, rl_unit_t* unit, uint32_t offset) {
+    rl_program_t* program = c->program;
+    const rl_function_t function = *rl_program_function(program, unit->fn);
+    uint32_t first = program->first_constraint + program->constraints.count;
+    for (uint32_t i = 0; i < function.constraint_count; i++) {
+        rl_constraint_t copy = *rl_program_constraint(program, function.constraint_first + i);
+        if (copy.kinds == RL_CON_TRAIT) {
+            uint32_t count = rl_program_trait(program, copy.trait)->type_params + 1;
+            uint32_t args = rl_extra_put(c, NULL, count);
+            for (uint32_t k = 0; k < count && args; k++) {
+                rl_type_t type = rl_map_params(c, *rl_program_extra(program, copy.args + k), shift_param, &offset);
+                rl_extra_at(c, args)[k] = type;
+            }
+            copy.args = args;
+        } else {
+            copy.param += offset;
+            if (copy.kinds & RL_CON_FIELD) copy.type = rl_map_params(c, copy.type, shift_param, &offset);
+        }
+        (void)rl_vec_push(c->allocator, &program->constraints, copy);
+    }
+    if (rl_failed(c)) return;
+    rl_type_t result = rl_map_params(c, function.result, shift_param, &offset);
+    rl_function_at(c, unit->fn)->result = result;
+    rl_function_at(c, unit->fn)->constraint_first = first;
+    rl_function_at(c, unit->fn)->type_params += offset;
+    for (uint32_t i = 0; i < function.param_count; i++) {
+        uint32_t at = function.param_first + i - program->first_param;
+        rl_type_t type = rl_map_params(c, program->params.data[at].type, shift_param, &offset);
+        program->params.data[at].type = type;
+        rl_function_t* made = rl_function_at(c, program->params.data[at].default_fn);
+        if (!made) continue;
+        made->result = type;
+        made->type_params += offset;
+        made->constraint_first = first;
+    }
+    for (uint32_t i = 0; i < unit->generic_count; i++) {
+        rl_generic_name_t* name = &c->generics_store.data[unit->generic_first + i];
+        rl_type_t type = rl_map_params(c, name->type, shift_param, &offset);
+        c->generics_store.data[unit->generic_first + i].type = type;
+    }
+    if (unit->self_type) unit->self_type = rl_map_params(c, unit->self_type, shift_param, &offset);
+    unit->explicit_first = offset;
+}
+
+/* All functions of a component share one list of type parameters: those that each names itself must not be the same. */
+static void separate_params(rl_checker_t* c, const uint32_t* units, uint32_t count) {
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
+        rl_unit_t* unit = &c->units.data[units[i]];
+        if (unit->kind != RL_UNIT_FN || !unit->fn || unit->annotated || unit->explicit_count == 0) continue;
+        if (next) shift_params(c, unit, next);
+        next += unit->explicit_count;
+    }
+}
+
 static void infer_component(rl_checker_t* c, const uint32_t* units, uint32_t count) {
     uint32_t first_var = c->solver.vars.count, first_let = c->let_checks.count;
     c->solver.level = 1;
+    if (count > 1) separate_params(c, units, count);
     for (uint32_t i = 0; i < count; i++) {
         c->units.data[units[i]].in_progress = true;
         renew_signature(c, &c->units.data[units[i]]);
@@ -408,6 +477,7 @@ static void infer_component(rl_checker_t* c, const uint32_t* units, uint32_t cou
     }
     if (rl_failed(c)) return;
     rl_finish_pendings(c);
+    rl_poll_demands(c);
     rl_generalise_component(c, units, count);
     rl_default_variables(c, first_var, first_let, 1);
     if (c->types->too_deep) {
