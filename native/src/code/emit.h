@@ -40,6 +40,8 @@ typedef struct rl_compiler {
     RL_VEC(rl_object_t*) strings; /* STATIC objects */
     rl_map_t borrow_map;          /* function → borrow_masks */
     RL_VEC(uint64_t) borrow_masks;
+    rl_map_t text_map;   /* type → may values in it have a Display or Debug of their own? */
+    bool compiling;      /* rl_compile runs */
     rl_map_t inline_map; /* function → 1: its calls are replaced by its body */
     rl_map_t holder_map; /* local function → local of its parent that holds its closure, + 1; parents seen */
     rl_map_t held_map;   /* (parent, local) → local function */

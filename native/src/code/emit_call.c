@@ -59,6 +59,7 @@ typedef struct call {
     const rl_type_t* args; /* type_args, or in the arena */
     uint32_t first, count; /* argument nodes in extra, or with first 0 in `nodes` */
     rl_ir_t nodes[2];
+    uint32_t spec; /* not 0: the first argument is this string */
     rl_type_t result;
     uint32_t start;
 } call_t;
@@ -99,6 +100,11 @@ static bool read_type_args(rl_emitter_t* e, call_t* c, uint32_t offset) {
 static rl_ir_t argument(rl_emitter_t* e, const call_t* c, uint32_t index) {
     if (!c->first) return c->nodes[index];
     return *rl_program_extra(e->program, c->first + index);
+}
+
+static void emit_argument(rl_emitter_t* e, const call_t* c, uint32_t index, uint32_t reg, bool own) {
+    if (c->spec && index == 0) rl_emit_string(e, reg, c->spec, false);
+    else rl_emit_to(e, argument(e, c, index), reg, own);
 }
 
 static rl_type_t param_type(rl_emitter_t* e, const call_t* c, uint32_t index) {
@@ -418,7 +424,7 @@ void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id) {
 static void emit_arguments(rl_emitter_t* e, const call_t* c, window_t* w, uint64_t looked_at) {
     for (uint32_t i = 0; i < c->count && !e->failed; i++) {
         uint32_t reg = window_next(e, w, rl_rep_of(e->compiler, param_type(e, c, i)));
-        rl_emit_to(e, argument(e, c, i), reg, i >= 64 || !(looked_at >> i & 1));
+        emit_argument(e, c, i, reg, i >= 64 || !(looked_at >> i & 1));
     }
 }
 
@@ -653,7 +659,7 @@ void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
 
 static void emit_found(rl_emitter_t* e, call_t* c, rl_dest_t dest) {
     c->result = in_callee(e, c, c->fn.result);
-    if (c->fn.kind == RL_FN_REML && is_inlinable(e, c)) emit_inline(e, c, dest);
+    if (c->fn.kind == RL_FN_REML && !c->spec && is_inlinable(e, c)) emit_inline(e, c, dest);
     else emit_direct(e, c, dest, false);
 }
 
@@ -669,6 +675,29 @@ bool rl_emit_impl_operator(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     if (!take_target(e, &c, &target)) e->failed = true;
     else emit_found(e, &c, dest);
     return true;
+}
+
+void rl_emit_own_text(rl_emitter_t* e, rl_ir_t node, uint32_t spec, bool debug, rl_dest_t dest) {
+    const rl_known_t* known = &e->program->known;
+    rl_type_t type = rl_emit_type(e, node);
+    rl_impl_fn_t target;
+    call_t c = {.count = 1, .nodes = {node}, .start = e->start};
+    bool ok = true;
+    if (spec == RL_NONE && rl_impl_text(e->compiler->program, type, debug, &target)) {
+        ok = take_target(e, &c, &target);
+    } else {
+        c.id = spec != RL_NONE ? known->format_full : debug ? known->full_debug : known->full_text;
+        c.fn = *rl_program_function(e->program, c.id);
+        c.type_args[0] = type;
+        c.args = c.type_args;
+        if (spec != RL_NONE) {
+            c.count = 2;
+            c.spec = spec;
+            c.nodes[1] = node;
+        }
+    }
+    if (!ok || !c.id) e->failed = true;
+    else emit_found(e, &c, dest);
 }
 
 /* An instance of a builtin or host function (as a value, or asked for by the host). */

@@ -41,6 +41,10 @@ rl_type_t rl_type_arg(rl_compiler_t* compiler, rl_type_t type, uint32_t index);
 /* May an object of this type be changed in place by someone who thinks to own it alone? */
 bool rl_is_updatable(rl_compiler_t* compiler, rl_type_t type);
 bool rl_has_identity(rl_compiler_t* compiler, rl_type_t type); /* == is identity */
+/* Can a value of this type hold one with a Display or Debug of its own? */
+bool rl_has_own_text(rl_compiler_t* compiler, rl_type_t type);
+void rl_forget_rtypes(rl_compiler_t* compiler, uint32_t count); /* descriptors made after the first `count` */
+bool rl_compile_pending(rl_compiler_t* compiler);               /* everything in the queue; false: failed */
 /* Do both types have the same objects, so that a CONVERT between them does nothing? */
 bool rl_same_objects(rl_compiler_t* compiler, rl_type_t from, rl_type_t to);
 
@@ -271,6 +275,8 @@ void rl_emit_to_any(rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t to, 
 void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest); /* CALL CALL_VALUE */
 /* An operator that its operand's type has by an impl: the call. False: it is built in, nothing emitted. */
 bool rl_emit_impl_operator(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
+/* Text of a value that has its own, or holds others that may; spec: RL_NONE, or a string id. */
+void rl_emit_own_text(rl_emitter_t* e, rl_ir_t node, uint32_t spec, bool debug, rl_dest_t dest);
 void rl_emit_closure(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id);
 uint32_t rl_emit_box(rl_emitter_t* e, rl_rep_t rep, uint32_t from); /* R register of a new cell with that value */

@@ -447,7 +447,12 @@ static uint32_t emit_piece(rl_emitter_t* e, uint32_t spec, rl_ir_t node, bool de
         return to;
     }
     uint32_t regs[2];
-    if (spec != RL_NONE && rl_program_string(e->program, spec).length) {
+    bool has_spec = spec != RL_NONE && rl_program_string(e->program, spec).length;
+    if (rl_has_own_text(e->compiler, type) && e->program->known.full_text) {
+        rl_emit_own_text(e, node, has_spec ? spec : RL_NONE, debug, (rl_dest_t){RL_WANT_REGISTER, true, own, to});
+        return to;
+    }
+    if (has_spec) {
         rl_type_t types[2] = {RL_TYPE_STR, type};
         regs[0] = rl_temp(e, RL_REP_R);
         rl_emit_string(e, regs[0], spec, false);

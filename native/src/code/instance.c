@@ -24,6 +24,7 @@ void rl_compiler_deinit(rl_compiler_t* compiler) {
     rl_map_deinit(allocator, &compiler->string_map);
     rl_map_deinit(allocator, &compiler->borrow_map);
     rl_map_deinit(allocator, &compiler->inline_map);
+    rl_map_deinit(allocator, &compiler->text_map);
     rl_map_deinit(allocator, &compiler->holder_map);
     rl_map_deinit(allocator, &compiler->held_map);
     rl_arena_deinit(&compiler->arena);
@@ -99,13 +100,9 @@ static void take_back(rl_compiler_t* compiler, uint32_t count, uint32_t argument
     compiler->pending.count = 0;
 }
 
-rl_proto_t* rl_compile(
-    rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
-    compiler->failed = false;
-    compiler->program->types.too_deep = false;
-    uint32_t known = compiler->instances.count, known_arguments = compiler->arguments.count;
-    rl_proto_t* proto = rl_instance_of(compiler, function, arguments, count, as_value, 0);
-    bool ok = proto != NULL;
+bool rl_compile_pending(rl_compiler_t* compiler) {
+    bool outer = compiler->compiling, ok = true;
+    compiler->compiling = true;
     while (ok && compiler->pending.count) {
         uint32_t next = rl_vec_pop(&compiler->pending);
         ok = rl_emit_function(compiler, next);
@@ -119,9 +116,22 @@ rl_proto_t* rl_compile(
 #endif
         if (ok) compiler->instances.data[next].done = true;
     }
+    compiler->compiling = outer;
+    return ok;
+}
+
+rl_proto_t* rl_compile(
+    rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
+    compiler->failed = false;
+    compiler->program->types.too_deep = false;
+    uint32_t known = compiler->instances.count, known_arguments = compiler->arguments.count,
+             known_rtypes = compiler->rtypes.count;
+    rl_proto_t* proto = rl_instance_of(compiler, function, arguments, count, as_value, 0);
+    bool ok = proto != NULL && rl_compile_pending(compiler);
     compiler->program->types.too_deep = false;
     if (ok) return proto;
     take_back(compiler, known, known_arguments);
+    rl_forget_rtypes(compiler, known_rtypes); /* they may name instances that are gone */
     /* Neither memory nor a limit: a mistake of ours; say something rather than nothing. */
     if (!compiler->allocator->failed) rl_compile_fail(compiler, RL_CODE_TYPE_INSTANTIATION_LIMIT, function);
     return NULL;

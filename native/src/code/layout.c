@@ -1,5 +1,7 @@
 #include "code/emit_internal.h"
 
+#include "types/impl.h"
+
 /* Machine representation of ground types: which bank, which word, which width; and descriptors for the run time. */
 
 bool rl_compile_fail(rl_compiler_t* compiler, rl_code_t code, rl_fn_id_t function) {
@@ -293,9 +295,19 @@ static bool fill_shape(rl_compiler_t* compiler, rl_type_t type, uint32_t tag, rl
     return true;
 }
 
+/* Code that makes the text of a value with its own Display or Debug: a closure made by `maker` in the core library. */
+static bool fill_text(rl_compiler_t* compiler, rl_type_t type, bool debug, const rl_proto_t** out) {
+    rl_impl_fn_t own;
+    rl_fn_id_t code = debug ? compiler->program->known.debug_code : compiler->program->known.text_code;
+    if (!code || !rl_impl_text(compiler->program, type, debug, &own)) return true;
+    *out = rl_instance_of(compiler, code, &type, 1, true, 0);
+    return *out != NULL;
+}
+
 static bool fill_named(rl_compiler_t* compiler, rl_rtype_t* rtype, const rl_typedef_t* def) {
     rtype->def_kind = def->kind;
     rtype->builtin = def->builtin;
+    rtype->is_shown_text = rl_type_node(types_of(compiler), rtype->type)->a == compiler->program->known.shown_text;
     if (def->kind == RL_DEF_BUILTIN || def->kind == RL_DEF_OPAQUE || def->kind == RL_DEF_ALIAS) return true;
     if (def->variant_count > UINT16_MAX) return rl_compile_fail(compiler, RL_CODE_PARSER_LIMIT_EXCEEDED, 0);
     uint32_t first = def->variant_first, count = def->variant_count;
@@ -335,6 +347,9 @@ static bool fill(rl_compiler_t* compiler, rl_rtype_t* rtype) {
         rtype->args = args;
         rtype->arg_count = node.count;
     }
+    if (node.kind >= RL_TYPE_SIMPLE_COUNT && (!fill_text(compiler, rtype->type, false, &rtype->display) ||
+                                                 !fill_text(compiler, rtype->type, true, &rtype->debug)))
+        return false;
     if (node.kind == RL_TYPE_NAMED) return fill_named(compiler, rtype, &def);
     if (node.kind != RL_TYPE_TUPLE && node.kind != RL_TYPE_RECORD) return true;
     rl_rshape_t* shape = rl_arena_alloc(&compiler->arena, sizeof *shape);
@@ -352,9 +367,49 @@ const rl_rtype_t* rl_rtype_of(rl_compiler_t* compiler, rl_type_t type) {
         ok = fill(compiler, compiler->rtypes.data[i]) && !compiler->allocator->failed;
         if (types_of(compiler)->too_deep) ok = rl_compile_fail(compiler, RL_CODE_TYPE_INSTANTIATION_LIMIT, 0);
     }
-    if (ok) return rtype;
-    while (compiler->rtypes.count > first) {
-        rl_map_remove(&compiler->rtype_map, compiler->rtypes.data[--compiler->rtypes.count]->type);
-    }
+    if (ok && (compiler->compiling || rl_compile_pending(compiler))) return rtype;
+    rl_forget_rtypes(compiler, first);
     return NULL;
+}
+
+void rl_forget_rtypes(rl_compiler_t* compiler, uint32_t count) {
+    while (compiler->rtypes.count > count)
+        rl_map_remove(&compiler->rtype_map, compiler->rtypes.data[--compiler->rtypes.count]->type);
+}
+
+/* --- texts of their own ------------------------------------------------------------------------------------------- */
+enum { TEXT_TYPES = 2000 };
+
+bool rl_has_own_text(rl_compiler_t* compiler, rl_type_t type) {
+    uint32_t known;
+    if (type < RL_TYPE_SIMPLE_COUNT) return type == RL_TYPE_ANY;
+    if (rl_map_get(&compiler->text_map, type, &known)) return known;
+    rl_map_t seen = {0};
+    RL_VEC(rl_type_t) list = {0};
+    bool found = !rl_vec_push(compiler->allocator, &list, type);
+    for (uint32_t i = 0; i < list.count && !found; i++) {
+        rl_type_t part = list.data[i];
+        rl_impl_fn_t own;
+        if (part == RL_TYPE_ANY || list.count > TEXT_TYPES) found = true;
+        if (found || part < RL_TYPE_SIMPLE_COUNT || rl_map_get(&seen, part, &known)) continue;
+        found = !rl_map_put(compiler->allocator, &seen, part, 1) ||
+                rl_impl_text(compiler->program, part, false, &own) || rl_impl_text(compiler->program, part, true, &own);
+        rl_type_node_t node = *rl_type_node(types_of(compiler), part);
+        if (node.kind == RL_TYPE_FUNCTION) continue;
+        uint32_t words = rl_type_part_words(&node), step = node.kind == RL_TYPE_RECORD ? 2 : 1;
+        for (uint32_t k = step - 1; k < words && !found; k += step)
+            found = !rl_vec_push(compiler->allocator, &list, rl_type_args(types_of(compiler), part)[k]);
+        const rl_typedef_t* def = rl_named_def(compiler, part);
+        uint32_t variants = def && def->kind != RL_DEF_BUILTIN ? def->variant_count : 0;
+        for (uint32_t tag = 0; tag < variants && !found; tag++) {
+            const rl_layout_t* layout = rl_layout_of(compiler, part, tag);
+            for (uint32_t k = 0; layout && k < layout->count && !found; k++)
+                found = !rl_vec_push(compiler->allocator, &list, layout->types[k]);
+            if (!layout) found = true;
+        }
+    }
+    rl_vec_deinit(compiler->allocator, &list);
+    rl_map_deinit(compiler->allocator, &seen);
+    (void)rl_map_put(compiler->allocator, &compiler->text_map, type, found);
+    return found;
 }

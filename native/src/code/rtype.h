@@ -35,6 +35,7 @@ struct rl_rtype {
     uint8_t def_kind;     /* rl_typedef_kind_t when NAMED */
     uint8_t builtin;      /* rl_builtin_type_t when NAMED */
     bool is_enum;         /* sum without payloads: rep S, the tag */
+    bool is_shown_text;   /* the core library's FormatText */
     bool has_identity;    /* struct, Vec, Table, Cell, Ref, function, opaque */
     uint16_t shape_count; /* products: 1; sums: one per variant; newtype: 1 */
     uint16_t arg_count;
@@ -43,6 +44,8 @@ struct rl_rtype {
     const rl_rshape_t* shapes;
     const rl_rtype_t* const* args; /* type arguments; element types of tuples; FUNCTION: parameters…, result */
     const rl_rtype_t* payload;     /* newtype: what it wraps (same representation) */
+    /* A user's own Display and Debug: code of a closure that holds the value and makes its text; NULL: none. */
+    const struct rl_proto *display, *debug;
 };
 
 #endif

@@ -640,11 +640,32 @@ reml_embed_status_t reml_value_equal(reml_embed_context_t* id, reml_value_t a, r
     return status;
 }
 
+/* Something in it has a Display of its own: the program makes the text. */
+static rl_outcome_t display_by_program(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, rl_buf_t* out) {
+    rl_fn_id_t function = context->program.known.full_text;
+    const rl_proto_t* proto = rl_pipeline_instance(context, function, &type->type, 1, false);
+    rl_word_t text;
+    if (!proto) {
+        if (context->allocator.failed) return RL_COLLECT;
+        return rl_vm_raise_standard(&context->vm, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+    }
+    rl_object_t* object = word.o;
+    bool is_ref = type->rep == RL_REP_R;
+    rl_outcome_t outcome = rl_vm_call(&context->vm, proto, &word, is_ref ? &object : NULL, &text);
+    if (outcome != RL_DONE) return outcome;
+    rl_buf_clear(out);
+    rl_buf_add(out, rl_string_str(text.o));
+    return RL_DONE;
+}
+
 /* Display text of a word; charged like a run. */
 reml_embed_status_t rl_value_display(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, rl_buf_t* out) {
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
-    rl_outcome_t outcome = rl_value_print(&context->vm, type, word, false, out);
+    rl_text_holes_t holes = {0};
+    rl_outcome_t outcome = rl_value_print_parts(&context->vm, type, word, false, out, &holes);
+    if (outcome == RL_DONE && holes.count) outcome = display_by_program(context, type, word, out);
+    rl_vec_deinit(&context->allocator, &holes);
     if (outcome == RL_RAISE) status = rl_context_fail_from_vm(context);
     else if (outcome != RL_DONE || out->failed) status = rl_context_no_memory(context);
     rl_run_end(context);

@@ -268,11 +268,11 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             rl_check_impls(c);
             rl_infer_units(c);
         }
-        if (input->is_prelude && sized && !rl_failed(c)) rl_remember_operators(c);
         if (sized && !rl_failed(c)) {
             rl_default_variables(c, 0, 0, 0);
             close_init(c, init);
             rl_finish_module(c);
+            if (input->is_prelude) rl_remember_core(c);
             if (c->types->too_deep && input->diags->errors == errors) {
                 rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0},
                     "a type nests deeper than %d levels", RL_TYPE_DEPTH_LIMIT);

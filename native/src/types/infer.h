@@ -641,7 +641,7 @@ void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later);
 /* --- traits (trait.c, demand.c) ----------------------------------------------------------------------------------- */
 void rl_declare_trait_names(rl_checker_t* c);
 void rl_declare_traits(rl_checker_t* c);
-void rl_remember_operators(rl_checker_t* c); /* of the core library */
+void rl_remember_core(rl_checker_t* c); /* operators and text functions of the core library */
 void rl_declare_trait_impl(rl_checker_t* c, rl_node_t node);
 bool rl_check_orphan(rl_checker_t* c, rl_type_t type, rl_span_t span); /* functions for a type; reports, false then */
 void rl_check_impls(rl_checker_t* c);

@@ -262,6 +262,9 @@ typedef struct rl_known {
     rl_trait_id_t operators[RL_OPERATOR_COUNT]; /* Add, Sub, Mul, Div, Rem, Pow, Neg: bit i of the constraint kinds */
     rl_fn_id_t operator_fns[RL_OPERATOR_COUNT]; /* what they do on types that have the operator built in */
     rl_trait_id_t display, debug;
+    rl_fn_id_t full_text, full_debug, format_full; /* text of values of which some may have their own */
+    rl_fn_id_t text_code, debug_code;              /* of closures that make the text of one value */
+    rl_typedef_id_t shown_text;
 } rl_known_t;
 
 typedef struct rl_program {

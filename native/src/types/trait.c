@@ -27,11 +27,24 @@ static void remember_known(rl_checker_t* c, rl_trait_id_t id) {
     trait->holds_for_all = id == c->program->known.display || id == c->program->known.debug;
 }
 
-void rl_remember_operators(rl_checker_t* c) {
+void rl_remember_core(rl_checker_t* c) {
     static const char* const names[RL_OPERATOR_COUNT] = {
         "operator_add", "operator_sub", "operator_mul", "operator_div", "operator_rem", "operator_pow", "operator_neg"};
     for (uint32_t i = 0; i < RL_OPERATOR_COUNT; i++)
         c->program->known.operator_fns[i] = rl_prelude_function(c, names[i]);
+    rl_known_t* known = &c->program->known;
+    known->full_text = rl_prelude_function(c, "full_text");
+    known->full_debug = rl_prelude_function(c, "full_debug");
+    known->format_full = rl_prelude_function(c, "format_full");
+    rl_fn_id_t text = rl_prelude_function(c, "text_hole"), debug = rl_prelude_function(c, "debug_hole");
+    for (uint32_t i = 0; i < c->program->functions.count; i++) { /* the lambdas in them */
+        const rl_function_t* function = &c->program->functions.data[i];
+        if (!function->parent) continue;
+        if (function->parent == text) known->text_code = c->program->first_fn + i;
+        if (function->parent == debug) known->debug_code = c->program->first_fn + i;
+    }
+    uint32_t item = rl_find_type_item(c, rl_sym_find(c->symbols, RL_STR("FormatText")));
+    if (item) known->shown_text = rl_program_item(c->program, item)->id;
 }
 
 void rl_declare_trait_names(rl_checker_t* c) {

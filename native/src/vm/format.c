@@ -158,6 +158,15 @@ rl_outcome_t rl_value_format(
     return rl_vm_charge(vm, 1 + spec->width / 16) ? RL_DONE : RL_RAISE;
 }
 
+/* A FormatText of the core library: the text the value showed itself with. */
+static void take_shown(const rl_rtype_t** type, rl_word_t* value, bool debug) {
+    static const rl_rtype_t text = {.kind = RL_TYPE_STR, .rep = RL_REP_R, .type = RL_TYPE_STR};
+    const rl_rtype_t* inner = rl_object_words(value->o)[1].p;
+    if (inner->def_kind != RL_DEF_RECORD || !inner->is_shown_text) return;
+    *value = rl_object_words(rl_object_words(value->o)[0].o)[debug ? 0 : 1];
+    *type = &text;
+}
+
 rl_outcome_t rl_format_template(rl_vm_t* vm, rl_str_t text, rl_object_t* arguments, rl_buf_t* out) {
     static const rl_rtype_t any = {.kind = RL_TYPE_ANY, .rep = RL_REP_R, .type = RL_TYPE_ANY};
     uint32_t given = rl_collection_length(arguments), used = 0;
@@ -179,7 +188,10 @@ rl_outcome_t rl_format_template(rl_vm_t* vm, rl_str_t text, rl_object_t* argumen
         rl_word_t value, unused;
         used++;
         if (!rl_cursor_next(&cursor, &value, &unused)) continue; /* counted, reported below */
-        rl_outcome_t outcome = rl_value_format(vm, &any, value, &part.spec, out);
+        const rl_rtype_t* type = &any;
+        take_shown(&type, &value, part.spec.letter == 'q');
+        if (type != &any && part.spec.letter == 'q') part.spec.letter = 's';
+        rl_outcome_t outcome = rl_value_format(vm, type, value, &part.spec, out);
         if (outcome != RL_DONE) return outcome;
     }
     if (used == given) return RL_DONE;

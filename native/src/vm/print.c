@@ -33,6 +33,7 @@ typedef struct printer {
     bool raised; /* vm->failure is set */
     RL_VEC(open_t) stack;
     RL_VEC(rl_cursor_t) cursors; /* one for each open LIST, SET, MAP */
+    rl_text_holes_t* holes;      /* NULL: every value shows its built-in text */
 } printer_t;
 
 static void add_quoted_scalar(rl_buf_t* out, uint32_t c, char quote) {
@@ -274,6 +275,10 @@ static bool print_value(printer_t* p, const rl_rtype_t* type, rl_word_t value) {
         type = rl_object_words(value.o)[1].p;
         value = rl_object_words((rl_object_t*)(uintptr_t)any)[0];
     }
+    if (p->holes && (p->debug ? type->debug : type->display)) {
+        rl_text_hole_t hole = {out->length, type, value};
+        return rl_vec_push(p->vm->allocator, p->holes, hole);
+    }
     switch (type->kind) {
     case RL_TYPE_UNIT: rl_buf_add(out, RL_STR("()")); return true;
     case RL_TYPE_BOOL: rl_buf_add_cstr(out, value.i ? "true" : "false"); return true;
@@ -377,8 +382,9 @@ static bool step(printer_t* p) {
     return true;
 }
 
-rl_outcome_t rl_value_print(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, bool debug, rl_buf_t* out) {
-    printer_t p = {.vm = vm, .out = out, .debug = debug};
+rl_outcome_t rl_value_print_parts(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, bool debug, rl_buf_t* out, rl_text_holes_t* holes) {
+    printer_t p = {.vm = vm, .out = out, .debug = debug, .holes = holes};
     size_t limit = out->limit;
     if (limit == 0 || limit > vm->limits.string_bytes) out->limit = (size_t)vm->limits.string_bytes;
     bool ok = print_value(&p, type, value), stopped = p.raised;
@@ -401,4 +407,8 @@ rl_outcome_t rl_value_print(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value
     if (stopped) return RL_RAISE;
     if (ok && !out->failed) return RL_DONE;
     return vm->allocator->failed ? RL_COLLECT : rl_string_too_long(vm);
+}
+
+rl_outcome_t rl_value_print(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, bool debug, rl_buf_t* out) {
+    return rl_value_print_parts(vm, type, value, debug, out, NULL);
 }

@@ -188,6 +188,15 @@ typedef struct rl_value {
 } rl_value_t;
 /* Display or Debug text of a value into `out` (LANGUAGE 8.2). RL_RAISE on limits. */
 rl_outcome_t rl_value_print(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, bool debug, rl_buf_t* out);
+/* The same, leaving out values that have a text of their own: where each belongs in `out`, and what makes it. */
+typedef struct rl_text_hole {
+    size_t at;
+    const rl_rtype_t* type;
+    rl_word_t value;
+} rl_text_hole_t;
+typedef RL_VEC(rl_text_hole_t) rl_text_holes_t;
+rl_outcome_t rl_value_print_parts(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value, bool debug, rl_buf_t* out, rl_text_holes_t* holes);
 rl_outcome_t rl_value_equal(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, rl_word_t b, bool* out_equal);
 /* Order for sorting, Map and Set: floats with -0.0 == 0.0 and NaN last. `<` on floats is an instruction, not this. */
 rl_outcome_t rl_value_compare(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, rl_word_t b, int* out_order);

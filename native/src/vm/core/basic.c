@@ -3,6 +3,7 @@
 
 #include "base/number.h"
 #include "vm/core/iterate.h"
+#include "vm/core/list.h"
 #include "vm/format.h"
 #include "vm/string.h"
 
@@ -86,6 +87,68 @@ static rl_outcome_t text_of(ARGS, bool debug) {
 }
 rl_outcome_t rl_core_to_string(ARGS) { return text_of(vm, args, result, site, false); }
 rl_outcome_t rl_core_debug(ARGS) { return text_of(vm, args, result, site, true); }
+
+/* A closure that holds the value and makes its text. NULL: memory. */
+static rl_object_t* text_closure(rl_vm_t* vm, const rl_text_hole_t* hole, bool debug) {
+    bool is_ref = hole->type->rep == RL_REP_R;
+    rl_object_t* closure = rl_heap_new(&vm->heap, RL_OBJ_CLOSURE, 0, is_ref, 2);
+    if (!closure) return NULL;
+    rl_word_t* words = rl_object_words(closure);
+    if (is_ref) rl_share(hole->value.o);
+    words[is_ref ? 0 : 1] = hole->value;
+    words[is_ref ? 1 : 0].p = (void*)(uintptr_t)(debug ? hole->type->debug : hole->type->display);
+    return closure;
+}
+
+static rl_outcome_t make_parts(
+    rl_vm_t* vm, const rl_buf_t* buf, const rl_text_holes_t* holes, bool debug, rl_word_t* words, rl_word_t* result) {
+    size_t from = 0, count = holes->count;
+    rl_object_t *texts, *closures, *pair;
+    for (size_t i = 0; i <= count; i++) {
+        size_t to = i < count ? holes->data[i].at : buf->length;
+        rl_object_t* text = rl_string_new(vm, (rl_str_t){buf->data + from, to - from}, RL_OBJ_STR);
+        if (!text) return RL_COLLECT;
+        words[i].o = text;
+        from = to;
+    }
+    rl_outcome_t outcome = rl_list_from_words(vm, RL_ELEM_REF, words, count + 1, &texts);
+    for (size_t i = 0; i < count && outcome == RL_DONE; i++) {
+        if (!(words[i].o = text_closure(vm, &holes->data[i], debug))) return RL_COLLECT;
+    }
+    if (outcome == RL_DONE) outcome = rl_list_from_words(vm, RL_ELEM_REF, words, count, &closures);
+    if (outcome != RL_DONE) return outcome;
+    if (!(pair = rl_heap_new(&vm->heap, RL_OBJ_CELLS, 0, 2, 2))) return RL_COLLECT;
+    rl_object_words(pair)[0].o = texts;
+    rl_object_words(pair)[1].o = closures;
+    result->o = pair;
+    return RL_DONE;
+}
+
+rl_outcome_t rl_core_text_parts(ARGS) {
+    bool debug = args[1].i != 0;
+    rl_buf_t buf;
+    rl_text_holes_t holes = {0};
+    RL_VEC(rl_word_t) words = {0};
+    rl_buf_init(&buf, vm->allocator);
+    rl_outcome_t outcome = rl_value_print_parts(vm, site->arg_types[0], args[0], debug, &buf, &holes);
+    if (outcome == RL_DONE && !rl_vm_charge(vm, holes.count)) outcome = RL_RAISE;
+    if (outcome == RL_DONE)
+        outcome = rl_vec_reserve(vm->allocator, &words, holes.count + 1)
+                      ? make_parts(vm, &buf, &holes, debug, words.data, result)
+                      : RL_COLLECT;
+    rl_vec_deinit(vm->allocator, &words);
+    rl_vec_deinit(vm->allocator, &holes);
+    rl_buf_deinit(&buf);
+    return outcome;
+}
+
+rl_outcome_t rl_core_has_own_text(ARGS) {
+    UNUSED_SITE;
+    const rl_rtype_t* type = rl_object_words(args[0].o)[1].p;
+    if (!rl_vm_charge(vm, 1)) return RL_RAISE;
+    result->i = type->kind >= RL_TYPE_ANY && type->kind != RL_TYPE_FUNCTION;
+    return RL_DONE;
+}
 
 rl_outcome_t rl_core_format_value(ARGS) {
     rl_format_spec_t spec = {0};
