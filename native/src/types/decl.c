@@ -616,13 +616,13 @@ void rl_declare_functions(rl_checker_t* c) {
         case RL_NODE_NONE:
         case RL_NODE_USE:
         case RL_NODE_TYPE_DECL:
+        case RL_NODE_TRAIT:
         case RL_NODE_EFFECT: break;
         case RL_NODE_FN: rl_declare_fn(c, node, 0, false, rl_tree_has(c->tree, node, RL_PUB)); break;
         case RL_NODE_VALUE: declare_value(c, node, 0, false, rl_tree_has(c->tree, node, RL_PUB)); break;
         case RL_NODE_IMPL: declare_impl(c, node); break;
         case RL_NODE_EXTERN: declare_extern(c, node); break;
         case RL_NODE_ACTIVE: declare_active(c, node); break;
-        case RL_NODE_TRAIT: break;
         case RL_NODE_HANDLER_DECL: rl_unsupported(c, span, "handlers are"); break;
         case RL_NODE_ATTRIBUTED: {
             const rl_node_data_t data = *rl_tree_node(c->tree, node);

@@ -60,7 +60,6 @@ void rl_declare_trait_names(rl_checker_t* c) {
             .span = rl_span_of(c, decl.name),
             .type_params = rl_tree_list_count(c->tree, decl.generics),
             .is_public = rl_tree_has(c->tree, node, RL_PUB)};
-        rl_check_attributes(c, decl.attrs);
         if (trait.type_params + 1 > RL_IMPL_PARAMS_MAX) {
             rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, trait.span, "a trait has at most %d type parameters",
                 RL_IMPL_PARAMS_MAX - 1);
