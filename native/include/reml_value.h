@@ -42,7 +42,9 @@ typedef enum reml_kind_t {
     REML_KIND_DURATION = 41,  /* nanoseconds */
     REML_KIND_TIMESTAMP = 42, /* nanoseconds since 1970 */
     REML_KIND_HOST = 43,      /* opaque host object */
-    REML_KIND_ANY = 44        /* as a type only: a value shows what it holds */
+    REML_KIND_ANY = 44,       /* as a type only: a value shows what it holds */
+    REML_KIND_FUTURE = 45,    /* see reml_async.h */
+    REML_KIND_TASK = 46
 } reml_kind_t;
 
 typedef struct reml_value_t {

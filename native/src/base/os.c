@@ -33,6 +33,11 @@ static int64_t read_clock(clockid_t clock) {
 int64_t rl_os_wall_ns(void) { return read_clock(CLOCK_REALTIME); }
 uint64_t rl_os_monotonic_ns(void) { return (uint64_t)read_clock(CLOCK_MONOTONIC); }
 
+void rl_os_sleep_ns(uint64_t ns) {
+    struct timespec time = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    (void)nanosleep(&time, NULL);
+}
+
 /*
  * Where ticks come from is a fact of the machine, found once per process: the counter of the processor when it runs
  * at one rate in every power state, else the monotonic clock. The first reading of both is the far end of each

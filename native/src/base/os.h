@@ -10,6 +10,7 @@
 /* --- clocks ----------------------------------------------------------------------------------------- */
 int64_t rl_os_wall_ns(void); /* since 1970, UTC */
 uint64_t rl_os_monotonic_ns(void);
+void rl_os_sleep_ns(uint64_t ns); /* may return earlier */
 /* Raw time-stamp counter (or monotonic ns where there is none); turned into wall time when a record is rendered. */
 uint64_t rl_os_ticks(void);
 int64_t rl_os_ticks_to_wall_ns(uint64_t ticks);            /* calibrated on first use against both clocks */

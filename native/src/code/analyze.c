@@ -90,7 +90,8 @@ bool rl_ir_children(const rl_program_t* program, rl_allocator_t* allocator, rl_i
     case RL_IR_RETURN:
     case RL_IR_DEFER:
     case RL_IR_PANIC:
-    case RL_IR_UNSAFE: return push(allocator, out, n.a);
+    case RL_IR_UNSAFE:
+    case RL_IR_AWAIT: return push(allocator, out, n.a);
     case RL_IR_FORMAT:
         for (uint32_t i = 0; ok && i < n.b; i++) ok = push(allocator, out, *rl_program_extra(program, n.a + 2 * i + 1));
         return ok;

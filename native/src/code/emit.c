@@ -481,7 +481,8 @@ static void* keep(rl_emitter_t* e, const void* data, uint32_t count, size_t size
 #define KEEP(vec) keep(e, (vec).data, (vec).count, sizeof(*(vec).data))
 
 static rl_str_t stack_name(rl_emitter_t* e) {
-    if (e->fn.flags & RL_FN_LAMBDA) return RL_STR("<fn lambda>");
+    if (e->fn.flags & RL_FN_ASYNC && !e->fn.name) return RL_STR("<async>");
+    if (e->fn.flags & RL_FN_LAMBDA && !(e->fn.flags & RL_FN_ASYNC)) return RL_STR("<fn lambda>");
     if (e->fn.flags & RL_FN_INIT) return RL_STR("<module>");
     rl_str_t name = rl_sym_text(&e->program->symbols, e->fn.name);
     return name.length ? name : RL_STR("<fn>");

@@ -136,6 +136,11 @@ static bool emit_intrinsic(rl_emitter_t* e, const call_t* c, const uint32_t* reg
             return true;
         }
     }
+    if (strcmp(name, "task.drop") == 0 && c->count == 1) {
+        rl_emit_abc(e, RL_OP_ABANDON, regs[0], 0, 0);
+        rl_emit_load_i64(e, to, 0);
+        return true;
+    }
     if (strcmp(name, "int.to_float") == 0 && c->count == 1 && param_type(e, c, 0) == RL_TYPE_I64) {
         rl_emit_abc(e, RL_OP_I2F, to, regs[0], 0);
         return true;
@@ -523,6 +528,22 @@ static void emit_call_value(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest, bool ta
     }
     rl_at(e, n.start);
     close_window(e, w, tail ? RL_OP_TAILCALLV : RL_OP_CALLV, 0, result, dest);
+}
+
+/* The block of a future that has not started is called in place; SETTLE keeps its value for others who wait. */
+void rl_emit_await(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t result = rl_emit_type(e, id);
+    rl_rep_t rep = rl_rep_of(e->compiler, result);
+    uint32_t future = rl_emit_any(e, n.a, false);
+    window_t w = open_window(e, rep, dest);
+    rl_at(e, n.start);
+    rl_note_out(e, w.a + 1 > e->s_top ? w.a + 1 : e->s_top, w.b + 1 > e->r_top ? w.b + 1 : e->r_top);
+    rl_emit_abc(e, RL_OP_AWAIT, w.a, w.b, future);
+    rl_emit_abc(e, RL_OP_SETTLE, w.a, w.b, future);
+    rl_emit_abc(e, RL_OP_DRIVE, 0, 0, 0);
+    after_call(e, result);
+    rl_deliver(e, rep, result, rep == RL_REP_R ? w.b : w.a, dest);
 }
 
 /* --- small functions of the prelude, in place --------------------------------------------------------------------- */

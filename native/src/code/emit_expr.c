@@ -476,6 +476,7 @@ static void dispatch(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_emit_abc(e, RL_OP_UNSAFE, 0, 0, 0);
         rl_emit(e, n.a, dest);
         break;
+    case RL_IR_AWAIT: rl_emit_await(e, id, dest); break;
     }
 }
 

@@ -279,6 +279,7 @@ bool rl_emit_impl_operator(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_own_text(rl_emitter_t* e, rl_ir_t node, uint32_t spec, bool debug, rl_dest_t dest);
 void rl_emit_closure(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id);
+void rl_emit_await(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 uint32_t rl_emit_box(rl_emitter_t* e, rl_rep_t rep, uint32_t from); /* R register of a new cell with that value */
 /* Call a builtin with operands that lie in registers. regs and types: one per argument; type_args: site->types. */
 void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs,

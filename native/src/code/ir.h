@@ -109,6 +109,7 @@ typedef enum rl_ir_op {
                         An ESCAPE with number i makes the value the local of pair i and goes on with its node, which
                         leaves (RETURN, BREAK, CONTINUE, ESCAPE). Type S */
     RL_IR_ESCAPE, /* a: local of the token (captured), b: number of the exit, c: value or 0: leave the HANDLE → Never */
+    RL_IR_AWAIT,    /* a: a Future; the value when it is done (LANGUAGE 7.1). Runs it here when it has not started */
     RL_IR_OP_COUNT
 } rl_ir_op_t;
 

@@ -212,6 +212,9 @@ void rl_context_thaw(rl_context_t* context);
 
 /* --- values ---------------------------------------------------------------------------------------------------------- */
 reml_kind_t rl_kind_of(const rl_rtype_t* type);
+static inline bool rl_type_is_future(const rl_rtype_t* type) {
+    return type->kind == RL_TYPE_NAMED && type->builtin == RL_BUILTIN_FUTURE;
+}
 bool rl_type_is_scalar(const rl_rtype_t* type); /* crosses in reml_scalar_t / without a handle */
 /* Is this payload one of the type's values? Bool 0/1, Char a scalar value, sized integers in range. */
 bool rl_scalar_fits(const rl_rtype_t* type, reml_scalar_t scalar);

@@ -430,12 +430,17 @@ static reml_embed_status_t run(rl_context_t* context, const char* entrypoint) {
         }
         if (proto) {
             rl_word_t result;
+            const rl_rtype_t* type = proto->result_type;
             rl_outcome_t outcome = rl_vm_call(&context->vm, proto, NULL, NULL, &result);
-            rl_run_settle(context, result, proto->result_rep == RL_REP_R);
+            if (outcome == RL_DONE && rl_type_is_future(type)) {
+                type = type->args[0];
+                outcome = rl_vm_await(&context->vm, result.o, &result);
+            }
+            rl_run_settle(context, result, type->rep == RL_REP_R);
             if (outcome == RL_DONE) {
                 rl_result_drop(context);
                 context->result = result;
-                context->result_type = proto->result_type;
+                context->result_type = type;
             } else {
                 status = rl_context_fail_from_vm(context);
             }

@@ -344,7 +344,7 @@ reml_embed_status_t rl_fast_call_rest(rl_context_t* context, rl_function_entry_t
     vm->fuel_left = (int64_t)vm->limits.fuel - RL_POLL_INTERVAL;
     vm->output_left = vm->limits.output_bytes;
     rl_outcome_t outcome = rl_vm_run_rest(vm, proto, rest);
-    if (RL_UNLIKELY(vm->kept_first != NULL)) {
+    if (RL_UNLIKELY(vm->kept_first || vm->leftovers)) {
         rl_word_t result = vm->fiber->s[0];
         rl_run_settle(context, result, false);
         vm->fiber->s[0] = result;

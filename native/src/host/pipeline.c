@@ -175,7 +175,12 @@ rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_e
     for (uint32_t i = 0; i < entry->param_count; i++) {
         if (!rl_program_param(&context->program, entry->param_first + i)->default_fn) required++;
     }
-    if (required || entry->type_params || entry->kind == RL_FN_BUILTIN) {
+    /* Type parameters that nothing fixes are (): `fn main() { None }`. */
+    rl_type_t units[32];
+    uint32_t type_params = entry->type_params;
+    bool open = type_params > RL_COUNT_OF(units) || entry->constraint_count || (type_params && entry->param_count);
+    for (uint32_t i = 0; i < type_params && i < RL_COUNT_OF(units); i++) units[i] = RL_TYPE_UNIT;
+    if (required || open || entry->kind == RL_FN_BUILTIN) {
         *out_status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_ARITY,
             "%s: `%.*s` needs %u argument%s", rl_code_text(RL_CODE_RUNTIME_ENTRY_ARITY), RL_STR_ARG(name), required,
             required == 1 ? "" : "s");
@@ -194,7 +199,7 @@ rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_e
             return NULL;
         }
     }
-    rl_proto_t* proto = rl_pipeline_instance(context, function, NULL, 0, false);
+    rl_proto_t* proto = rl_pipeline_instance(context, function, units, type_params, false);
     if (!proto) *out_status = rl_status_of_code(context->error_code);
     return proto;
 }

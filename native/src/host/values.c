@@ -42,6 +42,8 @@ reml_kind_t rl_kind_of(const rl_rtype_t* type) {
         case RL_BUILTIN_REF: return REML_KIND_CELL;
         case RL_BUILTIN_RANGE: return REML_KIND_RANGE;
         case RL_BUILTIN_ITER: return REML_KIND_ITER;
+        case RL_BUILTIN_FUTURE: return REML_KIND_FUTURE;
+        case RL_BUILTIN_TASK: return REML_KIND_TASK;
         default: break;
         }
         switch ((rl_typedef_kind_t)type->def_kind) {

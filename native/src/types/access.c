@@ -895,10 +895,7 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
         case RL_NODE_PIPE:
             ir = infer_pipe(c, to_value(c, &state, 0), current, expected, outermost && chain.tail);
             break;
-        default:
-            rl_unsupported(c, span, "await is");
-            ir = rl_ir_error(c, data.start);
-            break;
+        default: ir = rl_infer_await(c, to_value(c, &state, 0), current); break;
         }
         state = value_state(ir, current, span);
     }

@@ -88,6 +88,7 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->frames);
     rl_vec_deinit(a, &c->captures);
     rl_map_deinit(a, &c->capture_map);
+    rl_vec_deinit(a, &c->moved);
     rl_vec_deinit(a, &c->local_fns);
     rl_vec_deinit(a, &c->local_params);
     rl_vec_deinit(a, &c->local_refs);

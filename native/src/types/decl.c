@@ -195,10 +195,6 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
     rl_node_t last = rl_tree_list_at(c->tree, decl.path, segments - 1);
     rl_sym_t name = rl_tree_name(c->tree, last);
     rl_span_t span = rl_span_of(c, last);
-    if (flags & RL_ASYNC) {
-        rl_unsupported(c, rl_span_of(c, node), "async functions are");
-        return 0;
-    }
     if (decl.effects && !host && (decl.body || c->trait_site) && !c->input->is_prelude)
         rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
 
@@ -253,6 +249,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             result = rl_fresh(c, span);
             annotated = false;
         }
+        if (flags & RL_ASYNC) result = rl_future_of(c, result, span);
         rl_push_where(c, decl.where_);
         if (site && c->next_param < site->head_params + site->own_params)
             c->next_param =

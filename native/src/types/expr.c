@@ -547,7 +547,7 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
             rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_UNUSED, span, "nothing in this block needs `unsafe`");
         return rl_ir_make(c, RL_IR_UNSAFE, rl_type_at(c, body), span.start, body, 0, 0);
     }
-    case RL_NODE_ASYNC: rl_unsupported(c, span, "async blocks are"); break;
+    case RL_NODE_ASYNC: return rl_infer_async(c, node, expected);
     case RL_NODE_PERFORM: rl_unsupported(c, span, "effect operations are"); break;
     case RL_NODE_HANDLE: rl_unsupported(c, span, "effect handlers are"); break;
     case RL_NODE_INLINE_ASM:

@@ -534,6 +534,7 @@ static void check_let_pattern(rl_checker_t* c, const rl_later_t* later) {
 
 void rl_finish_module(rl_checker_t* c) {
     if (rl_failed(c)) return;
+    c->finishing = true;
     number_params(c);
     find_closures(c);
     patch_refs(c);

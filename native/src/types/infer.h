@@ -69,6 +69,9 @@ typedef struct rl_frame {
     uint8_t kind;
     bool result_known; /* declared, or expected and known: LANGUAGE 5.8 rule 1 */
     bool has_try;
+    bool is_async;    /* block of a future */
+    bool is_move;     /* captures current values */
+    bool is_async_fn; /* its body is the block of the future it answers */
     rl_type_t result;
     uint32_t capture_head, capture_tail, capture_count; /* checker.captures, in order of first use */
     uint32_t local_fn;                                  /* checker.local_fns entry + 1 whose body this is */
@@ -81,6 +84,12 @@ typedef struct rl_capture {
     uint32_t inner, outer; /* locals */
     uint32_t next;         /* + 1 */
 } rl_capture_t;
+
+/* A variable that an `async move` block takes with its current value: a copy in the frame around it. */
+typedef struct rl_moved {
+    uint32_t frame; /* of the block */
+    uint32_t copy, original;
+} rl_moved_t;
 
 /* A type parameter that a local function or value was generalised over. */
 typedef struct rl_local_param {
@@ -259,6 +268,8 @@ typedef struct rl_checker {
     uint32_t frame;
     RL_VEC(rl_capture_t) captures; /* entry 0 unused */
     rl_map_t capture_map;          /* key2(frame, outer local) → inner local */
+    RL_VEC(rl_moved_t) moved;
+    bool finishing; /* bodies are done: captures are those of closures */
     RL_VEC(rl_local_fn_t) local_fns;
     uint32_t group_count;
     RL_VEC(rl_local_param_t) local_params;
@@ -683,6 +694,14 @@ void rl_check_active_result(rl_checker_t* c, rl_fn_id_t fn, rl_node_t body, bool
 rl_ir_t rl_check_active_pattern(rl_checker_t* c, rl_node_t node, rl_type_t type);
 rl_ir_t rl_pattern_value(rl_checker_t* c, rl_type_t type, rl_span_t span, uint32_t* out_local);
 void rl_settle_actives(rl_checker_t* c);
+
+/* --- async (async.c) ---------------------------------------------------------------------------------------------- */
+/* The future of a block; `result`: type of its value, 0: not known. */
+rl_ir_t rl_check_async(
+    rl_checker_t* c, rl_node_t block, rl_sym_t name, rl_span_t span, bool is_move, rl_type_t result, bool known);
+rl_ir_t rl_infer_async(rl_checker_t* c, rl_node_t node, rl_type_t expected);
+rl_ir_t rl_infer_await(rl_checker_t* c, rl_ir_t operand, rl_node_t node);
+rl_type_t rl_future_of(rl_checker_t* c, rl_type_t value, rl_span_t span); /* Future<value> */
 
 /* --- units (unit.c) */
 void rl_infer_units(rl_checker_t* c);

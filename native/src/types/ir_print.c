@@ -337,7 +337,8 @@ static void push_operands(printer_t* p, const rl_ir_node_t* node, uint32_t inden
     case RL_IR_RETURN:
     case RL_IR_DEFER:
     case RL_IR_PANIC:
-    case RL_IR_UNSAFE: push_node(p, indent, node->a); break;
+    case RL_IR_UNSAFE:
+    case RL_IR_AWAIT: push_node(p, indent, node->a); break;
     case RL_IR_HANDLE: {
         const uint32_t* parts = rl_program_extra(program, node->b);
         push_node(p, indent, node->a);
@@ -551,7 +552,7 @@ const char* rl_ir_op_name(unsigned op) {
         "set_index", "with_index", "add", "sub", "mul", "div", "rem", "pow", "concat", "neg", "not", "eq", "ne", "lt",
         "le", "gt", "ge", "and", "or", "cast", "to_any", "convert", "to_string", "format", "block", "if", "match",
         "while", "loop", "for", "break", "continue", "return", "defer", "panic", "sequence", "unsafe", "handle",
-        "escape"};
+        "escape", "await"};
     static const char* const patterns[] = {
         "wildcard", "bind", "const", "variant", "tuple", "record", "or", "range", "slice", "regex", "active"};
     if (op < RL_IR_OP_COUNT) return names[op];

@@ -57,11 +57,25 @@ uint32_t rl_capture_local(rl_checker_t* c, uint32_t frame, uint32_t local) {
     while (c->scratch.count > mark && local != RL_NOT_CAPTURED) {
         uint32_t at = rl_vec_pop(&c->scratch), inner;
         uint64_t key = rl_map_key2(at, local);
+        bool moves = c->frames.data[at].is_move && !c->finishing && c->locals.data[local].flags & RL_LOCAL_MUTABLE;
+        if (moves) key = rl_map_key2(at | 0x80000000u, local); /* beside what closures capture by reference */
         if (rl_map_get(&c->capture_map, key, &inner)) {
             local = inner;
             continue;
         }
         rl_check_local_t outer = c->locals.data[local];
+        if (moves) {
+            rl_moved_t moved = {.frame = at, .copy = c->locals.count, .original = local};
+            rl_check_local_t copy = outer;
+            copy.flags &= ~(uint32_t)(RL_LOCAL_CAPTURE | RL_LOCAL_IS_PARAM);
+            copy.frame = c->frames.data[at].parent;
+            copy.outer = RL_NOT_CAPTURED;
+            if (!rl_vec_push(c->allocator, &c->locals, copy) || !rl_vec_push(c->allocator, &c->moved, moved)) {
+                local = RL_NOT_CAPTURED;
+                break;
+            }
+            local = moved.copy;
+        }
         rl_check_local_t made = {.name = outer.name,
             .type = outer.type,
             .flags = (outer.flags & RL_LOCAL_MUTABLE) | RL_LOCAL_CAPTURE,
@@ -212,7 +226,11 @@ void rl_check_body(rl_checker_t* c, rl_node_t body) {
     rl_span_t span = rl_span_of(c, body);
     rl_ir_t ir;
     c->tail = true;
-    if (frame.result_known) {
+    rl_type_t value;
+    if (frame.is_async_fn && rl_is_named(c, frame.result, c->program->known.future, &value, NULL)) {
+        const rl_function_t* made = rl_function_at(c, frame.fn);
+        ir = rl_check_async(c, body, made ? made->name : 0, span, true, value, frame.result_known);
+    } else if (frame.result_known) {
         ir = rl_check_expr(c, body, frame.result, RL_CODE_TYPE_MISMATCH);
     } else {
         ir = rl_infer_expr(c, body, 0);
@@ -463,6 +481,7 @@ static rl_type_t local_signature(
         (void)rl_vec_push(c->allocator, &c->scratch, type);
     }
     rl_type_t result = decl.result ? rl_resolve_type(c, decl.result) : rl_fresh(c, rl_span_of(c, node));
+    if (rl_tree_has(c->tree, node, RL_ASYNC)) result = rl_future_of(c, result, rl_span_of(c, node));
     rl_push_where(c, decl.where_);
     c->implicit_params = implicit;
     *out_known = decl.result != 0;
@@ -535,7 +554,6 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         rl_node_t name_node = rl_tree_list_at(c->tree, decl.path, rl_tree_list_count(c->tree, decl.path) - 1);
         rl_sym_t name = rl_tree_name(c->tree, name_node);
         rl_span_t span = rl_span_of(c, name_node);
-        if (rl_tree_has(c->tree, nodes[i], RL_ASYNC)) rl_unsupported(c, rl_span_of(c, nodes[i]), "async functions are");
         if (rl_tree_list_count(c->tree, decl.path) > 1)
             rl_unsupported(c, span, "functions of a type inside a block are");
         if (decl.effects && !c->input->is_prelude)
@@ -556,6 +574,7 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         uint32_t params = rl_tree_list_count(c->tree, decl.params), mark = c->scratch.count, loops = c->loops.count;
         uint32_t frame = rl_frame_push(c, RL_FRAME_LAMBDA, entry.fn);
         c->frames.data[frame].local_fn = first + i + 1;
+        c->frames.data[frame].is_async_fn = rl_tree_has(c->tree, nodes[i], RL_ASYNC);
         c->local_fns.data[first + i].frame = frame;
         const uint32_t* list = rl_tree_list(c->tree, decl.params, &params);
         RL_VEC(uint32_t) copy = {0};

@@ -141,6 +141,7 @@ enum {
     RL_FN_DEFAULT = 64,  /* evaluates a default */
     RL_FN_PART = 128,    /* handled expression or clause of a handler: code of its parent in a function of its own */
     RL_FN_HANDLER = 256, /* `handler H for E`: (() -> T) -> S, the body is one HANDLE of its parameter */
+    RL_FN_ASYNC = 512, /* block of a future */
     RL_FN_PARTIAL = 1 << 12, /* active pattern declared `(|N|_|)` */
     RL_FN_ADAPTED = 1 << 13, /* of the core library: the checker looks at its arguments first (iterable.c) */
     RL_FN_FOREIGN = 1 << 14, /* extern "C": only inside `unsafe` */

@@ -237,8 +237,7 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
             RL_STR_ARG(text));
         return;
     }
-    static const char* const later[] = {
-        "Future", "Task", "Poll", "Wake", "AsyncError", "Async", "IO", "Debug", "spawn", "retry_after"};
+    static const char* const later[] = {"IO", "Debug"};
     for (size_t i = 0; i < RL_COUNT_OF(later); i++) { /* names of LANGUAGE 8.1 that this runtime does not have */
         if (!rl_str_equal(text, rl_str(later[i]))) continue;
         rl_report(c->diags, RL_CODE_LANGUAGE_UNSUPPORTED, span, "%s is not supported by this runtime yet", later[i]);

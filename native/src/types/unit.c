@@ -196,7 +196,7 @@ static void infer_function(rl_checker_t* c, uint32_t index) {
     const rl_unit_t unit = c->units.data[index];
     rl_list_t params;
     rl_node_t body;
-    bool known;
+    bool known, is_async = false;
     if (rl_tree_kind(c->tree, unit.node) == RL_NODE_VALUE) { /* let f = |x| … */
         rl_node_t lambda = rl_tree_value(c->tree, unit.node).value;
         while (rl_tree_kind(c->tree, lambda) == RL_NODE_PAREN) lambda = rl_tree_node(c->tree, lambda)->a;
@@ -214,6 +214,7 @@ static void infer_function(rl_checker_t* c, uint32_t index) {
         params = decl.params;
         body = decl.body;
         known = decl.result != 0;
+        is_async = rl_tree_has(c->tree, unit.node, RL_ASYNC);
     }
     c->unit_is_direct = false;
     check_defaults(c, unit.fn, params);
@@ -223,6 +224,7 @@ static void infer_function(rl_checker_t* c, uint32_t index) {
     uint32_t frame = rl_frame_push(c, RL_FRAME_FN, unit.fn);
     c->frames.data[frame].result = function.result;
     c->frames.data[frame].result_known = known;
+    c->frames.data[frame].is_async_fn = is_async;
     RL_VEC(rl_type_t) types = {0};
     RL_VEC(uint32_t) nodes = {0};
     for (uint32_t i = 0; i < count; i++) {
@@ -389,7 +391,14 @@ static void renew_signature(rl_checker_t* c, const rl_unit_t* unit) {
         rl_function_t* made = rl_function_at(c, program->params.data[at].default_fn);
         if (made) made->result = fresh;
     }
-    if (rl_type_kind(c->types, function->result) == RL_TYPE_VAR) {
+    rl_type_t value;
+    if (rl_tree_kind(c->tree, unit->node) == RL_NODE_FN && rl_tree_has(c->tree, unit->node, RL_ASYNC) &&
+        rl_is_named(c, function->result, c->program->known.future, &value, NULL)) {
+        if (rl_type_kind(c->types, value) == RL_TYPE_VAR) {
+            rl_type_t fresh = rl_future_of(c, rl_fresh(c, function->span), function->span);
+            rl_function_at(c, unit->fn)->result = fresh;
+        }
+    } else if (rl_type_kind(c->types, function->result) == RL_TYPE_VAR) {
         rl_type_t fresh = rl_fresh(c, function->span);
         rl_function_at(c, unit->fn)->result = fresh;
     }

@@ -346,6 +346,7 @@ bool rl_parked_has_deferred(const rl_parked_t* parked) {
 void rl_parked_keep(rl_vm_t* vm, rl_parked_t* parked) {
     if (parked->kept) return;
     parked->kept = true;
+    parked->run = vm->run;
     parked->next = NULL;
     parked->previous = vm->kept_last;
     if (vm->kept_last) vm->kept_last->next = parked;

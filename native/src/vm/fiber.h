@@ -62,6 +62,7 @@ typedef struct rl_parked {
     rl_fiber_t *inner, *outer; /* from the running one to the one whose parent was left; inner NULL: nothing parked */
     struct rl_parked *previous, *next; /* kept: in the vm's index, oldest first; else both NULL */
     bool kept;
+    void* run; /* whose end abandons it */
 } rl_parked_t;
 
 /* New empty object; collects when memory is short. NULL: failure is set. The running frame must have been saved. */

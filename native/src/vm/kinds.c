@@ -47,6 +47,8 @@ const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT] = {
     [RL_OBJ_ITER] = {.name = "Iter"},
     [RL_OBJ_HOST] = {"host object", NULL, free_host, NULL},
     [RL_OBJ_FIBER] = {"fiber", rl_parked_mark, rl_parked_free, rl_parked_size},
+    [RL_OBJ_FUTURE] = {.name = "Future"},
+    [RL_OBJ_TASK] = {.name = "Task"},
 #define KIND(kind, name, mark, free, size) [RL_OBJ_##kind] = {name, mark, free, size},
 #include "vm/core/kinds.def"
 #undef KIND

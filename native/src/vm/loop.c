@@ -4,6 +4,7 @@
  * anything that may have moved them. An instruction that fails leaves by `raise`, with pc behind it.
  */
 #include "vm/arith.h"
+#include "vm/async.h"
 #include "vm/core/iterate.h"
 #include "vm/string.h"
 #include "vm/vm.h"
@@ -640,7 +641,8 @@ next_instruction:
     OP_CASE(UNDEFER) { r[A] = rl_vec_pop(&fiber->deferred).object; NEXT; }
     OP_CASE(ABANDON) {
         SAVE();
-        (void)rl_fiber_abandon(vm, (rl_parked_t*)r[A]);
+        rl_parked_t* parked = r[A]->kind == RL_OBJ_TASK ? rl_task_take(vm, r[A]) : (rl_parked_t*)r[A];
+        if (parked && rl_fiber_abandon(vm, parked) && !rl_vm_unwind(vm, home, floor, unwinds)) return RL_RAISE;
         LOAD_FRAME();
         NEXT;
     }
@@ -659,6 +661,61 @@ next_instruction:
                 line = rl_program_line_of(vm->program, proto->module, proto->starts[pc - proto->code - 1]).line;
             }
             vm->unsafe_region(vm->host, proto->name, line);
+        }
+        NEXT;
+    }
+    OP_CASE(AWAIT) {
+        rl_future_t* future = (rl_future_t*)r[C];
+        if (future->state == RL_FUTURE_DONE) {
+            if (future->is_ref) r[B] = future->value;
+            else s[A] = future->scalar;
+            pc += 2; /* its SETTLE and DRIVE */
+            NEXT;
+        }
+        if (future->state == RL_FUTURE_NEW && future->body) {
+            rl_object_t* block = future->body;
+            const rl_proto_t* callee = rl_object_words(block)[block->refs].p;
+            rl_heap_barrier_old(&vm->heap, block);
+            future->body = NULL;
+            future->state = RL_FUTURE_RUNNING;
+            r[B] = block;
+            ENTER;
+        }
+        pc++; /* goes on at DRIVE */
+        SAVE();
+        rl_outcome_t outcome = rl_async_wait(vm, &future->header);
+        if (outcome == RL_RAISE) goto raise_saved;
+        if (outcome == RL_PARK && !rl_vm_unwind(vm, home, floor, unwinds)) return RL_RAISE;
+        LOAD_FRAME();
+        NEXT;
+    }
+    OP_CASE(SETTLE) {
+        rl_object_t* future = r[C];
+        rl_future_settle(vm, future, ((rl_future_t*)future)->is_ref ? (rl_word_t){.o = r[B]} : s[A]);
+        pc++;
+        NEXT;
+    }
+    OP_CASE(DRIVE) {
+        bool again;
+        pc--; /* others go on first: then it stands here again */
+        SAVE();
+        if (rl_async_drive(vm, &again) != RL_DONE) goto raise_saved;
+        LOAD_FRAME();
+        if (again) {
+            pc -= 2;
+            CHARGE(3);
+        }
+        NEXT;
+    }
+    OP_CASE(POLL) {
+        int left;
+        pc--;
+        SAVE();
+        if (rl_async_poll(vm, r[B], &left) != RL_DONE) goto raise_saved;
+        LOAD_FRAME();
+        if (left >= 0) {
+            s[A].i = left;
+            pc++;
         }
         NEXT;
     }

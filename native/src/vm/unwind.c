@@ -6,7 +6,7 @@
  * While a deferred closure runs, its fiber has a barrier: it cannot be parked, so unwindings end in the order in which
  * they began, and their state is one stack (vm->unwinds) with the failure, if there is one, below all of it.
  */
-#include "vm/vm.h"
+#include "vm/async.h"
 
 enum { UNWIND_FUEL = 10000 /* steps that deferred closures get after a limit was reached */ };
 
@@ -172,12 +172,21 @@ rl_outcome_t rl_vm_abandon(rl_vm_t* vm, rl_parked_t* parked) {
     return outcome;
 }
 
+static rl_parked_t* first_kept(const rl_vm_t* vm) {
+    for (rl_parked_t* parked = vm->kept_first; parked; parked = parked->next) {
+        if (parked->run == vm->run) return parked;
+    }
+    return NULL;
+}
+
 void rl_vm_end_run_slowly(rl_vm_t* vm, rl_word_t result, bool is_ref) {
     bool failed = vm->failure.present;
     vm->held = is_ref ? result.o : NULL;
-    while (vm->kept_first) {
+    if (vm->leftovers) rl_async_drop_tasks(vm, failed);
+    rl_parked_t* kept;
+    while ((kept = first_kept(vm))) {
         vm->unwinding = failed; /* further failures become notes */
-        (void)rl_vm_abandon(vm, vm->kept_first);
+        (void)rl_vm_abandon(vm, kept);
         vm->unwinding = false;
         if (!failed && vm->failure.present) rl_vm_clear_failure(vm);
     }

@@ -42,6 +42,8 @@ typedef enum rl_object_kind {
     RL_OBJ_ITER,  /* a walk over a collection: vm/core/iterate.c */
     RL_OBJ_HOST,  /* opaque host object: word 0: host data, word 1: const rl_host_class_t* */
     RL_OBJ_FIBER,
+    RL_OBJ_FUTURE, /* rl_future_t */
+    RL_OBJ_TASK,   /* rl_task_handle_t */
     RL_OBJ_KIND_COUNT
 } rl_object_kind_t;
 

@@ -1,5 +1,5 @@
 /* The life of a vm, its limits and failures, and the ways into it. */
-#include "vm/vm.h"
+#include "vm/async.h"
 
 #include "base/os.h"
 
@@ -25,6 +25,7 @@ rl_object_t rl_nullary_objects[256] = {NULLARY64(0), NULLARY64(64), NULLARY64(12
 static void mark_roots(rl_heap_t* heap, void* user) {
     rl_vm_t* vm = user;
     for (rl_fiber_t* fiber = vm->fiber; fiber; fiber = fiber->parent) rl_fiber_mark(heap, fiber);
+    rl_async_mark(heap, vm);
     rl_heap_mark(heap, vm->held);
     for (uint32_t i = 0; i < vm->unwinds.count; i++) rl_heap_mark(heap, vm->unwinds.data[i].token);
     for (rl_parked_t* parked = vm->kept_first; parked; parked = parked->next) {
@@ -56,9 +57,10 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
         vm->hash_secret[0] = rl_os_monotonic_ns() ^ (uint64_t)(uintptr_t)vm;
         vm->hash_secret[1] = rl_os_ticks() * 0x9e3779b97f4a7c15u;
     }
-    vm->fiber = rl_alloc(allocator, sizeof *vm->fiber);
+    vm->fiber = rl_alloc_zero(allocator, sizeof *vm->fiber);
     if (!vm->fiber) return false;
-    if (!rl_fiber_init_main(vm, vm->fiber) || !rl_buf_reserve(&vm->failure.message, MESSAGE_RESERVE)) {
+    if (!rl_async_init(vm) || !rl_fiber_init_main(vm, vm->fiber) ||
+        !rl_buf_reserve(&vm->failure.message, MESSAGE_RESERVE)) {
         rl_vm_deinit(vm);
         return false;
     }
@@ -70,6 +72,7 @@ void rl_vm_deinit(rl_vm_t* vm) {
     rl_fiber_free_spare(vm);
     while (vm->kept_first) rl_parked_unkeep(vm, vm->kept_first);
     rl_heap_deinit(&vm->heap);
+    rl_async_deinit(vm);
     while (vm->fiber) {
         rl_fiber_t* fiber = vm->fiber;
         vm->fiber = fiber->parent;
@@ -194,6 +197,7 @@ void rl_vm_clear_failure(rl_vm_t* vm) {
     failure->start = 0;
     failure->present = false;
     failure->by_host = false;
+    failure->token = 0;
     rl_arena_deinit(&vm->failure_arena);
 }
 

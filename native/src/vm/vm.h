@@ -44,6 +44,7 @@ typedef struct rl_failure {
     uint32_t start; /* byte offset in that module */
     bool present;
     bool by_host;           /* a host function failed: host/ keeps the original (exception object) */
+    uint64_t token;         /* of a pending future that the host has failed; 0: none */
     RL_VEC(rl_str_t) notes; /* panics of defers while unwinding; texts in vm->failure_arena */
 } rl_failure_t;
 
@@ -58,8 +59,12 @@ typedef struct rl_vm {
     rl_parked_t *kept_first, *kept_last;
     rl_fiber_t* spare_fibers; /* linked through parent */
     uint32_t spare_count;
-    rl_object_t* held;    /* a root: the result of the run while rl_vm_end_run is at work */
-    rl_word_t* globals_s; /* by global id of this context's numbering (rl_vm_reserve_globals) */
+    struct rl_run* main_run; /* tasks of ordinary calls (vm/async.h) */
+    struct rl_run* run;      /* being worked on, or main_run */
+    bool leftovers;          /* it has tasks that its end must drop */
+    uint32_t host_futures;   /* that the host has promised to complete */
+    rl_object_t* held;       /* a root: the result of the run while rl_vm_end_run is at work */
+    rl_word_t* globals_s;    /* by global id of this context's numbering (rl_vm_reserve_globals) */
     rl_object_t** globals_r;
     uint8_t* globals_set;
     uint32_t global_count;
@@ -93,6 +98,10 @@ typedef struct rl_vm {
     bool (*argument)(void* host, size_t index, rl_str_t* out); /* of the program; valid UTF-8; false: no more */
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
     void (*mark_host_roots)(rl_heap_t* heap, void* host);
+    uint64_t (*clock)(void* host); /* monotonic nanoseconds; NULL: the system's */
+    /* At most so long (UINT64_MAX: no timer), until a future may have been completed; false: stop. NULL: sleep */
+    bool (*wait)(void* host, uint64_t nanoseconds);
+    void (*take_completions)(void* host); /* complete what other threads have asked for */
     /* A fiber of role TASK has come to its end, its value lies at s[s_base] or r[r_base]; vm->fiber is its parent, which
        goes on. Takes the value and releases the fiber; must not enter the vm. */
     void (*fiber_finished)(struct rl_vm* vm, rl_fiber_t* fiber);
@@ -106,11 +115,14 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
 void rl_vm_deinit(rl_vm_t* vm);
 bool rl_vm_reserve_globals(rl_vm_t* vm, uint32_t count);
 
+/* Wait for a future as an entry of its own. */
+rl_outcome_t rl_vm_await(rl_vm_t* vm, rl_object_t* future, rl_word_t* out_result);
+
 /* Start of an outermost run: fuel, deadline and output are filled up; nested runs inherit what is left. */
 void rl_vm_begin_run(rl_vm_t* vm);
 
-/* End of an outermost run, when `result` (of this bank) is there or vm->failure is set: kept continuations are abandoned;
-   failures of their deferred closures become notes. The result stays rooted meanwhile. */
+/* End of an outermost run, when `result` (of this bank) is there or vm->failure is set: unfinished tasks are dropped, then kept
+   continuations abandoned; failures of their deferred closures become notes. The result stays rooted meanwhile. */
 static inline void rl_vm_end_run(rl_vm_t* vm, rl_word_t result, bool is_ref);
 void rl_vm_end_run_slowly(rl_vm_t* vm, rl_word_t result, bool is_ref);
 
@@ -205,7 +217,7 @@ rl_outcome_t rl_value_hash(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t value,
 rl_outcome_t rl_value_same_key(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t a, rl_word_t b, bool* out_same);
 
 static inline void rl_vm_end_run(rl_vm_t* vm, rl_word_t result, bool is_ref) {
-    if (RL_UNLIKELY(vm->kept_first != NULL)) rl_vm_end_run_slowly(vm, result, is_ref);
+    if (RL_UNLIKELY(vm->kept_first || vm->leftovers)) rl_vm_end_run_slowly(vm, result, is_ref);
 }
 
 static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps) {
