@@ -249,7 +249,8 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             result = rl_fresh(c, span);
             annotated = false;
         }
-        if (flags & RL_ASYNC) result = rl_future_of(c, result, span);
+        if (flags & RL_ASYNC && (decl.result || !rl_is_named(c, result, program->known.future, NULL, NULL)))
+            result = rl_future_of(c, result, span); /* an impl may have taken it from its trait */
         rl_push_where(c, decl.where_);
         if (site && c->next_param < site->head_params + site->own_params)
             c->next_param =
