@@ -418,7 +418,6 @@ TEST(test_check__format) {
 
 TEST(test_check__later_features_are_refused_once) {
     CODES({"effect E<T> { operation op() -> Int }", "1:language.unsupported"},
-        {"fn f(x: { a: Int, .. }) = 1", "1:language.unsupported"},
         {"@pure\nfn f() = 1", "1:language.unsupported"}, {"@wat\nfn f() = 1", "1:language.attribute.unknown"});
 }
 

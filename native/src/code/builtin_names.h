@@ -27,6 +27,8 @@
     X(CONVERT, "convert", "c", "<From, To>(From) -> To: rebuilt; inner T to Any, records renamed")                     \
     X(STR_CONCAT, "str.concat", "cb",                                                                                  \
         "(Str, Str) -> Str: in place when the first is not SHARED and has room (or grows)")                            \
+    X(OPEN_GET, "open.get", "bb", "<T>(open record, field: Str) -> T: the field of that name")                         \
+    X(OPEN_WITH, "open.with", "bbc", "<T>(open record, field: Str, T) -> the same type: a copy with that field")       \
     X(REGEX_MATCH, "regex.match", "bb", "(program: Bytes, Str or Bytes) -> Bool: does the whole text match?")          \
     X(LIST_OF, "list.of", "", "<T>(T …) -> List<T>: 0 to 8 elements, site->arg_count of them, all consumed")           \
     X(LIST_PUSH, "list.push", "cc", "<T>(List<T>, T) -> List<T>: at the end")                                          \

@@ -235,6 +235,12 @@ void rl_emit_string(rl_emitter_t* e, uint32_t reg, uint32_t string, bool bytes) 
     else e->failed = true;
 }
 
+void rl_emit_name(rl_emitter_t* e, uint32_t reg, rl_sym_t name) {
+    rl_object_t* object = string_object(e, rl_sym_text(&e->program->symbols, name), 0x80000000u | name, false);
+    if (object) rl_emit_load_ref(e, reg, object);
+    else e->failed = true;
+}
+
 rl_object_t* rl_empty_string(rl_emitter_t* e) { return string_object(e, (rl_str_t){"", 0}, RL_NONE, false); }
 
 /* --- parameters --------------------------------------------------------------------------------------------------- */

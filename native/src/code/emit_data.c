@@ -202,6 +202,51 @@ void rl_emit_vec_set(rl_emitter_t* e, rl_type_t element, uint32_t vec, uint32_t 
     rl_emit_abc(e, op, vec, index, value);
 }
 
+/* The name of a field as an argument for a builtin. */
+static uint32_t field_name(rl_emitter_t* e, rl_sym_t field) {
+    uint32_t reg = rl_temp(e, RL_REP_R);
+    rl_emit_name(e, reg, field);
+    return reg;
+}
+
+void rl_emit_open_get(rl_emitter_t* e, rl_type_t open, uint32_t record, rl_sym_t field, uint32_t to, rl_type_t type) {
+    rl_mark_t mark = rl_mark(e);
+    uint32_t regs[2] = {record, field_name(e, field)};
+    rl_type_t types[2] = {open, RL_TYPE_STR};
+    rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_OPEN_GET), to, type, regs, types, 2, &type, 1);
+    rl_release(e, mark);
+}
+
+static void emit_open_field(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t type = rl_emit_type(e, id);
+    rl_rep_t rep = rl_rep_of(e->compiler, type);
+    uint32_t record = rl_emit_any(e, n.a, false), to = rl_dest_reg(e, rep, dest);
+    rl_at(e, n.start);
+    rl_emit_open_get(e, rl_emit_type(e, n.a), record, n.b, to, type);
+    rl_finish(e, rep, type, to, dest);
+}
+
+/* One new record after another, each with one more field changed. */
+static void emit_open_update(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
+    rl_ir_node_t n = *rl_node(e, id);
+    rl_type_t open = rl_emit_type(e, id);
+    uint32_t record = rl_temp(e, RL_REP_R), next = rl_temp(e, RL_REP_R);
+    rl_emit_to(e, n.a, record, true);
+    for (uint32_t i = 0; i < n.c && !e->failed; i++) {
+        rl_mark_t mark = rl_mark(e);
+        rl_ir_t value = *rl_program_extra(e->program, n.b + 2 * i + 1);
+        rl_type_t types[3] = {open, RL_TYPE_STR, rl_emit_type(e, value)};
+        uint32_t regs[3] = {record, 0, rl_emit_any(e, value, true)};
+        regs[1] = field_name(e, *rl_program_extra(e->program, n.b + 2 * i));
+        rl_at(e, n.start);
+        rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_OPEN_WITH), next, open, regs, types, 3, &types[2], 1);
+        rl_release(e, mark);
+        rl_emit_move(e, RL_REP_R, record, next);
+    }
+    rl_deliver(e, RL_REP_R, open, record, dest);
+}
+
 static void emit_index(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     rl_type_t type = rl_emit_type(e, id), collection = rl_emit_type(e, n.a);
@@ -246,6 +291,10 @@ void rl_emit_access(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         else emit_slot(e, n.a, rl_layout_of(e->compiler, type, n.c), n.b, dest);
         return;
     }
+    if (rl_is_open(e->compiler, rl_unwrap_newtype(e->compiler, type))) {
+        emit_open_field(e, id, dest);
+        return;
+    }
     const rl_layout_t* layout = rl_layout_of(e->compiler, rl_unwrap_newtype(e->compiler, type), 0);
     uint32_t index = n.op == RL_IR_TUPLE_GET || !layout ? n.b : rl_layout_find(layout, n.b);
     emit_slot(e, n.a, layout, index, dest);
@@ -257,6 +306,10 @@ enum { UPDATE_INLINE = 16 };
 static void emit_record_update(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     rl_type_t type = rl_emit_type(e, id), bare = rl_unwrap_newtype(e->compiler, type);
+    if (rl_is_open(e->compiler, bare)) {
+        emit_open_update(e, id, dest);
+        return;
+    }
     const rl_layout_t* layout = rl_layout_of(e->compiler, bare, 0);
     const rl_typedef_t* def = rl_named_def(e->compiler, bare);
     rl_ir_t nodes[UPDATE_INLINE];

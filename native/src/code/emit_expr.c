@@ -339,7 +339,7 @@ static void emit_raise(rl_emitter_t* e, rl_ir_t id) {
 static void emit_to_any(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_t inner = rl_node(e, id)->a;
     rl_type_t type = rl_emit_type(e, inner);
-    if (type == RL_TYPE_ANY || dest.want == RL_WANT_NOTHING) {
+    if (type == RL_TYPE_ANY || rl_is_open(e->compiler, type) || dest.want == RL_WANT_NOTHING) {
         rl_emit(e, inner, dest);
         return;
     }

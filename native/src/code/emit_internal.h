@@ -46,6 +46,7 @@ bool rl_has_own_text(rl_compiler_t* compiler, rl_type_t type);
 void rl_forget_rtypes(rl_compiler_t* compiler, uint32_t count); /* descriptors made after the first `count` */
 bool rl_compile_pending(rl_compiler_t* compiler);               /* everything in the queue; false: failed */
 /* Do both types have the same objects, so that a CONVERT between them does nothing? */
+bool rl_is_open(rl_compiler_t* compiler, rl_type_t type); /* a written open record: fields are found by name */
 bool rl_same_objects(rl_compiler_t* compiler, rl_type_t from, rl_type_t to);
 
 /* --- analyze.c ------------------------------------------------------------------------------------------- */
@@ -190,7 +191,8 @@ void rl_emit_move(rl_emitter_t* e, rl_rep_t rep, uint32_t to, uint32_t from);
 void rl_emit_load_i64(rl_emitter_t* e, uint32_t reg, int64_t value);
 void rl_emit_load_ref(rl_emitter_t* e, uint32_t reg, rl_object_t* object);
 void rl_emit_string(rl_emitter_t* e, uint32_t reg, uint32_t string, bool bytes);
-rl_object_t* rl_empty_string(rl_emitter_t* e); /* STATIC; NULL: memory */
+void rl_emit_name(rl_emitter_t* e, uint32_t reg, rl_sym_t name); /* the text of a symbol */
+rl_object_t* rl_empty_string(rl_emitter_t* e);                   /* STATIC; NULL: memory */
 void rl_emit_trap(rl_emitter_t* e, rl_code_t code);
 void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit);
 static inline void rl_at(rl_emitter_t* e, uint32_t start) {
@@ -267,6 +269,7 @@ void rl_emit_collection(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest); /* LIST MA
 void rl_emit_access(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);     /* FIELD TUPLE_GET PAYLOAD INDEX */
 void rl_emit_update(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);     /* UPDATE SET_FIELD SET_INDEX WITH_INDEX */
 void rl_emit_load_word(rl_emitter_t* e, rl_rep_t rep, uint32_t to, uint32_t object, uint32_t slot, bool share);
+void rl_emit_open_get(rl_emitter_t* e, rl_type_t open, uint32_t record, rl_sym_t field, uint32_t to, rl_type_t type);
 void rl_emit_vec_get(rl_emitter_t* e, rl_type_t element, uint32_t to, uint32_t vec, uint32_t index);
 void rl_emit_vec_set(rl_emitter_t* e, rl_type_t element, uint32_t vec, uint32_t index, uint32_t value);
 void rl_emit_to_any(rl_emitter_t* e, rl_rep_t rep, rl_type_t type, uint32_t to, uint32_t from);

@@ -293,6 +293,18 @@ static void match_slice(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jump
     }
 }
 
+/* Fields of a written open record, in the order of the pattern. */
+static void match_open(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t value, rl_jumps_t* fail) {
+    for (uint32_t i = 0; i < n->b && !e->failed && !e->dead; i++) {
+        rl_ir_t part = *rl_program_extra(e->program, n->a + 2 * i + 1);
+        if (rl_node(e, part)->op == RL_PAT_WILDCARD) continue;
+        rl_type_t type = rl_emit_type(e, part);
+        uint32_t reg = rl_temp(e, rl_rep_of(e->compiler, type));
+        rl_emit_open_get(e, value.type, value.reg, *rl_program_extra(e->program, n->a + 2 * i), reg, type);
+        rl_emit_pattern(e, part, (rl_matched_t){reg, type, RL_ORIGIN_LOADED, 0, true}, fail);
+    }
+}
+
 /* The value stays whoever's it was: the call gets it like something read out of a container. */
 static void match_active(rl_emitter_t* e, const rl_ir_node_t* n, rl_matched_t value, rl_jumps_t* fail) {
     if (value.origin == RL_ORIGIN_OWNED) value.origin = RL_ORIGIN_LOADED;
@@ -334,6 +346,10 @@ void rl_emit_pattern(rl_emitter_t* e, rl_ir_t id, rl_matched_t value, rl_jumps_t
         break;
     }
     case RL_PAT_RECORD: {
+        if (rl_is_open(e->compiler, rl_unwrap_newtype(e->compiler, value.type))) {
+            match_open(e, &n, value, fail);
+            break;
+        }
         const rl_layout_t* layout = rl_layout_of(e->compiler, rl_unwrap_newtype(e->compiler, value.type), 0);
         for (uint32_t i = 0; layout && i < n.b && !e->failed; i++) {
             uint32_t index = rl_layout_find(layout, *rl_program_extra(e->program, n.a + 2 * i));

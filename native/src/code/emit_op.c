@@ -416,6 +416,10 @@ void rl_emit_cast(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     rl_type_t from = rl_emit_type(e, n.a), to = rl_emit_type(e, id);
     if (to == RL_TYPE_ANY && from != RL_TYPE_ANY) {
+        if (rl_is_open(e->compiler, from)) {
+            rl_emit(e, n.a, dest);
+            return;
+        }
         uint32_t value = rl_emit_any(e, n.a, true), any = rl_dest_reg(e, RL_REP_R, dest);
         rl_emit_to_any(e, rl_rep_of(e->compiler, from), from, any, value);
         rl_finish(e, RL_REP_R, to, any, dest);

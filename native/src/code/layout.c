@@ -220,6 +220,10 @@ static bool is_record(rl_compiler_t* compiler, rl_type_t type) {
     return def && def->kind == RL_DEF_RECORD;
 }
 
+bool rl_is_open(rl_compiler_t* compiler, rl_type_t type) {
+    return rl_type_kind(types_of(compiler), type) == RL_TYPE_OPEN;
+}
+
 static bool same_objects(rl_compiler_t* compiler, rl_type_t from, rl_type_t to, unsigned* budget) {
     if (from == to) return true;
     if (*budget == 0) return false;
@@ -234,6 +238,7 @@ static bool same_objects(rl_compiler_t* compiler, rl_type_t from, rl_type_t to, 
         return true;
     }
     rl_types_t* types = types_of(compiler);
+    if (rl_is_open(compiler, from) && rl_is_open(compiler, to)) return true;
     rl_type_node_t x = *rl_type_node(types, from), y = *rl_type_node(types, to);
     if (x.kind != y.kind || x.count != y.count || x.kind < RL_TYPE_SIMPLE_COUNT) return false;
     if ((x.kind == RL_TYPE_NAMED || x.kind == RL_TYPE_ARRAY) && x.a != y.a) return false;
@@ -333,12 +338,12 @@ static bool fill(rl_compiler_t* compiler, rl_rtype_t* rtype) {
     rl_type_node_t node = *rl_type_node(types, rtype->type);
     const rl_typedef_t* found = rl_named_def(compiler, rtype->type);
     rl_typedef_t def = found ? *found : (rl_typedef_t){0};
-    rtype->kind = node.kind;
+    rtype->kind = node.kind == RL_TYPE_OPEN ? RL_TYPE_ANY : node.kind;
     rtype->rep = (uint8_t)rl_rep_of(compiler, rtype->type);
     rtype->element = (uint8_t)rl_element_of(compiler, rtype->type);
     rtype->has_identity = rl_has_identity(compiler, rtype->type);
     rtype->name = type_name(compiler, rtype->type, found ? &def : NULL);
-    if (node.count && node.kind != RL_TYPE_RECORD) {
+    if (node.count && rl_type_part_step(node.kind) == 1) {
         const rl_rtype_t** args = rl_arena_alloc(&compiler->arena, sizeof(*args) * node.count);
         if (!args) return false;
         for (uint32_t i = 0; i < node.count; i++) {

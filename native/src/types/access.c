@@ -136,7 +136,7 @@ static rl_ir_t duration(rl_checker_t* c, rl_ir_t left, rl_type_t type, int64_t f
 
 static void offer_fields(rl_checker_t* c, rl_type_t type, rl_nearest_t* nearest) {
     const rl_type_node_t node = *rl_type_node(c->types, type);
-    if (node.kind == RL_TYPE_RECORD) {
+    if (node.kind == RL_TYPE_RECORD || node.kind == RL_TYPE_OPEN) {
         for (uint32_t i = 0; i < node.count; i++) rl_nearest_offer(c, nearest, rl_type_args(c->types, type)[2 * i]);
     } else if (node.kind == RL_TYPE_NAMED) {
         const rl_typedef_t* def = rl_program_typedef(c->program, node.a);
@@ -160,7 +160,7 @@ rl_ir_t rl_infer_field(rl_checker_t* c, rl_ir_t left, rl_sym_t name, rl_node_t n
         rl_type_t field = rl_fresh(c, name_span);
         rl_unify_result_t result = rl_solver_require_field(&c->solver, type, name, field, name_span);
         if (result == RL_UNIFY_OK) return rl_ir_make(c, RL_IR_FIELD, field, start, left, name, 0);
-    } else if (kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) {
+    } else if (kind == RL_TYPE_RECORD || kind == RL_TYPE_OPEN || kind == RL_TYPE_NAMED) {
         if (rl_type_find_field(c->program, rl_solver_zonk(&c->solver, type), name, &found))
             return rl_ir_make(c, RL_IR_FIELD, found, start, left, name, 0);
     } else if (kind == RL_TYPE_ANY) {

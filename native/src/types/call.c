@@ -52,7 +52,7 @@ static void meet_expected(rl_checker_t* c, rl_type_t result, rl_type_t expected)
     rl_type_t head = rl_head(c, expected);
     rl_type_kind_t kind = rl_type_kind(c->types, head);
     if (kind == RL_TYPE_VAR || kind == RL_TYPE_ANY || kind == RL_TYPE_NEVER || kind == RL_TYPE_RECORD ||
-        kind == RL_TYPE_ERROR)
+        kind == RL_TYPE_OPEN || kind == RL_TYPE_ERROR)
         return;
     rl_typedef_id_t id = rl_named_id(c, head);
     if (id && (id == c->program->known.json || rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD)) return;

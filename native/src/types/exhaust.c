@@ -140,6 +140,7 @@ static shape_t shape_of(checker_t* c, rl_type_t type) {
     case RL_TYPE_UNIT:
     case RL_TYPE_TUPLE:
     case RL_TYPE_RECORD:
+    case RL_TYPE_OPEN:
     case RL_TYPE_ARRAY: shape.kind = SHAPE_FINITE; break;
     case RL_TYPE_CHAR:
         shape.kind = SHAPE_INTEGER;
@@ -185,12 +186,17 @@ static shape_t shape_of(checker_t* c, rl_type_t type) {
     return shape;
 }
 
+static bool has_pairs(const shape_t* shape) {
+    return shape->type_kind == RL_TYPE_RECORD || shape->type_kind == RL_TYPE_OPEN;
+}
+
 static uint32_t arity_of(const checker_t* c, const shape_t* shape, uint32_t tag) {
     if (shape->kind == SHAPE_LIST) return tag;
     if (shape->kind != SHAPE_FINITE) return 0;
     switch ((rl_type_kind_t)shape->type_kind) {
     case RL_TYPE_TUPLE:
-    case RL_TYPE_RECORD: return rl_type_node(&c->program->types, shape->type)->count;
+    case RL_TYPE_RECORD:
+    case RL_TYPE_OPEN: return rl_type_node(&c->program->types, shape->type)->count;
     case RL_TYPE_ARRAY: return rl_type_node(&c->program->types, shape->type)->a;
     case RL_TYPE_NAMED: return rl_program_variant(c->program, shape->def->variant_first + tag)->field_count;
     default: return 0;
@@ -201,7 +207,7 @@ static rl_type_t part_type(checker_t* c, const shape_t* shape, uint32_t tag, uin
     const uint32_t* args = rl_type_args(&c->program->types, shape->type);
     if (shape->kind == SHAPE_LIST || shape->type_kind == RL_TYPE_ARRAY) return args[0];
     if (shape->type_kind == RL_TYPE_TUPLE) return args[index];
-    if (shape->type_kind == RL_TYPE_RECORD) return args[2 * index + 1];
+    if (has_pairs(shape)) return args[2 * index + 1];
     return rl_type_payload(c->program, shape->type, tag, index);
 }
 
@@ -293,7 +299,7 @@ static bool slice_fits(checker_t* c, rl_ir_t pattern, uint32_t length, uint32_t 
 
 static uint32_t field_index(const checker_t* c, const shape_t* shape, uint32_t arity, rl_sym_t name) {
     for (uint32_t i = 0; i < arity; i++) {
-        rl_sym_t field = shape->type_kind == RL_TYPE_RECORD
+        rl_sym_t field = has_pairs(shape)
                              ? rl_type_args(&c->program->types, shape->type)[2 * i]
                              : rl_program_field(c->program,
                                    rl_program_variant(c->program, shape->def->variant_first)->field_first + i)
@@ -366,7 +372,7 @@ static bool fits(checker_t* c, const shape_t* shape, const constructor_t* k, rl_
             return true;
         }
         if (shape->def && shape->def->kind == RL_DEF_SUM) break;
-        if (shape->type_kind != RL_TYPE_RECORD && !shape->def) break;
+        if (!has_pairs(shape) && !shape->def) break;
         spend(c, (uint64_t)node.b * k->arity);
         if (k->arity) memset(c->cells.data + out, 0, (size_t)k->arity * sizeof(uint32_t));
         for (uint32_t i = 0; i < node.b && !c->gave_up; i++) {
@@ -873,7 +879,7 @@ static void print_fields(checker_t* c, const witness_t* w, const shape_t* shape,
             left_out = true;
             continue;
         }
-        rl_sym_t name = shape->type_kind == RL_TYPE_RECORD
+        rl_sym_t name = has_pairs(shape)
                             ? rl_type_args(&c->program->types, shape->type)[2 * i]
                             : rl_program_field(c->program,
                                   rl_program_variant(c->program, shape->def->variant_first)->field_first + i)
@@ -924,7 +930,8 @@ static void print_witness(checker_t* c, uint32_t index, rl_buf_t* out) {
     switch ((rl_type_kind_t)shape.type_kind) {
     case RL_TYPE_BOOL: rl_buf_add_cstr(out, w.tag ? "true" : "false"); return;
     case RL_TYPE_UNIT: rl_buf_add(out, RL_STR("()")); return;
-    case RL_TYPE_RECORD: print_fields(c, &w, &shape, out); return;
+    case RL_TYPE_RECORD:
+    case RL_TYPE_OPEN: print_fields(c, &w, &shape, out); return;
     case RL_TYPE_TUPLE:
     case RL_TYPE_ARRAY:
         rl_buf_add_char(out, shape.type_kind == RL_TYPE_TUPLE ? '(' : '[');

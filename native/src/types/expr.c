@@ -9,10 +9,25 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected, uint32_
     --*steps;
     found = rl_head(c, found);
     expected = rl_head(c, expected);
-    if (expected == RL_TYPE_ANY || found == expected) return true;
+    if (expected == RL_TYPE_ANY || found == expected || found == RL_TYPE_ERROR || expected == RL_TYPE_ERROR ||
+        found == RL_TYPE_NEVER)
+        return true;
     const rl_type_node_t f = *rl_type_node(c->types, found), e = *rl_type_node(c->types, expected);
     if (f.kind == RL_TYPE_VAR || e.kind == RL_TYPE_VAR) return rl_unify(&c->solver, expected, found) == RL_UNIFY_OK;
     const rl_known_t* known = &c->program->known;
+    if (e.kind == RL_TYPE_OPEN) {
+        rl_type_t field;
+        bool record = f.kind == RL_TYPE_RECORD || f.kind == RL_TYPE_OPEN ||
+                      (f.kind == RL_TYPE_NAMED && rl_program_typedef(c->program, f.a)->kind == RL_DEF_RECORD);
+        for (uint32_t i = 0; record && i < e.count; i++) {
+            rl_sym_t name = rl_type_args(c->types, expected)[2 * i];
+            rl_type_t wanted = rl_type_args(c->types, expected)[2 * i + 1];
+            record = rl_type_find_field(c->program, found, name, &field) &&
+                     (f.kind == RL_TYPE_OPEN ? rl_unify(&c->solver, wanted, field) == RL_UNIFY_OK
+                                             : covary(c, field, wanted, steps));
+        }
+        return record;
+    }
     if (f.kind == RL_TYPE_NAMED && e.kind == RL_TYPE_RECORD) {
         rl_type_t field;
         for (uint32_t i = 0; i < e.count; i++) {
@@ -30,8 +45,11 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected, uint32_
         rl_type_t field;
         for (uint32_t i = 0; i < f.count; i++) {
             rl_sym_t name = rl_type_args(c->types, found)[2 * i];
-            if (!rl_type_find_field(c->program, expected, name, &field) ||
-                !covary(c, rl_type_args(c->types, found)[2 * i + 1], field, steps))
+            if (!rl_type_find_field(c->program, expected, name, &field)) return false;
+            rl_type_t own = rl_type_args(c->types, found)[2 * i + 1];
+            /* values that become open inside a named record are converted where the record is written */
+            if (rl_open_height(c, field) ? rl_unify(&c->solver, field, own) != RL_UNIFY_OK
+                                         : !covary(c, own, field, steps))
                 return false;
         }
         return true;
@@ -71,11 +89,11 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected, uint32_
 static bool mentions_any(rl_checker_t* c, rl_type_t type, unsigned depth) {
     type = rl_head(c, type);
     const rl_type_node_t node = *rl_type_node(c->types, type);
-    if (node.kind == RL_TYPE_ANY) return true;
+    if (node.kind == RL_TYPE_ANY || node.kind == RL_TYPE_OPEN) return true;
     if (node.kind < RL_TYPE_SIMPLE_COUNT || node.kind == RL_TYPE_FUNCTION || depth > 12) return false;
     if (node.kind == RL_TYPE_NAMED && rl_program_typedef(c->program, node.a)->kind == RL_DEF_RECORD)
         return true; /* its fields may be */
-    uint32_t words = rl_type_part_words(&node), step = node.kind == RL_TYPE_RECORD ? 2 : 1;
+    uint32_t words = rl_type_part_words(&node), step = rl_type_part_step(node.kind);
     for (uint32_t i = step - 1; i < words; i += step) {
         if (mentions_any(c, rl_type_args(c->types, type)[i], depth + 1)) return true;
     }
@@ -115,7 +133,7 @@ rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t sp
         uint32_t steps = 4096;
         if (covary(c, found, expected, &steps)) {
             rl_solver_commit(&c->solver, mark);
-            return rl_ir_make(c, RL_IR_CONVERT, expected, start, ir, 0, 0);
+            return rl_convert_open(c, ir, expected);
         }
         rl_solver_rollback(&c->solver, mark);
     }

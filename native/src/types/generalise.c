@@ -26,7 +26,7 @@ static rl_type_t map_params(param_map_t* map, rl_type_t type) {
     size_t size = (size_t)words * sizeof *parts;
     if (words > RL_COUNT_OF(inline_parts) && !(parts = rl_alloc(c->allocator, size))) return RL_TYPE_ERROR;
     memcpy(parts, rl_type_args(c->types, type), size);
-    uint32_t step = node.kind == RL_TYPE_RECORD ? 2 : 1;
+    uint32_t step = rl_type_part_step(node.kind);
     for (uint32_t i = step - 1; i < words; i += step) parts[i] = map_params(map, parts[i]); /* nests at most 100 deep */
     rl_type_t made = rl_type_make(c->types, (rl_type_kind_t)node.kind, node.a, parts, words);
     if (parts != inline_parts) rl_free(c->allocator, parts, size);
@@ -360,7 +360,7 @@ static bool held(rl_checker_t* c, rl_type_t type, rl_type_t var, bool inside, ui
             node.a == known->vec || node.a == known->table || node.a == known->cell || node.a == known->ref;
         inside |= mutable_type || rl_program_typedef(c->program, node.a)->kind == RL_DEF_STRUCT;
     }
-    uint32_t words = rl_type_part_words(&node), step = node.kind == RL_TYPE_RECORD ? 2 : 1;
+    uint32_t words = rl_type_part_words(&node), step = rl_type_part_step(node.kind);
     for (uint32_t i = step - 1; i < words; i += step) {
         if (held(c, rl_type_args(c->types, type)[i], var, inside, steps)) return true;
     }

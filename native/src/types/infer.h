@@ -526,6 +526,9 @@ rl_ir_t rl_infer_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected); /* e
 rl_ir_t rl_check_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected, rl_code_t why); /* converted to it */
 rl_ir_t rl_convert(
     rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t span, rl_code_t why); /* implicit conversions of 4.4 */
+uint32_t rl_open_height(
+    rl_checker_t* c, rl_type_t type); /* how deep written open records nest in it; 0: there are none */
+rl_ir_t rl_convert_open(rl_checker_t* c, rl_ir_t ir, rl_type_t expected); /* the conversion has been found possible */
 rl_ir_t rl_check_condition(rl_checker_t* c, rl_node_t node);
 rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);
 rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail);

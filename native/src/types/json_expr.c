@@ -53,7 +53,7 @@ static data_kind_t is_data(rl_checker_t* c, rl_type_t type, unsigned depth, walk
         return value == DATA && key != RL_TYPE_STR ? PERHAPS : value;
     }
     data_kind_t all = DATA;
-    if (node.kind == RL_TYPE_RECORD) {
+    if (node.kind == RL_TYPE_RECORD || node.kind == RL_TYPE_OPEN) {
         for (uint32_t i = 0; i < node.count && all != NO_DATA; i++) {
             data_kind_t part = is_data(c, rl_type_args(c->types, head)[2 * i + 1], depth + 1, walk);
             if (part != DATA) all = part;

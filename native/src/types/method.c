@@ -141,7 +141,7 @@ rl_ir_t rl_call_method(rl_checker_t* c, rl_ir_t receiver, rl_sym_t name, rl_span
         }
         return call_with_receiver(c, fn, receiver, receiver_span, args, count, node, span, expected);
     }
-    if ((kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) &&
+    if ((kind == RL_TYPE_RECORD || kind == RL_TYPE_OPEN || kind == RL_TYPE_NAMED) &&
         rl_type_find_field(c->program, rl_solver_zonk(&c->solver, type), name, &field)) {
         rl_ir_t value = rl_ir_make(c, RL_IR_FIELD, field, name_span.start, receiver, name, 0);
         return rl_call_value(c, value, args, count, node, span, expected);

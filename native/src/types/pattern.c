@@ -174,8 +174,9 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
         head = rl_head(c, type);
         kind = rl_type_kind(c->types, head);
     }
-    bool has_fields = kind == RL_TYPE_RECORD || (id && (rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD ||
-                                                           rl_program_typedef(c->program, id)->kind == RL_DEF_STRUCT));
+    bool has_fields = kind == RL_TYPE_RECORD || kind == RL_TYPE_OPEN ||
+                      (id && (rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD ||
+                                 rl_program_typedef(c->program, id)->kind == RL_DEF_STRUCT));
     if (!has_fields && kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM && head != RL_TYPE_ERROR && head != RL_TYPE_NEVER) {
         rl_report(c->diags, RL_CODE_TYPE_MISMATCH, span, "expected %s, found a record pattern", rl_show(c, head));
         head = type = RL_TYPE_ERROR;
@@ -207,7 +208,7 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
     }
     if (has_fields && !open && !rl_failed(c)) {
         uint32_t total =
-            kind == RL_TYPE_RECORD
+            kind == RL_TYPE_RECORD || kind == RL_TYPE_OPEN
                 ? rl_type_node(c->types, head)->count
                 : rl_program_variant(c->program, rl_program_typedef(c->program, id)->variant_first)->field_count;
         if (matched < total) {

@@ -391,7 +391,8 @@ rl_ir_t rl_payload_record(rl_checker_t* c, rl_type_t type, uint32_t variant_id, 
 }
 
 /* An anonymous record of the written fields, nothing expected of it. */
-static rl_ir_t infer_anonymous(rl_checker_t* c, rl_list_t items, rl_span_t span) {
+/* `open`: an open record type that knows of some fields what is wanted of them; or 0. */
+static rl_ir_t infer_anonymous(rl_checker_t* c, rl_list_t items, rl_span_t span, rl_type_t open) {
     uint32_t count = rl_tree_list_count(c->tree, items), mark = c->scratch.count, start = span.start;
     if (!check_duplicates(c, items)) {
         for (uint32_t i = 0; i < count; i++) {
@@ -404,7 +405,9 @@ static rl_ir_t infer_anonymous(rl_checker_t* c, rl_list_t items, rl_span_t span)
     RL_VEC(uint32_t) pairs = {0};
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         const rl_node_data_t item = *rl_tree_node(c->tree, rl_tree_list_at(c->tree, items, i));
-        rl_ir_t value = rl_infer_expr(c, item.b, 0);
+        rl_type_t wanted = 0;
+        if (open) (void)rl_type_find_field(c->program, open, item.a, &wanted);
+        rl_ir_t value = wanted ? rl_check_expr(c, item.b, wanted, RL_CODE_TYPE_MISMATCH) : rl_infer_expr(c, item.b, 0);
         (void)rl_vec_push(c->allocator, &values, value);
         (void)rl_vec_push(c->allocator, &pairs, item.a);
         (void)rl_vec_push(c->allocator, &pairs, rl_type_at(c, value));
@@ -467,7 +470,7 @@ static rl_ir_t infer_update(rl_checker_t* c, rl_list_t items, rl_span_t span, rl
         rl_type_t wanted = 0;
         rl_type_t head = base ? rl_settled_type(c, base) : 0;
         rl_type_kind_t kind = rl_type_kind(c->types, head);
-        if (base && (kind == RL_TYPE_RECORD || kind == RL_TYPE_NAMED) &&
+        if (base && (kind == RL_TYPE_RECORD || kind == RL_TYPE_OPEN || kind == RL_TYPE_NAMED) &&
             !rl_type_find_field(c->program, rl_solver_zonk(&c->solver, head), data.a, &wanted)) {
             rl_str_t text = rl_text(c, data.a);
             rl_report(c->diags, rl_cfg_code(c, data.a, true, RL_CODE_TYPE_RECORD_LITERAL_UNKNOWN_FIELD),
@@ -488,7 +491,8 @@ static rl_ir_t infer_update(rl_checker_t* c, rl_list_t items, rl_span_t span, rl
         rl_type_t type = rl_settled_type(c, base);
         rl_type_kind_t kind = rl_type_kind(c->types, type);
         if (type == RL_TYPE_ERROR) fine = false;
-        else if (kind != RL_TYPE_RECORD && kind != RL_TYPE_NAMED && kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM) {
+        else if (kind != RL_TYPE_RECORD && kind != RL_TYPE_OPEN && kind != RL_TYPE_NAMED && kind != RL_TYPE_VAR &&
+                 kind != RL_TYPE_PARAM) {
             rl_report_mismatch(c, RL_CODE_TYPE_MISMATCH, span, rl_type_record(c->types, c->symbols, NULL, 0), type);
             fine = false;
         }
@@ -704,7 +708,7 @@ static rl_ir_t construct_with_record(
         if (rl_type_kind(c->types, wanted) == RL_TYPE_RECORD) payload = build_anonymous(c, wanted, items, span);
         else if (id && (rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD))
             payload = build_named(c, wanted, items, span);
-        else payload = rl_convert(c, infer_anonymous(c, items, span), wanted, span, RL_CODE_TYPE_MISMATCH);
+        else payload = rl_convert(c, infer_anonymous(c, items, span, 0), wanted, span, RL_CODE_TYPE_MISMATCH);
     }
     return rl_make_variant(c, type, entry.variant, &payload, 1, span.start);
 }
@@ -757,5 +761,6 @@ rl_ir_t rl_infer_record(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
         return build_named(c, head, data.b, span);
     if (expected && rl_type_kind(c->types, head) == RL_TYPE_RECORD) return build_anonymous(c, head, data.b, span);
     if (has_spread(c, data.b)) return infer_update(c, data.b, span, expected);
-    return infer_anonymous(c, data.b, span);
+    bool open = expected && rl_type_kind(c->types, head) == RL_TYPE_OPEN;
+    return infer_anonymous(c, data.b, span, open ? rl_solver_zonk(&c->solver, head) : 0);
 }

@@ -201,10 +201,6 @@ static rl_type_t resolve_path(rl_checker_t* c, rl_node_t node) {
 
 static rl_type_t resolve_record(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
-    if (data.flags & RL_OPEN) {
-        rl_unsupported(c, rl_span_of(c, node), "written open record types are");
-        return RL_TYPE_ERROR;
-    }
     uint32_t mark = c->scratch.count, count = rl_tree_list_count(c->tree, data.a), fields = 0;
     for (uint32_t i = 0; i < count; i++) {
         rl_node_t field = rl_tree_list_at(c->tree, data.a, i);
@@ -223,7 +219,10 @@ static rl_type_t resolve_record(rl_checker_t* c, rl_node_t node) {
         fields++;
     }
     rl_type_t type = RL_TYPE_ERROR;
-    if (!rl_failed(c)) type = rl_type_record(c->types, c->symbols, c->scratch.data + mark, fields);
+    if (!rl_failed(c)) {
+        type = data.flags & RL_OPEN ? rl_type_open(c->types, c->symbols, c->scratch.data + mark, fields)
+                                    : rl_type_record(c->types, c->symbols, c->scratch.data + mark, fields);
+    }
     c->scratch.count = mark;
     return type;
 }

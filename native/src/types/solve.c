@@ -136,7 +136,7 @@ static bool push_type(rl_solver_t* solver, rl_type_t type) {
 /* Put the parts of a type on the work list, the first on top. */
 static bool push_parts(rl_solver_t* solver, rl_type_t type, uint32_t mark_bit) {
     const rl_type_node_t* node = node_of(solver, type);
-    uint32_t step = node->kind == RL_TYPE_RECORD ? 2 : 1, words = rl_type_part_words(node);
+    uint32_t step = rl_type_part_step(node->kind), words = rl_type_part_words(node);
     if (!rl_vec_reserve(memory_of(solver), &solver->scratch, words)) return false;
     for (uint32_t i = words; i >= step; i -= step) {
         rl_type_t part = part_of(solver, type, i - 1);
@@ -230,7 +230,7 @@ static rl_type_t zonk(rl_solver_t* solver, rl_type_t type, seen_t* seen, unsigne
     size_t size = (size_t)words * sizeof(uint32_t);
     if (words > INLINE_PARTS && !(parts = rl_alloc(memory_of(solver), size))) return RL_TYPE_ERROR;
     memcpy(parts, rl_type_args(&solver->program->types, type), size);
-    uint32_t step = node.kind == RL_TYPE_RECORD ? 2 : 1;
+    uint32_t step = rl_type_part_step(node.kind);
     for (uint32_t i = step - 1; i < words; i += step) parts[i] = zonk(solver, parts[i], seen, depth + 1);
     rl_type_t made = rl_type_make(&solver->program->types, (rl_type_kind_t)node.kind, node.a, parts, words);
     if (parts != inline_parts) rl_free(memory_of(solver), parts, size);
@@ -271,7 +271,7 @@ rl_type_t rl_type_payload(rl_program_t* program, rl_type_t named, uint32_t tag, 
 bool rl_type_find_field(rl_program_t* program, rl_type_t type, rl_sym_t field, rl_type_t* out_type) {
     for (unsigned hops = 0; hops <= RL_TYPE_DEPTH_LIMIT; hops++) {
         const rl_type_node_t* node = rl_type_node(&program->types, type);
-        if (node->kind == RL_TYPE_RECORD) {
+        if (node->kind == RL_TYPE_RECORD || node->kind == RL_TYPE_OPEN) {
             const uint32_t* pairs = rl_type_args(&program->types, type);
             for (uint32_t i = 0; i < node->count; i++) {
                 if (pairs[2 * i] != field) continue;
@@ -364,7 +364,7 @@ static bool add_part(structure_t* s, rl_type_t type, rl_typedef_id_t context) {
 static bool add_parts(structure_t* s, rl_type_t type, rl_typedef_id_t context) {
     const rl_type_node_t* node = rl_type_node(&s->program->types, type);
     const uint32_t* words = rl_type_args(&s->program->types, type);
-    uint32_t step = node->kind == RL_TYPE_RECORD ? 2 : 1, count = rl_type_part_words(node);
+    uint32_t step = rl_type_part_step(node->kind), count = rl_type_part_words(node);
     for (uint32_t i = count; i >= step; i -= step) {
         if (!add_part(s, words[i - 1], context)) return false;
     }
@@ -461,6 +461,7 @@ static bool check_part(structure_t* s, part_t part) {
     case RL_TYPE_RECORD:
     case RL_TYPE_ARRAY: holds = STRUCTURAL; break;
     case RL_TYPE_NAMED: holds = named_facts(rl_program_typedef(s->program, node->a), &parts); break;
+    case RL_TYPE_OPEN: holds = RL_CON_EQ | RL_CON_HASH; break;
     case RL_TYPE_FUNCTION: break;
     default: holds = facts_of(type); break;
     }
@@ -725,7 +726,7 @@ static rl_unify_result_t unify_parts(unification_t* u, rl_type_t a, rl_type_t b,
     if (x->kind != y->kind || x->count != y->count || x->kind < RL_TYPE_SIMPLE_COUNT) return RL_UNIFY_MISMATCH;
     /* Functions that differ in their effect set only are the same type here. */
     if (x->kind != RL_TYPE_FUNCTION && x->a != y->a) return RL_UNIFY_MISMATCH;
-    uint32_t step = x->kind == RL_TYPE_RECORD ? 2 : 1, words = rl_type_part_words(x);
+    uint32_t step = rl_type_part_step(x->kind), words = rl_type_part_words(x);
     if (step == 2) {
         for (uint32_t i = 0; i < words; i += 2) {
             if (part_of(solver, a, i) != part_of(solver, b, i)) return RL_UNIFY_MISMATCH;

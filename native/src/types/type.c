@@ -108,7 +108,7 @@ void rl_types_truncate(rl_types_t* types, uint32_t node_count, uint32_t extra_co
 
 rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const uint32_t* parts, uint32_t part_words) {
     if (kind < RL_TYPE_SIMPLE_COUNT) return (rl_type_t)kind;
-    uint32_t count = kind == RL_TYPE_RECORD ? part_words / 2 : part_words;
+    uint32_t step = rl_type_part_step(kind), count = part_words / step;
     if (count > UINT16_MAX) { /* no source within its size limits needs it; treat as memory that is short */
         types->allocator->failed = true;
         return RL_TYPE_ERROR;
@@ -120,7 +120,7 @@ rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const
     }
     unsigned flags = kind == RL_TYPE_VAR ? RL_TYPE_HAS_VAR : kind == RL_TYPE_PARAM ? RL_TYPE_HAS_PARAM : 0;
     unsigned depth = 0;
-    for (uint32_t i = kind == RL_TYPE_RECORD ? 1 : 0; i < part_words; i += kind == RL_TYPE_RECORD ? 2 : 1) {
+    for (uint32_t i = step - 1; i < part_words; i += step) {
         const rl_type_node_t* part = rl_type_node(types, parts[i]);
         flags |= part->flags;
         if (part->depth > depth) depth = part->depth;
@@ -199,7 +199,8 @@ static void sift_down(const rl_symbols_t* symbols, uint32_t* pairs, uint32_t at,
     pairs[2 * at + 1] = type;
 }
 
-rl_type_t rl_type_record(rl_types_t* types, const rl_symbols_t* symbols, uint32_t* pairs, uint32_t field_count) {
+static rl_type_t make_fields(
+    rl_types_t* types, const rl_symbols_t* symbols, rl_type_kind_t kind, uint32_t* pairs, uint32_t field_count) {
     for (uint32_t i = field_count / 2; i-- > 0;) sift_down(symbols, pairs, i, field_count);
     for (uint32_t last = field_count; last-- > 1;) {
         uint32_t name = pairs[2 * last], type = pairs[2 * last + 1];
@@ -209,7 +210,15 @@ rl_type_t rl_type_record(rl_types_t* types, const rl_symbols_t* symbols, uint32_
         pairs[1] = type;
         sift_down(symbols, pairs, 0, last);
     }
-    return rl_type_make(types, RL_TYPE_RECORD, 0, pairs, 2 * field_count);
+    return rl_type_make(types, kind, 0, pairs, 2 * field_count);
+}
+
+rl_type_t rl_type_record(rl_types_t* types, const rl_symbols_t* symbols, uint32_t* pairs, uint32_t field_count) {
+    return make_fields(types, symbols, RL_TYPE_RECORD, pairs, field_count);
+}
+
+rl_type_t rl_type_open(rl_types_t* types, const rl_symbols_t* symbols, uint32_t* pairs, uint32_t field_count) {
+    return make_fields(types, symbols, RL_TYPE_OPEN, pairs, field_count);
 }
 
 typedef struct substitution {
@@ -232,7 +241,7 @@ static rl_type_t substitute(substitution_t* s, rl_type_t type) {
     size_t size = (size_t)words * sizeof(uint32_t);
     if (words > INLINE_PARTS && !(parts = rl_alloc(s->types->allocator, size))) return RL_TYPE_ERROR;
     memcpy(parts, rl_type_args(s->types, type), size);
-    uint32_t step = node.kind == RL_TYPE_RECORD ? 2 : 1;
+    uint32_t step = rl_type_part_step(node.kind);
     for (uint32_t i = step - 1; i < words; i += step) parts[i] = substitute(s, parts[i]);
     rl_type_t made = rl_type_make(s->types, (rl_type_kind_t)node.kind, node.a, parts, words);
     if (parts != inline_parts) rl_free(s->types->allocator, parts, size);

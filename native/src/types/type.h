@@ -40,6 +40,7 @@ typedef enum rl_type_kind {
     RL_TYPE_ARRAY,    /* [T; N]; a: N; args: T */
     RL_TYPE_PARAM,    /* a: index among the type parameters of the function or typedef it stands in */
     RL_TYPE_VAR,      /* a: inference variable (solve.h); never in finished IR */
+    RL_TYPE_OPEN, /* { f: T, .. } as written: parts like RECORD. A value is an Any that holds a record without name */
     RL_TYPE_KIND_COUNT
 } rl_type_kind_t;
 
@@ -88,14 +89,18 @@ rl_type_t rl_type_named(rl_types_t* types, uint32_t typedef_index, const rl_type
 rl_type_t rl_type_param(rl_types_t* types, uint32_t index);
 /* fields: (symbol, type) pairs in any order; sorted here by the text of the names */
 rl_type_t rl_type_record(rl_types_t* types, const rl_symbols_t* symbols, uint32_t* pairs, uint32_t field_count);
+rl_type_t rl_type_open(rl_types_t* types, const rl_symbols_t* symbols, uint32_t* pairs, uint32_t field_count);
 
 /* Replace PARAM i by arguments[i]. Iterative or depth-checked (types nest at most 100 deep after checks). */
 rl_type_t rl_type_substitute(rl_types_t* types, rl_type_t type, const rl_type_t* arguments, uint32_t count);
 /* Forget all types of this table from `node_count` nodes and `extra_count` words on (a failed load). */
 void rl_types_truncate(rl_types_t* types, uint32_t node_count, uint32_t extra_count);
-/* Words of parts: two for each field of a RECORD, else one for each part. */
+/* Parts are words that are types, or pairs of a symbol and a type: the type is the last word of each step. */
+static inline uint32_t rl_type_part_step(unsigned kind) {
+    return kind == RL_TYPE_RECORD || kind == RL_TYPE_OPEN ? 2 : 1;
+}
 static inline uint32_t rl_type_part_words(const rl_type_node_t* node) {
-    return node->kind == RL_TYPE_RECORD ? 2u * node->count : node->count;
+    return rl_type_part_step(node->kind) * node->count;
 }
 
 static inline bool rl_type_is_integer(rl_type_t t) { return t >= RL_TYPE_I8 && t <= RL_TYPE_U64; }

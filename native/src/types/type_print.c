@@ -43,8 +43,9 @@ static void print(const rl_program_t* program, rl_type_t type, rl_buf_t* out, si
         print(program, rl_type_args(&program->types, type)[node->count - 1], out, end);
         break;
     case RL_TYPE_RECORD:
+    case RL_TYPE_OPEN:
         if (node->count == 0) {
-            rl_buf_add(out, RL_STR("{}"));
+            rl_buf_add(out, node->kind == RL_TYPE_OPEN ? RL_STR("{ .. }") : RL_STR("{}"));
             break;
         }
         for (uint32_t i = 0; i < node->count && out->length < end; i++) {
@@ -54,7 +55,7 @@ static void print(const rl_program_t* program, rl_type_t type, rl_buf_t* out, si
             rl_buf_add(out, RL_STR(": "));
             print(program, pair[1], out, end);
         }
-        rl_buf_add(out, RL_STR(" }"));
+        rl_buf_add(out, node->kind == RL_TYPE_OPEN ? RL_STR(", .. }") : RL_STR(" }"));
         break;
     case RL_TYPE_NAMED:
         rl_buf_add(out, rl_sym_text(&program->symbols, rl_program_typedef(program, node->a)->name));

@@ -73,7 +73,7 @@ static void declare_type(rl_checker_t* c, rl_node_t node, bool host, bool is_pub
     else if (flags & RL_ALIAS) def.kind = RL_DEF_ALIAS;
     else if (body == RL_NODE_VARIANTS) def.kind = RL_DEF_SUM;
     else if (body == RL_NODE_NEWTYPE) def.kind = RL_DEF_NEWTYPE;
-    else if (body == RL_NODE_TYPE_RECORD) def.kind = RL_DEF_RECORD;
+    else if (body == RL_NODE_TYPE_RECORD && !rl_tree_has(c->tree, decl.body, RL_OPEN)) def.kind = RL_DEF_RECORD;
     else if (decl.body) def.kind = RL_DEF_ALIAS;
     else def.kind = RL_DEF_OPAQUE;
     if (c->input->is_prelude && rl_has_attr(c, decl.attrs, c->sym_builtin, &builtin)) {
@@ -159,7 +159,7 @@ static uint32_t push_record_fields(rl_checker_t* c, rl_typedef_id_t id, rl_node_
     uint32_t count = rl_tree_list_count(c->tree, list);
     RL_VEC(rl_field_t) fields = {0};
     if (record && rl_tree_has(c->tree, record, RL_OPEN))
-        rl_unsupported(c, rl_span_of(c, record), "written open record types are");
+        rl_unsupported(c, rl_span_of(c, record), "open fields of a struct or constructor are");
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         rl_node_t node = rl_tree_list_at(c->tree, list, i);
         rl_field_t field = {.name = rl_tree_node(c->tree, node)->a,
