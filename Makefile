@@ -265,6 +265,11 @@ fuzz: build/asan/libreml_internal.a
 	$(Q)$(PYTHON) tools/fuzz.py --archive $<
 endif
 
+.PHONY: differential
+DIFFERENTIAL_PROGRAMS ?= 100000
+differential: build  ## generated programs, in the library and in a second evaluator written in Python
+	$(Q)$(VENV_PYTHON) tests/differential/run.py --programs $(DIFFERENTIAL_PROGRAMS) --jobs $(JOBS)
+
 .PHONY: golden
 golden: build/release/tests/test_golden  ## rewrite the golden files; read the diff before committing
 	$(Q)REML_UPDATE_GOLDEN=1 $<
