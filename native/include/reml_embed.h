@@ -265,6 +265,12 @@ REML_API reml_embed_status_t reml_embed_diagnostics_text(
 /* Names of the functions of the modules loaded last, one "Module.name signature" per line. transferred: reml_embed_free. */
 REML_API reml_embed_status_t reml_embed_functions(reml_embed_context_t* context, char** out_text, size_t* out_length);
 
+/*
+ * What @dsl_export says, of all loaded modules in their order: a JSON list of {"module", "name", "kind": "function" or
+ * "value", "type", "metadata": the named arguments, others under "arguments"}. transferred: reml_embed_free.
+ */
+REML_API reml_embed_status_t reml_embed_exports(reml_embed_context_t* context, char** out_text, size_t* out_length);
+
 /* Readable typed IR (what 0), bytecode (1) of a loaded function, or of all with an empty name; syntax tree (2), tokens (3) of the
    module loaded last. transferred: reml_embed_free. */
 REML_API reml_embed_status_t reml_embed_explain(

@@ -1,6 +1,7 @@
 /* What a context lends as text: results, diagnostics, explanations; its memory; its audit settings. */
 #include "host/context.h"
 
+#include "base/json.h"
 #include "base/unicode.h"
 #include "syntax/explain.h"
 
@@ -79,6 +80,16 @@ static bool is_listed(const rl_function_t* function) {
     return !(function->flags & (RL_FN_LAMBDA | RL_FN_INIT | RL_FN_DEFAULT)) && !function->parent;
 }
 
+static void add_signature(const rl_program_t* program, const rl_function_t* function, rl_buf_t* out) {
+    rl_buf_add_char(out, '(');
+    for (uint32_t i = 0; i < function->param_count; i++) {
+        if (i) rl_buf_add_cstr(out, ", ");
+        rl_type_print(program, rl_program_param(program, function->param_first + i)->type, out);
+    }
+    rl_buf_add_cstr(out, ") -> ");
+    rl_type_print(program, function->result, out);
+}
+
 reml_embed_status_t reml_embed_functions(reml_embed_context_t* id, char** out_text, size_t* out_length) {
     if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out_text = NULL;
@@ -100,15 +111,40 @@ reml_embed_status_t reml_embed_functions(reml_embed_context_t* id, char** out_te
             rl_buf_add_char(&text, '.');
         }
         rl_buf_add(&text, rl_sym_text(&program->symbols, function.name));
-        rl_buf_add_cstr(&text, " (");
-        for (uint32_t i = 0; i < function.param_count; i++) {
-            if (i) rl_buf_add_cstr(&text, ", ");
-            rl_type_print(program, rl_program_param(program, function.param_first + i)->type, &text);
-        }
-        rl_buf_add_cstr(&text, ") -> ");
-        rl_type_print(program, function.result, &text);
+        rl_buf_add_char(&text, ' ');
+        add_signature(program, &function, &text);
         rl_buf_add_char(&text, '\n');
     }
+    return rl_hand_over(context, &text, out_text, out_length);
+}
+
+reml_embed_status_t reml_embed_exports(reml_embed_context_t* id, char** out_text, size_t* out_length) {
+    if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out_text = NULL;
+    *out_length = 0;
+    RL_ENTER(id, context);
+    rl_program_t* program = &context->program;
+    rl_buf_t text, type;
+    rl_buf_init(&text, &context->allocator);
+    rl_buf_init(&type, &context->allocator);
+    rl_json_t json = rl_json_begin(&text);
+    rl_json_array_begin(&json);
+    for (uint32_t i = 0; i < program->exports.count; i++) {
+        const rl_export_t made = program->exports.data[i];
+        rl_buf_clear(&type);
+        if (made.fn) add_signature(program, rl_program_function(program, made.fn), &type);
+        else rl_type_print(program, rl_program_global(program, made.global)->type, &type);
+        rl_json_object_begin(&json);
+        rl_json_member(&json, "module", rl_sym_text(&program->symbols, rl_program_module(program, made.module)->path));
+        rl_json_member(&json, "name", rl_sym_text(&program->symbols, made.name));
+        rl_json_member(&json, "kind", made.fn ? RL_STR("function") : RL_STR("value"));
+        rl_json_member(&json, "type", rl_buf_str(&type));
+        rl_json_key(&json, "metadata");
+        rl_json_raw(&json, made.metadata);
+        rl_json_object_end(&json);
+    }
+    rl_json_array_end(&json);
+    rl_buf_deinit(&type);
     return rl_hand_over(context, &text, out_text, out_length);
 }
 

@@ -196,6 +196,21 @@ static rl_node_t strange_part(rl_checker_t* c, rl_node_t value) {
     return strange;
 }
 
+static void check_repeated(rl_checker_t* c, rl_node_t attr) {
+    uint32_t count;
+    const uint32_t* args = rl_tree_list(c->tree, rl_tree_node(c->tree, attr)->b, &count);
+    if (count > RL_MOST_PARTS) count = RL_MOST_PARTS; /* more are refused for their number */
+    for (uint32_t i = 1; i < count; i++) {
+        const rl_node_data_t* arg = rl_tree_node(c->tree, args[i]);
+        for (uint32_t k = 0; k < i && arg->kind == RL_NODE_NAMED_ARG; k++) {
+            const rl_node_data_t* other = rl_tree_node(c->tree, args[k]);
+            if (other->kind != RL_NODE_NAMED_ARG || other->a != arg->a) continue;
+            rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, rl_span_of(c, args[i]), "the argument is written twice");
+            break;
+        }
+    }
+}
+
 static void check_values(rl_checker_t* c, rl_node_t attr, rl_attribute_t which, bool* fine) {
     uint32_t count = rl_tree_list_count(c->tree, rl_tree_node(c->tree, attr)->b);
     for (uint32_t i = 0; i < count; i++) {
@@ -288,6 +303,7 @@ static void check_arguments(rl_checker_t* c, rl_node_t attr, rl_attribute_t whic
     uint32_t count = rl_attribute_count(c, attr);
     uint32_t all = rl_tree_list_count(c->tree, rl_tree_node(c->tree, attr)->b);
     bool fine = true;
+    check_repeated(c, attr);
     check_values(c, attr, which, &fine);
     if (!fine) return;
     switch ((form_t)attributes[which].form) {

@@ -82,6 +82,7 @@ static void end(rl_checker_t* c) {
     rl_solver_deinit(&c->solver);
     for (size_t i = 0; i < RL_COUNT_OF(c->texts); i++) rl_buf_deinit(&c->texts[i]);
     rl_vec_deinit(a, &c->scratch);
+    rl_vec_deinit(a, &c->marked);
     rl_vec_deinit(a, &c->locals);
     rl_vec_deinit(a, &c->bindings);
     rl_vec_deinit(a, &c->innermost);
@@ -273,6 +274,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             rl_default_variables(c, 0, 0, 0);
             close_init(c, init);
             rl_finish_module(c);
+            rl_finish_marked(c);
             if (input->is_prelude) rl_remember_core(c);
             if (c->types->too_deep && input->diags->errors == errors) {
                 rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0},

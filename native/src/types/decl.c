@@ -324,6 +324,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         } else {
             publish_function(c, fn, self_type, self_type ? name : item_name, span, is_public);
         }
+        if (decl.attrs) rl_mark_function(c, node, fn);
     }
     c->in_host = false;
     c->self_type = outer_self;
@@ -492,6 +493,9 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
         c->in_host = false;
         return;
     }
+    bool one_name = rl_tree_kind(c->tree, decl.pattern) == RL_NODE_PAT_NAME;
+    rl_mark_value(c, decl.attrs, one_name ? rl_tree_node(c->tree, decl.pattern)->a : 0,
+        rl_span_of(c, decl.type ? decl.type : decl.pattern));
     if (!owner && declare_lambda(c, node, &decl, is_public)) return;
     uint32_t first = program->first_global + program->globals.count;
     c->solver.level = 0; /* types of globals stay open until the module ends */

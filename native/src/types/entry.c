@@ -40,6 +40,7 @@ rl_fn_id_t rl_check_forwarder(rl_program_t* p, rl_fn_id_t function) {
     rl_function_t made = target;
     made.kind = RL_FN_REML;
     made.symbol = made.link_name = 0;
+    made.parent = function; /* no function of the source */
     made.local_first = local_first;
     made.local_count = target.param_count;
     made.body = call_with_locals(p, function, target.result, target.param_count, local_first, start);

@@ -569,7 +569,9 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
     case RL_NODE_PERFORM: rl_unsupported(c, span, "effect operations are"); break;
     case RL_NODE_HANDLE: rl_unsupported(c, span, "effect handlers are"); break;
     case RL_NODE_INLINE_ASM:
-    case RL_NODE_LLVM_IR: rl_unsupported(c, span, "native code is"); break;
+    case RL_NODE_LLVM_IR:
+        rl_report(c->diags, RL_CODE_NATIVE_UNSTABLE_DISABLED, span, "this runtime does not execute native code");
+        break;
     case RL_NODE_HOLE:
         rl_report(c->diags, RL_CODE_TYPE_UNRESOLVED_IDENT, span, "`_` has a meaning only as an argument or a pattern");
         break;

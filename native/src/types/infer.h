@@ -233,6 +233,13 @@ typedef struct rl_shared_name {
     bool seen; /* in the alternative being checked */
 } rl_shared_name_t;
 
+typedef struct rl_marked { /* a declaration with @intrinsic or @dsl_export (export.c) */
+    rl_node_t attr;
+    rl_fn_id_t fn; /* 0: the item `name` */
+    rl_sym_t name;
+    rl_span_t span; /* of what E1301 is about */
+} rl_marked_t;
+
 /* A let or var whose type was not fully known at its binding: reported there if it never is. */
 typedef struct rl_let_check {
     rl_type_t type;
@@ -289,6 +296,7 @@ typedef struct rl_checker {
     uint32_t pattern_scope;        /* bindings of the pattern being checked begin here */
     uint16_t pattern_flags;        /* RL_LOCAL_MUTABLE: its names may be assigned */
     RL_VEC(rl_let_check_t) let_checks;
+    RL_VEC(rl_marked_t) marked;
     RL_VEC(rl_later_t) later;
     RL_VEC(rl_ir_t) any_nodes; /* TO_ANY of values whose type was not known: dropped when it becomes Any */
 
@@ -513,6 +521,10 @@ void rl_declare_types(rl_checker_t* c);
 void rl_resolve_types(rl_checker_t* c);
 void rl_declare_functions(rl_checker_t* c);
 bool rl_has_attr(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_str_t* out_text);
+/* @intrinsic and @dsl_export (export.c): noted at the declaration, done when the module is. */
+void rl_mark_function(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn);
+void rl_mark_value(rl_checker_t* c, rl_list_t attrs, rl_sym_t name, rl_span_t span);
+void rl_finish_marked(rl_checker_t* c);
 /* extern "C" (foreign.c): mark the function, check which types its declaration lets cross. */
 void rl_check_foreign(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn);
 /* More arguments than parameters, for a function declared with `...`. */

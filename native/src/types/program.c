@@ -22,6 +22,7 @@
     TABLE(extra, first_extra, uint32_t)                                                                                \
     TABLE(lines, first_line, uint32_t)                                                                                 \
     TABLE(strings, first_string, rl_str_t)                                                                             \
+    TABLE(exports, first_export, rl_export_t) \
     TABLE(effects, first_effect, rl_effect_t)
 
 enum {

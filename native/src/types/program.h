@@ -223,6 +223,15 @@ typedef struct rl_global {
     rl_span_t span;
 } rl_global_t;
 
+/* What @dsl_export says about a declaration, for the host. */
+typedef struct rl_export {
+    rl_module_id_t module;
+    rl_sym_t name;
+    rl_fn_id_t fn;         /* a function; 0: the value `global` */
+    rl_global_id_t global;
+    rl_str_t metadata;     /* JSON object */
+} rl_export_t;
+
 typedef struct rl_module {
     rl_sym_t path;         /* "A.B.C" */
     rl_fn_id_t init;       /* runs initialisers and top-level statements in order; 0: nothing to run */
@@ -275,7 +284,7 @@ typedef struct rl_program {
     rl_symbols_t symbols;
     rl_types_t types;
     uint32_t first_typedef, first_fn, first_global, first_module, first_node, first_extra, first_field, first_variant,
-        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_effect,
+        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_export, first_effect,
         first_trait, first_impl;
     RL_VEC(rl_typedef_t) typedefs;
     RL_VEC(rl_variant_t) variants;
@@ -293,6 +302,7 @@ typedef struct rl_program {
     RL_VEC(rl_ir_node_t) nodes;
     RL_VEC(uint32_t) extra;
     RL_VEC(uint32_t) lines;
+    RL_VEC(rl_export_t) exports;
     RL_VEC(rl_effect_t) effects;
     RL_VEC(rl_str_t) strings; /* string and bytes constants; text in `arena` */
     rl_map_t item_map;        /* rl_map_key2(module << 3 | namespace, symbol) → item id */

@@ -359,6 +359,21 @@ rl_outcome_t rl_int_count_ones(ARGS) {
     return RL_DONE;
 }
 
+rl_outcome_t rl_int_leading_zeros(ARGS) {
+    (void)vm;
+    unsigned bits = rl_integer_bits(kind_of(site));
+    uint64_t mask = bits == 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1, value = args[0].u & mask;
+    result->i = value ? (int64_t)__builtin_clzll(value) - (64 - (int64_t)bits) : (int64_t)bits;
+    return RL_DONE;
+}
+rl_outcome_t rl_int_trailing_zeros(ARGS) {
+    (void)vm;
+    unsigned bits = rl_integer_bits(kind_of(site));
+    uint64_t mask = bits == 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1, value = args[0].u & mask;
+    result->i = value ? (int64_t)__builtin_ctzll(value) : (int64_t)bits;
+    return RL_DONE;
+}
+
 /* --- floats -------------------------------------------------------------------------------------------------- */
 
 #define FLOAT_FUNCTION(name, expression)                                                                               \
