@@ -51,7 +51,7 @@ from reml_embed.errors import (
 )
 from reml_embed.limits import Limits
 from reml_embed.metrics import FfiMetrics, process_metrics, reset_metrics
-from reml_embed.module import Module
+from reml_embed.module import Export, Module
 from reml_embed.results import BorrowedResult, TransferredResult
 from reml_embed.values import (
     Duration,
@@ -84,6 +84,7 @@ __all__ = [
     "Diagnostic",
     "Duration",
     "Err",
+    "Export",
     "FfiMetrics",
     "Fixit",
     "ForkedError",

@@ -8,10 +8,11 @@ one method here, and leaves one record.
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -20,6 +21,7 @@ from reml_embed import audit as audit_log
 from reml_embed import diagnostics as diagnostic_shapes
 from reml_embed import limits as limit_table
 from reml_embed import metrics as metric_table
+from reml_embed import target as target_shapes
 from reml_embed._ffi import (
     HEADER_VERSION,
     NULL,
@@ -51,7 +53,7 @@ from reml_embed.errors import (
     UnknownFunctionError,
     refuse_pickling,
 )
-from reml_embed.module import Module
+from reml_embed.module import Export, Module
 from reml_embed.results import BorrowedResult, TransferredResult
 from reml_embed.values import Proxy, Some
 
@@ -97,6 +99,13 @@ class Context:
         strict_top_level: top-level expression statements are errors.
         deny_non_exhaustive: a match that misses a case is an error.
         warnings_as_errors: warnings are errors.
+        target: what ``@cfg`` asks about, where it differs from this machine: ``os``, ``family``, ``arch``, ``abi``, ``env``, ``vendor``,
+            ``profile_id``, ``runtime_revision``, ``stdlib_version`` (texts), ``features``, ``capabilities``, ``known_capabilities``,
+            ``runners``, ``known_runners`` (names), ``extra`` (names to texts).
+        features: further features of the target.
+        minimum_stage: ``experimental``, ``beta`` or ``stable``: code that declares a lower one with ``@requires_capability`` does
+            not load.
+        granted_capabilities: ids that ``@requires_capability`` may name; by default all.
         stress_gc: collect at every chance; for tests.
 
     Raises:
@@ -113,6 +122,10 @@ class Context:
         strict_top_level: bool = False,
         deny_non_exhaustive: bool = False,
         warnings_as_errors: bool = False,
+        target: Mapping[str, Any] | None = None,
+        features: Iterable[str] = (),
+        minimum_stage: str = "experimental",
+        granted_capabilities: Iterable[str] | None = None,
         stress_gc: bool = False,
     ) -> None:
         self._id = _DISPOSED
@@ -132,6 +145,13 @@ class Context:
         if limits is not None:
             keep.append(limit_table.to_c(limits))
             options.limits = keep[-1]
+        options.target = target_shapes.to_c(target or {}, features, keep)
+        if minimum_stage not in target_shapes.STAGES:
+            raise ValueError(f"minimum_stage must be one of {', '.join(target_shapes.STAGES)}, got {minimum_stage!r}")
+        options.minimum_stage = target_shapes.STAGES.index(minimum_stage)
+        if granted_capabilities is not None:
+            names = target_shapes.joined("granted_capabilities", granted_capabilities)
+            options.granted_capabilities = target_shapes.text(names, keep)
         sink: audit_log.Sink | None = None
         if isinstance(audit, str | os.PathLike):
             keep.append(ffi.new("char[]", os.fsencode(audit)))
@@ -383,6 +403,32 @@ class Context:
         if not callable(function):
             raise TypeError(f"expected a callable, got {type(function).__name__}")
         self._border.define(name, signature if signature is not None else signature_text(function), function)
+
+    # --- top-level values -------------------------------------------------------------------------------------------------
+
+    def value(self, name: str) -> Any:
+        """
+        A top-level value: ``limit``, ``Billing.limit``. Modules are initialised first.
+
+        Raises:
+            RunError: there is no such value, or initialisation failed.
+        """
+        return self._border.global_value(name)
+
+    def set_value(self, name: str, value: Any) -> None:
+        """
+        Give a value to ``let name: T`` of the ``extern "host"`` blocks that are loaded.
+
+        Raises:
+            KeyError: no loaded module declares it. TypeError: it is of another type.
+        """
+        self._border.set_global(name, value)
+
+    def exports(self) -> list[Export]:
+        """What ``@dsl_export`` says, of all loaded modules in their order."""
+        status, text = owned_text(lambda out, length: lib.reml_embed_exports(self._id, out, length))
+        self._raise_for(status)
+        return [Export(**row) for row in json.loads(text)]
 
     # --- settings and facts -------------------------------------------------------------------------------------------------
 

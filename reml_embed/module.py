@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reml_embed.errors import UnknownFunctionError, refuse_pickling
@@ -10,6 +11,26 @@ from reml_embed.errors import UnknownFunctionError, refuse_pickling
 if TYPE_CHECKING:
     from reml_embed._fast import Function
     from reml_embed.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """
+    A declaration with ``@dsl_export``.
+
+    Attributes:
+        module: the module's path.
+        name: its name there.
+        kind: ``function`` or ``value``.
+        type: its type as Reml writes it.
+        metadata: the arguments of the attribute by name; those without a name are the list ``arguments``.
+    """
+
+    module: str
+    name: str
+    kind: str
+    type: str
+    metadata: dict[str, Any]
 
 
 class Module(Mapping[str, "Function"]):
@@ -72,6 +93,11 @@ class Module(Mapping[str, "Function"]):
             if path.startswith(prefix) and "." not in name.removeprefix(name.split(".")[0] + "."):
                 found[name] = signature
         return found
+
+    @property
+    def exports(self) -> dict[str, Export]:
+        """Name → what ``@dsl_export`` says, in the order of the source."""
+        return {found.name: found for found in self.context.exports() if found.module == self.name}
 
     def type(self, name: str) -> Any:
         """

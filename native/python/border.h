@@ -7,6 +7,7 @@
  *   convert.c   Python objects ⇄ words, by run-time type (CONTRACTS 2.7a)
  *   classes.c   the Python classes of records and variants
  *   live.c      values that live in the context: structs, Vec, Table behind proxies
+ *   globals.c   top-level values
  *   hosting.c   Python functions called by scripts; the GIL; Ctrl-C
  *
  * The GIL is held when a script starts. It is released at the VM's first poll, so that short calls never pay for it, and taken
@@ -140,6 +141,9 @@ extern PyType_Spec border_function_spec;
 
 /* --- live.c --- */
 PyObject* border_value(PyObject* self, PyObject* args);
+/* globals.c */
+PyObject* border_global_value(PyObject* self, PyObject* args);
+PyObject* border_set_global(PyObject* self, PyObject* args);
 PyObject* border_length(PyObject* self, PyObject* args);
 PyObject* border_items(PyObject* self, PyObject* args);
 PyObject* border_item(PyObject* self, PyObject* args);

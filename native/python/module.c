@@ -257,6 +257,8 @@ static PyMethodDef border_methods[] = {
     {"module", border_module, METH_NOARGS, NULL},
     {"declared", border_declared_method, METH_VARARGS, NULL},
     {"set_output", border_set_output, METH_O, NULL},
+    {"global_value", border_global_value, METH_VARARGS, NULL},
+    {"set_global", border_set_global, METH_VARARGS, NULL},
     {"value", border_value, METH_VARARGS, NULL},
     {"length", border_length, METH_O, NULL},
     {"items", border_items, METH_O, NULL},

@@ -205,7 +205,8 @@ static void check_repeated(rl_checker_t* c, rl_node_t attr) {
         for (uint32_t k = 0; k < i && arg->kind == RL_NODE_NAMED_ARG; k++) {
             const rl_node_data_t* other = rl_tree_node(c->tree, args[k]);
             if (other->kind != RL_NODE_NAMED_ARG || other->a != arg->a) continue;
-            rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, rl_span_of(c, args[i]), "the argument is written twice");
+            rl_report(
+                c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_INVALID, rl_span_of(c, args[i]), "the argument is written twice");
             break;
         }
     }

@@ -16,7 +16,8 @@ static bool lists_native(const rl_checker_t* c, rl_node_t effects) {
     for (uint32_t i = 0; i < count; i++) {
         rl_list_t path = rl_tree_node(c->tree, rl_tree_list_at(c->tree, list, i))->a;
         if (rl_tree_list_count(c->tree, path) != 1) continue;
-        if (rl_str_equal(rl_text(c, rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0))), RL_STR("native"))) return true;
+        if (rl_str_equal(rl_text(c, rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0))), RL_STR("native")))
+            return true;
     }
     return false;
 }
@@ -142,8 +143,7 @@ static bool is_named_like(rl_checker_t* c, rl_type_t type, const char* name) {
 /* Parser<T>, fn(…) -> Parser<T>, Conductor. */
 static bool is_exportable(rl_checker_t* c, rl_type_t type) {
     if (type == RL_TYPE_ERROR || is_named_like(c, type, "Conductor")) return true;
-    if (rl_type_kind(c->types, type) == RL_TYPE_FUNCTION)
-        type = rl_type_args(c->types, type)[rl_arg_count_of(c, type)];
+    if (rl_type_kind(c->types, type) == RL_TYPE_FUNCTION) type = rl_type_args(c->types, type)[rl_arg_count_of(c, type)];
     return is_named_like(c, type, "Parser");
 }
 
@@ -169,8 +169,10 @@ static void add_export(rl_checker_t* c, const rl_marked_t* mark) {
         }
     }
     if (!is_exportable(c, type)) {
-        rl_report(c->diags, RL_CODE_E1301, mark->span, "@dsl_export expects Parser<T>, a function that makes one, or a "
-                                                       "Conductor, found %s", rl_show(c, type));
+        rl_report(c->diags, RL_CODE_E1301, mark->span,
+            "@dsl_export expects Parser<T>, a function that makes one, or a "
+            "Conductor, found %s",
+            rl_show(c, type));
     }
     rl_buf_t text;
     rl_buf_init(&text, c->allocator);

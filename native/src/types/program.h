@@ -16,9 +16,9 @@ typedef uint32_t rl_typedef_id_t; /* 0: none */
 typedef uint32_t rl_global_id_t;
 typedef uint32_t rl_module_id_t;
 typedef uint32_t rl_effect_id_t; /* 0: none */
-typedef uint32_t rl_trait_id_t; /* 0: none */
-typedef uint32_t rl_impl_id_t;  /* 0: none */
-typedef uint32_t rl_local_id_t; /* index among the locals of one function; 0 is a real local */
+typedef uint32_t rl_trait_id_t;  /* 0: none */
+typedef uint32_t rl_impl_id_t;   /* 0: none */
+typedef uint32_t rl_local_id_t;  /* index among the locals of one function; 0 is a real local */
 
 /* --- type declarations ------------------------------------------------------------------------------- */
 typedef enum rl_typedef_kind {
@@ -227,9 +227,9 @@ typedef struct rl_global {
 typedef struct rl_export {
     rl_module_id_t module;
     rl_sym_t name;
-    rl_fn_id_t fn;         /* a function; 0: the value `global` */
+    rl_fn_id_t fn; /* a function; 0: the value `global` */
     rl_global_id_t global;
-    rl_str_t metadata;     /* JSON object */
+    rl_str_t metadata; /* JSON object */
 } rl_export_t;
 
 typedef struct rl_module {
@@ -248,7 +248,7 @@ typedef enum rl_item_kind {
     RL_ITEM_TYPEDEF,
     RL_ITEM_VARIANT,
     RL_ITEM_MODULE,
-    RL_ITEM_EFFECT, /* in the name space of types */
+    RL_ITEM_EFFECT,  /* in the name space of types */
     RL_ITEM_HANDLER, /* in that of values; id: the function that handles its parameter, see rl_fn RL_FN_HANDLER */
     RL_ITEM_TRAIT
 } rl_item_kind_t;
@@ -284,8 +284,8 @@ typedef struct rl_program {
     rl_symbols_t symbols;
     rl_types_t types;
     uint32_t first_typedef, first_fn, first_global, first_module, first_node, first_extra, first_field, first_variant,
-        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_export, first_effect,
-        first_trait, first_impl;
+        first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_export,
+        first_effect, first_trait, first_impl;
     RL_VEC(rl_typedef_t) typedefs;
     RL_VEC(rl_variant_t) variants;
     RL_VEC(rl_field_t) fields;
