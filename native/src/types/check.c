@@ -261,7 +261,6 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             rl_tree_write_conductors(c->tree, c->symbols, input->source, input->diags);
             rl_attributes_check(c);
             rl_declare_types(c);
-            rl_declare_trait_names(c);
             check_uses(c);
             rl_resolve_types(c);
             rl_declare_effects(c);

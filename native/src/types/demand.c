@@ -62,6 +62,8 @@ static bool meet_rigid(rl_checker_t* c, const wanted_t* w, uint32_t index, bool*
     *out_exact = true;
     for (uint32_t i = 0; i < w->count; i++) {
         rl_type_t type = *rl_program_extra(c->program, constraint.args + i);
+        if (i == 0 && type == RL_TYPE_ERROR && is_open(c, w->types[0])) /* whichever it is, for the callee too */
+            (void)rl_solver_bind(&c->solver, w->types[0], RL_TYPE_ERROR);
         if (i == 0 && (type == RL_TYPE_ERROR || w->types[0] == RL_TYPE_ERROR)) continue;
         if (rl_solver_zonk(&c->solver, w->types[i]) != type) *out_exact = false;
         if (!heads_fit(c, type, w->types[i]) || rl_unify(&c->solver, type, w->types[i]) != RL_UNIFY_OK) return false;
@@ -296,7 +298,10 @@ void rl_finish_demands(rl_checker_t* c, uint16_t level) {
         uint32_t index = c->open_demands.data[i];
         rl_demand_t demand = c->demands.data[index];
         uint32_t count = rl_program_trait(c->program, demand.trait)->type_params + 1;
-        if (demand.done) continue;
+        if (demand.done || decide(c, index) == ANSWER_DONE) { /* perhaps by what was said of another */
+            c->demands.data[index].done = true;
+            continue;
+        }
         bool later = false;
         rl_type_list_t vars = {{0}};
         for (uint32_t k = 0; k < count; k++)

@@ -325,7 +325,8 @@ static void choose_impl(rl_checker_t* c, uint32_t index) {
     rl_type_t args[RL_IMPL_PARAMS_MAX];
     for (uint32_t i = 0; i < function.type_params; i++) {
         args[i] = rl_extra_at(c, node.b)[i];
-        if (rl_type_node(c->types, args[i])->flags & (RL_TYPE_HAS_ERROR | RL_TYPE_HAS_VAR)) return;
+        bool any_self = i == 0 && args[0] == RL_TYPE_ERROR;
+        if (!any_self && rl_type_node(c->types, args[i])->flags & (RL_TYPE_HAS_ERROR | RL_TYPE_HAS_VAR)) return;
     }
     if (!rl_impl_resolve(program, node.a, args, function.type_params, &target) || target.fn == node.a) return;
     uint32_t offset = rl_extra_put(c, target.args, target.count);

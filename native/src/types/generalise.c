@@ -136,6 +136,25 @@ static rl_type_t substitute_local(rl_checker_t* c, void* user, uint32_t index) {
     return rl_type_param(c->types, index);
 }
 
+/* Which PARAMs (from `first` on, at most 64 are told apart) stand in a type. */
+typedef struct param_set {
+    uint32_t first;
+    uint64_t bits;
+} param_set_t;
+
+static rl_type_t note_param(rl_checker_t* c, void* user, uint32_t index) {
+    param_set_t* set = user;
+    if (index >= set->first) set->bits |= (uint64_t)1 << (index - set->first < 63 ? index - set->first : 63);
+    return rl_type_param(c->types, index);
+}
+
+static uint64_t params_in(rl_checker_t* c, rl_type_t type, uint32_t first) {
+    param_set_t set = {first, 0};
+    type = rl_solver_zonk(&c->solver, type);
+    (void)rl_map_params(c, type, note_param, &set);
+    return set.bits;
+}
+
 rl_type_t rl_instantiate_local(rl_checker_t* c, const rl_local_fn_t* fn, rl_span_t span, uint32_t* out_args) {
     RL_VEC(rl_type_t) args = {0};
     for (uint32_t i = 0; i < fn->param_count; i++) (void)rl_vec_push(c->allocator, &args, rl_fresh(c, span));
@@ -156,6 +175,10 @@ rl_type_t rl_instantiate_local(rl_checker_t* c, const rl_local_fn_t* fn, rl_span
         for (uint32_t i = 0; i < head.demand_count && !rl_failed(c); i++) {
             rl_demand_t demand = c->demands.data[c->local_demands.data[head.demands - 1 + i]];
             uint32_t words = rl_program_trait(c->program, demand.trait)->type_params + 1, mark = c->scratch.count;
+            uint32_t base = RL_LOCAL_PARAM_BASE + fn->param_first;
+            uint64_t held = 0;
+            for (uint32_t k = 0; k < words; k++) held |= params_in(c, c->demand_types.data[demand.first + k], base);
+            if (!(held & params_in(c, fn->type, base))) continue; /* of another function of its group */
             for (uint32_t k = 0; k < words; k++) {
                 rl_type_t part = rl_solver_zonk(&c->solver, c->demand_types.data[demand.first + k]);
                 part = rl_map_params(c, part, substitute_local, &s);
@@ -230,6 +253,19 @@ static void add_constraint(rl_checker_t* c, rl_constraint_t constraint, uint32_t
     *count += rl_vec_push(c->allocator, &c->program->constraints, constraint);
 }
 
+/* Is the constraint one of the type parameters that a signature holds? */
+static bool concerns(rl_checker_t* c, const rl_constraint_t* constraint, uint32_t first, uint64_t held) {
+    uint64_t bits = 0;
+    if (constraint->kinds == RL_CON_TRAIT) {
+        uint32_t count = rl_program_trait(c->program, constraint->trait)->type_params + 1;
+        for (uint32_t i = 0; i < count; i++)
+            bits |= params_in(c, *rl_program_extra(c->program, constraint->args + i), first);
+    } else if (constraint->param >= first) {
+        bits = (uint64_t)1 << (constraint->param - first < 63 ? constraint->param - first : 63);
+    }
+    return (bits & held) != 0;
+}
+
 /* Give the functions of a component their type parameters: what is open in their signatures. All share one list. */
 void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t count) {
     rl_program_t* program = c->program;
@@ -292,7 +328,21 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
                 rl_constraint_t copy = *rl_program_constraint(program, function.constraint_first + k);
                 add_constraint(c, copy, &constraints);
             }
-            for (uint32_t k = 0; k < inferred.count; k++) add_constraint(c, inferred.data[k], &constraints);
+            uint64_t held = params_in(c, function.result, explicit_max);
+            for (uint32_t k = 0; k < function.param_count; k++)
+                held |= params_in(c, rl_program_param(program, function.param_first + k)->type, explicit_max);
+            for (bool grows = true; grows;) { /* the type of a field may hold further ones */
+                uint64_t before = held;
+                for (uint32_t k = 0; k < inferred.count; k++) {
+                    if ((inferred.data[k].kinds & RL_CON_FIELD) && concerns(c, &inferred.data[k], explicit_max, held))
+                        held |= params_in(c, inferred.data[k].type, explicit_max);
+                }
+                grows = held != before;
+            }
+            for (uint32_t k = 0; k < inferred.count; k++) {
+                if (concerns(c, &inferred.data[k], explicit_max, held))
+                    add_constraint(c, inferred.data[k], &constraints);
+            }
             rl_function_t* made = rl_function_at(c, unit->fn);
             made->type_params = next;
             made->constraint_first = first;

@@ -511,6 +511,7 @@ rl_type_t rl_resolve_type(rl_checker_t* c, rl_node_t node);
 void rl_push_generics(
     rl_checker_t* c, rl_list_t generics, rl_list_t where_); /* PARAMs from c->next_param on; constraints to c->rigid */
 void rl_push_where(rl_checker_t* c, rl_list_t where_);
+void rl_push_bounds(rl_checker_t* c, rl_type_t type, rl_list_t bounds);
 rl_type_t rl_simple_type(rl_checker_t* c, rl_sym_t name); /* 0: none */
 void rl_resolve_typedef(rl_checker_t* c, rl_typedef_id_t id);
 rl_typedef_id_t rl_find_typedef(rl_checker_t* c, rl_list_t path, rl_span_t span, bool report);
@@ -665,7 +666,7 @@ rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node
 void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later);
 
 /* --- traits (trait.c, demand.c) ----------------------------------------------------------------------------------- */
-void rl_declare_trait_names(rl_checker_t* c);
+void rl_declare_trait_name(rl_checker_t* c, rl_node_t node);
 void rl_declare_traits(rl_checker_t* c);
 void rl_remember_core(rl_checker_t* c); /* operators and text functions of the core library */
 void rl_declare_trait_impl(rl_checker_t* c, rl_node_t node);

@@ -472,6 +472,11 @@ static rl_type_t local_signature(
         rl_generic_name_t entry = {rl_tree_node(c->tree, generic)->a, rl_fresh(c, rl_span_of(c, generic))};
         (void)rl_vec_push(c->allocator, &c->generics, entry);
     }
+    uint32_t first_generic = c->generics.count - generics;
+    for (uint32_t i = 0; i < generics && !rl_failed(c); i++) {
+        rl_node_t generic = rl_tree_list_at(c->tree, decl.generics, i);
+        rl_push_bounds(c, c->generics.data[first_generic + i].type, rl_tree_node(c->tree, generic)->b);
+    }
     uint8_t implicit = c->implicit_params;
     c->implicit_params = 2;
     for (uint32_t i = 0; i < count; i++) {

@@ -372,6 +372,11 @@ static void push_bound(rl_checker_t* c, rl_type_t type, rl_node_t bound) {
     if (kinds) (void)rl_vec_push(c->allocator, &c->rigid, constraint);
 }
 
+void rl_push_bounds(rl_checker_t* c, rl_type_t type, rl_list_t bounds) {
+    uint32_t count = rl_tree_list_count(c->tree, bounds);
+    for (uint32_t i = 0; i < count; i++) push_bound(c, type, rl_tree_list_at(c->tree, bounds, i));
+}
+
 void rl_push_generics(rl_checker_t* c, rl_list_t generics, rl_list_t where_) {
     uint32_t count = rl_tree_list_count(c->tree, generics);
     uint32_t first = c->generics.count;
@@ -395,10 +400,7 @@ void rl_push_generics(rl_checker_t* c, rl_list_t generics, rl_list_t where_) {
     }
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         rl_node_t generic = rl_tree_list_at(c->tree, generics, i);
-        rl_list_t bounds = rl_tree_node(c->tree, generic)->b;
-        uint32_t bound_count = rl_tree_list_count(c->tree, bounds);
-        for (uint32_t k = 0; k < bound_count; k++)
-            push_bound(c, c->generics.data[first + i].type, rl_tree_list_at(c->tree, bounds, k));
+        rl_push_bounds(c, c->generics.data[first + i].type, rl_tree_node(c->tree, generic)->b);
     }
     rl_push_where(c, where_);
 }

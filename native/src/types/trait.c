@@ -47,34 +47,27 @@ void rl_remember_core(rl_checker_t* c) {
     if (item) known->shown_text = rl_program_item(c->program, item)->id;
 }
 
-void rl_declare_trait_names(rl_checker_t* c) {
+void rl_declare_trait_name(rl_checker_t* c, rl_node_t node) {
     rl_program_t* program = c->program;
-    rl_list_t items = rl_tree_node(c->tree, c->tree->root)->b;
-    uint32_t count = rl_tree_list_count(c->tree, items);
-    for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
-        rl_node_t node = rl_tree_list_at(c->tree, items, i);
-        if (rl_tree_kind(c->tree, node) != RL_NODE_TRAIT) continue;
-        rl_trait_decl_t decl = rl_tree_trait(c->tree, node);
-        rl_trait_t trait = {.name = rl_tree_name(c->tree, decl.name),
-            .module = c->module,
-            .span = rl_span_of(c, decl.name),
-            .type_params = rl_tree_list_count(c->tree, decl.generics),
-            .is_public = rl_tree_has(c->tree, node, RL_PUB)};
-        if (trait.type_params + 1 > RL_IMPL_PARAMS_MAX) {
-            rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, trait.span, "a trait has at most %d type parameters",
-                RL_IMPL_PARAMS_MAX - 1);
-            continue;
-        }
-        uint32_t functions = rl_tree_list_count(c->tree, decl.items);
-        for (uint32_t k = 0; k < functions; k++)
-            trait.takes_self |= takes_self(c, rl_tree_list_at(c->tree, decl.items, k));
-        rl_trait_id_t id = program->first_trait + program->traits.count;
-        if (!rl_add_item(c, 0, trait.name, RL_ITEM_TRAIT, id, 0, trait.is_public, trait.span, false)) continue;
-        if (!rl_vec_push(c->allocator, &program->traits, trait)) continue;
-        if (c->input->is_prelude) remember_known(c, id);
-        rl_generic_name_t entry = {node, id};
-        (void)rl_vec_push(c->allocator, &c->trait_nodes, entry);
+    rl_trait_decl_t decl = rl_tree_trait(c->tree, node);
+    rl_trait_t trait = {.name = rl_tree_name(c->tree, decl.name),
+        .module = c->module,
+        .span = rl_span_of(c, decl.name),
+        .type_params = rl_tree_list_count(c->tree, decl.generics),
+        .is_public = rl_tree_has(c->tree, node, RL_PUB)};
+    if (trait.type_params + 1 > RL_IMPL_PARAMS_MAX) {
+        rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, trait.span, "a trait has at most %d type parameters",
+            RL_IMPL_PARAMS_MAX - 1);
+        return;
     }
+    uint32_t functions = rl_tree_list_count(c->tree, decl.items);
+    for (uint32_t i = 0; i < functions; i++) trait.takes_self |= takes_self(c, rl_tree_list_at(c->tree, decl.items, i));
+    rl_trait_id_t id = program->first_trait + program->traits.count;
+    if (!rl_add_item(c, 0, trait.name, RL_ITEM_TRAIT, id, 0, trait.is_public, trait.span, false)) return;
+    if (!rl_vec_push(c->allocator, &program->traits, trait)) return;
+    if (c->input->is_prelude) remember_known(c, id);
+    rl_generic_name_t entry = {node, id};
+    (void)rl_vec_push(c->allocator, &c->trait_nodes, entry);
 }
 
 /* Item a path means as a trait; 0: none. */

@@ -19,8 +19,8 @@ void rl_type_param_print(uint32_t index, rl_buf_t* out) {
 }
 
 static void print(const rl_program_t* program, rl_type_t type, rl_buf_t* out, size_t end) {
-    static const char* const simple[RL_TYPE_SIMPLE_COUNT] = {"<error>", "Never", "()", "Bool", "Char", "i8", "i16",
-        "i32", "Int", "u8", "u16", "u32", "u64", "f32", "Float", "Str", "Bytes", "Duration", "Timestamp", "Any"};
+    static const char* const simple[RL_TYPE_SIMPLE_COUNT] = {"_", "Never", "()", "Bool", "Char", "i8", "i16", "i32",
+        "Int", "u8", "u16", "u32", "u64", "f32", "Float", "Str", "Bytes", "Duration", "Timestamp", "Any"};
     const rl_type_node_t* node = rl_type_node(&program->types, type);
     if (node->kind < RL_TYPE_SIMPLE_COUNT) {
         rl_buf_add_cstr(out, simple[node->kind]);

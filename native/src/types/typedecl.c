@@ -120,6 +120,8 @@ void rl_declare_types(rl_checker_t* c) {
         rl_node_kind_t kind = rl_tree_kind(c->tree, node);
         if (kind == RL_NODE_TYPE_DECL) {
             declare_type(c, node, false, rl_tree_has(c->tree, node, RL_PUB));
+        } else if (kind == RL_NODE_TRAIT) {
+            rl_declare_trait_name(c, node);
         } else if (kind == RL_NODE_EXTERN) {
             rl_list_t inner = rl_tree_node(c->tree, node)->c;
             uint32_t inner_count = rl_tree_list_count(c->tree, inner);
