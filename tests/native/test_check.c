@@ -553,12 +553,8 @@ TEST(test_check__captured_variables_are_boxed) {
 }
 
 /* Every prefix of memory: nothing crashes, nothing leaks. */
-TEST(test_check__survives_any_refused_allocation) {
-    const char* source =
-        "type T = | A(Int) | B { x: Int = 1 }\nfn g(a, b = 2) = a + b\nfn f(t: T) {\n  var n = 0\n  let k = |x| x + "
-        "n\n  fn go(m) = if m == 0 then g(k(1)) else go(m - 1)\n"
-        "  match t with | A(x) -> go(x) | B { x } -> format(\"%d\", [x]).len()\n}\nlet v = { \"a\": [1, 2] }";
-    for (uint64_t n = 1; n < 4000; n += 7) {
+static void survive(const char* source) {
+    for (uint64_t n = 1; n < 8000; n += 7) {
         size_t before = allocator.live_bytes;
         checked_t checked;
         open_checked(&checked);
@@ -574,6 +570,22 @@ TEST(test_check__survives_any_refused_allocation) {
         if (!CHECK(allocator.live_bytes == before)) return;
         if (!reached) return;
     }
+}
+
+TEST(test_check__survives_any_refused_allocation) {
+    survive(
+        "type T = | A(Int) | B { x: Int = 1 }\nfn g(a, b = 2) = a + b\nfn f(t: T) {\n  var n = 0\n  let k = |x| x + "
+        "n\n  fn go(m) = if m == 0 then g(k(1)) else go(m - 1)\n"
+        "  match t with | A(x) -> go(x) | B { x } -> format(\"%d\", [x]).len()\n}\nlet v = { \"a\": [1, 2] }");
+}
+
+TEST(test_check__traits_survive_any_refused_allocation) {
+    survive("trait S<U> where Self: N { fn s(self) -> U; fn t(self, k = 1) -> List<U> = [self.s()] }\n"
+            "trait N { fn z() -> Self }\ntype P = { x: Int }\nimpl N for P { fn z() = P { x: 0 } }\n"
+            "impl S<Int> for P { fn s(self) = self.x }\nimpl S<Str> for P { fn s(self) = \"a\" }\n"
+            "impl<T: N> N for List<T> { fn z() = [T.z()] }\nimpl Add<P, P, P> for P { fn add(a, b) = a }\n"
+            "fn f<T, U>(x: T) -> U where S<T, U> = x.s()\nfn g(x) = { fn h<M: N>(m: M) -> M = M.z()\n h(x) }\n"
+            "fn k(p: P) -> Int = f(p + p) + g([p]).len()");
 }
 
 TEST(test_check__long_chains_and_deep_nests_are_fine) {
@@ -633,6 +645,7 @@ int main(int argc, char** argv) {
         RUN(test_check__local_function_with_captures_gets_a_closure),
         RUN(test_check__captured_variables_are_boxed),
         RUN(test_check__survives_any_refused_allocation),
+        RUN(test_check__traits_survive_any_refused_allocation),
         RUN(test_check__long_chains_and_deep_nests_are_fine),
     };
     rl_allocator_init(&allocator, NULL, NULL);

@@ -109,13 +109,14 @@ static candidate_t find_candidates(rl_checker_t* c, const wanted_t* w, rl_span_t
     rl_solver_rollback(&c->solver, mark);
     if (built_in) found = (candidate_t){FROM_BUILT_IN, 0, found.count + 1};
     bool any = w->types[0] == RL_TYPE_ERROR || is_open(c, w->types[0]);
-    rl_impl_walk_t walk = rl_impl_walk(c->program, w->id, any ? 0 : rl_impl_head(c->program, w->types[0]));
+    uint32_t head = any ? 0 : rl_impl_head(c->program, w->types[0]);
+    if (any && w->trait.operator_kind && !is_open(c, w->types[1]))
+        head = rl_impl_head(c->program, w->types[1]) | RL_IMPL_LEFT;
+    rl_impl_walk_t walk = rl_impl_walk(c->program, w->id, head);
     for (rl_impl_id_t id; found.count < 2 && (id = rl_impl_next(&walk)) != 0;) {
-        uint32_t first_var = c->solver.vars.count;
         mark = rl_solver_mark(&c->solver);
         bool fits = meet_impl(c, w, id, params, span);
         rl_solver_rollback(&c->solver, mark);
-        (void)first_var;
         if (fits) found = (candidate_t){FROM_IMPL, id, found.count + 1};
     }
     return found;
@@ -485,7 +486,7 @@ uint32_t rl_operator_candidates(rl_checker_t* c, uint32_t index, rl_type_t left,
         *out_right = *rl_program_extra(c->program, constraint.args + 2);
         count++;
     }
-    rl_impl_walk_t walk = rl_impl_walk(c->program, id, 0);
+    rl_impl_walk_t walk = rl_impl_walk(c->program, id, rl_impl_head(c->program, head) | RL_IMPL_LEFT);
     for (rl_impl_id_t found; (found = rl_impl_next(&walk)) != 0;) {
         const rl_impl_t impl = *rl_program_impl(c->program, found);
         rl_type_t params[RL_IMPL_PARAMS_MAX], pattern = *rl_program_extra(c->program, impl.args + 1);

@@ -24,6 +24,9 @@ void rl_impl_add(rl_program_t* program, const rl_impl_t* impl) {
     rl_impl_t* made = &program->impls.data[id - program->first_impl];
     chain(program, impl->trait, rl_impl_head(program, self), id, &made->next_of_head);
     chain(program, impl->trait, 0, id, &made->next_of_trait);
+    if (!rl_program_trait(program, impl->trait)->operator_kind) return;
+    rl_type_t left = *rl_program_extra(program, impl->args + 1);
+    chain(program, impl->trait, rl_impl_head(program, left) | RL_IMPL_LEFT, id, &made->next_of_left);
 }
 
 rl_impl_walk_t rl_impl_walk(const rl_program_t* program, rl_trait_id_t trait, uint32_t head) {
@@ -37,8 +40,8 @@ rl_impl_id_t rl_impl_next(rl_impl_walk_t* walk) {
         } else {
             walk->program = walk->program->below;
             if (!walk->program) {
-                if (walk->head == 0 || walk->head == BLANKET) return 0;
-                walk->head = BLANKET;
+                if (walk->head == 0 || (walk->head & ~RL_IMPL_LEFT) == BLANKET) return 0;
+                walk->head = BLANKET | (walk->head & RL_IMPL_LEFT);
                 walk->program = walk->top;
             }
         }
@@ -46,7 +49,9 @@ rl_impl_id_t rl_impl_next(rl_impl_walk_t* walk) {
     }
     rl_impl_id_t found = walk->next;
     const rl_impl_t* impl = rl_program_impl(walk->program, found);
-    walk->next = walk->head ? impl->next_of_head : impl->next_of_trait;
+    walk->next = walk->head == 0             ? impl->next_of_trait
+                 : walk->head & RL_IMPL_LEFT ? impl->next_of_left
+                                             : impl->next_of_head;
     return found;
 }
 
@@ -73,8 +78,10 @@ static bool match(const rl_program_t* program, rl_type_t pattern, rl_type_t type
 }
 
 rl_impl_id_t rl_impl_find(const rl_program_t* program, rl_trait_id_t trait, const rl_type_t* wanted, rl_type_t* out) {
-    rl_impl_walk_t walk = rl_impl_walk(program, trait, rl_impl_head(program, wanted[0]));
-    uint32_t count = rl_program_trait(program, trait)->type_params;
+    uint32_t count = rl_program_trait(program, trait)->type_params, head = rl_impl_head(program, wanted[0]);
+    if (head == 0 && rl_program_trait(program, trait)->operator_kind)
+        head = rl_impl_head(program, wanted[1]) | RL_IMPL_LEFT;
+    rl_impl_walk_t walk = rl_impl_walk(program, trait, head);
     for (rl_impl_id_t id; (id = rl_impl_next(&walk)) != 0;) {
         const uint32_t* args = rl_program_extra(program, rl_program_impl(program, id)->args);
         memset(out, 0, sizeof *out * RL_IMPL_PARAMS_MAX);

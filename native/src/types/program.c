@@ -125,7 +125,8 @@ static void restore_impls(rl_program_t* program, uint32_t trait_limit, uint32_t 
         uint32_t id = key ? map->values[slot] : 0;
         while (id >= limit) {
             const rl_impl_t* impl = rl_program_impl(program, id);
-            id = (uint32_t)key ? impl->next_of_head : impl->next_of_trait;
+            uint32_t head = (uint32_t)key;
+            id = head == 0 ? impl->next_of_trait : head & RL_IMPL_LEFT ? impl->next_of_left : impl->next_of_head;
         }
         if ((uint32_t)(key >> 32) >= trait_limit) id = 0;
         if (key && id) map->values[slot] = id;

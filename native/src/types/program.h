@@ -203,6 +203,7 @@ typedef struct rl_trait {
     bool holds_for_all; /* Display, Debug: every type has it, an impl says otherwise how */
 } rl_trait_t;
 
+#define RL_IMPL_LEFT 0x40000000u /* in a head: of the left operand of an operator's trait instead of Self */
 typedef struct rl_impl {
     rl_trait_id_t trait;
     rl_module_id_t module;
@@ -211,7 +212,7 @@ typedef struct rl_impl {
     uint32_t args;        /* program.extra: Self, the trait's arguments */
     uint32_t constraint_first, constraint_count;
     uint32_t method_first; /* program.extra: for each function of the trait this impl's, 0: the trait's own */
-    rl_impl_id_t next_of_head, next_of_trait;
+    rl_impl_id_t next_of_head, next_of_trait, next_of_left;
 } rl_impl_t;
 
 typedef struct rl_global {
@@ -307,7 +308,8 @@ typedef struct rl_program {
     RL_VEC(rl_str_t) strings; /* string and bytes constants; text in `arena` */
     rl_map_t item_map;        /* rl_map_key2(module << 3 | namespace, symbol) → item id */
     rl_map_t method_map;      /* rl_map_key2(typedef id, or 0x80000000 | simple kind, symbol) → function id */
-    rl_map_t impl_map; /* rl_map_key2(trait, head of Self, or 0 for all) → the newest rl_impl_t of this program */
+    rl_map_t
+        impl_map; /* rl_map_key2(trait, head of Self or left operand, or 0 for all) → the newest rl_impl_t of this program */
     rl_known_t known;
 } rl_program_t;
 
