@@ -1,4 +1,5 @@
 #include "code/emit_internal.h"
+#include "vm/string.h"
 
 #include "base/unicode.h"
 #include "base/os.h"
@@ -221,6 +222,13 @@ static rl_object_t* string_object(rl_emitter_t* e, rl_str_t text, uint32_t strin
     s->data = text.length ? text.data : "";
     s->length = (uint32_t)text.length;
     s->count = bytes ? s->length : s->length - continuation;
+    if (!bytes && !ascii && s->count > RL_STRING_WALKED_MOST) { /* threads may share it: the whole index now */
+        uint32_t room = s->count / RL_STRING_INDEX_STEP + 1;
+        s->index = rl_arena_alloc(&compiler->arena, ((size_t)room + RL_STRING_INDEX_HEAD) * sizeof(uint32_t));
+        if (!s->index) return NULL;
+        s->index[0] = room;
+        rl_string_index_extend(s, s->count - 1);
+    }
     if (!rl_vec_push(e->allocator, &compiler->strings, &s->header)) return NULL;
     if (!rl_map_put(e->allocator, &compiler->string_map, key, compiler->strings.count - 1)) {
         compiler->strings.count--;

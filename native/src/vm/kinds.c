@@ -2,16 +2,17 @@
 #include "vm/core/collections.h"
 #include "vm/core/iterate.h"
 #include "vm/fiber.h"
+#include "vm/string.h"
 
 static void free_string(rl_heap_t* heap, rl_object_t* object) {
     rl_string_t* s = (rl_string_t*)object;
     if (s->capacity) rl_heap_buffer(heap, (void*)(uintptr_t)s->data, s->capacity, 0);
-    if (s->index) rl_heap_buffer(heap, s->index, ((size_t)s->count / 64 + 1) * sizeof(uint32_t), 0);
+    if (s->index) rl_heap_buffer(heap, s->index, rl_string_index_bytes(s), 0);
 }
 
 static size_t size_of_string(const rl_object_t* object) {
     const rl_string_t* s = (const rl_string_t*)object;
-    return s->capacity + (s->index ? ((size_t)s->count / 64 + 1) * sizeof(uint32_t) : 0);
+    return s->capacity + rl_string_index_bytes(s);
 }
 
 static void mark_vector(rl_heap_t* heap, rl_object_t* object) {

@@ -4,8 +4,6 @@
 #include "base/unicode.h"
 #include "base/utf8.h"
 
-enum { INDEX_STEP = 64 }; /* code points between two entries of the index */
-
 static size_t inline_room(const rl_string_t* s) {
     return (size_t)s->header.words * 8 + sizeof(rl_object_t) - sizeof(rl_string_t);
 }
@@ -70,7 +68,8 @@ rl_outcome_t rl_string_from_buf(rl_vm_t* vm, const rl_buf_t* buf, unsigned kind,
     return *out ? RL_DONE : RL_COLLECT;
 }
 
-rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, size_t length) {
+rl_object_t* rl_string_slice_points(
+    rl_vm_t* vm, rl_object_t* source, size_t offset, size_t length, uint64_t first, uint64_t count) {
     rl_string_t* from = (rl_string_t*)source;
     if (offset == 0 && length == from->length) {
         rl_share(source);
@@ -88,6 +87,7 @@ rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, si
             copy->count = copy->length;
         } else {
             rl_string_finish(copy);
+            if (copy->count == RL_STRING_UNCOUNTED) copy->count = (uint32_t)count;
         }
         return &copy->header;
     }
@@ -97,14 +97,20 @@ rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, si
     slice->owner = owner;
     slice->data = from->data + offset;
     slice->length = (uint32_t)length;
-    slice->count = RL_STRING_UNCOUNTED;
+    slice->count = (uint32_t)count;
+    slice->first_point = RL_STRING_UNCOUNTED;
     if (ascii) {
         slice->header.tag |= RL_STR_ASCII;
         slice->count = slice->length;
-    } else {
-        rl_string_finish(slice);
+    } else if (first != RL_STRING_UNCOUNTED) { /* not looked at for ASCII: that would cost as much as copying it */
+        if (!from->owner) slice->first_point = (uint32_t)first;
+        else if (from->first_point != RL_STRING_UNCOUNTED) slice->first_point = from->first_point + (uint32_t)first;
     }
     return &slice->header;
+}
+
+rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, size_t length) {
+    return rl_string_slice_points(vm, source, offset, length, RL_STRING_UNCOUNTED, RL_STRING_UNCOUNTED);
 }
 
 /* Make sure an unshared string owns room for `total` bytes. False: memory. */
@@ -147,16 +153,13 @@ rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bo
         s = joined;
     }
     memcpy((char*)(uintptr_t)s->data + s->length, right.data, right.length);
-    if (s->index) {
-        rl_heap_buffer(&vm->heap, s->index, ((size_t)s->count / INDEX_STEP + 1) * sizeof(uint32_t), 0);
-        s->index = NULL;
-    }
-    s->length = (uint32_t)total;
+    s->length = (uint32_t)total; /* an index stays true: it is of the text before */
     if (rl_string_is_ascii(s) && right_is_ascii) {
         s->count = s->length;
     } else {
         s->header.tag = 0; /* nor is it known to be in NFC or not */
-        s->count = RL_STRING_UNCOUNTED;
+        if (s->count != RL_STRING_UNCOUNTED)
+            s->count += right_is_ascii ? (uint32_t)right.length : (uint32_t)rl_utf8_count(right);
     }
     *out = &s->header;
     return RL_DONE;
@@ -170,27 +173,60 @@ uint32_t rl_string_count(rl_string_t* s) {
     return count;
 }
 
-static void make_index(rl_vm_t* vm, rl_string_t* s) {
-    uint32_t count = rl_string_count(s);
-    bool failed = vm->allocator->failed;
-    s->index = rl_heap_buffer(&vm->heap, NULL, 0, ((size_t)count / INDEX_STEP + 1) * sizeof(uint32_t));
-    vm->allocator->failed = failed;
-    if (!s->index) return;
-    size_t offset = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i % INDEX_STEP == 0) s->index[i / INDEX_STEP] = (uint32_t)offset;
-        rl_utf8_next_valid(s->data, &offset);
+void rl_string_index_extend(rl_string_t* s, uint64_t code_point) {
+    uint32_t* entries = s->index + RL_STRING_INDEX_HEAD;
+    uint32_t wanted = (uint32_t)(code_point / RL_STRING_INDEX_STEP) + 1;
+    for (uint32_t used = s->index[1]; used < wanted; used++) {
+        size_t offset = used ? entries[used - 1] : 0;
+        for (unsigned i = 0; used && i < RL_STRING_INDEX_STEP && offset < s->length; i++)
+            rl_utf8_next_valid(s->data, &offset);
+        entries[used] = (uint32_t)offset;
+        s->index[1] = used + 1;
     }
-    if (count % INDEX_STEP == 0) s->index[count / INDEX_STEP] = s->length;
+}
+
+/* An index that reaches the code point, below the count. False: no memory for it. */
+static bool reach(rl_vm_t* vm, rl_string_t* s, uint64_t code_point) {
+    uint32_t wanted = (uint32_t)(code_point / RL_STRING_INDEX_STEP) + 1, used = s->index ? s->index[1] : 0;
+    if (wanted <= used) return true;
+    if (s->header.flags & RL_OBJ_STATIC) return false; /* constants have a whole one, or are short */
+    if (!s->index || wanted > s->index[0]) {
+        bool failed = vm->allocator->failed;
+        uint32_t room = s->count / RL_STRING_INDEX_STEP + 1;
+        size_t size = ((size_t)room + RL_STRING_INDEX_HEAD) * sizeof(uint32_t);
+        uint32_t* index = rl_heap_buffer(&vm->heap, s->index, rl_string_index_bytes(s), size);
+        vm->allocator->failed = failed;
+        if (!index) return false;
+        if (!s->index) index[1] = 0;
+        index[0] = room;
+        s->index = index;
+    }
+    vm->budget -= (int64_t)(wanted - used) * (RL_STRING_INDEX_STEP / 8);
+    rl_string_index_extend(s, code_point);
+    return true;
 }
 
 size_t rl_string_offset(rl_vm_t* vm, rl_string_t* s, uint64_t code_point) {
     if (rl_string_is_ascii(s)) return code_point < s->length ? (size_t)code_point : s->length;
+    if (s->count == RL_STRING_UNCOUNTED) vm->budget -= s->length / 64;
     uint32_t count = rl_string_count(s);
     if (code_point >= count) return s->length;
-    if (!s->index && count > 2 * INDEX_STEP && !(s->header.flags & RL_OBJ_STATIC)) make_index(vm, s);
-    size_t offset = s->index ? s->index[code_point / INDEX_STEP] : 0;
-    uint64_t left = s->index ? code_point % INDEX_STEP : code_point;
+    size_t offset = 0;
+    uint64_t left = code_point;
+    if (code_point > RL_STRING_WALKED_MOST) {
+        rl_string_t* owner = (rl_string_t*)s->owner;
+        if (owner && s->first_point != RL_STRING_UNCOUNTED) {
+            if (owner->count == RL_STRING_UNCOUNTED) vm->budget -= owner->length / 64;
+            (void)rl_string_count(owner);
+            return rl_string_offset(vm, owner, s->first_point + code_point) - (size_t)(s->data - owner->data);
+        }
+        if (reach(vm, s, code_point)) {
+            offset = s->index[RL_STRING_INDEX_HEAD + code_point / RL_STRING_INDEX_STEP];
+            left = code_point % RL_STRING_INDEX_STEP;
+        } else {
+            vm->budget -= (int64_t)(left / 8);
+        }
+    }
     while (left-- > 0) rl_utf8_next_valid(s->data, &offset);
     return offset;
 }

@@ -94,8 +94,8 @@ FN(rl_str_ends_with) {
 FN(rl_str_find_index) {
     (void)site;
     rl_str_t text = TEXT(0), part = TEXT(1);
-    if (!rl_vm_charge(vm, 1 + text.length / 4 + part.length / 16)) return RL_RAISE;
     size_t at = rl_find_bytes(text, part, 0);
+    if (!rl_vm_charge(vm, 1 + (at == SIZE_MAX ? text.length : at) / 8 + part.length / 8)) return RL_RAISE;
     if (at == SIZE_MAX) return give_int(result, -1);
     return give_int(
         result, rl_string_is_ascii(STRING(0)) ? (int64_t)at : (int64_t)rl_utf8_count((rl_str_t){text.data, at}));
@@ -114,8 +114,14 @@ FN(rl_str_slice) {
     uint64_t from = clamp_index(args[1].i), to = clamp_index(args[2].i);
     if (to <= from) return give_text(vm, result, (rl_str_t){"", 0});
     if (!rl_vm_charge(vm, 4)) return RL_RAISE;
-    size_t start = rl_string_offset(vm, STRING(0), from), end = rl_string_offset(vm, STRING(0), to);
-    return give_slice(vm, result, args[0].o, start, end < start ? start : end);
+    rl_string_t* s = STRING(0);
+    if (s->count == RL_STRING_UNCOUNTED && !charge(vm, s->length)) return RL_RAISE;
+    uint64_t count = rl_string_count(s);
+    if (to > count) to = count;
+    if (from >= to) return give_text(vm, result, (rl_str_t){"", 0});
+    size_t start = rl_string_offset(vm, s, from), end = to == count ? s->length : rl_string_offset(vm, s, to);
+    if (start == 0 && end == s->length) return give_same(result, args[0].o);
+    return give_object(result, rl_string_slice_points(vm, args[0].o, start, end - start, from, to - from));
 }
 
 /* --- building ------------------------------------------------------------------------------------------------------------- */
