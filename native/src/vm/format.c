@@ -36,7 +36,7 @@ static void format_integer(rl_buf_t* out, const rl_format_spec_t* spec, char let
                                                         : kind);
     unsigned base = letter == 'x' || letter == 'X' ? 16 : letter == 'o' ? 8 : letter == 'b' ? 2 : 10;
     const char* digits = letter == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
-    char text[64];
+    char text[65];
     size_t at = sizeof text;
     for (uint64_t rest = magnitude; rest != 0; rest /= base) text[--at] = digits[rest % base];
     if (magnitude == 0 && !(spec->has_precision && spec->precision == 0)) text[--at] = '0';
@@ -46,9 +46,14 @@ static void format_integer(rl_buf_t* out, const rl_format_spec_t* spec, char let
     if (negative) prefix[prefix_length++] = '-';
     else if (decimal && spec->plus) prefix[prefix_length++] = '+';
     else if (decimal && spec->space) prefix[prefix_length++] = ' ';
-    if (spec->alternate && magnitude != 0 && !decimal && letter != 'u') {
+    if (spec->alternate && letter == 'o') { /* the first digit is a zero */
+        if ((count == 0 || text[at] != '0') && (!spec->has_precision || spec->precision <= count)) {
+            text[--at] = '0';
+            count++;
+        }
+    } else if (spec->alternate && magnitude != 0 && !decimal && letter != 'u') {
         prefix[prefix_length++] = '0';
-        if (letter != 'o') prefix[prefix_length++] = letter;
+        prefix[prefix_length++] = letter;
     }
     rl_str_t body = {text + at, count};
     if (!spec->has_precision || spec->precision <= count) {

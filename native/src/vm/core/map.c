@@ -267,6 +267,16 @@ FN(rl_core_map_find) {
     return RL_DONE;
 }
 
+FN(rl_core_map_get_or) {
+    rl_tree_node_t* leaf;
+    uint32_t place;
+    rl_outcome_t outcome = find(vm, site->types[0], MAP(0), args[1], &leaf, &place);
+    if (outcome != RL_DONE) return outcome;
+    *result = leaf ? value_at(leaf, place) : args[2];
+    if (!leaf && site->result_rep == RL_REP_R) rl_share(result->o);
+    return RL_DONE;
+}
+
 FN(rl_core_map_len) {
     (void)vm, (void)site;
     result->i = rl_map_length(args[0].o);

@@ -240,6 +240,46 @@ FN(rl_core_table_find) {
     return RL_DONE;
 }
 
+FN(rl_core_table_get_or) {
+    rl_table_entry_t* entry;
+    rl_outcome_t outcome = lookup(vm, args, site, &entry);
+    if (outcome != RL_DONE) return outcome;
+    *result = entry ? entry->value : args[2];
+    if (!entry && TABLE(0)->value_is_ref) rl_share(result->o);
+    return RL_DONE;
+}
+
+/* Table.update finds its entry once: the number is good as long as no key is added or removed. */
+FN(rl_core_table_entry) {
+    rl_table_entry_t* entry;
+    uint32_t hash;
+    rl_outcome_t outcome = find(vm, site->types[0], TABLE(0), args[1], &hash, &entry);
+    if (outcome == RL_DONE) result->i = entry ? entry - TABLE(0)->entries : -1;
+    return outcome;
+}
+
+FN(rl_core_table_value_at) {
+    (void)vm, (void)site;
+    *result = TABLE(0)->entries[args[1].u].value;
+    if (TABLE(0)->value_is_ref) rl_share(result->o);
+    return RL_DONE;
+}
+
+FN(rl_core_table_store_at) {
+    (void)site;
+    rl_table_entry_t* entry = &TABLE(0)->entries[args[1].u];
+    if (TABLE(0)->value_is_ref) rl_heap_barrier_old(&vm->heap, entry->value.o);
+    entry->value = args[2];
+    result->i = 0;
+    return RL_DONE;
+}
+
+FN(rl_core_table_changes) {
+    (void)vm, (void)site;
+    result->i = TABLE(0)->changes;
+    return RL_DONE;
+}
+
 FN(rl_core_table_remove_key) {
     rl_table_entry_t* entry;
     uint32_t hash;
