@@ -43,6 +43,19 @@ typedef struct expectation {
 
 static unsigned files_passed, files_failed;
 
+/* Timers go by a clock that moves only when a program waits. */
+static uint64_t virtual_now;
+static uint64_t virtual_clock(void* user) {
+    (void)user;
+    return virtual_now;
+}
+static reml_embed_status_t virtual_wait(uint64_t nanoseconds, void* user) {
+    (void)user;
+    if (nanoseconds == UINT64_MAX) return REML_EMBED_STATUS_ERROR;
+    virtual_now += nanoseconds;
+    return REML_EMBED_STATUS_OK;
+}
+
 static reml_embed_status_t collect_output(const char* data, size_t length, void* user) {
     text_t* text = user;
     if (text->length + length < sizeof text->data) {
@@ -291,6 +304,9 @@ static void test_file(const char* path) {
         return;
     }
     reml_embed_set_output(id, collect_output, &output);
+    virtual_now = 0;
+    reml_embed_set_clock(id, virtual_clock, NULL);
+    reml_embed_set_wait(id, virtual_wait, NULL);
     rl_context_t* context = NULL;
     rl_slot_resolve(id, &context);
     bool several = false, loaded = true;

@@ -160,7 +160,8 @@ typedef enum rl_audit_function { /* append only */
     RL_AUDIT_CREATE_CONTEXT = 0,
     RL_AUDIT_LOAD_MODULE = 1,
     RL_AUDIT_RUN = 2,
-    RL_AUDIT_DISPOSE_CONTEXT = 3
+    RL_AUDIT_DISPOSE_CONTEXT = 3,
+    RL_AUDIT_START = 4 /* told when the job has ended */
 } rl_audit_function_t;
 
 /* One call of CONTRACTS 1.2. Empty texts are left out, where the contract allows it. */

@@ -232,13 +232,15 @@ static void put_embed_call(pen_t* pen, rl_renderer_t* renderer, const rl_event_v
         [RL_AUDIT_LOAD_MODULE] = "reml_load_module",
         [RL_AUDIT_RUN] = "reml_run",
         [RL_AUDIT_DISPOSE_CONTEXT] = "reml_dispose_context",
+        [RL_AUDIT_START] = "reml_embed_start",
     };
     const rl_audit_event_t* event = &view->event;
     put_command(pen, view);
     PUT(pen, ",\"effect.capability\":\"native.embed\",\"effect.manifest_path\":null,\"effect.provider\":\"core\""
              ",\"effect.stage.actual\":\"experimental\",\"effect.stage.required\":\"at_least:experimental\"");
     MEMBER(pen, "embed.abi.version", text_or(view, RL_FIELD_ABI_VERSION, "unknown"));
-    if (event->function == RL_AUDIT_RUN) MEMBER(pen, "embed.run.entrypoint", view->text[RL_FIELD_RUN_ENTRYPOINT]);
+    if (event->function == RL_AUDIT_RUN || event->function == RL_AUDIT_START)
+        MEMBER(pen, "embed.run.entrypoint", view->text[RL_FIELD_RUN_ENTRYPOINT]);
     if (event->function == RL_AUDIT_LOAD_MODULE) {
         KEY(pen, "embed.source.bytes");
         put_u64(pen, event->number[0]);

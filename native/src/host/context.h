@@ -12,6 +12,7 @@
 #include "audit/audit.h"
 #include "base/utf8.h"
 #include "code/emit.h"
+#include "reml_async.h"
 #include "reml_audit.h"
 #include "reml_embed.h"
 #include "reml_ffi_bridge.h"
@@ -29,13 +30,14 @@ typedef struct rl_context rl_context_t;
 
 /* One row of the process-wide table of contexts; never freed, so it may be looked at from any thread. */
 typedef struct rl_slot {
-    _Atomic uint64_t generation; /* odd: a context lives here */
-    _Atomic uint64_t thread;     /* rl_os_thread_id() of its owner */
-    _Atomic uint32_t fork;       /* rl_os_fork_generation() at its creation */
-    _Atomic uint32_t interrupt;  /* asked for by reml_embed_interrupt, seen at the next poll */
-    _Atomic uint32_t remote;     /* releases queued by other threads (bridge.c) */
-    _Atomic uint32_t running;    /* a run is in progress: the context cannot be adopted */
-    rl_context_t* context;       /* only for the owner thread */
+    _Atomic uint64_t generation;  /* odd: a context lives here */
+    _Atomic uint64_t thread;      /* rl_os_thread_id() of its owner */
+    _Atomic uint32_t fork;        /* rl_os_fork_generation() at its creation */
+    _Atomic uint32_t interrupt;   /* asked for by reml_embed_interrupt, seen at the next poll */
+    _Atomic uint32_t remote;      /* releases queued by other threads (bridge.c) */
+    _Atomic uint32_t completions; /* promises completed by other threads (promises.c) */
+    _Atomic uint32_t running;     /* a run is in progress: the context cannot be adopted */
+    rl_context_t* context;        /* only for the owner thread */
 } rl_slot_t;
 
 /* The table of rows, in pages; the form of an id is told in slots.c. */
@@ -96,6 +98,24 @@ typedef struct rl_binding {
     char* signature; /* owned copy; NULL: the binding of a function that a module declares */
 } rl_binding_t;
 
+/* A run that the host leaves and resumes (jobs.c). */
+typedef struct rl_job {
+    struct rl_run* run; /* NULL: it has ended */
+    uint32_t generation, next_free;
+    bool used, failed, working;
+    const rl_rtype_t* type;   /* of the result */
+    rl_word_t result;         /* when it has ended well: a root */
+    reml_function_t function; /* zero: an entry point or a future */
+    rl_fn_id_t entry;         /* name for the record; 0: a function or a future */
+} rl_job_t;
+
+/* The host's end of a pending future (promises.c). */
+typedef struct rl_promise {
+    rl_object_t* future;    /* NULL: free row; a root */
+    const rl_rtype_t* type; /* of its value */
+    uint32_t generation, next_free;
+} rl_promise_t;
+
 typedef enum rl_module_state {
     RL_MODULE_FRESH,
     RL_MODULE_RUNNING,
@@ -137,6 +157,15 @@ struct rl_context {
     RL_VEC(rl_function_entry_t*) functions; /* row 0 unused; entries do not move: tallies are linked */
     uint32_t free_function;
     RL_VEC(rl_binding_t*) bindings;
+    RL_VEC(rl_job_t*) jobs; /* row 0 unused */
+    uint32_t free_job;
+    RL_VEC(rl_promise_t) promises; /* row 0 unused */
+    uint32_t free_promise;
+    uint64_t failure_token; /* of the last run */
+    reml_clock_fn clock;
+    void* clock_user;
+    reml_wait_fn wait;
+    void* wait_user;
 
     const rl_rtype_t* result_type; /* NULL: no result */
     rl_word_t result;
@@ -240,6 +269,10 @@ void rl_result_drop(rl_context_t* context);
 /* Run a function whose parameters lie in their banks; counts and records the crossing. */
 reml_embed_status_t rl_function_call_words(
     rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
+enum { RL_MOST_ARGUMENTS = 64 };
+/* Arguments of the host into the two banks. */
+reml_embed_status_t rl_function_convert(rl_context_t* context, const rl_function_entry_t* entry,
+    const reml_value_t* arguments, size_t count, rl_word_t* s, rl_object_t** r);
 /* Count a call of a function and leave its record by the policy. */
 void rl_function_crossed(rl_context_t* context, rl_function_entry_t* entry, reml_embed_status_t status);
 /* The living entry of a function handle, or NULL: rl_function_find_entry says why. */
@@ -267,6 +300,13 @@ void rl_surroundings_init(rl_context_t* context, rl_surroundings_t* surroundings
 void rl_surroundings_deinit(rl_context_t* context, rl_surroundings_t* surroundings);
 rl_environment_t rl_host_environment(void* host, rl_str_t name, rl_str_t* out_value);
 bool rl_host_argument(void* host, size_t index, rl_str_t* out);
+
+/* Jobs and promises: jobs.c, promises.c. */
+void rl_async_connect(rl_context_t* context); /* the vm's way to the host's clock and to what other threads complete */
+void rl_async_mark_roots(rl_heap_t* heap, rl_context_t* context);
+void rl_jobs_deinit(rl_context_t* context); /* before the vm goes: their runs are the vm's */
+void rl_promises_deinit(rl_context_t* context);
+void rl_take_completions(void* context);
 
 /* Count a crossing and leave its record (bridge.c). */
 typedef struct rl_crossing {

@@ -232,11 +232,14 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->vm.argument = rl_host_argument;
     context->vm.mark_host_roots = rl_context_mark_roots;
     context->vm.heap.host_dropped = rl_host_object_dropped;
+    rl_async_connect(context);
     if (context->options & REML_EMBED_OPTION_STRESS_GC) rl_heap_set_stress(&context->vm.heap, true, true);
     return !allocator->failed;
 }
 
 static void context_deinit(rl_context_t* context) {
+    rl_jobs_deinit(context);
+    rl_promises_deinit(context);
     rl_functions_deinit(context);
     rl_handles_deinit(context);
     rl_vm_deinit(&context->vm);

@@ -77,6 +77,7 @@ reml_embed_status_t rl_context_fail_from_diagnostics(rl_context_t* context) {
 reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context) {
     const rl_failure_t* failure = &context->vm.failure;
     rl_str_t message = rl_buf_str(&failure->message);
+    context->failure_token = failure->token;
     rl_context_fail(
         context, REML_EMBED_STATUS_ERROR, failure->code, "%s: %.*s", rl_code_text(failure->code), RL_STR_ARG(message));
 

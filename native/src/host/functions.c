@@ -297,13 +297,10 @@ static reml_embed_status_t convert_arguments(
     return REML_EMBED_STATUS_OK;
 }
 
-static reml_embed_status_t call(
-    rl_context_t* context, rl_function_entry_t* entry, const reml_value_t* arguments, size_t count, reml_value_t* out) {
+reml_embed_status_t rl_function_convert(rl_context_t* context, const rl_function_entry_t* entry,
+    const reml_value_t* arguments, size_t count, rl_word_t* s, rl_object_t** r) {
     const rl_proto_t* proto = entry->proto;
-    enum { MOST = 64 };
-    rl_word_t s[MOST];
-    rl_object_t* r[MOST];
-    if (count != proto->param_count || count > MOST) {
+    if (count != proto->param_count || count > RL_MOST_ARGUMENTS) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_CALL_ARITY,
             "%s: `%.*s` takes %u arguments, found %zu", rl_code_text(RL_CODE_TYPE_CALL_ARITY), RL_STR_ARG(proto->name),
             proto->param_count, count);
@@ -313,6 +310,15 @@ static reml_embed_status_t call(
     do {
         status = convert_arguments(context, proto, arguments, s, r);
     } while (rl_values_retry(context, status, attempt++));
+    return status;
+}
+
+static reml_embed_status_t call(
+    rl_context_t* context, rl_function_entry_t* entry, const reml_value_t* arguments, size_t count, reml_value_t* out) {
+    const rl_proto_t* proto = entry->proto;
+    rl_word_t s[RL_MOST_ARGUMENTS];
+    rl_object_t* r[RL_MOST_ARGUMENTS];
+    reml_embed_status_t status = rl_function_convert(context, entry, arguments, count, s, r);
     if (status != REML_EMBED_STATUS_OK) return status;
     rl_word_t result;
     status = rl_function_call_words(context, entry, s, r, &result);

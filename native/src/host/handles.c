@@ -75,6 +75,7 @@ void rl_context_mark_roots(rl_heap_t* heap, void* user) {
         const rl_function_entry_t* entry = context->functions.data[i];
         if (entry->proto && entry->closure) rl_heap_mark(heap, entry->closure);
     }
+    rl_async_mark_roots(heap, context);
     if (context->result_type && context->result_type->rep == RL_REP_R) rl_heap_mark(heap, context->result.o);
 }
 

@@ -514,6 +514,20 @@ void rl_run_free(rl_vm_t* vm, rl_run_t* run) {
     rl_free(vm->allocator, run, sizeof *run);
 }
 
+void rl_run_inherit(rl_vm_t* vm, rl_run_t* run) {
+    rl_run_t* from = vm->run;
+    if (!from->first || run->first) return;
+    for (rl_task_t* task = from->first; task; task = task->next) task->run = run;
+    run->first = from->first, run->last = from->last;
+    run->ready_first = from->ready_first, run->ready_last = from->ready_last;
+    run->timers.data = from->timers.data, run->timers.count = from->timers.count;
+    run->timers.capacity = from->timers.capacity, run->timer_order = from->timer_order;
+    from->first = from->last = from->ready_first = from->ready_last = NULL;
+    from->timers.data = NULL;
+    from->timers.count = from->timers.capacity = 0;
+    vm->leftovers = false;
+}
+
 /* Make the task that the run begins with. */
 static rl_outcome_t begin_entry(
     rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto, const rl_word_t* s_args, rl_object_t* const* r_args) {

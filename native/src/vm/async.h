@@ -93,6 +93,8 @@ rl_outcome_t rl_run_resume(rl_vm_t* vm, rl_run_t* run, rl_word_t* out_result);
 int64_t rl_run_wait_ns(rl_vm_t* vm, rl_run_t* run);
 void rl_run_abandon(
     rl_vm_t* vm, rl_run_t* run); /* give it up: what it is in the middle of is left, deferred closures run */
+/* Tasks and timers of the main run go on as those of this one (what module initialisation has spawned). */
+void rl_run_inherit(rl_vm_t* vm, rl_run_t* run);
 void rl_run_free(rl_vm_t* vm, rl_run_t* run); /* one that has ended */
 
 /* --- for the loop; frames have been saved --- */

@@ -709,13 +709,14 @@ next_instruction:
     }
     OP_CASE(POLL) {
         int left;
-        pc--;
+        rl_object_t* awaited = r[B];
+        pc--; /* as DRIVE */
         SAVE();
-        if (rl_async_poll(vm, r[B], &left) != RL_DONE) goto raise_saved;
+        if (rl_async_poll(vm, awaited, &left) != RL_DONE) goto raise_saved;
         LOAD_FRAME();
         if (left >= 0) {
-            s[A].i = left;
             pc++;
+            s[A].i = left;
         }
         NEXT;
     }

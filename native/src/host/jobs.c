@@ -1,0 +1,297 @@
+/* Jobs: runs that the host leaves while they wait, and resumes. */
+#include "host/context.h"
+#include "vm/async.h"
+
+static reml_embed_status_t find(rl_context_t* context, reml_job_t job, rl_job_t** out) {
+    uint32_t row = (uint32_t)job.id, generation = (uint32_t)(job.id >> 32);
+    if (job.context != context->serial)
+        return job.context ? REML_EMBED_STATUS_WRONG_CONTEXT : REML_EMBED_STATUS_INVALID_HANDLE;
+    if (row == 0 || row >= context->jobs.count) return REML_EMBED_STATUS_INVALID_HANDLE;
+    rl_job_t* found = context->jobs.data[row];
+    if (!found->used || found->generation != generation) {
+        return generation && generation <= found->generation ? REML_EMBED_STATUS_STALE
+                                                             : REML_EMBED_STATUS_INVALID_HANDLE;
+    }
+    *out = found;
+    return REML_EMBED_STATUS_OK;
+}
+
+static uint32_t add_row(rl_context_t* context) {
+    rl_allocator_t* allocator = &context->allocator;
+    rl_job_t* fresh = rl_alloc_zero(allocator, sizeof *fresh);
+    if (!fresh) return 0;
+    fresh->generation = 1;
+    if (rl_vec_push(allocator, &context->jobs, fresh)) return context->jobs.count - 1;
+    rl_free(allocator, fresh, sizeof *fresh);
+    return 0;
+}
+
+static uint32_t take_row(rl_context_t* context) {
+    uint32_t row = context->free_job;
+    if (row) context->free_job = context->jobs.data[row]->next_free;
+    else if (context->jobs.count > 0 || (add_row(context) == 0 && context->jobs.count == 1)) row = add_row(context);
+    if (row) {
+        rl_job_t* job = context->jobs.data[row];
+        *job = (rl_job_t){.generation = job->generation, .used = true};
+    }
+    return row;
+}
+
+static void free_row(rl_context_t* context, uint32_t row) {
+    rl_job_t* job = context->jobs.data[row];
+    job->used = false;
+    job->type = NULL;
+    if (++job->generation == 0) return; /* this row has told all its generations apart: never again */
+    job->next_free = context->free_job;
+    context->free_job = row;
+}
+
+void rl_jobs_deinit(rl_context_t* context) {
+    for (uint32_t i = 0; i < context->jobs.count; i++)
+        rl_free(&context->allocator, context->jobs.data[i], sizeof(rl_job_t));
+    rl_vec_deinit(&context->allocator, &context->jobs);
+}
+
+/* The job is over: one record, as for a run or a call. */
+static void record_end(rl_context_t* context, const rl_job_t* job, reml_embed_status_t status) {
+    rl_function_entry_t* entry = NULL;
+    if (job->entry) {
+        const rl_function_t* function = rl_program_function(&context->program, job->entry);
+        rl_str_t name = rl_sym_text(&context->program.symbols, function->name);
+        rl_lifecycle_record(context, RL_AUDIT_START, status, NULL, name, 0);
+    } else if (job->function.id) {
+        if (rl_function_find_entry(context, job->function, &entry) == REML_EMBED_STATUS_OK)
+            rl_function_crossed(context, entry, status);
+    } else {
+        rl_crossing_t crossing = {.symbol = RL_STR("reml_future_start"),
+            .ok = status == REML_EMBED_STATUS_OK,
+            .ownership = RL_AUDIT_OWN_TRANSFERRED,
+            .result = status == REML_EMBED_STATUS_OK ? RL_AUDIT_RETURN_PENDING : RL_AUDIT_RETURN_FAILURE};
+        if (!crossing.ok) {
+            crossing.error_code = rl_code_text(context->has_error ? context->error_code : RL_CODE_FFI_CALL_FAILED);
+            crossing.error_message = rl_buf_str(&context->error);
+        }
+        rl_bridge_crossing(context, &crossing);
+    }
+}
+
+/* What working on the job has come to. Ends rl_run_begin. */
+static reml_embed_status_t worked(rl_context_t* context, rl_job_t* job, rl_outcome_t outcome, rl_word_t result) {
+    reml_embed_status_t status = REML_EMBED_STATUS_PENDING;
+    job->working = false;
+    if (outcome != RL_PARK) {
+        job->failed = outcome != RL_DONE;
+        status = job->failed ? rl_context_fail_from_vm(context) : REML_EMBED_STATUS_OK;
+        if (!job->failed) job->result = result;
+        else job->type = NULL;
+        rl_run_free(&context->vm, job->run);
+        job->run = NULL;
+    }
+    rl_run_end(context);
+    if (status != REML_EMBED_STATUS_PENDING) record_end(context, job, status);
+    return status;
+}
+
+typedef struct start {
+    const rl_proto_t* proto;
+    const rl_word_t* s;
+    rl_object_t* const* r;
+    const rl_rtype_t* type; /* of what the proto answers */
+    reml_function_t function;
+    rl_fn_id_t entry;
+} start_t;
+
+/* A run has begun, modules are initialised. */
+static reml_embed_status_t start(rl_context_t* context, const start_t* what, reml_job_t* out) {
+    uint32_t row = take_row(context);
+    rl_run_t* run = row ? rl_run_new(&context->vm) : NULL;
+    if (!run) {
+        if (row) free_row(context, row);
+        rl_run_end(context);
+        return rl_context_no_memory(context);
+    }
+    rl_job_t* job = context->jobs.data[row];
+    bool drive = rl_type_is_future(what->type);
+    job->run = run;
+    job->type = drive ? what->type->args[0] : what->type;
+    job->function = what->function;
+    job->entry = what->entry;
+    job->working = true;
+    if (context->depth == 1) rl_run_inherit(&context->vm, run);
+    rl_word_t result;
+    rl_outcome_t outcome = rl_run_start(&context->vm, run, what->proto, what->s, what->r, drive, &result);
+    reml_embed_status_t status = worked(context, job, outcome, result);
+    if (job->failed) free_row(context, row);
+    else *out = (reml_job_t){context->serial, (uint64_t)job->generation << 32 | row};
+    return status;
+}
+
+static reml_embed_status_t start_entry(rl_context_t* context, rl_str_t name, reml_job_t* out) {
+    if (rl_utf8_validate(name) != name.length || name.length == 0) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "entry point is not valid UTF-8");
+    }
+    if (!context->loaded)
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
+    reml_embed_status_t status = rl_run_begin(context);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    status = rl_pipeline_initialise(context);
+    rl_fn_id_t function = 0;
+    rl_proto_t* proto = NULL;
+    if (status == REML_EMBED_STATUS_OK) {
+        function = rl_program_find_function(&context->program, name);
+        if (function) proto = rl_pipeline_entry(context, function, &status);
+        else
+            status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
+                "entrypoint not found: %.*s", RL_STR_ARG(name));
+    }
+    if (!proto) {
+        rl_run_end(context);
+        rl_lifecycle_record(context, RL_AUDIT_START, status, NULL, name, 0);
+        return status;
+    }
+    start_t what = {.proto = proto, .type = proto->result_type, .entry = function};
+    return start(context, &what, out);
+}
+
+reml_embed_status_t reml_embed_start(reml_embed_context_t* id, const char* entrypoint, reml_job_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_job_t){0, 0};
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    rl_take_remote_releases(context);
+    rl_take_completions(context);
+    return start_entry(context, rl_str(entrypoint ? entrypoint : "main"), out);
+}
+
+reml_embed_status_t reml_function_start(
+    reml_embed_context_t* id, reml_function_t function, const reml_value_t* arguments, size_t count, reml_job_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_job_t){0, 0};
+    if (!arguments && count) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    RL_ENTER(id, context);
+    rl_function_entry_t* entry;
+    reml_embed_status_t status = rl_function_find_entry(context, function, &entry);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    rl_context_clear_error(context);
+    rl_take_remote_releases(context);
+    rl_take_completions(context);
+    rl_word_t s[RL_MOST_ARGUMENTS];
+    rl_object_t* r[RL_MOST_ARGUMENTS + 1];
+    r[0] = entry->closure;
+    status = rl_function_convert(context, entry, arguments, count, s, r + (entry->closure != NULL));
+    if (status != REML_EMBED_STATUS_OK) return status;
+    status = rl_run_begin(context);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    status = rl_pipeline_initialise(context);
+    if (status != REML_EMBED_STATUS_OK) {
+        rl_run_end(context);
+        rl_function_crossed(context, entry, status);
+        return status;
+    }
+    start_t what = {.proto = entry->proto, .s = s, .r = r, .type = entry->proto->result_type, .function = function};
+    return start(context, &what, out);
+}
+
+/* Result<T, AsyncError>, as the core library's Task.join says it. */
+static const rl_rtype_t* task_result(rl_context_t* context, rl_type_t value) {
+    rl_program_t* program = &context->program;
+    rl_fn_id_t join =
+        rl_program_find_method(program, program->known.task, rl_sym_find(&program->symbols, RL_STR("join")));
+    if (!join) return NULL;
+    rl_type_t future = rl_type_substitute(&program->types, rl_program_function(program, join)->result, &value, 1);
+    const rl_rtype_t* type = rl_rtype_of(&context->compiler, future);
+    return type && rl_type_is_future(type) ? type->args[0] : NULL;
+}
+
+reml_embed_status_t reml_future_start(reml_embed_context_t* id, reml_value_t value, reml_job_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_job_t){0, 0};
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    rl_take_remote_releases(context);
+    rl_take_completions(context);
+    rl_handle_t* handle;
+    reml_embed_status_t status = rl_handle_find(context, value, &handle);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    reml_kind_t kind = rl_kind_of(handle->type);
+    if (kind != REML_KIND_FUTURE && kind != REML_KIND_TASK) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    rl_object_t* future = handle->word.o;
+    const rl_rtype_t* type = handle->type->args[0];
+    if (kind == REML_KIND_TASK) {
+        future = ((rl_task_handle_t*)future)->outcome;
+        type = task_result(context, type->type);
+        if (!future || !type) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    }
+    status = rl_run_begin(context);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    start_t what = {.proto = rl_await_proto(future), .r = &future, .type = type};
+    return start(context, &what, out);
+}
+
+reml_embed_status_t reml_embed_resume(reml_embed_context_t* id, reml_job_t handle) {
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    rl_take_remote_releases(context);
+    rl_take_completions(context);
+    rl_job_t* job;
+    reml_embed_status_t status = find(context, handle, &job);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    if (job->working) return REML_EMBED_STATUS_BUSY;
+    if (!job->run) return job->failed ? REML_EMBED_STATUS_ERROR : REML_EMBED_STATUS_OK;
+    status = rl_run_begin(context);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    job->working = true;
+    rl_word_t result;
+    rl_outcome_t outcome = rl_run_resume(&context->vm, job->run, &result);
+    return worked(context, job, outcome, result);
+}
+
+reml_embed_status_t reml_job_wait(reml_embed_context_t* id, reml_job_t handle, int64_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = 0;
+    RL_ENTER(id, context);
+    rl_take_completions(context);
+    rl_job_t* job;
+    reml_embed_status_t status = find(context, handle, &job);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    if (job->run && !job->working) *out = rl_run_wait_ns(&context->vm, job->run);
+    return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_job_result(reml_embed_context_t* id, reml_job_t handle, reml_value_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_value_t){0};
+    RL_ENTER(id, context);
+    rl_job_t* job;
+    reml_embed_status_t status = find(context, handle, &job);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    if (job->run) return REML_EMBED_STATUS_PENDING;
+    if (job->failed) return REML_EMBED_STATUS_ERROR;
+    *out = rl_value_out(context, job->type, job->result, false);
+    return out->kind == REML_KIND_NONE ? rl_context_no_memory(context) : REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_job_release(reml_embed_context_t* id, reml_job_t handle) {
+    RL_ENTER(id, context);
+    rl_job_t* job;
+    reml_embed_status_t status = find(context, handle, &job);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    if (job->working) return REML_EMBED_STATUS_BUSY;
+    if (job->run) {
+        rl_context_clear_error(context);
+        status = rl_run_begin(context);
+        if (status != REML_EMBED_STATUS_OK) return status;
+        job->working = true;
+        rl_run_abandon(&context->vm, job->run);
+        rl_run_free(&context->vm, job->run);
+        job->run = NULL;
+        rl_run_end(context);
+        rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_INTERRUPTED, "%s: the job was given up",
+            rl_code_text(RL_CODE_RUNTIME_INTERRUPTED));
+        record_end(context, job, REML_EMBED_STATUS_ERROR);
+        rl_context_clear_error(context);
+    }
+    free_row(context, (uint32_t)handle.id);
+    return REML_EMBED_STATUS_OK;
+}
