@@ -19,7 +19,6 @@ from values import (
     FLOAT,
     INT,
     STR,
-    UNIT,
     Break,
     Continue,
     Err,
@@ -42,9 +41,80 @@ from values import (
 
 Type = tuple[Any, ...]
 Env = dict[str, list[Any]]
+EFFECTS = False
 STEPS = 20_000  # of the Python evaluation; a program that needs more is thrown away
 
 POSTFIX, PREFIX, CAST, POW, MUL, ADD, RANGE, REL, EQ, AND, OR, PIPE, LOOSE = 9, 8, 7.5, 7, 6, 5, 4.5, 4, 3, 2, 1, 0, -1
+
+
+class Abort(Exception):
+    """A clause of this handler has ended without resuming."""
+
+    def __init__(self, handler: Handler, value: Any) -> None:
+        super().__init__()
+        self.handler, self.value = handler, value
+
+
+@dataclass
+class Handler:
+    """A running `handle`: what its clause does, and what waits behind its calls of resume."""
+
+    clause: Callable[[Handler, int], Any]
+    after: list[Callable[[Any], Any]] = field(default_factory=list)
+
+
+# Weights by static type: what the impls in PRELUDE say.
+PRELUDE = """
+trait Weigh {
+  fn weigh(self) -> Int
+  fn twice(self) -> Int = self.weigh() + self.weigh()
+}
+impl Weigh for Int { fn weigh(self) = self % 1000 }
+impl Weigh for Str { fn weigh(self) -> Int { self.len() } }
+impl Weigh for Bool {
+  fn weigh(self) -> Int = if self then 1 else 0
+  fn twice(self) -> Int = 7
+}
+impl<T: Weigh> Weigh for List<T> {
+  fn weigh(self) -> Int = self.fold(0, |sum, x| sum + x.weigh())
+  fn twice(self) -> Int = self.fold(1, |sum, x| sum + x.twice())
+}
+impl Weigh for Option<T> where T: Weigh {
+  fn weigh(self) -> Int = match self with | Some(x) -> x.weigh() + 1 | None -> 0
+}
+impl<A: Weigh, B: Weigh> Weigh for (A, B) { fn weigh(self) -> Int = self.0.weigh() - self.1.weigh() }
+fn heavier<T: Weigh>(a: T, b: T) -> T = if b.weigh() > a.weigh() then b else a
+fn both_ways<A, B>(pair: (A, B), f: fn(A, B) -> C) -> (C, (B, A)) = (f(pair.0, pair.1), (pair.1, pair.0))
+effect Ask { operation ask(n: Int) -> Int }
+"""
+
+
+def weighable(kind: Type) -> bool:
+    if kind[0] in {"List", "Option", "Tuple"}:
+        return all(map(weighable, kind[1:]))
+    return kind in (INT, STR, BOOL)
+
+
+def weigh(kind: Type, value: Any) -> int:
+    if kind == INT:
+        return remainder(value, 1000)
+    if kind == STR:
+        return len(value)
+    if kind == BOOL:
+        return int(value)
+    if kind[0] == "List":
+        return sum(weigh(kind[1], v) for v in value)
+    if kind[0] == "Option":
+        return 0 if value is None else weigh(kind[1], value.value) + 1
+    return weigh(kind[1], value[0]) - weigh(kind[2], value[1])
+
+
+def twice(kind: Type, value: Any) -> int:
+    if kind == BOOL:
+        return 7
+    if kind[0] == "List":
+        return 1 + sum(twice(kind[1], v) for v in value)
+    return 2 * weigh(kind, value)
 
 
 class TooLong(Exception):
@@ -91,9 +161,15 @@ class Scope:
     names: dict[str, tuple[Type, bool]]
     loops: bool = False
     result: Type | None = None
+    asks: bool = False  # within a handler of Ask
 
     def child(self, **more: Any) -> Scope:
-        return Scope(dict(self.names), more.get("loops", self.loops), more.get("result", self.result))
+        return Scope(
+            dict(self.names),
+            more.get("loops", self.loops),
+            more.get("result", self.result),
+            more.get("asks", self.asks),
+        )
 
 
 def in_order(work: Callable[..., Any], *operands: Node) -> Callable[[Env], Any]:
@@ -131,7 +207,8 @@ class Module:
         self.random = random.Random(seed)
         self.types: dict[str, Declared] = {}
         self.helpers: list[Helper] = []
-        self.lines: list[str] = []
+        self.lines: list[str] = [PRELUDE]
+        self.handlers: list[Handler] = []
         self.steps = 0
         self.fresh = 0
         self.helper_calls = 0
@@ -241,6 +318,7 @@ class Module:
 
         def answer() -> str:
             self.steps = 0
+            self.handlers.clear()
             try:
                 value = run({})
             except Return as left:
@@ -310,6 +388,10 @@ class Module:
             return self.leave(scope, depth - 1, indent)
         if pick < 0.56:
             return self.split_tuple(scope, depth, indent)
+        if pick < 0.62 and depth > 0:
+            return self.closure(scope, depth - 1, indent)
+        if pick < 0.68 and scope.result and scope.result[0] in {"Option", "Result"}:
+            return self.try_statement(scope, depth, indent)
         kind = self.any_type(2)
         value = self.expr(scope, kind, depth)
         mutable = r.random() < 0.4
@@ -335,6 +417,50 @@ class Module:
             return {**env, left: [a], right: [b]}
 
         return [f"{indent}let ({left}, {right}): {type_text(kind)} = {value.text}"], run
+
+    def closure(self, scope: Scope, depth: int, indent: str) -> tuple[list[str], Callable[[Env], Env]]:
+        """`let f = |a| { counter += …; … }`: what it captures stays shared."""
+        given, result = self.any_type(1), self.any_type(1)
+        name, param = self.name("x"), self.name("l")
+        inner = scope.child(loops=False, result=None, asks=False)
+        inner.names[param] = (given, False)
+        numbers = [n for n, (t, mutable) in scope.names.items() if mutable and t == INT]
+        change = self.random.choice(numbers) if numbers else None
+        body = self.expr(inner, result, depth)
+        count = f"{change} += 1; " if change else ""
+        scope.names[name] = (("Fn", given, result), False)
+
+        def run(env: Env) -> Env:
+            captured = env
+
+            def call(value: Any) -> Any:
+                self.step()
+                if change:
+                    captured[change][0] = fit(captured[change][0] + 1)
+                return body.run({**captured, param: [value]})
+
+            return {**env, name: [call]}
+
+        text = f"{indent}let {name} = |{param}: {type_text(given)}| -> {type_text(result)} {{ {count}{body.text} }}"
+        return [text], run
+
+    def try_statement(self, scope: Scope, depth: int, indent: str) -> tuple[list[str], Callable[[Env], Env]]:
+        """`let x = e?` in a function that answers an Option or a Result."""
+        assert scope.result is not None
+        kind = self.any_type(1)
+        carrier = (scope.result[0], kind, *scope.result[2:])
+        value = self.expr(scope, carrier, depth)
+        name, held = self.name("x"), self.name("x")
+        scope.names[name] = (kind, False)
+
+        def run(env: Env) -> Env:
+            found = value.run(env)
+            if found is None or isinstance(found, Err):
+                raise Return(found)
+            return {**env, name: [found.value]}
+
+        lines = [f"{indent}let {held}: {type_text(carrier)} = {value.text}", f"{indent}let {name} = {held}?"]
+        return lines, run
 
     def assignment(self, scope: Scope, name: str, depth: int, indent: str) -> tuple[list[str], Callable[[Env], Env]]:
         kind = scope.names[name][0]
@@ -472,6 +598,10 @@ class Module:
             self.through_lambda,
             self.from_tuple,
             self.through_block,
+            self.call_closure,
+            self.choose_heavier,
+            *([self.handled] if EFFECTS else []),
+            self.swapped,
         ]
         if r.random() < 0.25 and (made := r.choice(general)(scope, kind, depth - 1)):
             return made
@@ -606,6 +736,98 @@ class Module:
             lambda env: body.run({**env, name: [value.run(env)]}),
         )  # fmt: skip
 
+    def call_closure(self, scope: Scope, kind: Type, depth: int) -> Node | None:
+        able = [(n, t) for n, (t, _) in scope.names.items() if t[0] == "Fn" and t[-1] == kind]
+        if not able:
+            return None
+        name, form = self.random.choice(able)
+        value = self.expr(scope, form[1], depth)
+        return Node(kind, f"{name}({value.text})", POSTFIX, lambda env: (env[name][0])(value.run(env)))
+
+    def choose_heavier(self, scope: Scope, kind: Type, depth: int) -> Node | None:
+        """A generic function that calls a trait's method."""
+        if not weighable(kind):
+            return None
+        a, b = self.expr(scope, kind, depth), self.expr(scope, kind, depth)
+        name = self.name("x")
+        text = f"{{ let {name}: {type_text(kind)} = {a.text}; heavier({name}, {b.text}) }}"
+        return Node(kind, text, LOOSE, in_order(lambda x, y: y if weigh(kind, y) > weigh(kind, x) else x, a, b))
+
+    def swapped(self, scope: Scope, kind: Type, depth: int) -> Node:
+        """A generic function of a pair and a lambda of two parameters."""
+        other = self.any_type(1)
+        a, b = self.expr(scope, kind, depth), self.expr(scope, other, depth)
+        x, y, name = self.name("l"), self.name("l"), self.name("x")
+        text = (
+            f"{{ let {name}: {type_text(('Tuple', kind, other))} = ({a.text}, {b.text}); "
+            f"both_ways({name}, |{x}, {y}| ({y}, {x})).0.1 }}"
+        )
+        return Node(kind, text, LOOSE, in_order(lambda found, _other: found, a, b))
+
+    def handled(self, scope: Scope, kind: Type, depth: int) -> Node | None:
+        """`handle … with handler Ask { … }`: resumes with a computed answer, sometimes gives up, sometimes works on what comes back."""
+        if depth <= 0:
+            return None
+        r = self.random
+        inner = scope.child(asks=True)
+        body = self.expr(inner, kind, depth)
+        factor, most = r.randint(-2, 3), r.choice([None, 5, 100])
+        given_up = self.expr(scope, kind, 0)
+        returned = self.name("l")
+        outer = scope.child()
+        outer.names[returned] = (kind, False)
+        last = self.expr(outer, kind, 1)
+        adds = kind == INT and r.random() < 0.5
+        resume = f"resume(n * {factor} + 1)" + (" + 3" if adds else "")
+        clause = f"if n > {most} {{ {given_up.text} }} else {{ {resume} }}" if most else resume
+        text = (
+            f"handle {{ {body.text} }} with handler Ask {{ operation ask(n, resume) {{ {clause} }} "
+            f"return {returned} {{ {last.text} }} }}"
+        )
+
+        def run(env: Env) -> Any:
+            def answer(handler: Handler, n: int) -> Any:
+                if most and n > most:
+                    raise Abort(handler, given_up.run(env))
+                value = fit(fit(n * factor) + 1)
+                if adds:
+                    handler.after.append(lambda found: fit(found + 3))
+                return value
+
+            handler = Handler(answer)
+            depth_before = len(self.handlers)
+            self.handlers.append(handler)
+            try:
+                value = body.run(env)
+                del self.handlers[depth_before:]
+                value = last.run({**env, returned: [value]})
+            except Abort as abort:
+                if abort.handler is not handler:
+                    raise
+                value = abort.value
+            finally:
+                del self.handlers[depth_before:]
+            for work in reversed(handler.after):
+                value = work(value)
+            return value
+
+        return Node(kind, f"({text})", POSTFIX, run)
+
+    def ask(self, scope: Scope, depth: int) -> Node:
+        n = self.expr(scope, INT, depth)
+
+        def run(env: Env) -> Any:
+            value = n.run(env)
+            self.step()
+            handler, hidden = self.handlers[-1], self.handlers
+            self.handlers = hidden[:-1]  # the clause runs outside of its handler
+            try:
+                return handler.clause(handler, value)
+            finally:
+                self.handlers = hidden
+
+        return Node(INT, f"(do Ask.ask({n.text}))", POSTFIX, run)
+
     def from_option(self, scope: Scope, kind: Type, depth: int) -> Node:
         option, other = self.expr(scope, ("Option", kind), depth), self.expr(scope, kind, depth)
         if self.random.random() < 0.2:
@@ -711,6 +933,15 @@ class Module:
 
     def make_int(self, scope: Scope, _kind: Type, depth: int) -> Node:
         r = self.random
+        if scope.asks and r.random() < 0.4:
+            return self.ask(scope, depth)
+        if r.random() < 0.1:
+            kind = self.any_type(2)
+            if weighable(kind):
+                name, value = self.name("x"), self.expr(scope, kind, depth)
+                method, work = r.choice([("weigh", weigh), ("twice", twice)])
+                text = f"{{ let {name}: {type_text(kind)} = {value.text}; {name}.{method}() }}"
+                return Node(INT, text, LOOSE, in_order(lambda found: work(kind, found), value))
         pick = r.randrange(10)
         if pick < 6:
             sign, binds, work = r.choice([
