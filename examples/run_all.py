@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument("--limit-mb", default="32")
     options = parser.parse_args()
     python = sys.executable
+    blocks = sorted((HERE / "guide").glob("*/main.py"))
     results = [
         run_guide_sample(),
         run("host functions, from C (examples/c/host_function.c)", BUILT / "host_function"),
@@ -55,6 +56,7 @@ def main() -> int:
         run("the plain shared library, through ctypes", python, HERE / "python" / "ctypes_hello.py"),
         run("words of the standard library (examples/stdlib_words)", python, HERE / "stdlib_words" / "main.py",
             "--limit-mb", options.limit_mb),
+        *(run(f"the guide's block {path.parent.name} (examples/guide)", python, path) for path in blocks),
     ]  # fmt: skip
     failed = results.count(False)
     print(f"\n{len(results) - failed} of {len(results)} examples ended well")

@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import keyword
 import sys
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from reml_embed.errors import StaleError
@@ -130,6 +131,14 @@ class Support:
     def duration_out(self, nanoseconds: int) -> Duration:
         """A Duration."""
         return Duration(nanoseconds)
+
+    def uuid_in(self, value: object) -> str:
+        """The canonical text of a Uuid."""
+        if isinstance(value, uuid.UUID):
+            return str(value)
+        if isinstance(value, str):
+            return str(uuid.UUID(value))
+        raise TypeError("expected a UUID or its text")
 
     def timestamp_in(self, value: object) -> int:
         """Nanoseconds since 1970 of an aware datetime."""

@@ -130,6 +130,7 @@ class Context:
     ) -> None:
         self._id = _DISPOSED
         self._epoch = 0
+        self._callbacks = 0
         self._pid = os.getpid()
         self._sink: SinkHolder | None = None
         self._loading = False
@@ -404,6 +405,30 @@ class Context:
             raise TypeError(f"expected a callable, got {type(function).__name__}")
         self._border.define(name, signature if signature is not None else signature_text(function), function)
 
+    def bind(self, name: str, function: Callable[..., Any]) -> None:
+        """
+        Give *function* to what a module declares without a body: ``fn price(sku: Str) -> Float``, ``fn Logger.json(self, value: Any)``
+        in an ``extern "host"`` block. The declaration is the signature. Binding a name again replaces it.
+        """
+        if not callable(function):
+            raise TypeError(f"expected a callable, got {type(function).__name__}")
+        self._border.define(name, None, function)
+
+    def callback(self, signature: str, function: Callable[..., Any]) -> Function:
+        """
+        A function value made from a Python function, for parameters and fields that hold functions: ``(Event) -> ()``. It can be called
+        from Python, too. It stays registered until the context is closed, so make it once, not per call.
+
+        Raises:
+            RemlError: the signature is wrong.
+        """
+        if not callable(function):
+            raise TypeError(f"expected a callable, got {type(function).__name__}")
+        self._callbacks += 1
+        name = f"HostCallback.f{self._callbacks}"
+        self._border.define(name, signature, function)
+        return self._border.function(name, None)
+
     # --- top-level values -------------------------------------------------------------------------------------------------
 
     def value(self, name: str) -> Any:
@@ -429,6 +454,15 @@ class Context:
         status, text = owned_text(lambda out, length: lib.reml_embed_exports(self._id, out, length))
         self._raise_for(status)
         return [Export(**row) for row in json.loads(text)]
+
+    def execute_conductor(self, name: str) -> Any:
+        """
+        Run the nodes of the conductor *name* in the order of their dependencies, then its execution block.
+
+        Returns:
+            ``Ok([(node, value), …])``, or ``Err(text)`` when nodes depend on each other.
+        """
+        return self._border.function("Conductor.run", None)(self.value(name))
 
     # --- settings and facts -------------------------------------------------------------------------------------------------
 

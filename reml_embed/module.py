@@ -71,6 +71,10 @@ class Module(Mapping[str, "Function"]):
             self._functions[key] = found
         return found
 
+    def value(self, name: str) -> Any:
+        """What the top-level ``let`` or ``conductor`` *name* of this module holds; see `Context.value`."""
+        return self.context.value(f"{self.name}.{name}")
+
     def __getitem__(self, name: str) -> Function:
         return self.function(name)
 

@@ -141,7 +141,7 @@ typedef struct reml_function_t {
 } reml_function_t;
 
 /*
- * Find a top-level function: "total", "Billing.total". `signature` ("(Int, Int) -> Int") is checked, and picks the instance of a
+ * Find a top-level function: "total", "Billing.total", or one of a core type: "Conductor.run". `signature` ("(Int, Int) -> Int") is checked, and picks the instance of a
  * generic function; NULL accepts what is there. Module initialisation runs at the first call.
  *
  * fails: ERROR runtime.entry.unknown / type.mismatch (naming both signatures); *out_function is zero then.

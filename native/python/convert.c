@@ -404,6 +404,25 @@ static bool convert_payload(const conversion_t* conversion, const rl_rtype_t* ty
     return done;
 }
 
+/* The core library's Uuid: text in Python, canonical (CONTRACTS 2.7a knows no class for it). */
+static bool is_uuid(const rl_context_t* context, const rl_rtype_t* type) {
+    return type->payload && type->payload->kind == RL_TYPE_STR && rl_str_equal(type->name, RL_STR("Uuid")) &&
+           rl_type_node(&context->program.types, type->type)->a < context->program.first_typedef;
+}
+
+static bool convert_uuid(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    PyObject* text = PyObject_CallMethod(conversion->border->support, "uuid_in", "O", object);
+    if (!text) {
+        bool wrong_value = PyErr_ExceptionMatches(PyExc_ValueError);
+        if (!wrong_value && !PyErr_ExceptionMatches(PyExc_TypeError)) return false;
+        return fail(conversion, place, wrong_value ? PyExc_ValueError : PyExc_TypeError, type, object, NULL);
+    }
+    bool done = convert_text(conversion, type->payload, text, place, out);
+    Py_DECREF(text);
+    return done;
+}
+
 static bool convert_variant(
     const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
     PyObject* shapes = border_shapes(conversion->border, conversion->context, type);
@@ -561,6 +580,7 @@ static bool convert_named(
         if (PyDict_Check(object)) return convert_mapping(conversion, type, object, place, out);
         return convert_handle(conversion, type, object, place, out);
     case REML_KIND_ADT:
+        if (is_uuid(conversion->context, type)) return convert_uuid(conversion, type, object, place, out);
         return is_option(conversion, type) ? convert_option(conversion, type, object, place, out)
                                            : convert_variant(conversion, type, object, place, out);
     case REML_KIND_RECORD: return convert_record(conversion, type, object, place, out);
@@ -691,6 +711,7 @@ static PyObject* show_newtype(
 
 static PyObject* show_variant(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
     if (is_option_type(context, type)) return show_option(border, context, type, word);
+    if (is_uuid(context, type)) return show_text(word, false);
     PyObject* shapes = border_shapes(border, context, type);
     if (!shapes) return NULL;
     if (type->payload) return show_newtype(border, context, type, PyTuple_GetItem(shapes, 0), word);

@@ -95,6 +95,7 @@ static reml_embed_status_t wrong_signature(rl_context_t* context, rl_type_t actu
 
 static reml_embed_status_t find(rl_context_t* context, rl_str_t name, rl_str_t signature, reml_function_t* out) {
     rl_fn_id_t id = rl_program_find_function(&context->program, name);
+    if (!id) id = rl_program_find_core_function(&context->program, name);
     if (!id) {
         return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
             "entrypoint not found: %.*s", (int)(name.length < 256 ? name.length : 256), name.data);

@@ -438,6 +438,20 @@ static uint32_t find_qualified(const rl_program_t* program, rl_str_t name, rl_it
     return 0;
 }
 
+rl_fn_id_t rl_program_find_core_function(const rl_program_t* program, rl_str_t name) {
+    size_t dot = name.length;
+    while (dot > 0 && name.data[dot - 1] != '.') dot--;
+    rl_sym_t owner = dot > 1 ? rl_sym_find(&program->symbols, (rl_str_t){name.data, dot - 1}) : 0;
+    rl_sym_t last = rl_sym_find(&program->symbols, (rl_str_t){name.data + dot, name.length - dot});
+    for (rl_module_id_t module = 1; owner && last && module < program->first_module; module++) {
+        uint32_t type = rl_program_find(program, module, 0, owner);
+        if (!type || rl_program_item(program, type)->kind != RL_ITEM_TYPEDEF) continue;
+        rl_fn_id_t found = rl_program_find_method(program, rl_program_item(program, type)->id, last);
+        if (found && rl_program_function(program, found)->kind == RL_FN_REML) return found;
+    }
+    return 0;
+}
+
 rl_fn_id_t rl_program_find_function(const rl_program_t* program, rl_str_t qualified_name) {
     return find_qualified(program, qualified_name, RL_ITEM_FUNCTION);
 }

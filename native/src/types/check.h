@@ -45,6 +45,8 @@ bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text,
  * prelude. 0: none.
  */
 rl_fn_id_t rl_program_find_function(const rl_program_t* program, rl_str_t qualified_name);
+/* "Conductor.run": a function of a core type, written in Reml. 0: none. */
+rl_fn_id_t rl_program_find_core_function(const rl_program_t* program, rl_str_t name);
 
 /* The global of that name in the most recently loaded module that has one (module initialisation makes its value). */
 bool rl_program_find_global(const rl_program_t* program, rl_str_t qualified_name, rl_global_id_t* out_global);
