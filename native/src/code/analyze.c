@@ -102,13 +102,14 @@ bool rl_ir_children(const rl_program_t* program, rl_allocator_t* allocator, rl_i
         return ok;
     case RL_IR_FOR: return push(allocator, out, n.a) && push(allocator, out, n.c);
     case RL_IR_ESCAPE: return push(allocator, out, n.c);
-    case RL_IR_HANDLE: {
-        uint32_t clauses = *rl_program_extra(program, n.b + 2);
-        ok = push(allocator, out, n.a) && push(allocator, out, *rl_program_extra(program, n.b + 1)) &&
-             push_list(program, allocator, out, n.b + 3, clauses);
-        uint32_t exits = n.c ? *rl_program_extra(program, n.c + 1) : 0;
+    case RL_IR_HANDLE:
+        return push(allocator, out, n.a) && push(allocator, out, *rl_program_extra(program, n.b + 1)) &&
+               push_list(program, allocator, out, n.b + 3, *rl_program_extra(program, n.b + 2));
+    case RL_IR_CATCH: {
+        uint32_t exits = *rl_program_extra(program, n.c);
+        ok = push(allocator, out, n.a);
         for (uint32_t i = 0; ok && i < exits; i++)
-            ok = push(allocator, out, *rl_program_extra(program, n.c + 3 + 2 * i));
+            ok = push(allocator, out, *rl_program_extra(program, n.c + 2 + 2 * i));
         return ok;
     }
     }
@@ -503,6 +504,10 @@ static void visit_node(analyzer_t* a, visit_t v) {
     if (n.op == RL_IR_SET_LOCAL) a->out->locals[n.a].assigned = true;
     if (n.op == RL_IR_BIND) declare(a, n.a);
     if (n.op == RL_IR_LET) each_bound(a, n.a, declare);
+    for (uint32_t i = 0; n.op == RL_IR_CATCH && i < *rl_program_extra(a->program, n.c); i++) {
+        uint32_t local = *rl_program_extra(a->program, n.c + 1 + 2 * i);
+        if (local != RL_NONE) declare(a, local);
+    }
     if (n.op == RL_IR_CLOSURE_GROUP) {
         for (uint32_t i = 0; i < n.b; i++) declare(a, *rl_program_extra(a->program, n.a + 2 * i));
     }
@@ -704,6 +709,23 @@ static rl_ir_t live_loop(analyzer_t* a, rl_ir_t id, const rl_ir_node_t* n) {
     return n->op == RL_IR_FOR ? n->a : 0;
 }
 
+/* Afterwards either what follows happens, or one of the exits. */
+static rl_ir_t live_catch(analyzer_t* a, const rl_ir_node_t* n) {
+    uint32_t after = set_push(a);
+    for (uint32_t i = 0; i < *rl_program_extra(a->program, n->c); i++) {
+        uint32_t local = *rl_program_extra(a->program, n->c + 1 + 2 * i);
+        uint32_t others = set_push(a);
+        if (a->allocator->failed) return 0;
+        set_load(a, after);
+        live(a, *rl_program_extra(a->program, n->c + 2 + 2 * i));
+        if (local != RL_NONE) kill(a, local);
+        set_join(a, others);
+        set_pop(a, others);
+    }
+    set_pop(a, after);
+    return n->a;
+}
+
 static void live_jump(analyzer_t* a, const rl_ir_node_t* n) {
     if (n->b >= a->open.count) {
         set_clear(a);
@@ -748,6 +770,11 @@ static void live(analyzer_t* a, rl_ir_t id) {
             id = n.a;
             break;
         }
+        case RL_IR_CATCH: id = live_catch(a, &n); break;
+        case RL_IR_ESCAPE:
+            set_clear(a);
+            id = n.c;
+            break;
         case RL_IR_BREAK:
         case RL_IR_CONTINUE:
             live_jump(a, &n);

@@ -70,13 +70,21 @@ typedef struct rl_closure_site {
     uint16_t refs, scalars; /* captured */
 } rl_closure_site_t;
 
-/* A handler being installed: the body's closure in r[b], then the return clause if any, the clauses, the token if any. */
+/* A handler being installed: the body's closure in r[b], then the return clause if any, then the clauses. */
 typedef struct rl_handle_site {
     rl_effect_id_t effect;
     uint16_t clause_count;
-    bool has_return, has_token;
+    bool has_return;
     uint8_t value_rep, result_rep; /* rl_rep_t of what the body and what the whole yields */
 } rl_handle_site_t;
+
+typedef struct rl_perform_site {
+    rl_effect_id_t effect;
+    uint16_t operation;            /* its position in the effect */
+    uint8_t value_rep;             /* rl_rep_t of what it yields */
+    const rl_builtin_site_t* root; /* what stands in without a handler, with the registers of this window; or NULL */
+    rl_str_t name;                 /* "Ask.ask" */
+} rl_perform_site_t;
 
 typedef struct rl_proto {
     const rl_instr_t* code;
@@ -97,12 +105,15 @@ typedef struct rl_proto {
     const rl_shape_t* shapes;
     const rl_closure_site_t* closures;
     const rl_rtype_t* const* types;
+    const rl_handle_site_t* handles;
+    const rl_perform_site_t* performs;
     const uint32_t* const*
         switches; /* SWITCH tables: [count, default target, target of tag 0 …], targets are instruction indices */
     const uint32_t* starts; /* per instruction: byte offset in the module's source */
     uint32_t constant_count, ref_constant_count, callee_count, builtin_count, host_count, shape_count, closure_count,
-        type_count, switch_count;
+        type_count, switch_count, handle_count, perform_count;
     rl_fn_id_t function;
+    rl_fn_id_t part_of; /* a PART: the function whose code it is, one entry with it in stacks; else 0 */
     rl_module_id_t module;
     rl_str_t name; /* for stacks: "total", "<fn lambda>" */
     const rl_rtype_t* const* param_types;

@@ -75,6 +75,13 @@ void rl_emit_trap(rl_emitter_t* e, rl_code_t code) {
 }
 
 void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit) {
+    if (e->owns_continuation) { /* a clause ends without having resumed */
+        rl_mark_t mark = rl_mark(e);
+        uint32_t continuation = rl_temp(e, RL_REP_R);
+        rl_emit_abc(e, RL_OP_UNDEFER, continuation, 0, 0);
+        rl_emit_abc(e, RL_OP_ABANDON, continuation, 0, 0);
+        rl_release(e, mark);
+    }
     rl_emit_abc(e, is_unit ? RL_OP_RETU : rep == RL_REP_R ? RL_OP_RETR : RL_OP_RETS, is_unit ? 0 : reg, 0, 0);
     e->dead = true;
 }
@@ -494,11 +501,16 @@ static void* keep(rl_emitter_t* e, const void* data, uint32_t count, size_t size
 }
 #define KEEP(vec) keep(e, (vec).data, (vec).count, sizeof(*(vec).data))
 
-static rl_str_t stack_name(rl_emitter_t* e) {
-    if (e->fn.flags & RL_FN_ASYNC && !e->fn.name) return RL_STR("<async>");
-    if (e->fn.flags & RL_FN_LAMBDA && !(e->fn.flags & RL_FN_ASYNC)) return RL_STR("<fn lambda>");
-    if (e->fn.flags & RL_FN_INIT) return RL_STR("<module>");
-    rl_str_t name = rl_sym_text(&e->program->symbols, e->fn.name);
+static rl_str_t stack_name(rl_emitter_t* e, rl_fn_id_t* out_part_of) {
+    rl_function_t fn = e->fn;
+    while ((fn.flags & RL_FN_PART) && fn.parent) {
+        *out_part_of = fn.parent;
+        fn = *rl_program_function(e->program, fn.parent);
+    }
+    if (fn.flags & RL_FN_ASYNC && !fn.name) return RL_STR("<async>");
+    if (fn.flags & RL_FN_LAMBDA && !(fn.flags & RL_FN_ASYNC)) return RL_STR("<fn lambda>");
+    if (fn.flags & RL_FN_INIT) return RL_STR("<module>");
+    rl_str_t name = rl_sym_text(&e->program->symbols, fn.name);
     return name.length ? name : RL_STR("<fn>");
 }
 
@@ -532,6 +544,10 @@ static bool finish(rl_emitter_t* e, rl_type_t result) {
     p->closure_count = e->closures.count;
     p->types = KEEP(e->types);
     p->type_count = e->types.count;
+    p->handles = KEEP(e->handles);
+    p->handle_count = e->handles.count;
+    p->performs = KEEP(e->performs);
+    p->perform_count = e->performs.count;
     if (e->switches.count) {
         const uint32_t** tables = rl_arena_alloc(&e->compiler->arena, sizeof(*tables) * e->switches.count);
         for (uint32_t i = 0; tables && i < e->switches.count; i++) tables[i] = e->switches.data[i].table;
@@ -541,7 +557,7 @@ static bool finish(rl_emitter_t* e, rl_type_t result) {
     }
     p->function = e->fn_id;
     p->module = e->fn.module;
-    p->name = stack_name(e);
+    p->name = stack_name(e, &p->part_of);
     p->param_count = (uint16_t)e->fn.param_count;
     p->result_type = rl_rtype_of(e->compiler, result);
     const rl_rtype_t** params = rl_arena_alloc(&e->compiler->arena, sizeof(*params) * e->fn.param_count + 1);
@@ -572,6 +588,7 @@ static void compile_body(void* user) {
         return;
     }
     if (e->fn.capture_count) place_captures(e);
+    if (e->fn.flags & RL_FN_CLAUSE) rl_emit_clause_start(e);
     place_hot_constants(e);
     e->body_top = rl_here(e);
     rl_emit(e, e->fn.body, (rl_dest_t){RL_WANT_RETURN, true, true, 0});
@@ -633,6 +650,8 @@ bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {
     rl_vec_deinit(e.allocator, &e.shapes);
     rl_vec_deinit(e.allocator, &e.closures);
     rl_vec_deinit(e.allocator, &e.types);
+    rl_vec_deinit(e.allocator, &e.handles);
+    rl_vec_deinit(e.allocator, &e.performs);
     rl_vec_deinit(e.allocator, &e.switches);
     rl_map_deinit(e.allocator, &e.constant_map);
     rl_map_deinit(e.allocator, &e.ref_map);

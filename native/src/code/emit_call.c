@@ -20,18 +20,14 @@ uint32_t rl_emit_builtin_id(rl_emitter_t* e, enum rl_emit_builtin which) {
     return id;
 }
 
-void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs,
-    const rl_type_t* types, uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count) {
-    if (e->dead || e->failed) return;
-    if (count > RL_BUILTIN_ARGS_MAX || builtin >= RL_BUILTIN_ID_COUNT) {
-        rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
-        return;
-    }
-    rl_rep_t rep = rl_rep_of(e->compiler, result);
+bool rl_builtin_site(rl_emitter_t* e, uint32_t builtin, rl_type_t result, const uint32_t* regs, const rl_type_t* types,
+    uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count, rl_builtin_site_t* out) {
+    if (count > RL_BUILTIN_ARGS_MAX || builtin >= RL_BUILTIN_ID_COUNT)
+        return rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
     rl_builtin_site_t site = {.call = rl_builtin_rows[builtin].function,
         .id = (uint16_t)builtin,
         .arg_count = (uint8_t)count,
-        .result_rep = (uint8_t)rep,
+        .result_rep = (uint8_t)rl_rep_of(e->compiler, result),
         .result_type = rl_rtype_of(e->compiler, result)};
     for (uint32_t i = 0; i < count; i++) {
         site.args[i] = (uint16_t)regs[i];
@@ -47,8 +43,19 @@ void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t r
         if (!args) e->failed = true;
         site.types = args;
     }
-    if (!site.result_type || !rl_vec_push(e->allocator, &e->builtins, site)) e->failed = true;
-    if (!e->failed) rl_emit_wide(e, rep == RL_REP_R ? RL_OP_CALLB_R : RL_OP_CALLB_S, to, e->builtins.count - 1);
+    if (!site.result_type) e->failed = true;
+    *out = site;
+    return !e->failed;
+}
+
+void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs,
+    const rl_type_t* types, uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count) {
+    rl_builtin_site_t site;
+    if (e->dead || e->failed) return;
+    if (!rl_builtin_site(e, builtin, result, regs, types, count, type_args, type_arg_count, &site)) return;
+    if (!rl_vec_push(e->allocator, &e->builtins, site)) e->failed = true;
+    if (!e->failed)
+        rl_emit_wide(e, site.result_rep == RL_REP_R ? RL_OP_CALLB_R : RL_OP_CALLB_S, to, e->builtins.count - 1);
 }
 
 /* What a call consists of, types ground. */
@@ -174,14 +181,8 @@ static void emit_builtin_call(rl_emitter_t* e, const call_t* c, rl_dest_t dest) 
 }
 
 /* --- calls in windows --------------------------------------------------------------------------------------------- */
-/* Registers of a call that is being put together: arguments from s[a] and r[b] on. */
-typedef struct window {
-    uint32_t a, b;
-    bool s_taken, r_taken; /* the first register of that bank is the destination's, in use already */
-} window_t;
-
-static window_t open_window(rl_emitter_t* e, rl_rep_t result, rl_dest_t dest) {
-    window_t w = {e->s_top, e->r_top, false, false};
+rl_window_t rl_open_window(rl_emitter_t* e, rl_rep_t result, rl_dest_t dest) {
+    rl_window_t w = {e->s_top, e->r_top, false, false};
     if (dest.want != RL_WANT_REGISTER || !dest.scratch) return w;
     if (result == RL_REP_R && dest.reg + 1 == e->r_top) {
         w.b = dest.reg;
@@ -193,14 +194,14 @@ static window_t open_window(rl_emitter_t* e, rl_rep_t result, rl_dest_t dest) {
     return w;
 }
 
-static uint32_t window_next(rl_emitter_t* e, window_t* w, rl_rep_t rep) {
+uint32_t rl_window_next(rl_emitter_t* e, rl_window_t* w, rl_rep_t rep) {
     bool* taken = rep == RL_REP_R ? &w->r_taken : &w->s_taken;
     if (!*taken) return rl_temp(e, rep);
     *taken = false;
     return rep == RL_REP_R ? w->b : w->a;
 }
 
-static void close_window(rl_emitter_t* e, window_t w, rl_op_t op, uint32_t callee, rl_type_t result, rl_dest_t dest) {
+void rl_close_window(rl_emitter_t* e, rl_window_t w, rl_op_t op, uint32_t callee, rl_type_t result, rl_dest_t dest) {
     rl_rep_t rep = rl_rep_of(e->compiler, result);
     bool is_tail = op == RL_OP_TAILCALL || op == RL_OP_TAILCALLV;
     rl_note_out(e, w.a + 1 > e->s_top ? w.a + 1 : e->s_top, w.b + 1 > e->r_top ? w.b + 1 : e->r_top);
@@ -256,7 +257,7 @@ static rl_fn_id_t held_function(rl_emitter_t* e, rl_local_id_t local) {
 }
 
 /* The word of a local as it is captured (a boxed one: its cell) into a register of the right bank. */
-static void load_captured(rl_emitter_t* e, const rl_local_home_t* home, uint32_t to) {
+void rl_load_captured(rl_emitter_t* e, const rl_local_home_t* home, uint32_t to) {
     rl_rep_t rep = (rl_rep_t)home->rep;
     switch ((rl_home_t)home->home) {
     case RL_HOME_REGISTER:
@@ -314,7 +315,7 @@ static bool not_made(rl_emitter_t* e, const group_t* g, const rl_local_home_t* h
 
 /* Make a closure at r[b…], s[a…] of a window; it comes to r[b]. */
 static void make_closure(
-    rl_emitter_t* e, rl_fn_id_t id, const rl_type_t* args, window_t w, group_t* group, uint32_t group_reg) {
+    rl_emitter_t* e, rl_fn_id_t id, const rl_type_t* args, rl_window_t w, group_t* group, uint32_t group_reg) {
     rl_function_t fn = *rl_program_function(e->program, id);
     rl_proto_t* proto = rl_instance_of(e->compiler, id, args, fn.type_params, true, e->instance);
     if (!proto) {
@@ -323,7 +324,7 @@ static void make_closure(
     }
     rl_mark_t mark = rl_mark(e);
     if (fn.capture_count == 0) {
-        uint32_t reg = window_next(e, &w, RL_REP_R);
+        uint32_t reg = rl_window_next(e, &w, RL_REP_R);
         rl_object_t* object = static_closure(e, proto);
         if (object) rl_emit_load_ref(e, reg, object);
         rl_release(e, mark);
@@ -337,12 +338,12 @@ static void make_closure(
             return;
         }
         bool is_ref = captured_as_ref(home);
-        uint32_t reg = window_next(e, &w, is_ref ? RL_REP_R : RL_REP_S);
+        uint32_t reg = rl_window_next(e, &w, is_ref ? RL_REP_R : RL_REP_S);
         if (not_made(e, group, home)) {
             rl_emit_wide(e, RL_OP_LDNULLARY, reg, 0);
             if (!rl_vec_push(e->allocator, &group->patches, (patch_t){group_reg, refs, home->reg})) e->failed = true;
         } else {
-            load_captured(e, home, reg);
+            rl_load_captured(e, home, reg);
         }
         if (is_ref) refs++;
         else scalars++;
@@ -355,20 +356,20 @@ static void make_closure(
 }
 
 /* The closure of `c->id` into the next R register of the window: found in a local, or made. */
-static void load_closure(rl_emitter_t* e, const call_t* c, window_t* w) {
+static void load_closure(rl_emitter_t* e, const call_t* c, rl_window_t* w) {
     if (c->id == e->fn_id && e->has_env) {
-        rl_emit_move(e, RL_REP_R, window_next(e, w, RL_REP_R), 0);
+        rl_emit_move(e, RL_REP_R, rl_window_next(e, w, RL_REP_R), 0);
         return;
     }
     uint32_t holder = c->fn.capture_count ? holder_in_parent(e, c->id, c->fn.parent) : RL_NONE;
     uint32_t local = holder == RL_NONE ? RL_NONE : rl_resolve_local(e->program, e->fn_id, c->fn.parent, holder);
     const rl_local_home_t* home = local < e->fn.local_count ? &e->locals[local] : NULL;
     if (home && home->home != RL_HOME_NONE) {
-        load_captured(e, home, window_next(e, w, RL_REP_R));
+        rl_load_captured(e, home, rl_window_next(e, w, RL_REP_R));
         return;
     }
-    uint32_t reg = window_next(e, w, RL_REP_R);
-    window_t spot = {e->s_top, reg, false, true};
+    uint32_t reg = rl_window_next(e, w, RL_REP_R);
+    rl_window_t spot = {e->s_top, reg, false, true};
     make_closure(e, c->id, c->args, spot, NULL, 0);
 }
 
@@ -381,7 +382,7 @@ void rl_emit_closure(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         return;
     }
     rl_type_t type = rl_emit_type(e, id);
-    window_t w = open_window(e, RL_REP_R, dest);
+    rl_window_t w = rl_open_window(e, RL_REP_R, dest);
     /* The function itself, as a value, inside its own body. */
     if (c.id == e->fn_id && e->has_env) {
         rl_deliver(e, RL_REP_R, type, 0, dest);
@@ -414,7 +415,7 @@ void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id) {
         bool on_top = home->reg + 1u == e->r_top;
         rl_mark_t mark = rl_mark(e);
         uint32_t reg = on_top ? home->reg : rl_temp(e, RL_REP_R);
-        make_closure(e, fn, e->args, (window_t){e->s_top, reg, false, true}, &g, home->reg);
+        make_closure(e, fn, e->args, (rl_window_t){e->s_top, reg, false, true}, &g, home->reg);
         rl_emit_move(e, RL_REP_R, home->reg, reg);
         rl_release(e, mark);
     }
@@ -426,9 +427,9 @@ void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id) {
 }
 
 /* --- calls -------------------------------------------------------------------------------------------------------- */
-static void emit_arguments(rl_emitter_t* e, const call_t* c, window_t* w, uint64_t looked_at) {
+static void emit_arguments(rl_emitter_t* e, const call_t* c, rl_window_t* w, uint64_t looked_at) {
     for (uint32_t i = 0; i < c->count && !e->failed; i++) {
-        uint32_t reg = window_next(e, w, rl_rep_of(e->compiler, param_type(e, c, i)));
+        uint32_t reg = rl_window_next(e, w, rl_rep_of(e->compiler, param_type(e, c, i)));
         emit_argument(e, c, i, reg, i >= 64 || !(looked_at >> i & 1));
     }
 }
@@ -498,17 +499,21 @@ static void emit_direct(rl_emitter_t* e, const call_t* c, rl_dest_t dest, bool t
         return;
     }
     rl_rep_t rep = rl_rep_of(e->compiler, c->result);
-    window_t w = open_window(e, rep, tail ? RL_DROP : dest), at = w;
+    rl_window_t w = rl_open_window(e, rep, tail ? RL_DROP : dest), at = w;
     bool has_env = c->fn.capture_count != 0;
     if (has_env) load_closure(e, c, &at);
     emit_arguments(e, c, &at, c->fn.kind == RL_FN_REML ? rl_borrowed_params(e->compiler, c->id) : 0);
     rl_at(e, c->start);
+    if (c->fn.kind == RL_FN_OPERATION) {
+        rl_close_window(e, w, RL_OP_PERFORM, rl_perform_site(e, c->id, w), c->result, dest);
+        return;
+    }
     if (c->fn.kind == RL_FN_HOST) {
-        close_window(e, w, RL_OP_CALLH, host_site(e, c), c->result, dest);
+        rl_close_window(e, w, RL_OP_CALLH, host_site(e, c), c->result, dest);
         return;
     }
     rl_proto_t* proto = rl_instance_of(e->compiler, c->id, c->args, c->fn.type_params, has_env, e->instance);
-    close_window(e, w, tail ? RL_OP_TAILCALL : RL_OP_CALL, rl_table_callee(e, proto), c->result, dest);
+    rl_close_window(e, w, tail ? RL_OP_TAILCALL : RL_OP_CALL, rl_table_callee(e, proto), c->result, dest);
 }
 
 static void emit_call_value(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest, bool tail) {
@@ -518,16 +523,17 @@ static void emit_call_value(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest, bool ta
     const rl_type_node_t* f = rl_type_node(&e->program->types, rl_unwrap_newtype(e->compiler, function));
     if (f->kind == RL_TYPE_FUNCTION && f->count)
         result = rl_type_arg(e->compiler, rl_unwrap_newtype(e->compiler, function), f->count - 1u);
-    window_t w = open_window(e, rl_rep_of(e->compiler, result), tail ? RL_DROP : dest), at = w;
-    rl_emit_to(e, n.a, window_next(e, &at, RL_REP_R), true);
+    rl_window_t w = rl_open_window(e, rl_rep_of(e->compiler, result), tail ? RL_DROP : dest), at = w;
+    rl_emit_to(e, n.a, rl_window_next(e, &at, RL_REP_R), true);
     uint32_t count = *rl_program_extra(e->program, n.c);
     for (uint32_t i = 0; i < count && !e->failed; i++) {
         rl_ir_t arg = *rl_program_extra(e->program, n.c + 1 + i);
         rl_type_t type = rl_type_arg(e->compiler, rl_unwrap_newtype(e->compiler, function), i);
-        rl_emit_to(e, arg, window_next(e, &at, rl_rep_of(e->compiler, type)), true);
+        rl_emit_to(e, arg, rl_window_next(e, &at, rl_rep_of(e->compiler, type)), true);
     }
+    if (tail && e->owns_continuation) rl_release_continuation(e);
     rl_at(e, n.start);
-    close_window(e, w, tail ? RL_OP_TAILCALLV : RL_OP_CALLV, 0, result, dest);
+    rl_close_window(e, w, tail ? RL_OP_TAILCALLV : RL_OP_CALLV, 0, result, dest);
 }
 
 /* The block of a future that has not started is called in place; SETTLE keeps its value for others who wait. */
@@ -536,7 +542,7 @@ void rl_emit_await(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_type_t result = rl_emit_type(e, id);
     rl_rep_t rep = rl_rep_of(e->compiler, result);
     uint32_t future = rl_emit_any(e, n.a, false);
-    window_t w = open_window(e, rep, dest);
+    rl_window_t w = rl_open_window(e, rep, dest);
     rl_at(e, n.start);
     rl_note_out(e, w.a + 1 > e->s_top ? w.a + 1 : e->s_top, w.b + 1 > e->r_top ? w.b + 1 : e->r_top);
     rl_emit_abc(e, RL_OP_AWAIT, w.a, w.b, future);
@@ -650,9 +656,18 @@ static bool known_callee(rl_emitter_t* e, const rl_ir_node_t* n, call_t* c) {
     return c->fn.type_params <= e->arg_count;
 }
 
+/* Of the clause being compiled. */
+static bool is_continuation(rl_emitter_t* e, rl_ir_t callee) {
+    const rl_ir_node_t* n = rl_node(e, callee);
+    return n->op == RL_IR_LOCAL && n->a == e->fn.param_count - 1;
+}
+
 void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     bool tail = (n.flags & RL_IR_TAIL) && dest.want == RL_WANT_RETURN && e->defers == 0;
+    if (e->owns_continuation && !e->inlining && n.op == RL_IR_CALL_VALUE && (n.flags & RL_IR_TAIL) &&
+        dest.want == RL_WANT_RETURN && e->defers == 1 && is_continuation(e, n.a))
+        tail = true; /* nothing is pending but what this call takes over */
     call_t c;
     if (n.op == RL_IR_CALL_VALUE) {
         if (!known_callee(e, &n, &c)) {
@@ -728,8 +743,8 @@ void rl_emit_wrapper_body(rl_emitter_t* e) {
     rl_rep_t rep = rl_rep_of(e->compiler, c.result);
     rl_dest_t dest = {RL_WANT_RETURN, true, true, 0};
     if (e->fn.kind == RL_FN_HOST) {
-        window_t w = {0, e->has_env ? 1 : 0, false, false};
-        close_window(e, w, RL_OP_CALLH, host_site(e, &c), c.result, dest);
+        rl_window_t w = {0, e->has_env ? 1 : 0, false, false};
+        rl_close_window(e, w, RL_OP_CALLH, host_site(e, &c), c.result, dest);
         return;
     }
     uint32_t regs[RL_BUILTIN_ARGS_MAX];

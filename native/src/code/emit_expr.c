@@ -465,8 +465,9 @@ static void dispatch(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         e->defers++;
         rl_emit_unit(e, dest);
         break;
-    case RL_IR_HANDLE:
-    case RL_IR_ESCAPE: rl_emit_bug(e, "handlers are refused"); break;
+    case RL_IR_HANDLE: rl_emit_handle(e, id, dest); break;
+    case RL_IR_CATCH: rl_emit_catch(e, id, dest); break;
+    case RL_IR_ESCAPE: rl_emit_escape(e, id); break;
     case RL_IR_PANIC: emit_raise(e, id); break;
     case RL_IR_SEQUENCE:
         rl_emit_statement(e, n.a);

@@ -153,7 +153,8 @@ typedef struct rl_emitter {
     uint32_t loop_depth, entry_cost;
     /* registers in use, and the most ever */
     uint32_t s_top, r_top, s_max, r_max;
-    uint32_t defers; /* DEFERs pending at this point */
+    uint32_t defers;        /* DEFERs pending at this point; the continuation of a clause may be the first */
+    bool owns_continuation; /* a clause that only calls it: it is abandoned when the clause ends */
     RL_VEC(rl_loop_t) loops;
     RL_VEC(rl_ir_t) spine; /* left-nested operators being walked */
     /* tables of the proto */
@@ -165,6 +166,8 @@ typedef struct rl_emitter {
     RL_VEC(rl_shape_t) shapes;
     RL_VEC(rl_closure_site_t) closures;
     RL_VEC(const rl_rtype_t*) types;
+    RL_VEC(rl_handle_site_t) handles;
+    RL_VEC(rl_perform_site_t) performs;
     RL_VEC(rl_switch_t) switches;
     rl_map_t constant_map, ref_map, callee_map, type_map;
     struct {
@@ -285,6 +288,9 @@ void rl_emit_closure_group(rl_emitter_t* e, rl_ir_t id);
 void rl_emit_await(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
 uint32_t rl_emit_box(rl_emitter_t* e, rl_rep_t rep, uint32_t from); /* R register of a new cell with that value */
 /* Call a builtin with operands that lie in registers. regs and types: one per argument; type_args: site->types. */
+/* A site for a builtin. False: failed. */
+bool rl_builtin_site(rl_emitter_t* e, uint32_t builtin, rl_type_t result, const uint32_t* regs, const rl_type_t* types,
+    uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count, rl_builtin_site_t* out);
 void rl_emit_builtin(rl_emitter_t* e, uint32_t builtin, uint32_t to, rl_type_t result, const uint32_t* regs,
     const rl_type_t* types, uint32_t count, const rl_type_t* type_args, uint32_t type_arg_count);
 enum rl_emit_builtin {
@@ -296,6 +302,27 @@ enum rl_emit_builtin {
 };
 uint32_t rl_emit_builtin_id(rl_emitter_t* e, enum rl_emit_builtin which);
 void rl_emit_wrapper_body(rl_emitter_t* e); /* body of an instance of a builtin or host function */
+
+/* A call that is being put together: arguments from s[a] and r[b] on. */
+typedef struct rl_window {
+    uint32_t a, b;
+    bool s_taken, r_taken; /* the first register of that bank is the destination's, in use already */
+} rl_window_t;
+rl_window_t rl_open_window(rl_emitter_t* e, rl_rep_t result, rl_dest_t dest);
+uint32_t rl_window_next(rl_emitter_t* e, rl_window_t* w, rl_rep_t rep);
+void rl_close_window(rl_emitter_t* e, rl_window_t w, rl_op_t op, uint32_t callee, rl_type_t result, rl_dest_t dest);
+
+/* The word of a local as it is captured (a boxed one: its cell) into a register of the right bank. */
+void rl_load_captured(rl_emitter_t* e, const rl_local_home_t* home, uint32_t to);
+
+/* emit_effect.c */
+void rl_emit_handle(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
+void rl_emit_catch(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);
+void rl_emit_escape(rl_emitter_t* e, rl_ir_t id);
+/* Site of the operation whose arguments (types ground) lie in the window. */
+uint32_t rl_perform_site(rl_emitter_t* e, rl_fn_id_t operation, rl_window_t w);
+void rl_emit_clause_start(rl_emitter_t* e);    /* parameters are placed */
+void rl_release_continuation(rl_emitter_t* e); /* it is about to be resumed as the last thing */
 
 /* emit_match.c */
 void rl_emit_match(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest);

@@ -10,7 +10,8 @@ void rl_run_defers(rl_emitter_t* e, uint32_t down_to) {
         uint32_t a = e->s_top, b = rl_temp(e, RL_REP_R);
         rl_emit_abc(e, RL_OP_UNDEFER, b, 0, 0);
         rl_note_out(e, a + 1, b + 1);
-        rl_emit_abc(e, RL_OP_CALLV, a, b, 0);
+        if (i == 1 && e->owns_continuation) rl_emit_abc(e, RL_OP_ABANDON, b, 0, 0);
+        else rl_emit_abc(e, RL_OP_CALLV, a, b, 0);
         rl_release(e, mark);
     }
 }

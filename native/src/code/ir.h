@@ -103,13 +103,13 @@ typedef enum rl_ir_op {
     RL_IR_UNSAFE,   /* a: body; leaves an audit record */
     /* --- effects --- */
     RL_IR_HANDLE, /* a: node of the handled computation, a function value () -> T (CLOSURE of a PART, or a LOCAL); b: extra
-                        offset of [effect id, return clause or 0, clause count, clause of each operation in order], clauses
-                        are function values: the return clause (T) -> S, the others (parameters…, (B) -> S) -> S;
-                        c: extra offset of exits, 0: none: [local of the token, count, pairs (local or ~0, node)…].
-                        An ESCAPE with number i makes the value the local of pair i and goes on with its node, which
-                        leaves (RETURN, BREAK, CONTINUE, ESCAPE). Type S */
-    RL_IR_ESCAPE, /* a: local of the token (captured), b: number of the exit, c: value or 0: leave the HANDLE → Never */
-    RL_IR_AWAIT,    /* a: a Future; the value when it is done (LANGUAGE 7.1). Runs it here when it has not started */
+                        offset of [effect id, return clause or 0, clause count, clause of each operation in order]; clauses
+                        are function values: the return clause (T) -> S, the others (parameters…, (B) -> S) -> S. Type S */
+    RL_IR_CATCH, /* a: node (a HANDLE, or the CALL of a named handler) with jumps out of its parts; b: local of the token,
+                        introduced here; c: extra offset of [count, pairs (local or ~0, node)…]. Type of a */
+    RL_IR_ESCAPE, /* a: local of a token (captured), b: number, c: value or 0: what the CATCH is doing ends, the value
+                        becomes the local of its pair, whose node goes on: a RETURN, BREAK, CONTINUE or ESCAPE → Never */
+    RL_IR_AWAIT,  /* a: a Future; the value when it is done (LANGUAGE 7.1). Runs it here when it has not started */
     RL_IR_OP_COUNT
 } rl_ir_op_t;
 

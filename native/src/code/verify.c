@@ -53,6 +53,9 @@ static bool goes_on(unsigned op) { /* may the next instruction be reached from h
     case RL_OP_RETU:
     case RL_OP_RAISE:
     case RL_OP_TRAP:
+    case RL_OP_ESCAPES:
+    case RL_OP_ESCAPER:
+    case RL_OP_RESUME:
     case RL_OP_HALT: return false;
     default: return true;
     }
@@ -83,6 +86,22 @@ static bool check_window(verifier_t* v, rl_instr_t in) {
     case RL_OP_TAILCALLV:
         in_s(v, in.a, 0);
         in_r(v, in.b, 1);
+        return true;
+    case RL_OP_HANDLE:
+        in_table(v, in.c, p->handle_count);
+        if (!v->ok) return true;
+        in_r(v, in.b, 1u + p->handles[in.c].has_return + p->handles[in.c].clause_count);
+        if (p->handles[in.c].result_rep != RL_REP_R) in_s(v, in.a, 1);
+        return true;
+    case RL_OP_PERFORM:
+        in_table(v, in.c, p->perform_count);
+        if (!v->ok) return true;
+        if (p->performs[in.c].value_rep == RL_REP_R) in_r(v, in.b, 1);
+        else in_s(v, in.a, 1);
+        for (unsigned i = 0; p->performs[in.c].root && i < p->performs[in.c].root->arg_count; i++) {
+            if (p->performs[in.c].root->arg_reps[i] == RL_REP_R) in_r(v, p->performs[in.c].root->args[i], 1);
+            else in_s(v, p->performs[in.c].root->args[i], 1);
+        }
         return true;
     case RL_OP_CALLH:
         in_table(v, in.c, p->host_count);

@@ -6,7 +6,7 @@
 /* --- items as values ---------------------------------------------------------------------------------------------- */
 
 static bool runs_during_init(rl_checker_t* c) {
-    return c->unit_is_direct && c->frames.data[rl_frame_resolve(c, c->frame)].kind == RL_FRAME_INIT;
+    return c->unit_is_direct && c->frames.data[rl_home_frame(c)].kind == RL_FRAME_INIT;
 }
 
 static void check_forward(rl_checker_t* c, uint32_t unit, rl_sym_t name, rl_span_t span) {
@@ -58,7 +58,19 @@ rl_ir_t rl_use_item(rl_checker_t* c, uint32_t item, rl_node_t node, rl_span_t sp
     return rl_ir_error(c, span.start);
 }
 
-static rl_ir_t use_binding(rl_checker_t* c, const rl_binding_t* binding, rl_span_t span) {
+/* The continuation of a clause: only called, or used as a value (LANGUAGE 6.4)? */
+static void note_resume(rl_checker_t* c, uint32_t local, bool called) {
+    if (!(c->locals.data[local].flags & RL_LOCAL_RESUME)) return;
+    uint32_t owner = c->locals.data[local].frame;
+    for (uint32_t at = c->frame; called && at != owner && at; at = c->frames.data[at].parent) {
+        rl_frame_kind_t kind = (rl_frame_kind_t)c->frames.data[at].kind;
+        called = kind == RL_FRAME_BODY || kind == RL_FRAME_DEFER;
+    }
+    if (!called) c->locals.data[local].flags |= RL_LOCAL_KEPT;
+}
+
+static rl_ir_t use_binding(rl_checker_t* c, const rl_binding_t* binding, rl_span_t span, bool called) {
+    if (binding->kind == RL_BOUND_LOCAL) note_resume(c, binding->index, called);
     if (binding->kind == RL_BOUND_LOCAL) return rl_read_local(c, binding->index, span.start);
     rl_type_t type;
     return rl_local_fn_use(c, binding->index, span.start, c->local_fns.data[binding->index].is_thunk, &type);
@@ -68,7 +80,7 @@ rl_ir_t rl_infer_name(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     rl_sym_t name = rl_tree_name(c->tree, node);
     rl_span_t span = rl_span_of(c, node);
     const rl_binding_t* binding = rl_find_binding(c, name);
-    if (binding) return use_binding(c, binding, span);
+    if (binding) return use_binding(c, binding, span, false);
     uint32_t item = rl_find_item(c, 1, name);
     if (item) return rl_use_item(c, item, node, span, expected);
     rl_special_t special = rl_find_special(c, 0, name);
@@ -258,7 +270,8 @@ rl_ir_t rl_infer_index(rl_checker_t* c, rl_ir_t left, rl_node_t node) {
 
 /* match operand with Ok(x) -> x | Err(e) -> leave */
 static rl_ir_t unpack(rl_checker_t* c, rl_ir_t operand, rl_type_t type, rl_type_t payload, rl_type_t error,
-    rl_frame_t frame, uint32_t start) {
+    uint32_t home, uint32_t start) {
+    rl_frame_t frame = c->frames.data[home];
     bool option = rl_named_id(c, type) == c->program->known.option;
     rl_typedef_id_t id = rl_named_id(c, type);
     rl_span_t span = {start, start};
@@ -283,7 +296,7 @@ static rl_ir_t unpack(rl_checker_t* c, rl_ir_t operand, rl_type_t type, rl_type_
     }
     rl_ir_t leave = frame.kind == RL_FRAME_INIT
                         ? rl_ir_make(c, RL_IR_PANIC, RL_TYPE_NEVER, start, left, RL_CODE_RUNTIME_INIT_FAILED, 0)
-                        : rl_ir_make(c, RL_IR_RETURN, RL_TYPE_NEVER, start, left, 0, 0);
+                        : rl_leave(c, RL_IR_RETURN, left, home, start);
     uint32_t arms[6] = {good, 0, good_body, bad, 0, leave};
     return rl_ir_make(c, RL_IR_MATCH, payload, start, operand, rl_extra_put(c, arms, 6), 2);
 }
@@ -303,9 +316,13 @@ rl_ir_t rl_infer_try(rl_checker_t* c, rl_ir_t operand, rl_node_t node, bool tail
             c->diags, RL_CODE_TYPE_TRY_UNSUPPORTED, span, "? needs an Option or a Result, found %s", rl_show(c, type));
         return rl_ir_error(c, span.start);
     }
-    uint32_t index = rl_frame_resolve(c, c->frame);
+    uint32_t index = rl_home_frame(c);
     rl_frame_t* frame = &c->frames.data[index];
-    if (frame->kind == RL_FRAME_INIT) return unpack(c, operand, type, payload, error, *frame, span.start);
+    if (frame->kind == RL_FRAME_INIT) return unpack(c, operand, type, payload, error, index, span.start);
+    if (frame->kind == RL_FRAME_HANDLER) {
+        rl_report(c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_RETURN, span, "? outside of a function");
+        return rl_ir_error(c, span.start);
+    }
     frame->has_try = true;
     rl_type_t result = rl_head(c, frame->result);
     bool open = rl_type_kind(c->types, result) == RL_TYPE_VAR;
@@ -342,7 +359,7 @@ rl_ir_t rl_infer_try(rl_checker_t* c, rl_ir_t operand, rl_node_t node, bool tail
         return rl_ir_error(c, span.start);
     }
     if (tail) return operand;
-    return unpack(c, operand, type, payload, error, c->frames.data[index], span.start);
+    return unpack(c, operand, type, payload, error, index, span.start);
 }
 
 /* --- chains ------------------------------------------------------------------------------------------------------- */
@@ -569,7 +586,7 @@ static state_t start_of_chain(rl_checker_t* c, rl_node_t base, bool before_dot, 
             state.local_fn = binding->index;
             return state;
         }
-        return value_state(use_binding(c, binding, span), base, span);
+        return value_state(use_binding(c, binding, span, called), base, span);
     }
     uint32_t value = rl_find_item(c, 1, name);
     if (before_dot && !(data.flags & RL_KEYWORD)) {

@@ -47,7 +47,7 @@ rl_ir_t rl_wrap_binds(rl_checker_t* c, uint32_t mark, rl_ir_t value, uint32_t st
 }
 
 /* The declared result meets what is expected before the arguments are checked; failure does not matter here. */
-static void meet_expected(rl_checker_t* c, rl_type_t result, rl_type_t expected) {
+void rl_meet_expected(rl_checker_t* c, rl_type_t result, rl_type_t expected) {
     if (!expected) return;
     rl_type_t head = rl_head(c, expected);
     rl_type_kind_t kind = rl_type_kind(c->types, head);
@@ -222,7 +222,7 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
     uint32_t demands = c->open_demands.count, errors = c->diags->errors;
     rl_instance_use_t use = rl_instantiate_fn(c, fn, span);
     rl_type_t result = rl_instance_type(c, &use, function.result);
-    if (!(use.in_group && rl_is_var(c, result))) meet_expected(c, result, expected);
+    if (!(use.in_group && rl_is_var(c, result))) rl_meet_expected(c, result, expected);
     RL_VEC(rl_type_t) types = {0};
     RL_VEC(rl_ir_t) values = {0};
     for (uint32_t i = 0; i < function.param_count; i++) {
@@ -287,7 +287,7 @@ rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32
     rl_ir_t ir = 0;
     if (!rl_failed(c) && rl_vec_reserve(c->allocator, &values, params + 1)) {
         rl_type_t result = types.data[params];
-        meet_expected(c, result, expected);
+        rl_meet_expected(c, result, expected);
         callee_t callee = {.count = params, .types = types.data, .arity_code = RL_CODE_TYPE_CALL_ARITY};
         if (match_args(c, &callee, args, count, span, values.data)) {
             ir = rl_ir_make(
@@ -316,7 +316,7 @@ rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uin
     rl_ir_t ir = 0;
     if (!rl_failed(c) && rl_vec_reserve(c->allocator, &values, params + 1)) {
         rl_type_t result = types.data[params];
-        if (!rl_is_var(c, result)) meet_expected(c, result, expected);
+        if (!rl_is_var(c, result)) rl_meet_expected(c, result, expected);
         const rl_function_t function = *rl_program_function(c->program, entry.fn);
         callee_t callee = {.count = params,
             .types = types.data,

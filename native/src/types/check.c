@@ -92,6 +92,9 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->moved);
     rl_vec_deinit(a, &c->local_fns);
     rl_vec_deinit(a, &c->local_params);
+    rl_vec_deinit(a, &c->handlings);
+    rl_vec_deinit(a, &c->exits);
+    rl_vec_deinit(a, &c->catch_nodes);
     rl_vec_deinit(a, &c->local_refs);
     rl_vec_deinit(a, &c->group_refs);
     rl_vec_deinit(a, &c->lambda_nodes);

@@ -625,7 +625,7 @@ void rl_declare_functions(rl_checker_t* c) {
         case RL_NODE_IMPL: declare_impl(c, node); break;
         case RL_NODE_EXTERN: declare_extern(c, node); break;
         case RL_NODE_ACTIVE: declare_active(c, node); break;
-        case RL_NODE_HANDLER_DECL: rl_unsupported(c, span, "handlers are"); break;
+        case RL_NODE_HANDLER_DECL: rl_declare_handler(c, node, rl_tree_has(c->tree, node, RL_PUB)); break;
         case RL_NODE_ATTRIBUTED: {
             const rl_node_data_t data = *rl_tree_node(c->tree, node);
             if (data.b) rl_unit_add(c, RL_UNIT_STATEMENT, data.b, 0, rl_span_of(c, data.b));

@@ -149,24 +149,24 @@ void rl_declare_effects(rl_checker_t* c) {
     }
 }
 
-rl_effect_id_t rl_find_effect(rl_checker_t* c, rl_list_t path, uint32_t count, rl_span_t span) {
+uint32_t rl_find_path_item(rl_checker_t* c, rl_list_t path, uint32_t count, unsigned space) {
     rl_sym_t last = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, count - 1));
-    uint32_t item = 0;
-    if (count == 1) {
-        item = rl_find_item(c, RL_SPACE_EFFECT, last);
-    } else {
-        rl_sym_t prefix = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0));
-        uint32_t named = rl_find_item(c, 2, prefix);
-        rl_module_id_t module = named ? rl_program_item(c->program, named)->id : 0;
-        for (uint32_t i = 1; i + 1 < count; i++) {
-            rl_sym_t name = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, i));
-            uint32_t inner = module ? rl_find_in_module(c, module, 2, name) : 0;
-            prefix = rl_join_names(c, prefix, name, true);
-            module = inner ? rl_program_item(c->program, inner)->id : rl_find_module_path(c, prefix);
-        }
-        if (!module) module = rl_find_module_path(c, prefix);
-        item = module ? rl_find_in_module(c, module, RL_SPACE_EFFECT, last) : 0;
+    if (count == 1) return rl_find_item(c, space, last);
+    rl_sym_t prefix = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, 0));
+    uint32_t named = rl_find_item(c, RL_SPACE_MODULE, prefix);
+    rl_module_id_t module = named ? rl_program_item(c->program, named)->id : 0;
+    for (uint32_t i = 1; i + 1 < count; i++) {
+        rl_sym_t name = rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, i));
+        uint32_t inner = module ? rl_find_in_module(c, module, RL_SPACE_MODULE, name) : 0;
+        prefix = rl_join_names(c, prefix, name, true);
+        module = inner ? rl_program_item(c->program, inner)->id : rl_find_module_path(c, prefix);
     }
+    if (!module) module = rl_find_module_path(c, prefix);
+    return module ? rl_find_in_module(c, module, space, last) : 0;
+}
+
+rl_effect_id_t rl_find_effect(rl_checker_t* c, rl_list_t path, uint32_t count, rl_span_t span) {
+    uint32_t item = rl_find_path_item(c, path, count, RL_SPACE_EFFECT);
     if (!item || rl_program_item(c->program, item)->kind != RL_ITEM_EFFECT) return 0;
     if (!rl_check_visible(c, item, span)) return RL_EFFECT_HIDDEN;
     return rl_program_item(c->program, item)->id;

@@ -447,11 +447,11 @@ rl_ir_t rl_infer_loop(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
 
 static rl_ir_t infer_return(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
-    uint32_t index = rl_frame_resolve(c, c->frame);
-    rl_frame_t frame = c->frames.data[index];
-    if (frame.kind == RL_FRAME_INIT || frame.kind == RL_FRAME_DEFER) {
+    uint32_t home = rl_home_frame(c);
+    rl_frame_t frame = c->frames.data[home];
+    if (frame.kind == RL_FRAME_INIT || frame.kind == RL_FRAME_DEFER || frame.kind == RL_FRAME_HANDLER) {
         rl_report(c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_RETURN, rl_span_of(c, node),
-            frame.kind == RL_FRAME_INIT ? "return outside of a function" : "return inside a deferred expression");
+            frame.kind == RL_FRAME_DEFER ? "return inside a deferred expression" : "return outside of a function");
         if (data.a) rl_infer_expr(c, data.a, 0);
         return rl_ir_make(c, RL_IR_RETURN, RL_TYPE_NEVER, data.start, 0, 0, 0);
     }
@@ -467,15 +467,25 @@ static rl_ir_t infer_return(rl_checker_t* c, rl_node_t node) {
     } else if (rl_unify(&c->solver, frame.result, RL_TYPE_UNIT) != RL_UNIFY_OK) {
         rl_report_mismatch(c, RL_CODE_TYPE_MISMATCH, rl_span_of(c, node), frame.result, RL_TYPE_UNIT);
     }
-    rl_ir_t ir = rl_ir_make(c, RL_IR_RETURN, RL_TYPE_NEVER, data.start, value, 0, 0);
-    (void)rl_vec_push(c->allocator, &c->returns, ir);
+    rl_ir_t ir = rl_leave(c, RL_IR_RETURN, value, home, data.start);
+    if (rl_program_node(c->program, ir)->op == RL_IR_RETURN) (void)rl_vec_push(c->allocator, &c->returns, ir);
     return ir;
+}
+
+/* Is the code being checked part of the code of `frame`? */
+static bool is_part_of(rl_checker_t* c, uint32_t frame) {
+    uint32_t at = rl_frame_resolve(c, c->frame);
+    for (frame = rl_frame_resolve(c, frame); at != frame; at = rl_frame_resolve(c, c->frames.data[at].parent)) {
+        rl_frame_kind_t kind = (rl_frame_kind_t)c->frames.data[at].kind;
+        if (kind != RL_FRAME_BODY && kind != RL_FRAME_CLAUSE) return false;
+    }
+    return true;
 }
 
 static rl_ir_t infer_break(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     uint32_t top = c->loops.count;
-    if (top == 0 || rl_frame_resolve(c, c->loops.data[top - 1].frame) != rl_frame_resolve(c, c->frame)) {
+    if (top == 0 || !is_part_of(c, c->loops.data[top - 1].frame)) {
         const char* word = data.kind == RL_NODE_BREAK ? "break" : "continue";
         rl_report(
             c->diags, RL_CODE_LANGUAGE_CONTROL_FLOW_INVALID_BREAK, rl_span_of(c, node), "%s outside of a loop", word);
@@ -483,8 +493,9 @@ static rl_ir_t infer_break(rl_checker_t* c, rl_node_t node) {
         return rl_ir_make(
             c, data.kind == RL_NODE_BREAK ? RL_IR_BREAK : RL_IR_CONTINUE, RL_TYPE_NEVER, data.start, 0, 0, 0);
     }
-    if (data.kind == RL_NODE_CONTINUE) return rl_ir_make(c, RL_IR_CONTINUE, RL_TYPE_NEVER, data.start, 0, 0, 0);
     rl_loop_t loop = c->loops.data[top - 1];
+    uint32_t frame = rl_frame_resolve(c, loop.frame);
+    if (data.kind == RL_NODE_CONTINUE) return rl_leave(c, RL_IR_CONTINUE, 0, frame, data.start);
     rl_ir_t value = 0;
     rl_type_t type = RL_TYPE_UNIT;
     if (data.a) {
@@ -504,7 +515,7 @@ static rl_ir_t infer_break(rl_checker_t* c, rl_node_t node) {
     rl_loop_t* open = &c->loops.data[top - 1];
     open->has_break = true;
     if (!open->result && rl_head(c, type) != RL_TYPE_NEVER) open->result = type;
-    return rl_ir_make(c, RL_IR_BREAK, RL_TYPE_NEVER, data.start, value, 0, 0);
+    return rl_leave(c, RL_IR_BREAK, value, frame, data.start);
 }
 
 rl_ir_t rl_infer_jump(rl_checker_t* c, rl_node_t node) {
@@ -566,8 +577,8 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
         return rl_ir_make(c, RL_IR_UNSAFE, rl_type_at(c, body), span.start, body, 0, 0);
     }
     case RL_NODE_ASYNC: return rl_infer_async(c, node, expected);
-    case RL_NODE_PERFORM: rl_unsupported(c, span, "effect operations are"); break;
-    case RL_NODE_HANDLE: rl_unsupported(c, span, "effect handlers are"); break;
+    case RL_NODE_PERFORM: return rl_infer_perform(c, node, expected);
+    case RL_NODE_HANDLE: return rl_infer_handle(c, node, expected);
     case RL_NODE_INLINE_ASM:
     case RL_NODE_LLVM_IR:
         rl_report(c->diags, RL_CODE_NATIVE_UNSTABLE_DISABLED, span, "this runtime does not execute native code");

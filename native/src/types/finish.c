@@ -31,7 +31,7 @@ static void number_params(rl_checker_t* c) {
         const rl_frame_t frame = c->frames.data[i];
         rl_function_t* function = rl_function_at(c, frame.fn);
         if (!function || frame.merged_into) continue;
-        if (frame.kind == RL_FRAME_LAMBDA || frame.kind == RL_FRAME_DEFER || frame.kind == RL_FRAME_THUNK) {
+        if (rl_frame_is_inner((rl_frame_kind_t)frame.kind)) {
             uint32_t parent = rl_frame_resolve(c, frame.parent);
             rl_fn_id_t parent_fn = c->frames.data[parent].fn;
             uint32_t inherited = parent_fn ? rl_program_function(c->program, parent_fn)->type_params : 0;
@@ -347,6 +347,7 @@ static void finish_nodes(rl_checker_t* c) {
         case RL_IR_LOCAL:
         case RL_IR_SET_LOCAL:
         case RL_IR_BIND:
+        case RL_IR_ESCAPE:
         case RL_PAT_BIND:
         case RL_PAT_ACTIVE: node->a = final_local(c, node->a); break;
         case RL_IR_CALL:
@@ -375,6 +376,14 @@ static void finish_nodes(rl_checker_t* c) {
             break;
         default: break;
         }
+    }
+    for (uint32_t i = 0; i < c->catch_nodes.count && !rl_failed(c); i++) {
+        const rl_ir_node_t node = *rl_node_at(c, c->catch_nodes.data[i]);
+        uint32_t* words = rl_extra_at(c, node.c);
+        for (uint32_t k = 0; k < words[0]; k++) {
+            if (words[1 + 2 * k] != RL_NOT_CAPTURED) words[1 + 2 * k] = final_local(c, words[1 + 2 * k]);
+        }
+        rl_node_at(c, c->catch_nodes.data[i])->b = final_local(c, node.b);
     }
     for (uint32_t i = 0; i < c->any_nodes.count && !rl_failed(c); i++) {
         rl_ir_t node = c->any_nodes.data[i];

@@ -26,6 +26,8 @@
 enum {
     RL_LOCAL_PARAM_BASE = 1 << 20,
     RL_LOCAL_IS_PARAM = 0x100, /* rl_local_t.flags while checking only */
+    RL_LOCAL_RESUME = 0x200,   /* likewise: the continuation of a clause */
+    RL_LOCAL_KEPT = 0x400,     /* … which is used as a value, not only called */
     RL_MOST_PARTS = 1000,
     RL_BIG_STACK_AT = 24, /* levels after which a pass continues on a big stack */
     RL_BIG_STACK_BYTES = 64 << 20
@@ -58,7 +60,10 @@ typedef enum rl_frame_kind {
     RL_FRAME_DEFER,
     RL_FRAME_THUNK,
     RL_FRAME_INIT,
-    RL_FRAME_DEFAULT
+    RL_FRAME_DEFAULT,
+    RL_FRAME_HANDLER, /* a named handler: nothing that return could leave */
+    RL_FRAME_BODY,    /* handled expression: code of the frame around it, see rl_home_frame */
+    RL_FRAME_CLAUSE   /* of a handler: likewise */
 } rl_frame_kind_t;
 
 /* A function whose body is being checked. Index 0 is none. */
@@ -77,8 +82,19 @@ typedef struct rl_frame {
     uint32_t local_fn;                                  /* checker.local_fns entry + 1 whose body this is */
     uint32_t own_params;                                /* type parameters of its own (local functions) */
     uint32_t prologue;      /* height of the scratch stack: LETs of pattern parameters lie above it */
+    uint32_t handling;      /* BODY, CLAUSE: checker.handlings entry of its handle */
     uint32_t outer_returns; /* checker.returns of the frame around it end here */
 } rl_frame_t;
+
+/* A `handle` being checked, and the ways out of it from its parts. */
+typedef struct rl_handling {
+    uint32_t frame, token; /* where it stands; local of the token there, RL_NOT_CAPTURED: not needed so far */
+    uint32_t exits;
+} rl_handling_t;
+typedef struct rl_exit {
+    uint32_t handling, local; /* local that takes the value, RL_NOT_CAPTURED: none */
+    rl_ir_t node;             /* goes on in the frame of the handle */
+} rl_exit_t;
 
 typedef struct rl_capture {
     uint32_t inner, outer; /* locals */
@@ -279,6 +295,9 @@ typedef struct rl_checker {
     bool finishing; /* bodies are done: captures are those of closures */
     RL_VEC(rl_local_fn_t) local_fns;
     uint32_t group_count;
+    RL_VEC(rl_handling_t) handlings;
+    RL_VEC(rl_exit_t) exits;
+    RL_VEC(rl_ir_t) catch_nodes; /* CATCHes: their local numbers become final at the end */
     RL_VEC(rl_local_param_t) local_params;
     RL_VEC(rl_local_ref_t) local_refs;
     RL_VEC(rl_group_ref_t) group_refs;
@@ -444,6 +463,8 @@ void rl_declare_use(rl_checker_t* c, rl_node_t node);
 #define RL_EFFECT_HIDDEN 0xFFFFFFFFu /* private to its module: reported */
 rl_effect_id_t rl_find_effect(
     rl_checker_t* c, rl_list_t path, uint32_t count, rl_span_t span); /* first `count` segments; 0: none */
+/* Item of that name space at the end of a path of modules; visible or not; 0: none. */
+uint32_t rl_find_path_item(rl_checker_t* c, rl_list_t path, uint32_t count, unsigned space);
 void rl_declare_effects(rl_checker_t* c);
 rl_fn_id_t rl_prelude_function(
     rl_checker_t* c, const char* name); /* by item name ("print_str") in the prelude; 0: none */
@@ -452,7 +473,19 @@ rl_fn_id_t rl_prelude_function(
 uint32_t rl_new_local(rl_checker_t* c, rl_sym_t name, rl_type_t type, uint32_t flags, rl_span_t span);
 uint32_t rl_capture_local(rl_checker_t* c, uint32_t frame, uint32_t local); /* the local that means it in `frame` */
 uint32_t rl_frame_resolve(rl_checker_t* c, uint32_t frame);                 /* follows merged_into */
+uint32_t rl_home_frame(
+    rl_checker_t* c); /* of the function that `return` leaves here: resolved, neither BODY nor CLAUSE */
+/* A jump out of `target`, which is the current frame or one around it that this one is part of. */
+rl_ir_t rl_leave(rl_checker_t* c, rl_ir_op_t op, rl_ir_t value, uint32_t target, uint32_t start);
+rl_ir_t rl_infer_perform(rl_checker_t* c, rl_node_t node, rl_type_t expected);
+rl_ir_t rl_infer_handle(rl_checker_t* c, rl_node_t node, rl_type_t expected);
+void rl_declare_handler(rl_checker_t* c, rl_node_t node, bool is_public);
+void rl_infer_handler(rl_checker_t* c, uint32_t unit);
 rl_ir_t rl_read_local(rl_checker_t* c, uint32_t local, uint32_t start);
+static inline bool rl_frame_is_inner(rl_frame_kind_t kind) { /* its function is nested in that of its parent */
+    return kind == RL_FRAME_LAMBDA || kind == RL_FRAME_DEFER || kind == RL_FRAME_THUNK || kind == RL_FRAME_BODY ||
+           kind == RL_FRAME_CLAUSE;
+}
 uint32_t rl_frame_push(rl_checker_t* c, rl_frame_kind_t kind, rl_fn_id_t fn); /* becomes the current one */
 void rl_frame_pop(rl_checker_t* c);
 rl_fn_id_t rl_new_function(rl_checker_t* c, rl_sym_t name, uint32_t flags, rl_span_t span);
@@ -589,6 +622,8 @@ rl_type_t rl_settled_type(
 typedef RL_VEC(rl_arg_t) rl_args_t;
 /* Arguments of a CALL. Holes become `holes[i]` in order (several holes, one value in a pipe: hole_count 1). */
 void rl_collect_args(rl_checker_t* c, rl_list_t list, const rl_ir_t* holes, uint32_t hole_count, rl_args_t* out);
+/* The declared result meets what is expected before the arguments are checked; failure does not matter here. */
+void rl_meet_expected(rl_checker_t* c, rl_type_t result, rl_type_t expected);
 rl_ir_t rl_call_function(
     rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected);
 rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span,

@@ -215,6 +215,7 @@ static void add_operands(printer_t* p, const rl_ir_node_t* node) {
     case RL_IR_PANIC:
     case RL_IR_LET:
     case RL_IR_HANDLE:
+    case RL_IR_CATCH:
     case RL_IR_ESCAPE:
     case RL_IR_FOR: rl_buf_add_char(out, ' '); break;
     default: break;
@@ -258,13 +259,8 @@ static void add_operands(printer_t* p, const rl_ir_node_t* node) {
         rl_buf_printf(out, ".%u", (unsigned)node->b);
         break;
     case RL_IR_PANIC: rl_buf_add_cstr(out, node->b < RL_CODE_COUNT ? rl_code_text((rl_code_t)node->b) : "?"); break;
-    case RL_IR_HANDLE:
-        add_name(p, rl_program_effect(p->program, *rl_program_extra(p->program, node->b))->name);
-        if (node->c) {
-            rl_buf_add_char(out, ' ');
-            add_local(p, *rl_program_extra(p->program, node->c));
-        }
-        break;
+    case RL_IR_HANDLE: add_name(p, rl_program_effect(p->program, *rl_program_extra(p->program, node->b))->name); break;
+    case RL_IR_CATCH: add_local(p, node->b); break;
     case RL_IR_ESCAPE:
         add_local(p, node->a);
         rl_buf_printf(out, " exit %u", (unsigned)node->b);
@@ -344,10 +340,13 @@ static void push_operands(printer_t* p, const rl_ir_node_t* node, uint32_t inden
         push_node(p, indent, node->a);
         push_labelled(p, indent, "return", parts[1]);
         push_run(p, indent, node->b + 3, parts[2]);
-        for (uint32_t i = 0; node->c && i < rl_program_extra(program, node->c)[1]; i++)
-            push_labelled(p, indent, "exit", rl_program_extra(program, node->c)[3 + 2 * i]);
         break;
     }
+    case RL_IR_CATCH:
+        push_node(p, indent, node->a);
+        for (uint32_t i = 0; i < *rl_program_extra(program, node->c); i++)
+            push_labelled(p, indent, "exit", rl_program_extra(program, node->c)[2 + 2 * i]);
+        break;
     case RL_IR_ESCAPE: push_node(p, indent, node->c); break;
     case RL_IR_UPDATE:
         push_node(p, indent, node->a);
@@ -552,7 +551,7 @@ const char* rl_ir_op_name(unsigned op) {
         "set_index", "with_index", "add", "sub", "mul", "div", "rem", "pow", "concat", "neg", "not", "eq", "ne", "lt",
         "le", "gt", "ge", "and", "or", "cast", "to_any", "convert", "to_string", "format", "block", "if", "match",
         "while", "loop", "for", "break", "continue", "return", "defer", "panic", "sequence", "unsafe", "handle",
-        "escape", "await"};
+        "catch", "escape", "await"};
     static const char* const patterns[] = {
         "wildcard", "bind", "const", "variant", "tuple", "record", "or", "range", "slice", "regex", "active"};
     if (op < RL_IR_OP_COUNT) return names[op];

@@ -16,7 +16,7 @@ rl_fn_id_t rl_new_function(rl_checker_t* c, rl_sym_t name, uint32_t flags, rl_sp
 }
 
 uint32_t rl_frame_push(rl_checker_t* c, rl_frame_kind_t kind, rl_fn_id_t fn) {
-    bool inner = kind == RL_FRAME_LAMBDA || kind == RL_FRAME_DEFER || kind == RL_FRAME_THUNK;
+    bool inner = rl_frame_is_inner(kind);
     rl_frame_t frame = {.fn = fn,
         .parent = inner ? c->frame : 0,
         .kind = (uint8_t)kind,
@@ -191,7 +191,7 @@ void rl_check_params(rl_checker_t* c, const uint32_t* params, uint32_t count, co
 
 /* LANGUAGE 5.8 rule 3: a function with `?` whose body ends with () answers Ok(()) or Some(()). */
 rl_ir_t rl_lift_unit(rl_checker_t* c, rl_ir_t ir, rl_type_t expected) {
-    const rl_frame_t* frame = &c->frames.data[rl_frame_resolve(c, c->frame)];
+    const rl_frame_t* frame = &c->frames.data[rl_home_frame(c)];
     rl_type_t payload;
     const rl_known_t* known = &c->program->known;
     if (!frame->has_try || rl_head(c, rl_type_at(c, ir)) != RL_TYPE_UNIT) return ir;

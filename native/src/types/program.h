@@ -138,10 +138,12 @@ enum {
     RL_FN_THUNK = 8,  /* generalised value binding: evaluated at each use, no parameters */
     RL_FN_INIT = 16,  /* module initialisation */
     RL_FN_MUST_USE = 32,
-    RL_FN_DEFAULT = 64,  /* evaluates a default */
-    RL_FN_PART = 128,    /* handled expression or clause of a handler: code of its parent in a function of its own */
-    RL_FN_HANDLER = 256, /* `handler H for E`: (() -> T) -> S, the body is one HANDLE of its parameter */
-    RL_FN_ASYNC = 512, /* block of a future */
+    RL_FN_DEFAULT = 64,     /* evaluates a default */
+    RL_FN_PART = 128,       /* handled expression or clause of a handler: code of its parent in a function of its own */
+    RL_FN_CLAUSE = 1 << 20, /* a PART: clause of an operation; its last parameter is the continuation */
+    RL_FN_KEEPS = 1 << 21,  /* … which it uses as a value, not only in calls */
+    RL_FN_HANDLER = 256,    /* `handler H for E`: (() -> T) -> S, the body is one HANDLE of its parameter */
+    RL_FN_ASYNC = 512,      /* block of a future */
     RL_FN_PARTIAL = 1 << 12, /* active pattern declared `(|N|_|)` */
     RL_FN_ADAPTED = 1 << 13, /* of the core library: the checker looks at its arguments first (iterable.c) */
     RL_FN_FOREIGN = 1 << 14, /* extern "C": only inside `unsafe` */
@@ -250,7 +252,7 @@ typedef enum rl_item_kind {
     RL_ITEM_VARIANT,
     RL_ITEM_MODULE,
     RL_ITEM_EFFECT,  /* in the name space of types */
-    RL_ITEM_HANDLER, /* in that of values; id: the function that handles its parameter, see rl_fn RL_FN_HANDLER */
+    RL_ITEM_HANDLER, /* in that of values; id: the function that handles its parameter, see RL_FN_HANDLER */
     RL_ITEM_TRAIT
 } rl_item_kind_t;
 typedef struct rl_item {

@@ -47,7 +47,8 @@ static bool ends_in_jump(rl_checker_t* c, rl_ir_t ir, unsigned depth) {
     switch (node.op) {
     case RL_IR_RETURN:
     case RL_IR_BREAK:
-    case RL_IR_CONTINUE: return true;
+    case RL_IR_CONTINUE:
+    case RL_IR_ESCAPE: return true;
     case RL_IR_IF: return node.c && ends_in_jump(c, node.b, depth + 1) && ends_in_jump(c, node.c, depth + 1);
     case RL_IR_BLOCK: return node.b > 0 && ends_in_jump(c, rl_program_extra(c->program, node.a)[node.b - 1], depth + 1);
     case RL_IR_SEQUENCE: return ends_in_jump(c, node.a, depth + 1) || ends_in_jump(c, node.b, depth + 1);

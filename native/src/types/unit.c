@@ -194,6 +194,10 @@ static void check_defaults(rl_checker_t* c, rl_fn_id_t fn, rl_list_t params) {
 
 static void infer_function(rl_checker_t* c, uint32_t index) {
     const rl_unit_t unit = c->units.data[index];
+    if (rl_tree_kind(c->tree, unit.node) == RL_NODE_HANDLER_DECL) {
+        rl_infer_handler(c, index);
+        return;
+    }
     rl_list_t params;
     rl_node_t body;
     bool known, is_async = false;

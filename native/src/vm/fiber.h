@@ -90,7 +90,7 @@ void rl_fiber_give(struct rl_vm* vm, rl_word_t value, bool is_ref);
 
 /*
  * Abandon what is parked: its deferred closures run, innermost frame first; then the running instruction is done. True:
- * vm->fiber has changed, go on with it; it comes back by itself. False: nothing was there to run.
+ * vm->fiber has changed: rl_vm_unwind, then LOAD_FRAME; it comes back by itself. False: nothing was there to run.
  */
 bool rl_fiber_abandon(struct rl_vm* vm, rl_parked_t* parked);
 /* The same from outside of the loop. */
@@ -100,18 +100,29 @@ bool rl_parked_has_deferred(const rl_parked_t* parked);
 void rl_parked_keep(struct rl_vm* vm, rl_parked_t* parked);
 void rl_parked_unkeep(struct rl_vm* vm, rl_parked_t* parked);
 
-/* --- tokens: frames that an ESCAPE can go back to (effect.c) --- */
+/* --- handlers (effect.c); all after SAVE, LOAD_FRAME afterwards ------------------------------------------- */
+/* A frame that an ESCAPE can go back to. The code it goes on with reads the first three words. */
+enum { RL_TOKEN_REF, RL_TOKEN_WORD, RL_TOKEN_EXIT };
 typedef struct rl_token {
     rl_object_t header; /* refs = 1 */
     rl_object_t* ref;   /* the value carried, when it is a reference */
     rl_word_t word;
+    uint64_t exit;
     rl_fiber_t* fiber; /* NULL: not to be reached (any more) */
-    uint32_t frame;    /* depth of the frame that waits in HANDLE */
-    uint32_t exit;
-    bool is_ref;
+    const rl_instr_t* target;
+    uint32_t frame; /* depth of the frame */
 } rl_token_t;
+rl_object_t* rl_token_new(struct rl_vm* vm, const rl_instr_t* target); /* of the running frame; NULL: failure is set */
 void rl_token_kill(rl_object_t* token);
-void rl_token_land(struct rl_vm* vm, rl_object_t* token); /* vm->fiber has been unwound to it: value and pc */
+void rl_token_land(struct rl_vm* vm, rl_object_t* token); /* vm->fiber has been unwound to it */
+/* RL_DONE: vm->unwinds has a new entry, unwind. RL_RAISE: its frame is gone, or cannot be reached from here. */
+rl_outcome_t rl_token_escape(struct rl_vm* vm, rl_object_t* token, rl_word_t value, bool is_ref, uint32_t exit);
+
+/* Operands a and b of the running instruction: its window. */
+rl_outcome_t rl_effect_handle(struct rl_vm* vm, const rl_handle_site_t* site, uint32_t a, uint32_t b);
+rl_outcome_t rl_effect_perform(struct rl_vm* vm, const rl_perform_site_t* site, uint32_t a, uint32_t b);
+rl_outcome_t rl_effect_resume(struct rl_vm* vm, bool is_ref);
+bool rl_proto_is_resume(const rl_proto_t* proto);
 
 /* The instruction FINISH: the body of vm->fiber has returned, its value lies in s[0] or r[0]. */
 rl_outcome_t rl_fiber_finish(struct rl_vm* vm);

@@ -639,6 +639,51 @@ next_instruction:
         NEXT;
     }
     OP_CASE(UNDEFER) { r[A] = rl_vec_pop(&fiber->deferred).object; NEXT; }
+    OP_CASE(HANDLE) {
+        uint32_t a = A, b = B;
+        SAVE();
+        if (RL_UNLIKELY(rl_effect_handle(vm, &proto->handles[C], a, b) != RL_DONE)) goto raise_saved;
+        LOAD_FRAME();
+        NEXT;
+    }
+    OP_CASE(PERFORM) {
+        uint32_t a = A, b = B;
+        SAVE();
+        if (RL_UNLIKELY(rl_effect_perform(vm, &proto->performs[C], a, b) != RL_DONE)) goto raise_saved;
+        LOAD_FRAME();
+        NEXT;
+    }
+    OP_CASE(RESUME) {
+        bool is_ref = A != 0;
+        SAVE();
+        if (RL_UNLIKELY(rl_effect_resume(vm, is_ref) != RL_DONE)) goto raise_saved;
+        LOAD_FRAME();
+        NEXT;
+    }
+    OP_CASE(KEEP) { rl_parked_keep(vm, (rl_parked_t*)r[A]); NEXT; }
+    OP_CASE(TOKEN) {
+        SAVE();
+        rl_object_t* token = rl_token_new(vm, pc + IMM);
+        if (RL_UNLIKELY(!token)) goto raise_saved;
+        r[A] = token;
+        if (!push_deferred(vm, token)) goto raise_saved;
+        NEXT;
+    }
+    OP_CASE(UNTOKEN) {
+        rl_token_kill(r[A]);
+        fiber->deferred.count--;
+        NEXT;
+    }
+    OP_CASE(ESCAPES)
+    OP_CASE(ESCAPER) {
+        bool is_ref = pc[-1].op == RL_OP_ESCAPER;
+        rl_word_t value = is_ref ? (rl_word_t){.o = r[B]} : s[B];
+        SAVE();
+        if (RL_UNLIKELY(rl_token_escape(vm, r[A], value, is_ref, C) != RL_DONE)) goto raise_saved;
+        if (RL_UNLIKELY(!rl_vm_unwind(vm, home, floor, unwinds))) return RL_RAISE;
+        LOAD_FRAME();
+        NEXT;
+    }
     OP_CASE(ABANDON) {
         SAVE();
         rl_parked_t* parked = r[A]->kind == RL_OBJ_TASK ? rl_task_take(vm, r[A]) : (rl_parked_t*)r[A];

@@ -53,13 +53,19 @@ static void record_stack(rl_vm_t* vm, const rl_fiber_t* home, uint32_t floor) {
     recorder_t rec = {.first_module = vm->program ? vm->program->first_module : 0, .any = failure->stack.count > 0};
     rec.placed = rec.any && failure->module >= rec.first_module && failure->module != 0;
     bool out_of_memory = vm->allocator->failed;
+    rl_fn_id_t part_of = 0;
     for (const rl_fiber_t* fiber = vm->fiber; fiber; fiber = fiber->parent) {
         const rl_proto_t* proto = fiber->proto;
         const rl_instr_t* pc = fiber->pc;
         uint32_t stop = fiber == home ? floor : 0;
         for (uint32_t depth = fiber->frame_count; depth > stop && proto; depth--) {
             if (failure->stack.count >= 64 && rec.placed) break;
-            if (proto != &rl_fiber_end) record_frame(vm, &rec, proto, pc);
+            /* Code of one function in several parts is one entry: the innermost. */
+            bool same = part_of && proto->function == part_of;
+            if (proto != &rl_fiber_end && !rl_proto_is_resume(proto)) {
+                if (!same && !(part_of && proto->part_of == part_of)) record_frame(vm, &rec, proto, pc);
+                part_of = same ? 0 : proto->part_of;
+            }
             const rl_frame_t* frame = &fiber->frames[depth - 1];
             pc = frame->return_pc;
             proto = frame->caller;
