@@ -357,12 +357,6 @@ static unsigned place_of(const rl_checker_t* c, rl_node_t node) {
     }
 }
 
-/* Whose meaning nothing checks yet. */
-enum {
-    UNCHECKED_EFFECTS = 1 << RL_ATTR_PURE | 1 << RL_ATTR_NO_PANIC | 1 << RL_ATTR_ASYNC_FREE | 1 << RL_ATTR_NO_BLOCKING |
-    1 << RL_ATTR_NO_TIMER | 1 << RL_ATTR_HANDLES
-};
-
 static void check_one(rl_checker_t* c, rl_node_t attr, unsigned place) {
     rl_attribute_t which = rl_attribute_of(c, attr);
     rl_span_t span = rl_span_of(c, attr);
@@ -371,7 +365,7 @@ static void check_one(rl_checker_t* c, rl_node_t attr, unsigned place) {
         rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_UNKNOWN, span, "unknown attribute @%.*s", RL_STR_ARG(name));
         return;
     }
-    if (which == RL_ATTR_REENTRANT || (UNCHECKED_EFFECTS >> which & 1)) {
+    if (which == RL_ATTR_REENTRANT) {
         char text[64];
         snprintf(text, sizeof text, "attribute @%s is", attributes[which].name);
         rl_unsupported(c, span, text);

@@ -73,6 +73,7 @@ static bool begin(rl_checker_t* c, const rl_check_input_t* input) {
     c->first_param = program->params.count;
     c->first_fn = program->functions.count;
     c->first_global = program->globals.count;
+    c->first_local = program->locals.count;
     c->first_constraint = program->constraints.count;
     return fine;
 }
@@ -108,6 +109,8 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->total_actives);
     rl_vec_deinit(a, &c->let_checks);
     rl_vec_deinit(a, &c->later);
+    rl_vec_deinit(a, &c->contracts);
+    rl_vec_deinit(a, &c->regions);
     rl_vec_deinit(a, &c->any_nodes);
     rl_vec_deinit(a, &c->generics);
     rl_vec_deinit(a, &c->generics_store);
@@ -333,6 +336,11 @@ static bool signature_header(
         rl_buf_add_cstr(out, ") -> ");
         uint32_t from = type.b ? rl_tree_node(&tree, type.b)->start : 0;
         rl_buf_add(out, type.b ? (rl_str_t){signature.data + from, signature.length - from} : RL_STR("()"));
+        if (!type.b && type.c) { /* the result's text has its effects behind it */
+            uint32_t at = rl_tree_node(&tree, type.c)->start;
+            rl_buf_add_char(out, ' ');
+            rl_buf_add(out, (rl_str_t){signature.data + at, signature.length - at});
+        }
     }
     rl_tree_deinit(&tree);
     return done;
@@ -393,7 +401,6 @@ bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text,
         rl_checker_t* c = &checker;
         if (begin(c, &input)) {
             find_all_modules(c);
-            c->in_host = true;
             *out_type = rl_resolve_type(c, tree.root);
         }
         end(c);

@@ -192,11 +192,10 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
     uint16_t flags = rl_tree_flags(c->tree, node);
     uint32_t segments = rl_tree_list_count(c->tree, decl.path);
     if (segments == 0 || rl_failed(c)) return 0;
+    (void)host; /* a function without body is the host's, wherever it stands */
     rl_node_t last = rl_tree_list_at(c->tree, decl.path, segments - 1);
     rl_sym_t name = rl_tree_name(c->tree, last);
     rl_span_t span = rl_span_of(c, last);
-    if (decl.effects && !host && (decl.body || c->trait_site) && !c->input->is_prelude)
-        rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
 
     uint32_t generics = c->generics.count, rigid = c->rigid.count;
     uint32_t first_constraint =
@@ -204,7 +203,6 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
     rl_type_t outer_self = c->self_type;
     c->next_param = 0;
     c->implicit_params = 1;
-    c->in_host = host || !decl.body;
     rl_type_t self_type = impl_type;
     rl_sym_t item_name = name;
     if (segments > 1) {
@@ -255,9 +253,11 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         if (site && c->next_param < site->head_params + site->own_params)
             c->next_param =
                 site->head_params + site->own_params; /* those of the trait's function that are not written */
+        rl_effects_t declared = rl_resolve_effects(c, decl.effects);
         rl_function_t* function = rl_function_at(c, fn);
         function->result = result;
         function->type_params = c->next_param;
+        function->declared = declared;
         if (is_public) function->flags |= RL_FN_PUBLIC;
         const uint32_t must_use = 1u << RL_ATTR_MUST_USE | 1u << RL_ATTR_MUST_AWAIT;
         if (rl_attribute_set(c, decl.attrs) & must_use) function->flags |= RL_FN_MUST_USE;
@@ -326,7 +326,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
         }
         if (decl.attrs) rl_mark_function(c, node, fn);
     }
-    c->in_host = false;
+    if (fn) rl_note_contract(c, fn, node, decl.effects, decl.attrs);
     c->self_type = outer_self;
     c->generics.count = generics;
     c->rigid.count = rigid;
@@ -488,9 +488,7 @@ static void declare_value(rl_checker_t* c, rl_node_t node, rl_type_t owner, bool
     uint32_t flags = rl_tree_has(c->tree, node, RL_MUT) ? RL_LOCAL_MUTABLE : 0;
     if (host) {
         const rl_node_data_t pattern = *rl_tree_node(c->tree, decl.pattern);
-        c->in_host = true;
         add_global(c, pattern.a, rl_resolve_type(c, decl.type), 0, rl_span_of(c, decl.pattern), is_public, true);
-        c->in_host = false;
         return;
     }
     bool one_name = rl_tree_kind(c->tree, decl.pattern) == RL_NODE_PAT_NAME;
@@ -565,6 +563,7 @@ static void declare_active(rl_checker_t* c, rl_node_t node) {
             (void)rl_vec_push(c->allocator, &c->generics_store, c->generics.data[i]);
         rl_add_item(c, RL_SPACE_ACTIVE, name, RL_ITEM_FUNCTION, fn, 0, is_public, span, false);
     }
+    rl_note_contract(c, fn, node, 0, decl.attrs);
     c->generics.count = generics;
     c->rigid.count = rigid;
 }
@@ -575,6 +574,12 @@ static void set_link_name(rl_checker_t* c, rl_node_t item, rl_fn_id_t fn) {
     rl_node_t attr = rl_attribute_find(c, rl_tree_attrs(c->tree, item), RL_ATTR_LINK_NAME);
     rl_str_t text = attr ? rl_attribute_text(c, rl_attribute_at(c, attr, 0)) : (rl_str_t){NULL, 0};
     if (text.length) rl_function_at(c, fn)->link_name = rl_sym_intern(c->symbols, text);
+}
+
+static bool transfers(rl_checker_t* c, rl_list_t attrs) {
+    rl_node_t attr = attrs ? rl_attribute_find(c, attrs, RL_ATTR_OWNERSHIP) : 0;
+    rl_node_t value = attr ? rl_attribute_at(c, attr, 0) : 0;
+    return value && rl_str_equal(rl_attribute_text(c, value), RL_STR("transferred"));
 }
 
 static void declare_extern(rl_checker_t* c, rl_node_t node) {
@@ -597,6 +602,8 @@ static void declare_extern(rl_checker_t* c, rl_node_t node) {
             c->in_foreign = false;
             if (!fn) break;
             set_link_name(c, item, fn);
+            if (transfers(c, data.a) || transfers(c, rl_tree_attrs(c->tree, item)))
+                rl_function_at(c, fn)->flags |= RL_FN_TRANSFERS;
             if (foreign) rl_check_foreign(c, item, fn);
             break;
         }

@@ -120,9 +120,9 @@ rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t sp
             rl_type_kind(c->types, from) == RL_TYPE_VAR)
             return ir;
         rl_type_t exact_to = rl_solver_zonk(&c->solver, expected), exact_from = rl_solver_zonk(&c->solver, found);
-        if (exact_to == exact_from) return ir;
+        if (rl_type_plain(c->types, exact_to) == rl_type_plain(c->types, exact_from)) return ir;
         rl_type_kind_t kind = rl_type_kind(c->types, exact_to);
-        if (kind == RL_TYPE_FUNCTION) return ir; /* differs in an effect set or a record's name only */
+        if (kind == RL_TYPE_FUNCTION) return ir; /* differs in a record's name only */
         return rl_ir_make(c, RL_IR_CONVERT, exact_to, start, ir, 0, 0);
     }
     uint32_t failed_constraint = c->solver.failed_constraint;
@@ -569,11 +569,11 @@ static rl_ir_t infer(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool t
     case RL_NODE_ASSIGN: return rl_check_assign(c, node);
     case RL_NODE_UNSAFE: {
         rl_node_t block = data->a;
-        uint32_t uses = c->foreign_uses;
+        rl_list_t attrs = data->b;
+        rl_note_region(c, span, RL_REGION_UNSAFE);
+        rl_note_contract(c, 0, node, 0, attrs);
         c->dropped = dropped;
         rl_ir_t body = rl_infer_expr(c, block, expected);
-        if (c->foreign_uses == uses)
-            rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_UNUSED, span, "nothing in this block needs `unsafe`");
         return rl_ir_make(c, RL_IR_UNSAFE, rl_type_at(c, body), span.start, body, 0, 0);
     }
     case RL_NODE_ASYNC: return rl_infer_async(c, node, expected);

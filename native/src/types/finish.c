@@ -269,7 +269,8 @@ static void number_locals(rl_checker_t* c) {
         bool capture = local->outer != RL_NOT_CAPTURED;
         if (capture) local->final += count->params;
         else if (!(local->flags & RL_LOCAL_IS_PARAM)) local->final += count->params + count->captures;
-        uint32_t origin = c->locals.data[origin_of(c, i)].flags, flags = origin & RL_LOCAL_MUTABLE;
+        uint32_t origin = c->locals.data[origin_of(c, i)].flags,
+                 flags = origin & (RL_LOCAL_MUTABLE | RL_LOCAL_ANNOTATED);
         if ((origin & RL_LOCAL_MUTABLE) && (origin & RL_LOCAL_BOXED)) flags |= RL_LOCAL_BOXED;
         if (capture) flags |= RL_LOCAL_CAPTURE;
         rl_local_t entry = {
@@ -297,7 +298,7 @@ static void number_locals(rl_checker_t* c) {
 
 static void final_args(rl_checker_t* c, uint32_t offset, uint32_t count) {
     for (uint32_t i = 0; i < count && offset >= c->program->first_extra; i++) {
-        rl_type_t type = rl_final_type(c, rl_extra_at(c, offset)[i]);
+        rl_type_t type = rl_type_plain(c->types, rl_final_type(c, rl_extra_at(c, offset)[i]));
         rl_extra_at(c, offset)[i] = type;
     }
 }
@@ -513,9 +514,12 @@ static void check_match(rl_checker_t* c, const rl_later_t* later) {
                     "this arm is never reached: the arms before it cover all its cases");
             }
             if (report.missing) {
+                uint32_t regions = rl_region_bits(c, node.start);
+                bool forbidden = regions & (1u << RL_ATTR_PURE | 1u << RL_ATTR_NO_PANIC);
+                if (!forbidden) rl_node_at(c, later->ir)->flags |= RL_IR_MATCH_PARTIAL;
                 rl_diag_t* diag = rl_report(c->diags, RL_CODE_PATTERN_EXHAUSTIVENESS_MISSING, later->span,
                     "the match does not cover all cases");
-                if (c->input->deny_non_exhaustive && diag->severity == RL_WARNING) {
+                if ((c->input->deny_non_exhaustive || forbidden) && diag->severity == RL_WARNING) {
                     diag->severity = RL_ERROR;
                     c->diags->errors++;
                 }
@@ -556,6 +560,7 @@ void rl_finish_module(rl_checker_t* c) {
     mark_tails(c);
     rl_settle_actives(c);
     rl_recheck_impls(c);
+    rl_settle_regions(c);
     for (uint32_t i = 0; i < c->later.count && !rl_failed(c); i++) {
         const rl_later_t later = c->later.data[i];
         switch (later.kind) {
@@ -566,4 +571,5 @@ void rl_finish_module(rl_checker_t* c) {
         case RL_LATER_JSON: rl_check_json_later(c, &later); break;
         }
     }
+    if (!rl_failed(c)) rl_check_effects(c);
 }

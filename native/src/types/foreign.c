@@ -52,6 +52,7 @@ static rl_fn_id_t widen(rl_checker_t* c, rl_fn_id_t fn, const rl_arg_t* more, ui
     function->kind = declared.kind;
     function->symbol = declared.symbol;
     function->link_name = declared.link_name;
+    function->declared = declared.declared;
     function->module = declared.module;
     function->owner = declared.owner;
     function->result = declared.result;

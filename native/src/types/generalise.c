@@ -204,7 +204,6 @@ static uint32_t unit_of(rl_checker_t* c, rl_fn_id_t fn) {
 rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t span) {
     rl_function_t function = *rl_program_function(c->program, fn);
     rl_instance_use_t use = {.fn = fn, .count = function.type_params};
-    if (function.flags & RL_FN_FOREIGN) c->foreign_uses++;
     uint32_t unit = fn >= c->program->first_fn ? unit_of(c, fn) : UINT32_MAX, first = 0;
     if (unit != UINT32_MAX && !c->units.data[unit].done && !c->units.data[unit].annotated) {
         if (!c->units.data[unit].in_progress) {

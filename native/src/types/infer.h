@@ -263,6 +263,24 @@ typedef struct rl_let_check {
     bool is_var, is_value;
 } rl_let_check_t;
 
+/* What code promises of its effects (contract.c). */
+typedef struct rl_contract {
+    rl_fn_id_t fn;     /* 0: a block, in `frame` */
+    uint32_t frame;
+    rl_span_t span;    /* all of the code */
+    rl_node_t effects; /* EFFECTS, 0: none written */
+    rl_list_t attrs;
+    uint32_t demands; /* those of rl_attribute_set() that are about effects */
+    bool is_pattern;
+} rl_contract_t;
+
+enum { RL_REGION_UNSAFE = 1u << 30, RL_REGION_USED = 1u << 29 };
+typedef struct rl_region {
+    rl_span_t span;
+    uint32_t bits;   /* 1 << RL_ATTR_PURE, 1 << RL_ATTR_NO_PANIC, RL_REGION_UNSAFE */
+    uint32_t around; /* the innermost region around it, + 1 */
+} rl_region_t;
+
 typedef struct rl_checker {
     const rl_check_input_t* input;
     rl_program_t* program;
@@ -274,7 +292,7 @@ typedef struct rl_checker {
     rl_solver_t solver;
     rl_module_id_t module;
 
-    uint32_t first_node, first_param, first_fn, first_global,
+    uint32_t first_node, first_param, first_fn, first_global, first_local,
         first_constraint;                   /* of this module, as indices in the tables */
     uint32_t identity_args, identity_count; /* extra run PARAM 0, PARAM 1, … */
     rl_ir_t spare_node;                     /* what a refused allocation leaves its caller with */
@@ -317,6 +335,8 @@ typedef struct rl_checker {
     RL_VEC(rl_let_check_t) let_checks;
     RL_VEC(rl_marked_t) marked;
     RL_VEC(rl_later_t) later;
+    RL_VEC(rl_contract_t) contracts;
+    RL_VEC(rl_region_t) regions;
     RL_VEC(rl_ir_t) any_nodes; /* TO_ANY of values whose type was not known: dropped when it becomes Any */
 
     RL_VEC(rl_generic_name_t) generics;       /* type parameters in scope, innermost last */
@@ -326,8 +346,6 @@ typedef struct rl_checker {
     uint32_t impl_generics;    /* where the names of an impl's head begin */
     uint32_t impl_rigid;       /* first constraint of the head of the impl being declared */
     bool in_foreign;           /* declarations of extern "C" */
-    uint32_t foreign_uses;     /* of functions of extern "C", so far */
-    bool in_host;              /* declarations of the host: effect annotations are read over */
     bool saw_unsupported;      /* something was refused: names it would have declared are missing */
     uint8_t implicit_params;   /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
     uint32_t next_param;       /* next PARAM made by implicit_params 1 */
@@ -541,6 +559,7 @@ rl_type_t rl_map_params(
 
 /* --- types (resolve.c, typedecl.c) -------------------------------------------------------------------------------- */
 rl_type_t rl_resolve_type(rl_checker_t* c, rl_node_t node);
+rl_effects_t rl_resolve_effects(rl_checker_t* c, rl_node_t node); /* of an EFFECTS node; 0: none written */
 void rl_push_generics(
     rl_checker_t* c, rl_list_t generics, rl_list_t where_); /* PARAMs from c->next_param on; constraints to c->rigid */
 void rl_push_where(rl_checker_t* c, rl_list_t where_);
@@ -756,6 +775,14 @@ rl_type_t rl_future_of(rl_checker_t* c, rl_type_t value, rl_span_t span); /* Fut
 
 /* --- units (unit.c) */
 void rl_infer_units(rl_checker_t* c);
+
+/* --- effects (contract.c) ----------------------------------------------------------------------------------------- */
+/* A function (or a block of the current frame, fn 0) with its attributes and written set. */
+void rl_note_contract(rl_checker_t* c, rl_fn_id_t fn, rl_node_t node, rl_node_t effects, rl_list_t attrs);
+void rl_note_region(rl_checker_t* c, rl_span_t span, uint32_t bits);
+void rl_settle_regions(rl_checker_t* c);
+uint32_t rl_region_bits(const rl_checker_t* c, uint32_t offset); /* of all regions around the byte */
+void rl_check_effects(rl_checker_t* c);
 
 /* --- the end (finish.c) ------------------------------------------------------------------------------------------- */
 void rl_finish_module(rl_checker_t* c);

@@ -561,13 +561,16 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         rl_span_t span = rl_span_of(c, name_node);
         if (rl_tree_list_count(c->tree, decl.path) > 1)
             rl_unsupported(c, span, "functions of a type inside a block are");
-        if (decl.effects && !c->input->is_prelude)
-            rl_unsupported(c, rl_span_of(c, decl.effects), "effect annotations are");
         if (!decl.body) rl_unsupported(c, span, "functions without body inside a block are");
         rl_fn_id_t fn = rl_new_function(c, name, 0, span);
         uint32_t generic_mark = c->generics.count;
         bool known;
         rl_type_t type = local_signature(c, nodes[i], fn, generic_mark, &known);
+        rl_effects_t declared = rl_resolve_effects(c, decl.effects);
+        if (fn) {
+            rl_function_at(c, fn)->declared = declared;
+            rl_note_contract(c, fn, nodes[i], decl.effects, decl.attrs);
+        }
         (void)rl_vec_push(c->allocator, &own, generic_mark);
         (void)rl_vec_push(c->allocator, &own, c->generics.count);
         uint32_t index = new_local_fn(c, name, fn, type, group, group_node, span);
@@ -614,6 +617,10 @@ rl_ir_t rl_check_let_lambda(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_n
     uint32_t frame = 0;
     rl_type_t type = check_lambda_into(c, lambda, annotation, fn, &frame);
     if (annotation) rl_unify_at(c, annotation, type, rl_span_of(c, lambda), RL_CODE_TYPE_MISMATCH);
+    rl_type_t written = annotation ? rl_head(c, annotation) : 0;
+    if (written && rl_type_kind(c->types, written) == RL_TYPE_FUNCTION && rl_function_at(c, fn))
+        rl_function_at(c, fn)->declared = rl_type_node(c->types, written)->a;
+    if (rl_function_at(c, fn) && rl_function_at(c, fn)->declared) rl_note_contract(c, fn, lambda, lambda, 0);
     uint32_t index = new_local_fn(c, name, fn, type, 0, group_node, span);
     if (rl_failed(c)) {
         c->solver.level = level;

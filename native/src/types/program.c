@@ -23,6 +23,9 @@
     TABLE(lines, first_line, uint32_t)                                                                                 \
     TABLE(strings, first_string, rl_str_t)                                                                             \
     TABLE(exports, first_export, rl_export_t) \
+    TABLE(effect_sets, first_effect_set, rl_effect_set_t)                                                              \
+    TABLE(effect_tags, first_effect_tag, uint32_t)                                                                     \
+    TABLE(flows, first_flow, rl_flow_entry_t)                                                                          \
     TABLE(effects, first_effect, rl_effect_t)
 
 enum {
@@ -57,6 +60,7 @@ void rl_program_init(rl_program_t* program, const rl_program_t* below, rl_alloca
 #define TABLE(table, first, entry) (void)rl_vec_push(allocator, &program->table, none_##table);
         TABLES(TABLE)
 #undef TABLE
+        (void)rl_vec_push(allocator, &program->effect_sets, none_effect_sets); /* RL_EFFECTS_NONE */
     }
 }
 
@@ -67,6 +71,7 @@ void rl_program_deinit(rl_program_t* program) {
     rl_map_deinit(program->allocator, &program->item_map);
     rl_map_deinit(program->allocator, &program->method_map);
     rl_map_deinit(program->allocator, &program->impl_map);
+    rl_map_deinit(program->allocator, &program->effect_map);
     rl_types_deinit(&program->types);
     rl_symbols_deinit(&program->symbols);
     rl_arena_deinit(&program->arena);
@@ -168,6 +173,8 @@ ACCESSOR(effect, rl_effect_t, effects, first_effect)
 ACCESSOR(item, rl_item_t, items, first_item)
 ACCESSOR(trait, rl_trait_t, traits, first_trait)
 ACCESSOR(impl, rl_impl_t, impls, first_impl)
+ACCESSOR(effect_set, rl_effect_set_t, effect_sets, first_effect_set)
+ACCESSOR(flow, rl_flow_entry_t, flows, first_flow)
 ACCESSOR(node, rl_ir_node_t, nodes, first_node)
 ACCESSOR(extra, uint32_t, extra, first_extra)
 static ACCESSOR(capture_entry, uint32_t, captures, first_capture) static ACCESSOR(

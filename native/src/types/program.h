@@ -9,6 +9,7 @@
 
 #include "code/ir.h"
 #include "diag/diag.h"
+#include "types/effect_set.h"
 #include "types/type.h"
 
 typedef uint32_t rl_fn_id_t;      /* 0: none */
@@ -94,9 +95,10 @@ typedef struct rl_param {
 } rl_param_t;
 
 enum {
-    RL_LOCAL_MUTABLE = 1, /* declared var/mut: may be assigned */
-    RL_LOCAL_BOXED = 2,   /* mutable and captured: lives in a heap cell shared by everyone who captured it */
-    RL_LOCAL_CAPTURE = 4  /* inner side of a capture */
+    RL_LOCAL_MUTABLE = 1,  /* declared var/mut: may be assigned */
+    RL_LOCAL_BOXED = 2,    /* mutable and captured: lives in a heap cell shared by everyone who captured it */
+    RL_LOCAL_CAPTURE = 4,  /* inner side of a capture */
+    RL_LOCAL_ANNOTATED = 8 /* its type is written where it is declared */
 };
 typedef struct rl_local {
     rl_sym_t name;
@@ -151,7 +153,8 @@ enum {
     /* Declared in a trait: type parameters Self, those of the trait, its own. A CALL or CLOSURE of it means the function
        of the impl for its type arguments; `body` is what applies where the impl has none (0: it must have one). */
     RL_FN_TRAIT = 1 << 16,
-    RL_FN_HAS_DEFAULT = 1 << 17 /* TRAIT: written with a body */
+    RL_FN_HAS_DEFAULT = 1 << 17, /* TRAIT: written with a body */
+    RL_FN_TRANSFERS = 1 << 18 /* its caller owns what it answers: @ownership("transferred") */
 };
 typedef struct rl_function {
     rl_sym_t name;
@@ -168,8 +171,11 @@ typedef struct rl_function {
     uint32_t local_first,
         local_count; /* program.locals; the first param_count are the parameters, then captures in order */
     uint32_t capture_first,
-        capture_count; /* program.captures: local ids of the *parent*; inner local = param_count + i */
-    rl_ir_t body;      /* 0 unless RL_FN_REML */
+        capture_count;     /* program.captures: local ids of the *parent*; inner local = param_count + i */
+    rl_ir_t body;          /* 0 unless RL_FN_REML */
+    rl_effects_t declared; /* `! {…}` or `with …`; 0: not written */
+    rl_effects_t effects;  /* latent set: what a call adds (LANGUAGE 6.2); 0: not known yet */
+    rl_flow_t returned;    /* of the function that a call answers */
     uint32_t builtin;
     rl_sym_t symbol;
     rl_sym_t link_name;    /* HOST: looked up before `symbol`; 0 none */
@@ -222,6 +228,7 @@ typedef struct rl_global {
     rl_module_id_t module;
     rl_type_t type;
     uint32_t flags; /* RL_LOCAL_MUTABLE */
+    rl_flow_t flow; /* of the function it holds */
     bool is_public, is_host;
     rl_span_t span;
 } rl_global_t;
@@ -289,6 +296,7 @@ typedef struct rl_program {
     uint32_t first_typedef, first_fn, first_global, first_module, first_node, first_extra, first_field, first_variant,
         first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_export,
         first_effect, first_trait, first_impl;
+    uint32_t first_effect_set, first_effect_tag, first_flow;
     RL_VEC(rl_typedef_t) typedefs;
     RL_VEC(rl_variant_t) variants;
     RL_VEC(rl_field_t) fields;
@@ -307,6 +315,10 @@ typedef struct rl_program {
     RL_VEC(uint32_t) lines;
     RL_VEC(rl_export_t) exports;
     RL_VEC(rl_effect_t) effects;
+    RL_VEC(rl_effect_set_t) effect_sets;
+    RL_VEC(uint32_t) effect_tags;
+    RL_VEC(rl_flow_entry_t) flows;
+    rl_map_t effect_map;      /* effect_set.c */
     RL_VEC(rl_str_t) strings; /* string and bytes constants; text in `arena` */
     rl_map_t item_map;        /* rl_map_key2(module << 3 | namespace, symbol) → item id */
     rl_map_t method_map;      /* rl_map_key2(typedef id, or 0x80000000 | simple kind, symbol) → function id */
@@ -333,6 +345,8 @@ const rl_function_t* rl_program_function(const rl_program_t* program, rl_fn_id_t
 const rl_param_t* rl_program_param(const rl_program_t* program, uint32_t id);
 const rl_local_t* rl_program_local(const rl_program_t* program, uint32_t id);
 const rl_constraint_t* rl_program_constraint(const rl_program_t* program, uint32_t id);
+const rl_effect_set_t* rl_program_effect_set(const rl_program_t* program, rl_effects_t id);
+const rl_flow_entry_t* rl_program_flow(const rl_program_t* program, rl_flow_t id);
 uint32_t rl_program_capture(const rl_program_t* program, uint32_t id);
 const rl_global_t* rl_program_global(const rl_program_t* program, rl_global_id_t id);
 const rl_module_t* rl_program_module(const rl_program_t* program, rl_module_id_t id);

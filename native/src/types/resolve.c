@@ -227,6 +227,44 @@ static rl_type_t resolve_record(rl_checker_t* c, rl_node_t node) {
     return type;
 }
 
+/* --- effects ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t effect_tag(rl_checker_t* c, rl_node_t name) {
+    rl_list_t path = rl_tree_node(c->tree, name)->a;
+    uint32_t count = rl_tree_list_count(c->tree, path);
+    rl_effect_id_t effect = count ? rl_find_effect(c, path, count, rl_span_of(c, name)) : 0;
+    if (effect) return effect == RL_EFFECT_HIDDEN ? UINT32_MAX : rl_tag_of_effect(effect);
+    rl_buf_t text;
+    rl_buf_init(&text, c->allocator);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i) rl_buf_add_char(&text, '.');
+        rl_buf_add(&text, rl_text(c, rl_tree_name(c->tree, rl_tree_list_at(c->tree, path, i))));
+    }
+    uint32_t tag = rl_tag_named(c->program, rl_buf_str(&text));
+    rl_buf_deinit(&text);
+    return tag;
+}
+
+rl_effects_t rl_resolve_effects(rl_checker_t* c, rl_node_t node) {
+    if (!node) return 0;
+    rl_effects_t set = RL_EFFECTS_NONE;
+    rl_list_t names = rl_tree_node(c->tree, node)->a;
+    uint32_t count = rl_tree_list_count(c->tree, names);
+    for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
+        uint32_t tag = effect_tag(c, rl_tree_list_at(c->tree, names, i));
+        if (tag != UINT32_MAX) set = rl_effects_join(c->program, set, rl_effects_of_tag(c->program, tag));
+    }
+    return set;
+}
+
+/* A function type with the set written behind it; other types have no place for one. */
+static rl_type_t with_effects(rl_checker_t* c, rl_type_t type, rl_node_t effects) {
+    rl_effects_t set = rl_resolve_effects(c, effects);
+    const rl_type_node_t node = *rl_type_node(c->types, type);
+    if (node.kind != RL_TYPE_FUNCTION || rl_failed(c)) return type;
+    return rl_type_make(c->types, RL_TYPE_FUNCTION, set, rl_type_args(c->types, type), node.count);
+}
+
 static rl_type_t resolve_function(rl_checker_t* c, rl_node_t node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
     uint32_t mark = c->scratch.count, count = rl_tree_list_count(c->tree, data.a);
@@ -235,10 +273,9 @@ static rl_type_t resolve_function(rl_checker_t* c, rl_node_t node) {
         (void)rl_vec_push(c->allocator, &c->scratch, type);
     }
     rl_type_t result = data.b ? rl_resolve_type(c, data.b) : RL_TYPE_UNIT;
-    if (data.c && !c->in_host && !c->input->is_prelude)
-        rl_unsupported(c, rl_span_of(c, data.c), "effect annotations are");
     rl_type_t type = RL_TYPE_ERROR;
     if (!rl_failed(c)) type = rl_type_function(c->types, c->scratch.data + mark, count, result);
+    if (data.c) type = with_effects(c, type, data.c);
     c->scratch.count = mark;
     return type;
 }
@@ -277,8 +314,7 @@ static rl_type_t resolve(rl_checker_t* c, rl_node_t node) {
     case RL_NODE_TYPE_REF: return rl_resolve_type(c, data.a);
     case RL_NODE_TYPE_EFFECTS: {
         rl_type_t type = rl_resolve_type(c, data.a);
-        if (!c->in_host && !c->input->is_prelude) rl_unsupported(c, rl_span_of(c, data.b), "effect annotations are");
-        return type;
+        return with_effects(c, type, data.b);
     }
     default: return RL_TYPE_ERROR;
     }

@@ -169,6 +169,7 @@ rl_ir_t rl_check_let(rl_checker_t* c, rl_node_t node) {
     rl_type_t type = decl.type ? annotation : rl_type_at(c, value);
     rl_note_let(c, type, pattern_span, flags != 0, is_value);
     if (pattern.kind == RL_NODE_PAT_NAME) {
+        if (decl.type) flags |= RL_LOCAL_ANNOTATED;
         if (pattern.flags & RL_MUT) flags |= RL_LOCAL_MUTABLE;
         uint32_t local = rl_new_local(c, pattern.a, type, flags, rl_tree_name_span(c->tree, c->symbols, decl.pattern));
         rl_ir_t bind = rl_ir_make(c, RL_IR_BIND,
@@ -540,5 +541,6 @@ rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, b
 
 rl_ir_t rl_infer_block(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool tail, bool dropped) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
+    if (data.b) rl_note_contract(c, 0, node, 0, data.b);
     return rl_check_statements(c, data.a, 0, (data.flags & RL_DISCARD) != 0, data.start, expected, tail, dropped);
 }

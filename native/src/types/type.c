@@ -118,7 +118,10 @@ rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const
         rl_type_t found = table->slots[slot_of(table, kind, a, parts, part_words)];
         if (found) return found;
     }
-    unsigned flags = kind == RL_TYPE_VAR ? RL_TYPE_HAS_VAR : kind == RL_TYPE_PARAM ? RL_TYPE_HAS_PARAM : 0;
+    unsigned flags = kind == RL_TYPE_VAR                 ? RL_TYPE_HAS_VAR
+                     : kind == RL_TYPE_PARAM             ? RL_TYPE_HAS_PARAM
+                     : kind == RL_TYPE_FUNCTION && a > 0 ? RL_TYPE_HAS_EFFECTS
+                                                         : 0;
     unsigned depth = 0;
     for (uint32_t i = step - 1; i < part_words; i += step) {
         const rl_type_node_t* part = rl_type_node(types, parts[i]);
@@ -226,13 +229,14 @@ typedef struct substitution {
     const rl_type_t* arguments;
     uint32_t count, steps;
     rl_map_t done;
+    bool plain; /* forget effect sets instead */
 } substitution_t;
 
 static rl_type_t substitute(substitution_t* s, rl_type_t type) {
     rl_type_node_t node = *rl_type_node(s->types, type);
-    if (!(node.flags & RL_TYPE_HAS_PARAM)) return type;
+    if (!(node.flags & (s->plain ? RL_TYPE_HAS_EFFECTS : RL_TYPE_HAS_PARAM))) return type;
     if (node.kind == RL_TYPE_PARAM) return node.a < s->count ? s->arguments[node.a] : type;
-    uint32_t known;
+    uint32_t known, a = s->plain && node.kind == RL_TYPE_FUNCTION ? 0 : node.a;
     bool remember = ++s->steps > SHARED_AFTER;
     if (remember && rl_map_get(&s->done, type, &known)) return known;
 
@@ -243,7 +247,7 @@ static rl_type_t substitute(substitution_t* s, rl_type_t type) {
     memcpy(parts, rl_type_args(s->types, type), size);
     uint32_t step = rl_type_part_step(node.kind);
     for (uint32_t i = step - 1; i < words; i += step) parts[i] = substitute(s, parts[i]);
-    rl_type_t made = rl_type_make(s->types, (rl_type_kind_t)node.kind, node.a, parts, words);
+    rl_type_t made = rl_type_make(s->types, (rl_type_kind_t)node.kind, a, parts, words);
     if (parts != inline_parts) rl_free(s->types->allocator, parts, size);
     if (remember) (void)rl_map_put(s->types->allocator, &s->done, type, made);
     return made;
@@ -263,5 +267,13 @@ rl_type_t rl_type_substitute(rl_types_t* types, rl_type_t type, const rl_type_t*
     rl_type_t made = substitute(&s, type);
     rl_map_deinit(types->allocator, &s.done);
     if (copy != inline_arguments) rl_free(types->allocator, copy, size);
+    return made;
+}
+
+rl_type_t rl_type_plain(rl_types_t* types, rl_type_t type) {
+    if (!(rl_type_node(types, type)->flags & RL_TYPE_HAS_EFFECTS)) return type;
+    substitution_t s = {.types = types, .plain = true};
+    rl_type_t made = substitute(&s, type);
+    rl_map_deinit(types->allocator, &s.done);
     return made;
 }

@@ -34,7 +34,7 @@ typedef enum rl_type_kind {
     RL_TYPE_ANY,
     RL_TYPE_SIMPLE_COUNT,
     RL_TYPE_TUPLE = RL_TYPE_SIMPLE_COUNT, /* args: elements (≥ 2) */
-    RL_TYPE_FUNCTION, /* args: parameters…, result (count = parameters + 1); a: effect set, 0 = none known */
+    RL_TYPE_FUNCTION, /* args: parameters…, result (count = parameters + 1); a: effect set, 0 = none written: makes no difference */
     RL_TYPE_RECORD,   /* anonymous; args: pairs symbol, type, ascending by code points of the name; count = fields */
     RL_TYPE_NAMED,    /* a: rl_typedef index; args: type arguments. List, Map, Option … are named types too */
     RL_TYPE_ARRAY,    /* [T; N]; a: N; args: T */
@@ -44,7 +44,7 @@ typedef enum rl_type_kind {
     RL_TYPE_KIND_COUNT
 } rl_type_kind_t;
 
-enum { RL_TYPE_HAS_VAR = 1, RL_TYPE_HAS_PARAM = 2, RL_TYPE_HAS_ERROR = 4 };
+enum { RL_TYPE_HAS_VAR = 1, RL_TYPE_HAS_PARAM = 2, RL_TYPE_HAS_ERROR = 4, RL_TYPE_HAS_EFFECTS = 8 };
 
 typedef struct rl_type_node {
     uint8_t kind;
@@ -93,6 +93,8 @@ rl_type_t rl_type_open(rl_types_t* types, const rl_symbols_t* symbols, uint32_t*
 
 /* Replace PARAM i by arguments[i]. Iterative or depth-checked (types nest at most 100 deep after checks). */
 rl_type_t rl_type_substitute(rl_types_t* types, rl_type_t type, const rl_type_t* arguments, uint32_t count);
+/* The type without the effect sets written in it. */
+rl_type_t rl_type_plain(rl_types_t* types, rl_type_t type);
 /* Forget all types of this table from `node_count` nodes and `extra_count` words on (a failed load). */
 void rl_types_truncate(rl_types_t* types, uint32_t node_count, uint32_t extra_count);
 /* Parts are words that are types, or pairs of a symbol and a type: the type is the last word of each step. */

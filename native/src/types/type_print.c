@@ -41,6 +41,10 @@ static void print(const rl_program_t* program, rl_type_t type, rl_buf_t* out, si
         print_list(program, type, node->count - 1u, out, end);
         rl_buf_add(out, RL_STR(") -> "));
         print(program, rl_type_args(&program->types, type)[node->count - 1], out, end);
+        if (rl_type_node(&program->types, type)->a) {
+            rl_buf_add(out, RL_STR(" ! "));
+            rl_effects_print(program, rl_type_node(&program->types, type)->a, out);
+        }
         break;
     case RL_TYPE_RECORD:
     case RL_TYPE_OPEN:

@@ -304,6 +304,8 @@ static void infer_value(rl_checker_t* c, uint32_t index) {
     c->frame = c->init_frame;
     c->unit_is_direct = true;
     rl_type_t annotation = decl.type ? rl_resolve_type(c, decl.type) : 0;
+    for (uint32_t i = 0; decl.type && i < unit.global_count; i++)
+        program->globals.data[unit.first_global + i - program->first_global].flags |= RL_LOCAL_ANNOTATED;
     bool is_value = rl_is_value_node(c, decl.value, &may_generalise);
     bool plain = pattern.kind == RL_NODE_PAT_NAME && unit.global_count == 1;
     rl_ir_t value;
