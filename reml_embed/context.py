@@ -83,6 +83,14 @@ class Memory:
     live_handles: int
 
 
+def _c_text(what: str, text: str) -> Any:
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: expected a text, got {type(text).__name__}")
+    if "\0" in text:
+        raise ValueError(f"{what} with a NUL in it: {text!r}")
+    return ffi.new("char[]", os.fsencode(text))
+
+
 class Context:
     """
     A place where modules are loaded and run; independent of every other context.
@@ -106,6 +114,8 @@ class Context:
         minimum_stage: ``experimental``, ``beta`` or ``stable``: code that declares a lower one with ``@requires_capability`` does
             not load.
         granted_capabilities: ids that ``@requires_capability`` may name; by default all.
+        args: what ``Env.args()`` answers.
+        environment: the variables that ``Env.get_env`` sees; without it every one is denied.
         stress_gc: collect at every chance; for tests.
 
     Raises:
@@ -126,6 +136,8 @@ class Context:
         features: Iterable[str] = (),
         minimum_stage: str = "experimental",
         granted_capabilities: Iterable[str] | None = None,
+        args: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
         stress_gc: bool = False,
     ) -> None:
         self._id = _DISPOSED
@@ -177,6 +189,17 @@ class Context:
         _open.add(self)
         if sink is not None:
             self._set_sink(sink)
+        self._show_surroundings(args, environment)
+
+    def _show_surroundings(self, args: Iterable[str], environment: Mapping[str, str] | None) -> None:
+        try:
+            if args:
+                self.set_args(args)
+            if environment is not None:
+                self.set_environment(environment)
+        except BaseException:
+            self.close()
+            raise
 
     def _set_sink(self, sink: audit_log.Sink) -> None:
         self._sink = SinkHolder(sink.write)
@@ -480,6 +503,25 @@ class Context:
     def set_output(self, output: Callable[[str], object] | None) -> None:
         """Where printed text goes from now on; None: ``sys.stdout``."""
         self._border.set_output(output or write_stdout)
+
+    def set_args(self, args: Iterable[str]) -> None:
+        """What ``Env.args()`` answers from now on."""
+        if isinstance(args, str):
+            raise TypeError("args must be a list of texts, not one text")
+        words = [_c_text("argument", word) for word in args]
+        self._raise_for(lib.reml_embed_set_args(self._id, ffi.new("char*[]", words), len(words)))
+
+    def set_environment(self, variables: Mapping[str, str], *, deny_others: bool = False) -> None:
+        """
+        The variables that ``Env.get_env`` sees from now on; it answers ``Ok(None)`` for others, or ``Err`` when they are to be
+        denied.
+        """
+        names = [_c_text("name", name) for name in variables]
+        values = [_c_text("value", value) for value in variables.values()]
+        status = lib.reml_embed_set_variables(
+            self._id, ffi.new("char*[]", names), ffi.new("char*[]", values), len(names), deny_others
+        )
+        self._raise_for(status)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def explain(error: RemlError | KeyboardInterrupt, outcome: Outcome, *, human: bo
 
 @click.command()
 @click.argument("file", type=SOURCE)
+@click.argument("args", nargs=-1)
 @click.option("--entry", default="main", show_default=True, help="Function to run: `main`, `Billing.total`.")
 @click.option("--arg", "words", multiple=True, help="An argument of it, in order; lists and records as JSON.")
 @click.option("--audit", type=click.Path(dir_okay=False, path_type=Path), help="Append audit records to this file.")
@@ -96,18 +98,20 @@ def explain(error: RemlError | KeyboardInterrupt, outcome: Outcome, *, human: bo
 @format_option
 @click.pass_context
 def run(
-    command: click.Context, file: Path, entry: str, words: tuple[str, ...], audit: Path | None,
+    command: click.Context, file: Path, args: tuple[str, ...], entry: str, words: tuple[str, ...], audit: Path | None,
     limits: tuple[str, ...], untrusted: bool, form: str,
 ) -> None:  # fmt: skip
     """
-    Run the program in FILE and show its result.
+    Run the program in FILE and show its result. Env.args() answers ARGS, Env.get_env the variables of this process
+    (--untrusted: none).
 
     Exits with 0, or with 1 when the program is wrong, fails, or answers `Err`.
     """
     human = form == "human"
     allowed: Limits = read_limits(limits, untrusted=untrusted)
     outcome, printed = Outcome(), list[str]()
-    options = {"audit": audit, "limits": allowed, "output": None if human else printed.append}
+    options: dict[str, Any] = {"audit": audit, "limits": allowed, "output": None if human else printed.append}
+    options |= {"args": args, "environment": None if untrusted else os.environ}
     try:
         execute(file, entry, words, options, outcome)
         code = 0 if outcome.ok else 1
