@@ -225,6 +225,18 @@ void rl_report_constraint(rl_checker_t* c, rl_type_t type, rl_span_t span) {
     report_constraint(c, span, type, type, RL_CODE_TYPE_MISMATCH);
 }
 
+/* What was asked of it has been said: nothing more is reported of this variable, nor of the types of fields it needs. */
+static void forget_needs(rl_checker_t* c, rl_type_t type) {
+    if (!rl_var_of(c, type) || rl_failed(c)) return;
+    rl_type_list_t vars = {{0}};
+    (void)rl_solver_open_vars(&c->solver, type, &vars);
+    for (uint32_t i = 0; i < vars.items.count; i++) {
+        const rl_var_t* var = rl_solver_var(&c->solver, vars.items.data[i]);
+        if (var && (i == 0 || var->needs)) (void)rl_solver_bind(&c->solver, vars.items.data[i], RL_TYPE_ERROR);
+    }
+    rl_vec_deinit(c->allocator, &vars.items);
+}
+
 void rl_report_unify(
     rl_checker_t* c, rl_unify_result_t result, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {
     switch (result) {
@@ -241,10 +253,9 @@ void rl_report_unify(
         if (expected != found && c->solver.failed_constraint & RL_OPERATOR_KINDS)
             rl_report_constraint(c, expected, span);
         else report_constraint(c, span, expected, found, why);
-        if (expected != found && rl_is_var(c, expected))
-            (void)rl_solver_bind(&c->solver, expected, RL_TYPE_ERROR); /* said once */
         break;
     }
+    if (result != RL_UNIFY_OK) forget_needs(c, expected);
 }
 
 bool rl_unify_at(rl_checker_t* c, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {

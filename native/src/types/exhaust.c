@@ -778,6 +778,41 @@ static uint32_t search_open(checker_t* c, const level_t* l, uint32_t column, con
 }
 
 /*
+ * A record pattern on a type that is not known, only that it has certain fields (an inferred open record): what the
+ * patterns look at is all that counts, so the column is taken for a record of just those fields.
+ */
+static void read_inferred_record(checker_t* c, const level_t* l, uint32_t column) {
+    rl_type_t type = rl_solver_head(c->solver, c->cells.data[l->types + column]);
+    rl_type_kind_t kind = rl_type_kind(&c->program->types, type);
+    if (kind != RL_TYPE_PARAM && kind != RL_TYPE_VAR) return;
+    uint32_t bottom = c->pending.count, count = 0;
+    bool any = false;
+    for (uint32_t i = 0; i <= l->count && !c->gave_up; i++) {
+        rl_ir_t cell = c->cells.data[i == l->count ? l->query + column : l->rows + i * l->width + column];
+        if (!cell || node_of(c, cell)->op != RL_PAT_RECORD) continue;
+        const rl_ir_node_t node = *node_of(c, cell);
+        any = true;
+        for (uint32_t k = 0; k < node.b && !c->gave_up; k++) {
+            const uint32_t* pair = rl_program_extra(c->program, node.a + 2 * k);
+            bool known = false;
+            spend(c, count + 1);
+            for (uint32_t n = 0; n < count; n++) known = known || c->pending.data[bottom + 2 * n] == pair[0];
+            if (known) continue;
+            if (!rl_vec_push(c->allocator, &c->pending, pair[0]) ||
+                !rl_vec_push(c->allocator, &c->pending, node_of(c, pair[1])->type))
+                give_up(c);
+            count++;
+        }
+    }
+    if (any && !c->gave_up) {
+        rl_program_t* program = c->program;
+        c->cells.data[l->types + column] =
+            rl_type_record(&program->types, &program->symbols, c->pending.data + bottom, count);
+    }
+    c->pending.count = bottom;
+}
+
+/*
  * How many rows of values (at most l.limit, at least one when there is any) the query matches and no row of the
  * matrix does.
  */
@@ -808,6 +843,7 @@ static uint32_t search(checker_t* c, level_t l, unsigned depth) {
         return found;
     }
     split_alternatives(c, &l, column);
+    read_inferred_record(c, &l, column);
     if (!c->gave_up && l.count > 0) {
         shape_t shape = shape_of(c, c->cells.data[l.types + column]);
         switch (shape.kind) {
