@@ -600,6 +600,20 @@ static void compile_body(void* user) {
     }
 }
 
+/* What went wrong in a function of the core library is shown where a loaded module asked for it. */
+static void place_failure(rl_compiler_t* compiler, const rl_emitter_t* e) {
+    rl_module_id_t first = compiler->program->first_module, module = e->fn.module;
+    uint32_t start = e->start;
+    for (uint32_t at = e->instance; module < first && at;) {
+        start = compiler->instances.data[at].asked_at;
+        at = compiler->instances.data[at].asked_by;
+        if (at) module = rl_program_function(compiler->program, compiler->instances.data[at].function)->module;
+    }
+    if (module < first) return;
+    compiler->failed_module = module;
+    compiler->failed_start = start;
+}
+
 bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {
     rl_instance_t asked = compiler->instances.data[instance];
     rl_emitter_t e = {.compiler = compiler,
@@ -635,6 +649,7 @@ bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {
     if (compiler->program->types.too_deep) ok = rl_emit_fail(&e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
     ok = ok && !e.failed && !compiler->failed && !e.allocator->failed && finish(&e, result) && !compiler->failed;
     if (compiler->failed && compiler->failed_function == 0) compiler->failed_function = e.fn_id;
+    if (compiler->failed && compiler->failed_module == 0) place_failure(compiler, &e);
     rl_free(e.allocator, e.locals, home_bytes);
     rl_analysis_deinit(e.allocator, &e.analysis);
     rl_vec_deinit(e.allocator, &e.code);

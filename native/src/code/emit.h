@@ -15,8 +15,9 @@ typedef struct rl_instance {
     uint32_t argument_first, argument_count;
     rl_proto_t* proto;
     bool done;
-    uint32_t depth; /* length of the chain of instances that asked for it */
-    uint32_t next;  /* same hash */
+    uint32_t depth;              /* length of the chain of instances that asked for it */
+    uint32_t asked_by, asked_at; /* that instance, 0: none; byte offset of the call in its module */
+    uint32_t next;               /* same hash */
 } rl_instance_t;
 
 typedef struct rl_compiler {
@@ -49,6 +50,9 @@ typedef struct rl_compiler {
     bool failed;
     rl_code_t failed_code;
     rl_fn_id_t failed_function;
+    rl_module_id_t failed_module; /* where, as far as possible in a loaded module; 0: not known */
+    uint32_t failed_start;
+    uint32_t asking_at; /* position of the call that asks for an instance */
 } rl_compiler_t;
 
 void rl_compiler_init(rl_compiler_t* compiler, rl_program_t* program, rl_allocator_t* allocator);

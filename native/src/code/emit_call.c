@@ -100,6 +100,7 @@ static bool read_type_args(rl_emitter_t* e, call_t* c, uint32_t offset) {
     uint32_t count = c->fn.type_params;
     if (count > ARGS_INLINE && !(args = rl_arena_alloc(&e->compiler->arena, sizeof(rl_type_t) * count))) return false;
     for (uint32_t i = 0; i < count; i++) args[i] = rl_emit_ground(e, *rl_program_extra(e->program, offset + i));
+    if (e->program->types.too_deep) rl_at(e, c->start); /* the call to be reported */
     c->args = args;
     return !(c->fn.flags & RL_FN_TRAIT) || choose_impl(e, c);
 }
@@ -317,6 +318,7 @@ static bool not_made(rl_emitter_t* e, const group_t* g, const rl_local_home_t* h
 static void make_closure(
     rl_emitter_t* e, rl_fn_id_t id, const rl_type_t* args, rl_window_t w, group_t* group, uint32_t group_reg) {
     rl_function_t fn = *rl_program_function(e->program, id);
+    e->compiler->asking_at = e->start;
     rl_proto_t* proto = rl_instance_of(e->compiler, id, args, fn.type_params, true, e->instance);
     if (!proto) {
         e->failed = true;
@@ -493,11 +495,29 @@ static void emit_self_tail(rl_emitter_t* e, const call_t* c) {
     e->dead = true;
 }
 
+/*
+ * A core function that is given no function calls nobody back, so no recursion passes through it: its caller's frame stays,
+ * and a panic inside is placed at the caller's line.
+ */
+static bool calls_nobody(rl_emitter_t* e, const call_t* c) {
+    if (!e->program->below || c->id >= e->program->first_fn || e->fn_id < e->program->first_fn) return false;
+    const rl_types_t* types = &e->program->types;
+    for (uint32_t i = 0; i < c->fn.type_params; i++) {
+        if (rl_type_kind(types, c->args[i]) == RL_TYPE_FUNCTION) return false;
+    }
+    for (uint32_t i = 0; i < c->fn.param_count; i++) {
+        if (rl_type_kind(types, rl_program_param(e->program, c->fn.param_first + i)->type) == RL_TYPE_FUNCTION)
+            return false;
+    }
+    return true;
+}
+
 static void emit_direct(rl_emitter_t* e, const call_t* c, rl_dest_t dest, bool tail) {
     if (tail && is_self(e, c)) {
         emit_self_tail(e, c);
         return;
     }
+    tail = tail && !calls_nobody(e, c);
     rl_rep_t rep = rl_rep_of(e->compiler, c->result);
     rl_window_t w = rl_open_window(e, rep, tail ? RL_DROP : dest), at = w;
     bool has_env = c->fn.capture_count != 0;
@@ -512,6 +532,7 @@ static void emit_direct(rl_emitter_t* e, const call_t* c, rl_dest_t dest, bool t
         rl_close_window(e, w, RL_OP_CALLH, host_site(e, c), c->result, dest);
         return;
     }
+    e->compiler->asking_at = e->start;
     rl_proto_t* proto = rl_instance_of(e->compiler, c->id, c->args, c->fn.type_params, has_env, e->instance);
     rl_close_window(e, w, tail ? RL_OP_TAILCALL : RL_OP_CALL, rl_table_callee(e, proto), c->result, dest);
 }

@@ -76,7 +76,9 @@ rl_proto_t* rl_instance_of(rl_compiler_t* compiler, rl_fn_id_t function, const r
         .argument_count = count,
         .proto = proto,
         .next = first,
-        .depth = asked_by ? compiler->instances.data[asked_by].depth + 1 : 0};
+        .depth = asked_by ? compiler->instances.data[asked_by].depth + 1 : 0,
+        .asked_by = asked_by,
+        .asked_at = compiler->asking_at};
     for (uint32_t i = 0; i < count; i++) compiler->arguments.data[compiler->arguments.count++] = args[i];
     compiler->instances.data[compiler->instances.count++] = instance;
     compiler->generic_instances += count > 0;
@@ -123,6 +125,7 @@ bool rl_compile_pending(rl_compiler_t* compiler) {
 rl_proto_t* rl_compile(
     rl_compiler_t* compiler, rl_fn_id_t function, const rl_type_t* arguments, uint32_t count, bool as_value) {
     compiler->failed = false;
+    compiler->failed_module = 0;
     compiler->program->types.too_deep = false;
     uint32_t known = compiler->instances.count, known_arguments = compiler->arguments.count,
              known_rtypes = compiler->rtypes.count;

@@ -123,8 +123,12 @@ rl_proto_t* rl_pipeline_instance(
         rl_str_t name = rl_sym_text(&context->program.symbols, culprit->name);
         rl_code_t code = context->compiler.failed_code;
         context->compiler.failed = false;
-        rl_context_fail(context, REML_EMBED_STATUS_LIMIT, code,
-            "%s: too many instances, or types nested too deep, at `%.*s`", rl_code_text(code), RL_STR_ARG(name));
+        rl_vm_clear_failure(&context->vm);
+        (void)rl_vm_raise(
+            &context->vm, code, "too many instances, or types nested too deep, at `%.*s`", RL_STR_ARG(name));
+        context->vm.failure.module = context->compiler.failed_module;
+        context->vm.failure.start = context->compiler.failed_start;
+        (void)rl_context_fail_from_vm(context);
     } else {
         rl_context_fail(context, REML_EMBED_STATUS_NO_MEMORY, RL_CODE_RUNTIME_LIMIT_MEMORY,
             "%s: out of memory while compiling", rl_code_text(RL_CODE_RUNTIME_LIMIT_MEMORY));

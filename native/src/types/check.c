@@ -282,7 +282,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             rl_finish_marked(c);
             if (input->is_prelude) rl_remember_core(c);
             if (c->types->too_deep && input->diags->errors == errors) {
-                rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, (rl_span_t){0, 0},
+                rl_report(c->diags, RL_CODE_TYPE_INSTANTIATION_LIMIT, (rl_span_t){0, 0},
                     "a type nests deeper than %d levels", RL_TYPE_DEPTH_LIMIT);
             }
             c->types->too_deep = false;

@@ -349,6 +349,7 @@ typedef struct rl_checker {
     bool saw_unsupported;      /* something was refused: names it would have declared are missing */
     uint8_t implicit_params;   /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
     uint32_t next_param;       /* next PARAM made by implicit_params 1 */
+    rl_span_t deep_type;       /* the type last reported to nest too deep */
     bool host_eyes;            /* a type written by the host: visibility does not count */
     uint32_t owner_generics;   /* first of the names that the owner of a `fn T.m` brings, + 1; 0: none */
 

@@ -344,9 +344,13 @@ rl_type_t rl_resolve_type(rl_checker_t* c, rl_node_t node) {
     }
     c->depth--;
     if (c->types->too_deep) {
+        rl_span_t span = rl_span_of(c, node), inner = c->deep_type;
         c->types->too_deep = false;
-        rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, rl_span_of(c, node), "the type nests deeper than %d levels",
-            RL_TYPE_DEPTH_LIMIT);
+        if (inner.end == 0 || inner.start < span.start || inner.end > span.end) { /* else it was said of a part */
+            rl_report(c->diags, RL_CODE_TYPE_INSTANTIATION_LIMIT, span, "the type nests deeper than %d levels",
+                RL_TYPE_DEPTH_LIMIT);
+        }
+        c->deep_type = span;
         return RL_TYPE_ERROR;
     }
     return type;

@@ -497,7 +497,7 @@ static void infer_component(rl_checker_t* c, const uint32_t* units, uint32_t cou
     rl_default_variables(c, first_var, first_let, 1);
     if (c->types->too_deep) {
         c->types->too_deep = false;
-        rl_report(c->diags, RL_CODE_PARSER_LIMIT_EXCEEDED, c->units.data[units[0]].span,
+        rl_report(c->diags, RL_CODE_TYPE_INSTANTIATION_LIMIT, c->units.data[units[0]].span,
             "a type in here nests deeper than %d levels", RL_TYPE_DEPTH_LIMIT);
     }
     for (uint32_t i = 0; i < count; i++) {
