@@ -8,8 +8,23 @@
 
 enum { DEEP = 40, DEEPEST = 50000, STACK_PER_LEVEL = 4096 };
 
+/* What went wrong in a function of the core library is shown where a loaded module asked for it. */
+static void place_failure(rl_compiler_t* compiler, const rl_emitter_t* e) {
+    rl_module_id_t first = compiler->program->first_module, module = e->fn.module;
+    uint32_t start = e->start;
+    for (uint32_t at = e->instance; module < first && at;) {
+        start = compiler->instances.data[at].asked_at;
+        at = compiler->instances.data[at].asked_by;
+        if (at) module = rl_program_function(compiler->program, compiler->instances.data[at].function)->module;
+    }
+    if (module < first) return;
+    compiler->failed_module = module;
+    compiler->failed_start = start;
+}
+
 bool rl_emit_fail(rl_emitter_t* e, rl_code_t code) {
     e->failed = true;
+    if (!e->compiler->failed) place_failure(e->compiler, e);
     return rl_compile_fail(e->compiler, code, e->fn_id);
 }
 
@@ -598,20 +613,6 @@ static void compile_body(void* user) {
         e->dead = false;
         rl_emit_abc(e, RL_OP_RETU, 0, 0, 0);
     }
-}
-
-/* What went wrong in a function of the core library is shown where a loaded module asked for it. */
-static void place_failure(rl_compiler_t* compiler, const rl_emitter_t* e) {
-    rl_module_id_t first = compiler->program->first_module, module = e->fn.module;
-    uint32_t start = e->start;
-    for (uint32_t at = e->instance; module < first && at;) {
-        start = compiler->instances.data[at].asked_at;
-        at = compiler->instances.data[at].asked_by;
-        if (at) module = rl_program_function(compiler->program, compiler->instances.data[at].function)->module;
-    }
-    if (module < first) return;
-    compiler->failed_module = module;
-    compiler->failed_start = start;
 }
 
 bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {

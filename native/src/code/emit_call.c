@@ -100,7 +100,10 @@ static bool read_type_args(rl_emitter_t* e, call_t* c, uint32_t offset) {
     uint32_t count = c->fn.type_params;
     if (count > ARGS_INLINE && !(args = rl_arena_alloc(&e->compiler->arena, sizeof(rl_type_t) * count))) return false;
     for (uint32_t i = 0; i < count; i++) args[i] = rl_emit_ground(e, *rl_program_extra(e->program, offset + i));
-    if (e->program->types.too_deep) rl_at(e, c->start); /* the call to be reported */
+    if (e->program->types.too_deep) {
+        rl_at(e, c->start); /* the call to be reported */
+        return rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+    }
     c->args = args;
     return !(c->fn.flags & RL_FN_TRAIT) || choose_impl(e, c);
 }
