@@ -448,7 +448,7 @@ TEST(test_check__types_that_nest_too_deep_are_refused) {
     checked_t checked;
     open_checked(&checked);
     CHECK(!load_into(&checked, rl_buf_cstr(&source), false));
-    CHECK_INT_EQ(checked.diags.items.data[0].code, RL_CODE_PARSER_LIMIT_EXCEEDED);
+    CHECK_INT_EQ(checked.diags.items.data[0].code, RL_CODE_TYPE_INSTANTIATION_LIMIT);
     close_checked(&checked);
     rl_buf_clear(&source);
     rl_buf_add_cstr(&source, "fn f() = (0");
