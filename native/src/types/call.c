@@ -219,7 +219,7 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
         return rl_call_value(c, rl_function_value(c, fn, span), args, count, node, span, expected);
     if (function.flags & RL_FN_VARARGS && count > function.param_count)
         return rl_call_varargs(c, fn, args, count, node, span, expected);
-    uint32_t demands = c->open_demands.count, errors = c->diags->errors;
+    uint32_t demands = c->open_demands.count, first_demand = c->demands.count, errors = c->diags->errors;
     rl_instance_use_t use = rl_instantiate_fn(c, fn, span);
     rl_type_t result = rl_instance_type(c, &use, function.result);
     if (!(use.in_group && rl_is_var(c, result))) rl_meet_expected(c, result, expected);
@@ -246,8 +246,10 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
         ir = rl_wrap_binds(c, mark, ir, span.start);
         if (c->open_demands.count > demands) rl_poll_demands(c);
         /* A wrong argument says nothing certain of a generic result. */
-        if (c->diags->errors > errors && rl_type_node(c->types, function.result)->flags & RL_TYPE_HAS_PARAM)
-            ir = rl_ir_error(c, span.start);
+        if (c->diags->errors > errors) {
+            for (uint32_t i = first_demand; i < c->demands.count; i++) c->demands.data[i].done = true;
+            if (rl_type_node(c->types, function.result)->flags & RL_TYPE_HAS_PARAM) ir = rl_ir_error(c, span.start);
+        }
     }
     c->scratch.count = mark;
     rl_vec_deinit(c->allocator, &types);

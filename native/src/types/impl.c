@@ -64,9 +64,9 @@ static bool match(const rl_program_t* program, rl_type_t pattern, rl_type_t type
         if (bound[p->a] == RL_TYPE_ERROR) bound[p->a] = type;
         return bound[p->a] == type;
     }
-    if (pattern == type) return true;
+    if (!(p->flags & RL_TYPE_HAS_PARAM)) return pattern == type; /* else PARAMs of both may only look the same */
     const rl_type_node_t* t = rl_type_node(types, type);
-    if (!(p->flags & RL_TYPE_HAS_PARAM) || p->kind != t->kind || p->count != t->count) return false;
+    if (p->kind != t->kind || p->count != t->count) return false;
     if (p->kind != RL_TYPE_FUNCTION && p->a != t->a) return false;
     const uint32_t *x = rl_type_args(types, pattern), *y = rl_type_args(types, type);
     uint32_t step = p->kind == RL_TYPE_RECORD ? 2 : 1, words = rl_type_part_words(p);
