@@ -155,6 +155,7 @@ static rl_source_t source_of(rl_latent_t* l, rl_ir_t ir) {
             continue;
         case RL_IR_CALL: {
             const rl_function_t* callee = rl_program_function(program, node->a);
+            if (callee->flags & RL_FN_HANDLER) break;
             if (!is_function(l->c, callee->result)) return known(rl_flow_of_type(l->c, node->type));
             if (rl_type_node(l->c->types, callee->result)->a) return known(rl_flow_of_type(l->c, callee->result));
             break;
@@ -187,7 +188,11 @@ static void finish_values(rl_latent_t* l) {
             for (uint32_t i = 0; i < node.c; i++)
                 flow_to(l, source_of(l, rl_program_extra(program, node.b)[3 * i + 2]), to, RL_EDGE_SAME, 0);
             break;
-        case RL_IR_CALL: flow_to(l, source_of_use(l, &node), to, RL_EDGE_RESULT, 0); break;
+        case RL_IR_CALL:
+            flow_to(l, source_of_use(l, &node), to, RL_EDGE_RESULT, 0);
+            if (rl_program_function(program, node.a)->flags & RL_FN_HANDLER) /* what it handles may be its value */
+                flow_to(l, source_of(l, rl_program_extra(program, node.c)[1]), to, RL_EDGE_RESULT, 0);
+            break;
         case RL_IR_CALL_VALUE: flow_to(l, source_of(l, node.a), to, RL_EDGE_RESULT, 0); break;
         case RL_IR_HANDLE: { /* what the clauses answer, and the computation where no clause takes its value */
             const uint32_t* words = rl_program_extra(program, node.b);
@@ -651,6 +656,8 @@ static void look_at_function(rl_latent_t* l, rl_fn_id_t fn) {
         enter(l, own_node(l), rl_flow_make(program, rl_effects_of_tag(program, rl_tag_of_effect(function.effect)), 0));
         return;
     }
+    if (function.flags & RL_FN_INTRINSIC)
+        enter(l, own_node(l), rl_flow_make(program, rl_effects_of_core(program, RL_TAG_BIT(RL_TAG_NATIVE)), 0));
     if (function.flags & RL_FN_FOREIGN) {
         rl_effects_t set = rl_effects_of_core(program, RL_TAG_BIT(RL_TAG_FFI) | RL_TAG_BIT(RL_TAG_UNSAFE));
         enter(l, own_node(l), rl_flow_make(program, rl_effects_join(program, set, function.declared), 0));
