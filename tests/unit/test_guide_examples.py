@@ -207,3 +207,29 @@ def test_a_parked_continuation_is_resumed_and_replaced(example: ModuleType, cont
     assert event.meta.expected_tokens == ["expression", "end of file"]
     assert editor.handle(4) == reml.Some(None)
     assert len(editor.events) == 2
+
+
+# --- 8 ----------------------------------------------------------------------------------------------------------------
+
+
+@of("08_ffi_sandbox")
+def test_a_foreign_call_is_answered_by_its_handler(example: ModuleType, context: reml.Context) -> None:
+    sandbox = example.Sandbox(context)
+    assert sandbox.send({"op": "ping"}) == reml.Ok({"stub": "service", "echo": '{"op": "ping"}'})
+    assert sandbox.audited == [("ffi.call", {"name": "service", "bytes": len('{"op": "ping"}')})]
+    assert sandbox.send({"op": "refuse"}) == reml.Err("refused")
+    assert len(sandbox.audited) == 2
+
+
+@of("08_ffi_sandbox")
+@pytest.mark.parametrize("name", ["encode", "decode_response", "stub_response"])
+def test_effects_that_the_host_does_not_rule_out_break_the_contract(
+    name: str, example: ModuleType, context: reml.Context
+) -> None:
+    context.load(GUIDE / "shared.reml", ambient=True)
+    bindings = (GUIDE / "08_ffi_sandbox" / "bindings.reml").read_text(encoding="utf-8")
+    lines = [line.removesuffix(" ! {}") if f"fn {name}(" in line else line for line in bindings.splitlines()]
+    context.load("\n".join(lines), ambient=True)
+    with pytest.raises(reml.LoadError) as caught:
+        example.guide.load_block(context, "08_ffi_sandbox")
+    assert [item.code for item in caught.value.diagnostics] == ["effects.contract.mismatch"]
