@@ -103,6 +103,8 @@ class Context:
             `drain`. The environment variable ``REML_EMBED_AUDIT_PATH`` names a file for contexts without this argument.
         limits: what scripts may use up.
         output: called with each text that scripts print; by default it goes to ``sys.stdout``.
+        input: called with the question of each ``Console.ask`` that a script does not handle itself, answers a ``str``; by default the
+            answer is empty.
         abi_version: the version of the interface that the caller was written for.
         strict_top_level: top-level expression statements are errors.
         deny_non_exhaustive: a match that misses a case is an error.
@@ -128,6 +130,7 @@ class Context:
         audit: str | os.PathLike[str] | audit_log.Sink | None = None,
         limits: Limits | None = None,
         output: Callable[[str], object] | None = None,
+        input: Callable[[str], str] | None = None,  # noqa: A002  (named as in the builtin it stands for)
         abi_version: str = HEADER_VERSION,
         strict_top_level: bool = False,
         deny_non_exhaustive: bool = False,
@@ -182,6 +185,7 @@ class Context:
         try:
             identity = int(ffi.cast("uintptr_t", self._id))
             self._border = Border(identity, self._support, output or write_stdout, Some, Proxy)
+            self._border.set_input(input)
         except BaseException:
             uncounted_lifecycle()
             lib.reml_dispose_context(self._id)
@@ -522,6 +526,10 @@ class Context:
             self._id, ffi.new("char*[]", names), ffi.new("char*[]", values), len(names), deny_others
         )
         self._raise_for(status)
+
+    def set_input(self, answer: Callable[[str], str] | None) -> None:
+        """Who answers ``Console.ask`` from now on; None: nobody, the answer is empty."""
+        self._border.set_input(answer)
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

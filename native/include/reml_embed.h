@@ -211,6 +211,11 @@ REML_API void* reml_embed_user(reml_embed_context_t* context); /* NULL for no su
 /* What print and println write. Without a callback output is dropped (and counted against the limit). A status other than OK ends the run. */
 typedef reml_embed_status_t (*reml_output_fn)(const char* text, size_t length, void* user);
 REML_API reml_embed_status_t reml_embed_set_output(reml_embed_context_t* context, reml_output_fn output, void* user);
+/* What the operation Console.ask asks where the program handles it nowhere itself. The answer is UTF-8 and stays the callback's; it is
+   copied at once. Without a callback it is empty. A status other than OK ends the run. Must not enter the context. */
+typedef reml_embed_status_t (*reml_input_fn)(
+    const char* question, size_t length, const char** out_answer, size_t* out_length, void* user);
+REML_API reml_embed_status_t reml_embed_set_input(reml_embed_context_t* context, reml_input_fn input, void* user);
 
 /* Asked every few ten thousand instructions of a run, in the running thread. Anything but OK ends the run with runtime.interrupted. */
 typedef reml_embed_status_t (*reml_poll_fn)(void* user);

@@ -60,6 +60,8 @@ typedef struct border {
     bool consumed;           /* the conversion has used up an iterator: it cannot be repeated */
     uint32_t nesting;        /* of the value that is being converted */
     PyObject* output;        /* callable(str) */
+    PyObject* input;         /* callable(str) -> str that Console.ask asks; or NULL */
+    PyObject* answer;        /* its last answer, whose text the context is reading; or NULL */
     PyObject* support;       /* the package's half: see Support in reml_embed/_support.py */
     PyObject* hosted;        /* dict: name → callable; C only borrows these */
     PyObject* class_types;   /* dict: class → type id, for Any */

@@ -88,12 +88,44 @@ static reml_embed_status_t write_output(const char* text, size_t length, void* u
     return REML_EMBED_STATUS_ERROR;
 }
 
+static reml_embed_status_t read_input(
+    const char* question, size_t length, const char** out_answer, size_t* out_length, void* user) {
+    border_t* border = user;
+    if (!border->input) return REML_EMBED_STATUS_OK;
+    border_take_gil(border);
+    bool outer = border->active;
+    border->active = false;
+    PyObject* input = Py_NewRef(border->input); /* it may set another one */
+    PyObject* string = PyUnicode_DecodeUTF8(question, (Py_ssize_t)length, "replace");
+    PyObject* answer = string ? PyObject_CallFunctionObjArgs(input, string, NULL) : NULL;
+    Py_XDECREF(string);
+    Py_DECREF(input);
+    border->active = outer;
+    Py_ssize_t size = 0;
+    const char* text = NULL;
+    if (answer && !PyUnicode_Check(answer)) {
+        PyErr_Format(PyExc_TypeError, "input must answer a str, not %.200s", Py_TYPE(answer)->tp_name);
+    } else if (answer) {
+        text = PyUnicode_AsUTF8AndSize(answer, &size);
+    }
+    Py_XSETREF(border->answer, answer);
+    if (text) {
+        *out_answer = text;
+        *out_length = (size_t)size;
+        return REML_EMBED_STATUS_OK;
+    }
+    Py_XDECREF(keep_exception(border));
+    return REML_EMBED_STATUS_ERROR;
+}
+
 void border_attach(border_t* border, rl_context_t* context) {
     border->context = context;
     context->poll = poll;
     context->poll_user = border;
     context->output = write_output;
     context->output_user = border;
+    context->input = read_input;
+    context->input_user = border;
 }
 
 /* --- host functions ------------------------------------------------------------------------------------------------------ */

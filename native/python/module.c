@@ -52,6 +52,8 @@ static int border_traverse(PyObject* self, visitproc visit, void* arg) {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(border->pending);
     Py_VISIT(border->output);
+    Py_VISIT(border->input);
+    Py_VISIT(border->answer);
     Py_VISIT(border->support);
     Py_VISIT(border->hosted);
     Py_VISIT(border->class_types);
@@ -68,6 +70,7 @@ static void detach(border_t* border) {
     if (!border->context || rl_slot_resolve(border->id, &context) != REML_EMBED_STATUS_OK) return;
     context->poll = NULL;
     context->output = NULL;
+    context->input = NULL;
     reml_dispose_context(border->id);
     border->context = NULL;
 }
@@ -78,6 +81,8 @@ static int border_clear(PyObject* self) {
     border->dead_count = 0;
     Py_CLEAR(border->pending);
     Py_CLEAR(border->output);
+    Py_CLEAR(border->input);
+    Py_CLEAR(border->answer);
     Py_CLEAR(border->support);
     Py_CLEAR(border->hosted);
     Py_CLEAR(border->class_types);
@@ -246,6 +251,13 @@ static PyObject* border_set_output(PyObject* self, PyObject* output) {
     return Py_NewRef(Py_None);
 }
 
+/* None: nobody answers. */
+static PyObject* border_set_input(PyObject* self, PyObject* input) {
+    border_t* border = (border_t*)self;
+    Py_XSETREF(border->input, input == Py_None ? NULL : Py_NewRef(input));
+    return Py_NewRef(Py_None);
+}
+
 static PyMethodDef border_methods[] = {
     {"run", border_run, METH_VARARGS, NULL},
     {"result", border_result, METH_NOARGS, NULL},
@@ -257,6 +269,7 @@ static PyMethodDef border_methods[] = {
     {"module", border_module, METH_NOARGS, NULL},
     {"declared", border_declared_method, METH_VARARGS, NULL},
     {"set_output", border_set_output, METH_O, NULL},
+    {"set_input", border_set_input, METH_O, NULL},
     {"global_value", border_global_value, METH_VARARGS, NULL},
     {"set_global", border_set_global, METH_VARARGS, NULL},
     {"value", border_value, METH_VARARGS, NULL},

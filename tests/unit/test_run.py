@@ -119,6 +119,37 @@ def test_what_the_output_raises_comes_out_of_the_run(context):
     assert caught.value is error
 
 
+def test_input_answers_what_console_asks():
+    questions = []
+
+    def answer(question):
+        questions.append(question)
+        return "häß€😀"
+
+    with reml.Context(input=answer) as context:
+        context.load('fn main() -> Str = do Console.ask("name?")\n')
+        assert context.run() == "häß€😀"
+        context.set_input(None)
+        assert context.run() == ""
+    assert questions == ["name?"]
+
+
+def test_what_the_input_raises_comes_out_of_the_run():
+    error = BlockingIOError("nobody there")
+
+    def refuse(_question):
+        raise error
+
+    with reml.Context(input=refuse) as context:
+        context.load('fn main() -> Str = do Console.ask("name?")\n')
+        with pytest.raises(BlockingIOError) as caught:
+            context.run()
+        assert caught.value is error
+        context.set_input(lambda _question: 5)
+        with pytest.raises(TypeError):
+            context.run()
+
+
 # --- limits ---------------------------------------------------------------------------------------------------------------
 
 

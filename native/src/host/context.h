@@ -186,6 +186,8 @@ struct rl_context {
     rl_surroundings_t arguments, variables;
     reml_output_fn output;
     void* output_user;
+    reml_input_fn input;
+    void* input_user;
     reml_poll_fn poll;
     void* poll_user;
     reml_audit_sink_t audit_sink;

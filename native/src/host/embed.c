@@ -194,6 +194,18 @@ static bool vm_output(void* host, rl_str_t text, bool is_error) {
     return !context->output || context->output(text.data, text.length, context->output_user) == REML_EMBED_STATUS_OK;
 }
 
+static bool vm_input(void* host, rl_str_t question, rl_str_t* out_answer) {
+    rl_context_t* context = host;
+    const char* answer = NULL;
+    size_t length = 0;
+    *out_answer = (rl_str_t){"", 0};
+    if (!context->input) return true;
+    if (context->input(question.data, question.length, &answer, &length, context->input_user) != REML_EMBED_STATUS_OK)
+        return false;
+    if (answer && length) *out_answer = (rl_str_t){answer, length};
+    return true;
+}
+
 static bool vm_poll(void* host) {
     rl_context_t* context = host;
     if (RL_UNLIKELY(atomic_load_explicit(&context->slot->interrupt, memory_order_relaxed))) {
@@ -226,6 +238,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->vm.host = context;
     context->vm.call_host = rl_host_call;
     context->vm.output = vm_output;
+    context->vm.input = vm_input;
     context->vm.poll = vm_poll;
     context->vm.unsafe_region = vm_unsafe_region;
     context->vm.environment = rl_host_environment;
@@ -521,6 +534,12 @@ reml_embed_status_t reml_embed_set_output(reml_embed_context_t* id, reml_output_
     RL_ENTER(id, context);
     context->output = output;
     context->output_user = user;
+    return REML_EMBED_STATUS_OK;
+}
+reml_embed_status_t reml_embed_set_input(reml_embed_context_t* id, reml_input_fn input, void* user) {
+    RL_ENTER(id, context);
+    context->input = input;
+    context->input_user = user;
     return REML_EMBED_STATUS_OK;
 }
 reml_embed_status_t reml_embed_set_poll(reml_embed_context_t* id, reml_poll_fn poll, void* user) {

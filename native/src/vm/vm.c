@@ -52,6 +52,7 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
     vm->heap.mark_roots = mark_roots;
     rl_arena_init(&vm->failure_arena, allocator);
     rl_buf_init(&vm->failure.message, allocator);
+    rl_buf_init(&vm->answer, allocator);
     if (!rl_os_random(vm->hash_secret, sizeof vm->hash_secret)) {
         /* Weaker, but still different from run to run. */
         vm->hash_secret[0] = rl_os_monotonic_ns() ^ (uint64_t)(uintptr_t)vm;
@@ -87,6 +88,7 @@ void rl_vm_deinit(rl_vm_t* vm) {
     rl_vec_deinit(vm->allocator, &vm->failure.notes);
     rl_arena_deinit(&vm->failure_arena);
     rl_vec_deinit(vm->allocator, &vm->unwinds);
+    rl_buf_deinit(&vm->answer);
     vm->globals_s = NULL;
     vm->globals_r = NULL;
     vm->globals_set = NULL;
@@ -145,6 +147,7 @@ void rl_vm_begin_run(rl_vm_t* vm) {
     vm->output_left = vm->limits.output_bytes;
     vm->stopped = 0;
     vm->grace_given = false;
+    vm->answered = false;
     vm->deadline_ns = vm->limits.deadline_ms ? rl_os_monotonic_ns() + vm->limits.deadline_ms * 1000000u : 0;
     atomic_store_explicit(&vm->interrupt, 0, memory_order_relaxed);
 }

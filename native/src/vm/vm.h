@@ -91,6 +91,10 @@ typedef struct rl_vm {
     rl_outcome_t (*call_host)(void* host, struct rl_vm* vm, rl_host_site_t* site, const rl_word_t* s,
         rl_object_t* const* r, rl_word_t* result);
     bool (*output)(void* host, rl_str_t text, bool is_error); /* false: refused (host error) */
+    /* Ask the host; the answer is copied at once. NULL: an empty answer. */
+    bool (*input)(void* host, rl_str_t question, rl_str_t* out_answer);
+    rl_buf_t answer; /* of a question whose string could not be made yet */
+    bool answered;
     /* Every POLL_INTERVAL steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter. */
     bool (*poll)(void* host);
     /* A variable of the surroundings; the text is looked at before anything else happens. NULL: all is denied. */

@@ -2,6 +2,7 @@
 #include "vm/core/basic.h"
 
 #include "base/number.h"
+#include "base/utf8.h"
 #include "vm/core/iterate.h"
 #include "vm/core/list.h"
 #include "vm/format.h"
@@ -218,6 +219,38 @@ rl_outcome_t rl_core_println_str(ARGS) {
     UNUSED_SITE;
     result->u = 0;
     return print_line(vm, rl_string_str(args[0].o), false);
+}
+
+/* Asked once, also when the string has to wait for a collection. */
+rl_outcome_t rl_core_console_ask(ARGS) {
+    UNUSED_SITE;
+    rl_str_t question = rl_string_str(args[0].o);
+    if (!rl_vm_charge(vm, 1 + question.length / 16)) return RL_RAISE;
+    if (!vm->answered) {
+        rl_str_t answer = {"", 0};
+        if (vm->input && !vm->input(vm->host, question, &answer)) {
+            if (vm->failure.present && !vm->unwinding) return RL_RAISE;
+            return rl_vm_raise(vm, RL_CODE_HOST_CALL_FAILED, "the host's input callback failed");
+        }
+        if (rl_utf8_validate(answer) != answer.length)
+            return rl_vm_raise(vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "the host's answer is not valid UTF-8");
+        if (answer.length > vm->limits.string_bytes) return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+        rl_buf_clear(&vm->answer);
+        rl_buf_add(&vm->answer, answer);
+        if (vm->answer.failed) {
+            rl_buf_clear(&vm->answer);
+            rl_alloc_clear_failure(vm->allocator);
+            return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+        }
+        vm->answered = true;
+    }
+    rl_object_t* text = rl_string_new(vm, rl_buf_str(&vm->answer), RL_OBJ_STR);
+    if (!text) return RL_COLLECT;
+    vm->answered = false;
+    rl_buf_deinit(&vm->answer);
+    rl_buf_init(&vm->answer, vm->allocator);
+    result->o = text;
+    return RL_DONE;
 }
 
 rl_outcome_t rl_core_eprintln_str(ARGS) {
