@@ -40,6 +40,8 @@ typedef reml_embed_status_t (*reml_wait_fn)(uint64_t nanoseconds, void* user);
 
 /* The clock timers go by. NULL: the system's monotonic clock. Not while jobs or runs are under way: BUSY. */
 REML_API reml_embed_status_t reml_embed_set_clock(reml_embed_context_t* context, reml_clock_fn clock, void* user);
+/* What Time.now answers: nanoseconds since 1970. NULL: the system's. Time.monotonic_now goes by the clock above. */
+REML_API reml_embed_status_t reml_embed_set_wall_clock(reml_embed_context_t* context, reml_clock_fn clock, void* user);
 /* NULL: sleep until the next timer, asking the poll callback in between; interrupts, deadlines and promises completed by other
    threads end it. A run that waits for nothing but promises needs a wait callback: without, it is runtime.async.deadlock. */
 REML_API reml_embed_status_t reml_embed_set_wait(reml_embed_context_t* context, reml_wait_fn wait, void* user);

@@ -1,5 +1,6 @@
 /* The C interface as a host sees it: reml_embed.h, reml_value.h, reml_ffi_bridge.h, reml_audit.h. Only public headers. */
 #include "check.h"
+#include "reml_async.h"
 
 #include "reml_audit.h"
 #include "reml_embed.h"
@@ -657,6 +658,27 @@ static void test_environment__a_program_sees_what_the_host_gives(void) {
     CHECK_INT_EQ(reml_dispose_context(context), OK);
 }
 
+static uint64_t fixed_clock(void* user) { return *(const uint64_t*)user; }
+
+static void test_environment__time_is_the_hosts(void) {
+    reml_embed_context_t* context = NULL;
+    uint64_t wall = 1700000000123456789u, ticks = 42;
+    CHECK_INT_EQ(reml_create_context("0.1.0", &context), OK);
+    CHECK_INT_EQ(load(context, "fn main() = (Time.now(), Time.now().unix_millis(), Time.monotonic_now() - "
+                               "Time.monotonic_now(), Time.monotonic_now().unix_millis())"),
+        OK);
+    CHECK_INT_EQ(reml_embed_set_wall_clock(context, fixed_clock, &wall), OK);
+    CHECK_INT_EQ(reml_embed_set_clock(context, fixed_clock, &ticks), OK);
+    check_result(context, "main", "(2023-11-14T22:13:20.123456789Z, 1700000000123, 0s, 0)");
+    wall += 1000000000;
+    ticks += 7000000;
+    check_result(context, "main", "(2023-11-14T22:13:21.123456789Z, 1700000001123, 0s, 7)");
+    CHECK_INT_EQ(reml_embed_set_wall_clock(context, NULL, NULL), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    CHECK_INT_EQ(reml_embed_set_wall_clock(NULL, NULL, NULL), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_dispose_context(context), OK);
+}
+
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_embed__the_guides_flow_returns_ok),
@@ -680,6 +702,7 @@ int main(int argc, char** argv) {
         RUN(test_value__hostile_handles_are_refused),
         RUN(test_options__sizes_and_unknown_flags_are_checked),
         RUN(test_environment__a_program_sees_what_the_host_gives),
+        RUN(test_environment__time_is_the_hosts),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -162,8 +162,8 @@ struct rl_context {
     RL_VEC(rl_promise_t) promises; /* row 0 unused */
     uint32_t free_promise;
     uint64_t failure_token; /* of the last run */
-    reml_clock_fn clock;
-    void* clock_user;
+    reml_clock_fn clock, wall_clock;
+    void *clock_user, *wall_clock_user;
     reml_wait_fn wait;
     void* wait_user;
 

@@ -280,6 +280,11 @@ static uint64_t host_clock(void* user) {
     return context->clock(context->clock_user);
 }
 
+static uint64_t host_wall_clock(void* user) {
+    rl_context_t* context = user;
+    return context->wall_clock(context->wall_clock_user);
+}
+
 static bool host_wait(void* user, uint64_t nanoseconds) {
     rl_context_t* context = user;
     return context->wait(nanoseconds, context->wait_user) == REML_EMBED_STATUS_OK;
@@ -299,6 +304,14 @@ reml_embed_status_t reml_embed_set_clock(reml_embed_context_t* id, reml_clock_fn
     context->clock = clock;
     context->clock_user = user;
     rl_async_connect(context);
+    return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_embed_set_wall_clock(reml_embed_context_t* id, reml_clock_fn clock, void* user) {
+    RL_ENTER(id, context);
+    context->wall_clock = clock;
+    context->wall_clock_user = user;
+    context->vm.wall_clock = clock ? host_wall_clock : NULL;
     return REML_EMBED_STATUS_OK;
 }
 

@@ -343,6 +343,11 @@ rl_ir_t rl_special_value(rl_checker_t* c, rl_special_t special, rl_node_t node, 
     if (function) {
         function->body = body;
         function->result = result;
+        const rl_node_data_t* written = rl_tree_node(c->tree, node);
+        if (written->kind == RL_NODE_NAME || written->kind == RL_NODE_FIELD) { /* shown as <fn println> */
+            function->name = written->kind == RL_NODE_NAME ? written->a : written->b;
+            function->flags &= ~(uint32_t)RL_FN_LAMBDA;
+        }
     }
     rl_frame_pop(c);
     c->frame = outer;

@@ -102,7 +102,8 @@ typedef struct rl_vm {
     bool (*argument)(void* host, size_t index, rl_str_t* out); /* of the program; valid UTF-8; false: no more */
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
     void (*mark_host_roots)(rl_heap_t* heap, void* host);
-    uint64_t (*clock)(void* host); /* monotonic nanoseconds; NULL: the system's */
+    uint64_t (*clock)(void* host);      /* monotonic nanoseconds; NULL: the system's */
+    uint64_t (*wall_clock)(void* host); /* nanoseconds since 1970; NULL: the system's */
     /* At most so long (UINT64_MAX: no timer), until a future may have been completed; false: stop. NULL: sleep */
     bool (*wait)(void* host, uint64_t nanoseconds);
     void (*take_completions)(void* host); /* complete what other threads have asked for */

@@ -489,13 +489,14 @@ rl_outcome_t rl_duration_as_secs_f64(ARGS) {
 rl_outcome_t rl_time_now(ARGS) {
     UNUSED;
     (void)args;
-    result->i = rl_os_wall_ns();
+    if (vm->wall_clock) result->u = vm->wall_clock(vm->host);
+    else result->i = rl_os_wall_ns();
     return RL_DONE;
 }
 rl_outcome_t rl_time_monotonic_now(ARGS) {
     UNUSED;
     (void)args;
-    result->u = rl_os_monotonic_ns();
+    result->u = vm->clock ? vm->clock(vm->host) : rl_os_monotonic_ns();
     return RL_DONE;
 }
 rl_outcome_t rl_timestamp_nanos(ARGS) {
