@@ -98,6 +98,9 @@ REML_API reml_embed_status_t reml_promise_fail(
     reml_embed_context_t* context, reml_promise_t promise, const char* message, size_t length, uint64_t token);
 /* It will never be completed: who awaits it may be in a deadlock now. From the context's thread. */
 REML_API reml_embed_status_t reml_promise_drop(reml_embed_context_t* context, reml_promise_t promise);
+/* Is it still waited for? 0: whoever awaited it has been dropped (cancelled, too slow, a loser of `select`). */
+REML_API reml_embed_status_t reml_promise_wanted(
+    reml_embed_context_t* context, reml_promise_t promise, int* out_wanted);
 /* The token of the failed promise that ended the last run; 0: something else did. */
 REML_API uint64_t reml_embed_failure_token(reml_embed_context_t* context);
 

@@ -304,6 +304,18 @@ rl_environment_t rl_host_environment(void* host, rl_str_t name, rl_str_t* out_va
 bool rl_host_argument(void* host, size_t index, rl_str_t* out);
 
 /* Jobs and promises: jobs.c, promises.c. */
+/* A run has begun and modules are initialised: make a job for this code; a failure ends the run. Then either give it its
+   arguments and work on it, or cancel it: both end the run. */
+reml_embed_status_t rl_job_prepare(rl_context_t* context, const rl_proto_t* proto, reml_function_t function,
+    rl_fn_id_t entry, const rl_rtype_t* type, uint32_t* out_row);
+reml_embed_status_t rl_job_go(
+    rl_context_t* context, uint32_t row, const rl_word_t* s, rl_object_t* const* r, reml_job_t* out);
+void rl_job_cancel(rl_context_t* context, uint32_t row);
+/* Result of a job that has ended well: its type, NULL and *out_status else. */
+const rl_rtype_t* rl_job_value(
+    rl_context_t* context, reml_job_t job, rl_word_t* out_word, reml_embed_status_t* out_status);
+const rl_rtype_t* rl_promise_type(rl_context_t* context, reml_promise_t promise, reml_embed_status_t* out_status);
+void rl_promise_settle(rl_context_t* context, reml_promise_t promise, rl_word_t word);
 void rl_async_connect(rl_context_t* context); /* the vm's way to the host's clock and to what other threads complete */
 void rl_async_mark_roots(rl_heap_t* heap, rl_context_t* context);
 void rl_jobs_deinit(rl_context_t* context); /* before the vm goes: their runs are the vm's */

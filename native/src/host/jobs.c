@@ -92,34 +92,42 @@ static reml_embed_status_t worked(rl_context_t* context, rl_job_t* job, rl_outco
     return status;
 }
 
-typedef struct start {
-    const rl_proto_t* proto;
-    const rl_word_t* s;
-    rl_object_t* const* r;
-    const rl_rtype_t* type; /* of what the proto answers */
-    reml_function_t function;
-    rl_fn_id_t entry;
-} start_t;
-
-/* A run has begun, modules are initialised. */
-static reml_embed_status_t start(rl_context_t* context, const start_t* what, reml_job_t* out) {
-    uint32_t row = take_row(context);
+reml_embed_status_t rl_job_prepare(rl_context_t* context, const rl_proto_t* proto, reml_function_t function,
+    rl_fn_id_t entry, const rl_rtype_t* type, uint32_t* out_row) {
+    uint32_t row = *out_row = take_row(context);
     rl_run_t* run = row ? rl_run_new(&context->vm) : NULL;
-    if (!run) {
-        if (row) free_row(context, row);
-        rl_run_end(context);
-        return rl_context_no_memory(context);
+    if (run && rl_run_prepare(&context->vm, run, proto) == RL_DONE) {
+        rl_job_t* job = context->jobs.data[row];
+        job->run = run;
+        job->type = type;
+        job->function = function;
+        job->entry = entry;
+        job->working = true;
+        return REML_EMBED_STATUS_OK;
     }
+    if (run) rl_run_free(&context->vm, run);
+    if (row) free_row(context, row);
+    rl_vm_clear_failure(&context->vm);
+    rl_run_end(context);
+    return rl_context_no_memory(context);
+}
+
+void rl_job_cancel(rl_context_t* context, uint32_t row) {
     rl_job_t* job = context->jobs.data[row];
-    bool drive = rl_type_is_future(what->type);
-    job->run = run;
-    job->type = drive ? what->type->args[0] : what->type;
-    job->function = what->function;
-    job->entry = what->entry;
-    job->working = true;
-    if (context->depth == 1) rl_run_inherit(&context->vm, run);
+    rl_run_free(&context->vm, job->run);
+    job->run = NULL;
+    free_row(context, row);
+    rl_run_end(context);
+}
+
+reml_embed_status_t rl_job_go(
+    rl_context_t* context, uint32_t row, const rl_word_t* s, rl_object_t* const* r, reml_job_t* out) {
+    rl_job_t* job = context->jobs.data[row];
+    bool drive = rl_type_is_future(job->type);
+    if (drive) job->type = job->type->args[0];
+    if (context->depth == 1) rl_run_inherit(&context->vm, job->run);
     rl_word_t result;
-    rl_outcome_t outcome = rl_run_start(&context->vm, run, what->proto, what->s, what->r, drive, &result);
+    rl_outcome_t outcome = rl_run_start(&context->vm, job->run, s, r, drive, &result);
     reml_embed_status_t status = worked(context, job, outcome, result);
     if (job->failed) free_row(context, row);
     else *out = (reml_job_t){context->serial, (uint64_t)job->generation << 32 | row};
@@ -150,8 +158,9 @@ static reml_embed_status_t start_entry(rl_context_t* context, rl_str_t name, rem
         rl_lifecycle_record(context, RL_AUDIT_START, status, NULL, name, 0);
         return status;
     }
-    start_t what = {.proto = proto, .type = proto->result_type, .entry = function};
-    return start(context, &what, out);
+    uint32_t row;
+    status = rl_job_prepare(context, proto, (reml_function_t){0, 0}, function, proto->result_type, &row);
+    return status == REML_EMBED_STATUS_OK ? rl_job_go(context, row, NULL, NULL, out) : status;
 }
 
 reml_embed_status_t reml_embed_start(reml_embed_context_t* id, const char* entrypoint, reml_job_t* out) {
@@ -176,11 +185,6 @@ reml_embed_status_t reml_function_start(
     rl_context_clear_error(context);
     rl_take_remote_releases(context);
     rl_take_completions(context);
-    rl_word_t s[RL_MOST_ARGUMENTS];
-    rl_object_t* r[RL_MOST_ARGUMENTS + 1];
-    r[0] = entry->closure;
-    status = rl_function_convert(context, entry, arguments, count, s, r + (entry->closure != NULL));
-    if (status != REML_EMBED_STATUS_OK) return status;
     status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
     status = rl_pipeline_initialise(context);
@@ -189,8 +193,16 @@ reml_embed_status_t reml_function_start(
         rl_function_crossed(context, entry, status);
         return status;
     }
-    start_t what = {.proto = entry->proto, .s = s, .r = r, .type = entry->proto->result_type, .function = function};
-    return start(context, &what, out);
+    rl_word_t s[RL_MOST_ARGUMENTS];
+    rl_object_t* r[RL_MOST_ARGUMENTS + 1];
+    uint32_t row;
+    status = rl_job_prepare(context, entry->proto, function, 0, entry->proto->result_type, &row);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    r[0] = entry->closure;
+    status = rl_function_convert(context, entry, arguments, count, s, r + (entry->closure != NULL));
+    if (status == REML_EMBED_STATUS_OK) return rl_job_go(context, row, s, r, out);
+    rl_job_cancel(context, row);
+    return status;
 }
 
 /* Result<T, AsyncError>, as the core library's Task.join says it. */
@@ -225,8 +237,11 @@ reml_embed_status_t reml_future_start(reml_embed_context_t* id, reml_value_t val
     }
     status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
-    start_t what = {.proto = rl_await_proto(future), .r = &future, .type = type};
-    return start(context, &what, out);
+    uint32_t row;
+    status = rl_job_prepare(context, rl_await_proto(future), (reml_function_t){0, 0}, 0, type, &row);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    status = rl_job_go(context, row, NULL, &future, out);
+    return status;
 }
 
 reml_embed_status_t reml_embed_resume(reml_embed_context_t* id, reml_job_t handle) {
@@ -259,16 +274,26 @@ reml_embed_status_t reml_job_wait(reml_embed_context_t* id, reml_job_t handle, i
     return REML_EMBED_STATUS_OK;
 }
 
+const rl_rtype_t* rl_job_value(
+    rl_context_t* context, reml_job_t handle, rl_word_t* out_word, reml_embed_status_t* out_status) {
+    rl_job_t* job;
+    *out_status = find(context, handle, &job);
+    if (*out_status != REML_EMBED_STATUS_OK) return NULL;
+    if (job->run) *out_status = REML_EMBED_STATUS_PENDING;
+    else if (job->failed) *out_status = REML_EMBED_STATUS_ERROR;
+    else *out_word = job->result;
+    return *out_status == REML_EMBED_STATUS_OK ? job->type : NULL;
+}
+
 reml_embed_status_t reml_job_result(reml_embed_context_t* id, reml_job_t handle, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
     RL_ENTER(id, context);
-    rl_job_t* job;
-    reml_embed_status_t status = find(context, handle, &job);
-    if (status != REML_EMBED_STATUS_OK) return status;
-    if (job->run) return REML_EMBED_STATUS_PENDING;
-    if (job->failed) return REML_EMBED_STATUS_ERROR;
-    *out = rl_value_out(context, job->type, job->result, false);
+    rl_word_t word;
+    reml_embed_status_t status;
+    const rl_rtype_t* type = rl_job_value(context, handle, &word, &status);
+    if (!type) return status;
+    *out = rl_value_out(context, type, word, false);
     return out->kind == REML_KIND_NONE ? rl_context_no_memory(context) : REML_EMBED_STATUS_OK;
 }
 

@@ -268,6 +268,29 @@ reml_embed_status_t reml_promise_drop(reml_embed_context_t* id, reml_promise_t p
     return status;
 }
 
+reml_embed_status_t reml_promise_wanted(reml_embed_context_t* id, reml_promise_t promise, int* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = 0;
+    RL_ENTER(id, context);
+    rl_promise_t* found;
+    reml_embed_status_t status = find(context, promise, &found);
+    if (status == REML_EMBED_STATUS_OK) *out = !((rl_future_t*)found->future)->unwanted;
+    return status;
+}
+
+const rl_rtype_t* rl_promise_type(rl_context_t* context, reml_promise_t promise, reml_embed_status_t* out_status) {
+    rl_promise_t* found = NULL;
+    *out_status = find(context, promise, &found);
+    return *out_status == REML_EMBED_STATUS_OK ? found->type : NULL;
+}
+
+void rl_promise_settle(rl_context_t* context, reml_promise_t promise, rl_word_t word) {
+    rl_promise_t* found = NULL;
+    if (find(context, promise, &found) != REML_EMBED_STATUS_OK) return;
+    rl_future_settle(&context->vm, found->future, word);
+    free_row(context, (uint32_t)promise.id);
+}
+
 uint64_t reml_embed_failure_token(reml_embed_context_t* id) {
     rl_context_t* context = NULL;
     return rl_slot_resolve(id, &context) == REML_EMBED_STATUS_OK ? context->failure_token : 0;

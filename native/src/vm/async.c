@@ -43,7 +43,17 @@ static rl_task_t* take_ready(rl_run_t* run) {
 static void wait_for(rl_task_t* task, rl_object_t* object) {
     rl_future_t* future = (rl_future_t*)object;
     task->waits_for = object;
+    future->unwanted = false;
     push_queued(&future->first_waiter, &future->last_waiter, task, false);
+}
+
+static void take_out(rl_task_t* task);
+
+/* It will not wait any more. */
+static void stop_waiting(rl_task_t* task) {
+    rl_future_t* future = task->queued ? NULL : (rl_future_t*)task->waits_for;
+    take_out(task);
+    if (future) future->unwanted = future->first_waiter == NULL;
 }
 
 static void take_out(rl_task_t* task) {
@@ -225,7 +235,7 @@ rl_parked_t* rl_task_take(rl_vm_t* vm, rl_object_t* handle) {
         task->dropping = true;
         return NULL;
     }
-    take_out(task);
+    stop_waiting(task);
     return task->parked;
 }
 
@@ -441,7 +451,7 @@ void rl_async_drop_tasks(rl_vm_t* vm, bool failed) {
     while (run->first) {
         rl_task_t* task = run->first;
         if (task->started && task->parked->inner) {
-            take_out(task);
+            stop_waiting(task);
             vm->unwinding = failed; /* further failures become notes */
             (void)rl_vm_abandon(vm, task->parked);
             vm->unwinding = false;
@@ -528,19 +538,18 @@ void rl_run_inherit(rl_vm_t* vm, rl_run_t* run) {
     vm->leftovers = false;
 }
 
-/* Make the task that the run begins with. */
-static rl_outcome_t begin_entry(
-    rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto, const rl_word_t* s_args, rl_object_t* const* r_args) {
+/* Everything that needs memory, before there are arguments: nothing keeps those alive. */
+rl_outcome_t rl_run_prepare(rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto) {
     struct {
         rl_object_t header;
         rl_word_t proto;
-    } closure = {
-        {.kind = RL_OBJ_CLOSURE, .flags = RL_OBJ_STATIC | RL_OBJ_SHARED, .words = 1}, {.p = (void*)(uintptr_t)proto}};
+    } closure = {{.kind = RL_OBJ_CLOSURE, .flags = RL_OBJ_STATIC | RL_OBJ_SHARED, .words = 1},
+        {.p = (void*)(uintptr_t)proto}};
+    bool leftovers = vm->leftovers;
     rl_parked_t* parked = rl_parked_new(vm, NULL);
-    vm->held = parked ? &parked->header : NULL;
     rl_future_t* outcome = parked ? rl_future_make(vm, proto->result_rep == RL_REP_R) : NULL;
     rl_task_t* task = outcome ? add_task(vm, run, parked) : NULL;
-    vm->held = NULL;
+    vm->leftovers = leftovers;
     if (!task) {
         rl_alloc_clear_failure(vm->allocator);
         return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
@@ -550,14 +559,21 @@ static rl_outcome_t begin_entry(
     rl_fiber_t* fiber = rl_fiber_new(vm, &closure.header, RL_FIBER_TASK, 0);
     if (!fiber) return RL_RAISE;
     fiber->r[0] = NULL;
-    for (unsigned i = 0; i < proto->s_params; i++) fiber->s[i] = s_args[i];
-    for (unsigned i = 0, count = proto->r_params + (unsigned)proto->has_env; i < count; i++) fiber->r[i] = r_args[i];
     fiber->user = task;
     task->started = true;
     rl_parked_set(vm, parked, fiber, fiber);
     run->entry = task;
     make_ready(task, false);
     return RL_DONE;
+}
+
+static void give_arguments(rl_vm_t* vm, rl_run_t* run, const rl_word_t* s_args, rl_object_t* const* r_args) {
+    rl_fiber_t* fiber = run->entry->parked->inner;
+    const rl_proto_t* proto = fiber->proto;
+    /* Parked is parked: a marking may have passed by. */
+    rl_heap_barrier(&vm->heap, &run->entry->parked->header, NULL);
+    for (unsigned i = 0; i < proto->s_params; i++) fiber->s[i] = s_args[i];
+    for (unsigned i = 0, count = proto->r_params + (unsigned)proto->has_env; i < count; i++) fiber->r[i] = r_args[i];
 }
 
 static rl_outcome_t work(rl_vm_t* vm, rl_run_t* run, rl_outcome_t outcome, rl_word_t* out_result) {
@@ -568,7 +584,10 @@ static rl_outcome_t work(rl_vm_t* vm, rl_run_t* run, rl_outcome_t outcome, rl_wo
         if (outcome != RL_DONE || !run->answers_future) break;
         run->answers_future = false;
         rl_object_t* future = ((rl_future_t*)run->outcome)->value;
-        outcome = begin_entry(vm, run, rl_await_proto(future), NULL, &future);
+        vm->held = future;
+        outcome = rl_run_prepare(vm, run, rl_await_proto(future));
+        vm->held = NULL;
+        if (outcome == RL_DONE) give_arguments(vm, run, NULL, &future);
     }
     if (outcome == RL_PARK) return outcome;
     rl_word_t result = {0};
@@ -582,13 +601,13 @@ static rl_outcome_t work(rl_vm_t* vm, rl_run_t* run, rl_outcome_t outcome, rl_wo
     return outcome;
 }
 
-rl_outcome_t rl_run_start(rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto, const rl_word_t* s_args,
-    rl_object_t* const* r_args, bool drive, rl_word_t* out_result) {
+rl_outcome_t rl_run_start(rl_vm_t* vm, rl_run_t* run, const rl_word_t* s_args, rl_object_t* const* r_args, bool drive,
+    rl_word_t* out_result) {
     out_result->u = 0;
+    give_arguments(vm, run, s_args, r_args);
     outer_t outer = enter(vm, run);
     run->answers_future = drive;
-    rl_outcome_t outcome = begin_entry(vm, run, proto, s_args, r_args);
-    outcome = work(vm, run, outcome, out_result);
+    rl_outcome_t outcome = work(vm, run, RL_DONE, out_result);
     leave(vm, run, outer);
     return outcome;
 }

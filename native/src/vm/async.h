@@ -32,6 +32,7 @@ typedef struct rl_future {
     bool is_ref;    /* of the value's type */
     bool is_timer;  /* completes itself */
     bool in_heap;   /* of timers */
+    bool unwanted;  /* who waited for it has been dropped */
     bool urgent;    /* who waits for it goes on before other tasks: part of the same computation */
 } rl_future_t;
 
@@ -82,10 +83,12 @@ typedef struct rl_run {
 
 /* --- runs that the host leaves and resumes --- */
 rl_run_t* rl_run_new(rl_vm_t* vm); /* its limits begin now. NULL: memory */
-/* Enter a function, arguments as for rl_vm_call, and work on it as rl_run_resume does. drive: when the value is a future, its
-   value counts. */
-rl_outcome_t rl_run_start(rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto, const rl_word_t* s_args,
-    rl_object_t* const* r_args, bool drive, rl_word_t* out_result);
+/* Make what enters a function; on RL_RAISE free the run. */
+rl_outcome_t rl_run_prepare(rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto);
+/* Give it its arguments, as for rl_vm_call, and work on it as rl_run_resume does. drive: when the value is a future, its value
+   counts. */
+rl_outcome_t rl_run_start(rl_vm_t* vm, rl_run_t* run, const rl_word_t* s_args, rl_object_t* const* r_args, bool drive,
+    rl_word_t* out_result);
 /* Until nothing of it can run. RL_PARK: it waits, come back; else it has ended (as rl_vm_end_run says): the result, rooted
    until rl_run_free, or vm->failure. */
 rl_outcome_t rl_run_resume(rl_vm_t* vm, rl_run_t* run, rl_word_t* out_result);
