@@ -56,6 +56,7 @@ from reml_embed.results import BorrowedResult, TransferredResult
 from reml_embed.values import (
     Duration,
     Err,
+    FutureProxy,
     Ok,
     Opaque,
     Proxy,
@@ -89,6 +90,7 @@ __all__ = [
     "Fixit",
     "ForkedError",
     "Function",
+    "FutureProxy",
     "HandleError",
     "InvalidArgumentError",
     "LimitError",

@@ -49,6 +49,8 @@ def type_text(annotation: Any) -> str:
     except TypeError:  # unhashable
         pass
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is collections.abc.Awaitable and arguments:
+        return f"Future<{type_text(arguments[0])}>"
     if origin in _GENERIC and arguments:
         return f"{_GENERIC[origin]}<{', '.join(type_text(argument) for argument in arguments)}>"
     if origin is tuple and arguments and Ellipsis not in arguments:
@@ -98,4 +100,7 @@ def signature_text(function: Any) -> str | None:
         if parameter.name not in annotations:
             raise TypeError(f"the parameter `{parameter.name}` has no annotation")
         parts.append(f"{parameter.name}: {type_text(annotations[parameter.name])}")
-    return f"({', '.join(parts)}) -> {type_text(annotations.get('return'))}"
+    result = type_text(annotations.get("return"))
+    if inspect.iscoroutinefunction(function):
+        result = f"Future<{result}>"
+    return f"({', '.join(parts)}) -> {result}"

@@ -163,6 +163,12 @@ class Support:
             return memoryview(bytearray(rows)).cast("?")
         return array.array(code, bytes(8 * rows))
 
+    # --- futures --------------------------------------------------------------------------------------------------------
+
+    def pending(self, answer: object, serial: int, value_type: int) -> tuple[int, int, int]:
+        """The handle of the future for what a host function has answered, whose value is of this type."""
+        return self._living()._jobs.pending(answer, serial, value_type)
+
     # --- failures ---------------------------------------------------------------------------------------------------------
 
     def error(self, status: int) -> BaseException:

@@ -60,6 +60,7 @@ from reml_embed.values import Proxy, Some
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from reml_embed._waiting import Jobs
     from reml_embed.diagnostics import Diagnostic
     from reml_embed.limits import Limits
     from reml_embed.metrics import FfiMetrics
@@ -182,6 +183,7 @@ class Context:
             raise EXCEPTIONS[status](message, status=status, label=status_label(status))
         self._id = out[0]
         self._support = Support(self)
+        self._waiting: Jobs | None = None  # made when something waits: it needs asyncio
         try:
             identity = int(ffi.cast("uintptr_t", self._id))
             self._border = Border(identity, self._support, output or write_stdout, Some, Proxy)
@@ -240,6 +242,8 @@ class Context:
     def _forget(self) -> None:
         self._epoch += 1
         self._id = _DISPOSED
+        if self._waiting is not None:
+            self._waiting.forget()
         self._support.context = None  # no cycle is left: functions that are still out keep only their border
         _open.discard(self)
 
@@ -384,6 +388,30 @@ class Context:
         with Lifecycle("reml_run"):
             self._border.run(entry)
 
+    @property
+    def _jobs(self) -> Jobs:
+        if self._waiting is None:
+            from reml_embed._waiting import Jobs  # noqa: PLC0415  (asyncio is not for everybody)
+
+            self._waiting = Jobs(self)
+        return self._waiting
+
+    async def run_async(self, entry: str = "main") -> Any:
+        """
+        Like `run`, on the running event loop: while the script waits for a timer or an ``async def`` host function, other coroutines
+        go on. Several may run in one context. Cancelling it leaves what the script is in the middle of (its ``defer``s run) and
+        cancels the coroutines that it waits for.
+
+        Raises:
+            RunError, LimitError, UnknownFunctionError: as `run`.
+            BaseException: the very object that a host function raised.
+        """
+        return await self._jobs.entry(entry)
+
+    async def call_async(self, function: Function, *arguments: Any) -> Any:
+        """Call a function as `run_async` runs an entry; the value of a Future that it answers."""
+        return await self._jobs.call(function, *arguments)
+
     def result_borrow(self) -> BorrowedResult:
         """The last result, lent until the next run, load or close."""
         out = ffi.new(_BORROWED)
@@ -412,7 +440,8 @@ class Context:
         Decorator: make a Python function callable by modules loaded later, as ``Host.price`` or ``price``.
 
         The signature comes from *signature* (``(sku: Str) -> Float``) or from the annotations: int, float, str, bool, bytes, None,
-        list[int], dict[str, int], tuple[int, str], set[int], int | None, Any. With neither, a function is bound that a module declares
+        list[int], dict[str, int], tuple[int, str], set[int], int | None, Any; of an ``async def`` it is a ``Future``: the script goes on,
+        and the coroutine runs on the event loop of `run_async`. With neither, a function is bound that a module declares
         itself. Exceptions that it raises come out of the run as the same object.
 
         Raises:
@@ -609,6 +638,9 @@ class Context:
     def _error(self, status: int) -> BaseException:
         """The exception for a status, with what the library says about it."""
         label = status_label(status)
+        original = self._waiting.original() if self._waiting is not None else None
+        if original is not None:
+            return original
         said = string(lib.reml_last_error(self._id))
         if self.closed:
             return StaleError("the context is closed")

@@ -9,7 +9,7 @@ to the script hands over the same object. A proxy keeps its context and its obje
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, MutableMapping, MutableSequence
+from collections.abc import Generator, Iterable, Iterator, MutableMapping, MutableSequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
 
@@ -296,6 +296,15 @@ class RefHandle(Proxy, Generic[T]):
         self.set(value)
 
 
+class FutureProxy(Proxy, Generic[T]):
+    """A Future or Task of the script: ``await`` it on an event loop. A Task gives ``Ok(value)`` or ``Err(error)``."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return self._context._jobs.future(self).__await__()
+
+
 class Opaque(Proxy):
     """A value that has no Python form (a Range, an iterator, another host's object): it can be held and handed back."""
 
@@ -311,6 +320,8 @@ PROXIES: dict[int, type[Proxy]] = {
     int(lib.REML_KIND_VEC): VecProxy,
     int(lib.REML_KIND_TABLE): TableProxy,
     int(lib.REML_KIND_CELL): RefHandle,
+    int(lib.REML_KIND_FUTURE): FutureProxy,
+    int(lib.REML_KIND_TASK): FutureProxy,
 }
 
 

@@ -8,6 +8,7 @@
  *   classes.c   the Python classes of records and variants
  *   live.c      values that live in the context: structs, Vec, Table behind proxies
  *   globals.c   top-level values
+ *   waiting.c   runs that wait, on an event loop
  *   hosting.c   Python functions called by scripts; the GIL; Ctrl-C
  *
  * The GIL is held when a script starts. It is released at the VM's first poll, so that short calls never pay for it, and taken
@@ -139,7 +140,22 @@ PyObject* border_function_object(border_t* border, reml_function_t function);
 /* Run an entry with Python arguments: the result word, before anything can collect it. Frozen when it answers true: thaw after use. */
 bool border_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args,
     Py_ssize_t count, const rl_rtype_t** out_type, rl_word_t* out);
+/* Start a function as a job. False: an exception is set. */
+bool border_start_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args,
+    Py_ssize_t count, reml_embed_status_t* out_status, reml_job_t* out);
 extern PyType_Spec border_function_spec;
+
+/* --- waiting.c --- */
+PyObject* border_start(PyObject* self, PyObject* args);
+PyObject* border_start_function(PyObject* self, PyObject* args);
+PyObject* border_start_future(PyObject* self, PyObject* args);
+PyObject* border_resume(PyObject* self, PyObject* args);
+PyObject* border_job_result(PyObject* self, PyObject* args);
+PyObject* border_release_job(PyObject* self, PyObject* args);
+PyObject* border_complete(PyObject* self, PyObject* args);
+/* False: an exception is set. */
+bool border_future_word(
+    border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* answer, rl_word_t* out);
 
 /* --- live.c --- */
 PyObject* border_value(PyObject* self, PyObject* args);

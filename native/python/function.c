@@ -118,6 +118,41 @@ bool border_call(border_t* border, rl_context_t* context, reml_function_t functi
     return call_general(border, context, entry, args, out);
 }
 
+bool border_start_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args,
+    Py_ssize_t count, reml_embed_status_t* out_status, reml_job_t* out) {
+    rl_function_entry_t* entry;
+    *out = (reml_job_t){0, 0};
+    reml_embed_status_t status = rl_function_find_entry(context, function, &entry);
+    if (status != REML_EMBED_STATUS_OK) return border_raise(border, status) != NULL;
+    const rl_proto_t* proto = entry->proto;
+    if (count != proto->param_count || count > MOST) return wrong_count(proto, count) != NULL;
+    rl_word_t s[MOST];
+    rl_object_t* r[MOST + 1];
+    uint32_t row;
+    rl_context_clear_error(context);
+    rl_take_remote_releases(context);
+    rl_take_completions(context);
+    bool outer = border_enter(border);
+    status = rl_run_begin(context);
+    if (status == REML_EMBED_STATUS_OK) {
+        status = rl_pipeline_initialise(context);
+        if (status != REML_EMBED_STATUS_OK || border->pending) rl_run_end(context);
+        else status = rl_job_prepare(context, proto, function, 0, proto->result_type, &row);
+    }
+    border_leave(border, outer);
+    if (status != REML_EMBED_STATUS_OK || border->pending) return border_finish(border, status);
+    r[0] = entry->closure;
+    if (!convert_all(border, context, proto, args, s, r + (entry->closure != NULL))) {
+        rl_job_cancel(context, row);
+        return false;
+    }
+    rl_context_thaw(context);
+    outer = border_enter(border);
+    *out_status = rl_job_go(context, row, s, r, out);
+    border_leave(border, outer);
+    return border_finish(border, *out_status == REML_EMBED_STATUS_PENDING ? REML_EMBED_STATUS_OK : *out_status);
+}
+
 /* Finalisers run without the exception that may be set; the context may be gone afterwards. */
 static void settle_quietly(border_t* border) {
     PyObject *type, *value, *traceback;

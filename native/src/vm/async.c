@@ -543,8 +543,8 @@ rl_outcome_t rl_run_prepare(rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto)
     struct {
         rl_object_t header;
         rl_word_t proto;
-    } closure = {{.kind = RL_OBJ_CLOSURE, .flags = RL_OBJ_STATIC | RL_OBJ_SHARED, .words = 1},
-        {.p = (void*)(uintptr_t)proto}};
+    } closure = {
+        {.kind = RL_OBJ_CLOSURE, .flags = RL_OBJ_STATIC | RL_OBJ_SHARED, .words = 1}, {.p = (void*)(uintptr_t)proto}};
     bool leftovers = vm->leftovers;
     rl_parked_t* parked = rl_parked_new(vm, NULL);
     rl_future_t* outcome = parked ? rl_future_make(vm, proto->result_rep == RL_REP_R) : NULL;

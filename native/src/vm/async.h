@@ -87,8 +87,8 @@ rl_run_t* rl_run_new(rl_vm_t* vm); /* its limits begin now. NULL: memory */
 rl_outcome_t rl_run_prepare(rl_vm_t* vm, rl_run_t* run, const rl_proto_t* proto);
 /* Give it its arguments, as for rl_vm_call, and work on it as rl_run_resume does. drive: when the value is a future, its value
    counts. */
-rl_outcome_t rl_run_start(rl_vm_t* vm, rl_run_t* run, const rl_word_t* s_args, rl_object_t* const* r_args, bool drive,
-    rl_word_t* out_result);
+rl_outcome_t rl_run_start(
+    rl_vm_t* vm, rl_run_t* run, const rl_word_t* s_args, rl_object_t* const* r_args, bool drive, rl_word_t* out_result);
 /* Until nothing of it can run. RL_PARK: it waits, come back; else it has ended (as rl_vm_end_run says): the result, rooted
    until rl_run_free, or vm->failure. */
 rl_outcome_t rl_run_resume(rl_vm_t* vm, rl_run_t* run, rl_word_t* out_result);
