@@ -205,10 +205,11 @@ typedef RL_VEC(uint32_t) rl_taken_demands_t;
 typedef struct rl_trait_site {
     rl_trait_id_t trait;
     bool in_trait;
-    rl_fn_id_t method;    /* impl: the trait's function of that name */
-    uint32_t head_params; /* type parameters of the trait or impl */
-    uint32_t own_params;  /* impl: those of the trait's function besides */
-    const rl_type_t* map; /* impl: what the PARAMs of the trait's function mean here */
+    rl_fn_id_t method;         /* impl: the trait's function of that name */
+    uint32_t head_params;      /* type parameters of the trait or impl */
+    uint32_t head_constraints; /* impl: those that its head demands come first among those of its functions */
+    uint32_t own_params;       /* impl: those of the trait's function besides */
+    const rl_type_t* map;      /* impl: what the PARAMs of the trait's function mean here */
     uint32_t map_count;
 } rl_trait_site_t;
 
@@ -265,7 +266,7 @@ typedef struct rl_let_check {
 
 /* What code promises of its effects (contract.c). */
 typedef struct rl_contract {
-    rl_fn_id_t fn;     /* 0: a block, in `frame` */
+    rl_fn_id_t fn; /* 0: a block, in `frame` */
     uint32_t frame;
     rl_span_t span;    /* all of the code */
     rl_node_t effects; /* EFFECTS, 0: none written */

@@ -246,6 +246,11 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
     rl_diag_t* diag = rl_report(c->diags, namespace_id == 0 ? RL_CODE_TYPE_UNKNOWN_TYPE : RL_CODE_TYPE_UNRESOLVED_IDENT,
         span, namespace_id == 0 ? "unknown type: %.*s" : "unknown name: %.*s", RL_STR_ARG(text));
     if (rl_diags_full(c)) return;
+    if (namespace_id == 0 && rl_find_trait_item(c, name)) {
+        rl_note_plain(c->diags, diag, "%.*s is a trait: name a type parameter that has it, as in <T: %.*s>",
+            RL_STR_ARG(text), RL_STR_ARG(text));
+        return;
+    }
     rl_nearest_t nearest = {text, 0, 3};
     if (namespace_id == 1) {
         for (uint32_t i = c->bindings.count; i-- > 0;) rl_nearest_offer(c, &nearest, c->bindings.data[i].name);

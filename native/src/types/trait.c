@@ -331,6 +331,35 @@ static bool is_duplicate(rl_checker_t* c, const rl_impl_t* impl) {
     return false;
 }
 
+/* Callers know the bounds of the trait and of the impl only. */
+static bool is_promised(rl_checker_t* c, const rl_constraint_t* constraint, const rl_function_t* made,
+    const rl_function_t* wanted, const rl_trait_site_t* site) {
+    bool trait = constraint->kinds == RL_CON_TRAIT;
+    uint32_t known = 0, words = trait ? rl_program_trait(c->program, constraint->trait)->type_params + 1 : 0;
+    for (uint32_t i = 0; i < site->head_constraints + wanted->constraint_count; i++) {
+        bool of_head = i < site->head_constraints;
+        const rl_constraint_t other = *rl_program_constraint(
+            c->program, of_head ? made->constraint_first + i : wanted->constraint_first + i - site->head_constraints);
+        if ((other.kinds == RL_CON_TRAIT) != trait) continue;
+        if (!trait) {
+            rl_type_t param = of_head                         ? rl_type_param(c->types, other.param)
+                              : other.param < site->map_count ? site->map[other.param]
+                                                              : RL_TYPE_ERROR;
+            if (param == rl_type_param(c->types, constraint->param)) known |= other.kinds;
+            continue;
+        }
+        bool same = other.trait == constraint->trait;
+        for (uint32_t k = 0; k < words && same; k++) {
+            rl_type_t type = *rl_program_extra(c->program, other.args + k);
+            if (!of_head) type = rl_type_substitute(c->types, type, site->map, site->map_count);
+            same = type == *rl_program_extra(c->program, constraint->args + k);
+        }
+        if (same) return true;
+    }
+    if (known & RL_CON_ORD) known |= RL_CON_EQ;
+    return !trait && (constraint->kinds & ~known) == 0;
+}
+
 /* Parameters, result and bounds of a function of an impl against those of its trait. */
 static void check_signature(
     rl_checker_t* c, rl_fn_id_t fn, rl_fn_id_t method, const rl_trait_site_t* site, rl_node_t node, bool again) {
@@ -365,20 +394,12 @@ static void check_signature(
         rl_report_mismatch(c, RL_CODE_TYPE_MISMATCH, at ? rl_span_of(c, at) : made.span, a, b);
     }
     if (again) return;
-    /* Callers know the bounds of the trait only. */
-    for (uint32_t i = 0; i < made.constraint_count; i++) {
+    for (uint32_t i = site->head_constraints; i < made.constraint_count; i++) {
         const rl_constraint_t constraint = *rl_program_constraint(c->program, made.constraint_first + i);
-        if (constraint.kinds == RL_CON_TRAIT || constraint.param < site->head_params) continue;
-        uint32_t known = 0;
-        for (uint32_t k = 0; k < wanted.constraint_count; k++) {
-            const rl_constraint_t other = *rl_program_constraint(c->program, wanted.constraint_first + k);
-            if (other.kinds == RL_CON_TRAIT) continue;
-            if (other.param < site->map_count && rl_type_param(c->types, constraint.param) == site->map[other.param])
-                known |= other.kinds;
-        }
-        if (constraint.kinds & ~known)
-            rl_report(c->diags, RL_CODE_TYPE_MISMATCH, made.span,
-                "this function demands more of its type parameters than the trait's");
+        if (is_promised(c, &constraint, &made, &wanted, site)) continue;
+        rl_report(c->diags, RL_CODE_TYPE_MISMATCH, made.span,
+            "this function demands more of its type parameters than the trait's");
+        break;
     }
     if (!deferred) return;
     rl_impl_check_t check = {.fn = fn, .method = method, .node = node, .head_params = site->head_params};
@@ -474,6 +495,7 @@ static void declare_members(rl_checker_t* c, rl_impl_decl_t decl, rl_impl_t* imp
         rl_trait_site_t site = {.trait = impl->trait,
             .method = method,
             .head_params = impl->type_params,
+            .head_constraints = impl->constraint_count,
             .own_params = wanted.type_params - trait.type_params - 1,
             .map = map,
             .map_count = wanted.type_params};
