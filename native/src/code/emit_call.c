@@ -686,8 +686,21 @@ static bool is_continuation(rl_emitter_t* e, rl_ir_t callee) {
     return n->op == RL_IR_LOCAL && n->a == e->fn.param_count - 1;
 }
 
+/* A default that is a literal: nothing to call. Its arguments are reads of locals, which need not happen. */
+static bool is_literal_default(rl_emitter_t* e, const rl_ir_node_t* call) {
+    const rl_function_t* fn = call->op == RL_IR_CALL ? rl_program_function(e->program, call->a) : NULL;
+    if (!fn || !(fn->flags & RL_FN_DEFAULT) || fn->kind != RL_FN_REML || !fn->body) return false;
+    const rl_ir_node_t* body = rl_node(e, fn->body);
+    return (body->op == RL_IR_INT || body->op == RL_IR_FLOAT || body->op == RL_IR_STRING) &&
+           rl_type_kind(&e->program->types, body->type) < RL_TYPE_SIMPLE_COUNT;
+}
+
 void rl_emit_call(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
+    if (is_literal_default(e, &n)) {
+        rl_emit_constant(e, rl_program_function(e->program, n.a)->body, dest);
+        return;
+    }
     bool tail = (n.flags & RL_IR_TAIL) && dest.want == RL_WANT_RETURN && e->defers == 0;
     if (e->owns_continuation && !e->inlining && n.op == RL_IR_CALL_VALUE && (n.flags & RL_IR_TAIL) &&
         dest.want == RL_WANT_RETURN && e->defers == 1 && is_continuation(e, n.a))

@@ -1,38 +1,38 @@
 /* Functions that the language itself knows (LANGUAGE 8.2): print, panic, assert, to_string, ensure, Cons, … */
 #include "types/infer.h"
 
+#define TEXT(literal) {literal, sizeof(literal) - 1}
 rl_special_t rl_find_special(rl_checker_t* c, rl_sym_t qualifier, rl_sym_t name) {
     static const struct {
-        const char *qualifier, *name;
+        rl_str_t qualifier, name;
         rl_special_t special;
     } table[] = {
-        {"", "print", RL_SPECIAL_PRINT},
-        {"", "println", RL_SPECIAL_PRINTLN},
-        {"IO", "print", RL_SPECIAL_PRINT},
-        {"IO", "println", RL_SPECIAL_PRINTLN},
-        {"IO", "eprintln", RL_SPECIAL_EPRINTLN},
-        {"", "to_string", RL_SPECIAL_TO_STRING},
-        {"Debug", "show", RL_SPECIAL_DEBUG},
-        {"", "format", RL_SPECIAL_FORMAT},
-        {"", "panic", RL_SPECIAL_PANIC},
-        {"", "todo", RL_SPECIAL_TODO},
-        {"", "unreachable", RL_SPECIAL_UNREACHABLE},
-        {"", "assert", RL_SPECIAL_ASSERT},
-        {"", "assert_eq", RL_SPECIAL_ASSERT_EQ},
-        {"", "ensure", RL_SPECIAL_ENSURE},
-        {"", "ensure_not_null", RL_SPECIAL_ENSURE_NOT_NULL},
-        {"", "not", RL_SPECIAL_NOT},
-        {"", "Cons", RL_SPECIAL_CONS},
-        {"", "Nil", RL_SPECIAL_NIL},
-        {"Str", "concat", RL_SPECIAL_STR_CONCAT},
-        {"String", "concat", RL_SPECIAL_STR_CONCAT},
-        {"Text", "concat", RL_SPECIAL_STR_CONCAT},
-        {"Box", "new", RL_SPECIAL_BOX},
+        {TEXT(""), TEXT("print"), RL_SPECIAL_PRINT},
+        {TEXT(""), TEXT("println"), RL_SPECIAL_PRINTLN},
+        {TEXT("IO"), TEXT("print"), RL_SPECIAL_PRINT},
+        {TEXT("IO"), TEXT("println"), RL_SPECIAL_PRINTLN},
+        {TEXT("IO"), TEXT("eprintln"), RL_SPECIAL_EPRINTLN},
+        {TEXT(""), TEXT("to_string"), RL_SPECIAL_TO_STRING},
+        {TEXT("Debug"), TEXT("show"), RL_SPECIAL_DEBUG},
+        {TEXT(""), TEXT("format"), RL_SPECIAL_FORMAT},
+        {TEXT(""), TEXT("panic"), RL_SPECIAL_PANIC},
+        {TEXT(""), TEXT("todo"), RL_SPECIAL_TODO},
+        {TEXT(""), TEXT("unreachable"), RL_SPECIAL_UNREACHABLE},
+        {TEXT(""), TEXT("assert"), RL_SPECIAL_ASSERT},
+        {TEXT(""), TEXT("assert_eq"), RL_SPECIAL_ASSERT_EQ},
+        {TEXT(""), TEXT("ensure"), RL_SPECIAL_ENSURE},
+        {TEXT(""), TEXT("ensure_not_null"), RL_SPECIAL_ENSURE_NOT_NULL},
+        {TEXT(""), TEXT("not"), RL_SPECIAL_NOT},
+        {TEXT(""), TEXT("Cons"), RL_SPECIAL_CONS},
+        {TEXT(""), TEXT("Nil"), RL_SPECIAL_NIL},
+        {TEXT("Str"), TEXT("concat"), RL_SPECIAL_STR_CONCAT},
+        {TEXT("String"), TEXT("concat"), RL_SPECIAL_STR_CONCAT},
+        {TEXT("Text"), TEXT("concat"), RL_SPECIAL_STR_CONCAT},
+        {TEXT("Box"), TEXT("new"), RL_SPECIAL_BOX},
     };
     rl_str_t text = rl_text(c, name), owner = rl_text(c, qualifier);
     for (size_t i = 0; i < RL_COUNT_OF(table); i++) {
-        if (rl_str_equal(text, rl_str(table[i].name)) && rl_str_equal(owner, rl_str(table[i].qualifier)))
-            return table[i].special;
+        if (rl_str_equal(text, table[i].name) && rl_str_equal(owner, table[i].qualifier)) return table[i].special;
     }
     return RL_SPECIAL_NONE;
 }

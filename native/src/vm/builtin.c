@@ -15,9 +15,15 @@ const rl_builtin_row_t rl_builtin_rows[RL_BUILTIN_ID_COUNT + 1] = {
     {NULL, NULL, NULL},
 };
 
+static const uint8_t name_lengths[] = {
+#define BUILTIN(id, name, function, uses) sizeof(name) - 1,
+#include "vm/builtin.def"
+#undef BUILTIN
+};
+
 uint32_t rl_builtin_find(rl_str_t name) {
     for (uint32_t i = 0; i < RL_BUILTIN_ID_COUNT; i++) {
-        if (rl_str_equal(name, rl_str(rl_builtin_rows[i].name))) return i;
+        if (name_lengths[i] == name.length && memcmp(rl_builtin_rows[i].name, name.data, name.length) == 0) return i;
     }
     return UINT32_MAX;
 }
