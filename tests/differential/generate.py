@@ -41,7 +41,6 @@ from values import (
 
 Type = tuple[Any, ...]
 Env = dict[str, list[Any]]
-EFFECTS = False
 STEPS = 20_000  # of the Python evaluation; a program that needs more is thrown away
 
 POSTFIX, PREFIX, CAST, POW, MUL, ADD, RANGE, REL, EQ, AND, OR, PIPE, LOOSE = 9, 8, 7.5, 7, 6, 5, 4.5, 4, 3, 2, 1, 0, -1
@@ -600,7 +599,7 @@ class Module:
             self.through_block,
             self.call_closure,
             self.choose_heavier,
-            *([self.handled] if EFFECTS else []),
+            self.handled,
             self.swapped,
         ]
         if r.random() < 0.25 and (made := r.choice(general)(scope, kind, depth - 1)):
