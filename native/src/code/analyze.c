@@ -789,6 +789,10 @@ static void live(analyzer_t* a, rl_ir_t id) {
             live(a, n.b);
             id = n.a;
             break;
+        case RL_IR_FORMAT: /* each piece goes into the text, which grows in place, before the next is evaluated */
+            for (uint32_t i = n.b; i-- > 1;) live(a, *rl_program_extra(a->program, n.a + 2 * i + 1));
+            id = n.b ? *rl_program_extra(a->program, n.a + 1) : 0;
+            break;
         default: id = live_operands(a, id); break;
         }
     }

@@ -93,6 +93,7 @@ void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit) {
     if (e->owns_continuation) { /* a clause ends without having resumed */
         rl_mark_t mark = rl_mark(e);
         uint32_t continuation = rl_temp(e, RL_REP_R);
+        if (rep == RL_REP_R && continuation == reg) continuation = rl_temp(e, RL_REP_R); /* the result's is given back already */
         rl_emit_abc(e, RL_OP_UNDEFER, continuation, 0, 0);
         rl_emit_abc(e, RL_OP_ABANDON, continuation, 0, 0);
         rl_release(e, mark);
