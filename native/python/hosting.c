@@ -104,11 +104,15 @@ static reml_embed_status_t read_input(
     Py_ssize_t size = 0;
     const char* text = NULL;
     if (answer && !PyUnicode_Check(answer)) {
-        PyErr_Format(PyExc_TypeError, "input must answer a str, not %.200s", Py_TYPE(answer)->tp_name);
+        PyObject* kind = PyType_GetName(Py_TYPE(answer));
+        if (kind) PyErr_Format(PyExc_TypeError, "input must answer a str, not %U", kind);
+        Py_XDECREF(kind);
     } else if (answer) {
         text = PyUnicode_AsUTF8AndSize(answer, &size);
     }
-    Py_XSETREF(border->answer, answer);
+    PyObject* before = border->answer;
+    border->answer = answer;
+    Py_XDECREF(before);
     if (text) {
         *out_answer = text;
         *out_length = (size_t)size;

@@ -254,7 +254,9 @@ static PyObject* border_set_output(PyObject* self, PyObject* output) {
 /* None: nobody answers. */
 static PyObject* border_set_input(PyObject* self, PyObject* input) {
     border_t* border = (border_t*)self;
-    Py_XSETREF(border->input, input == Py_None ? NULL : Py_NewRef(input));
+    PyObject* before = border->input;
+    border->input = input == Py_None ? NULL : Py_NewRef(input);
+    Py_XDECREF(before);
     return Py_NewRef(Py_None);
 }
 
