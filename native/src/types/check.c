@@ -272,6 +272,10 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             rl_declare_effects(c);
             rl_declare_traits(c);
             rl_declare_functions(c);
+            if (c->has_own_uses) {
+                c->own_uses = true;
+                check_uses(c);
+            }
             rl_check_impls(c);
             rl_infer_units(c);
         }

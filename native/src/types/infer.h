@@ -343,16 +343,17 @@ typedef struct rl_checker {
     RL_VEC(rl_generic_name_t) generics;       /* type parameters in scope, innermost last */
     RL_VEC(rl_generic_name_t) generics_store; /* of units, put into scope again for their bodies */
     rl_type_t self_type;                      /* Self */
-    uint32_t implied_generics; /* names on top of `generics` that belong to the type a function is declared for */
-    uint32_t impl_generics;    /* where the names of an impl's head begin */
-    uint32_t impl_rigid;       /* first constraint of the head of the impl being declared */
-    bool in_foreign;           /* declarations of extern "C" */
-    bool saw_unsupported;      /* something was refused: names it would have declared are missing */
-    uint8_t implicit_params;   /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
-    uint32_t next_param;       /* next PARAM made by implicit_params 1 */
-    rl_span_t deep_type;       /* the type last reported to nest too deep */
-    bool host_eyes;            /* a type written by the host: visibility does not count */
-    uint32_t owner_generics;   /* first of the names that the owner of a `fn T.m` brings, + 1; 0: none */
+    uint32_t implied_generics;   /* names on top of `generics` that belong to the type a function is declared for */
+    uint32_t impl_generics;      /* where the names of an impl's head begin */
+    uint32_t impl_rigid;         /* first constraint of the head of the impl being declared */
+    bool in_foreign;             /* declarations of extern "C" */
+    bool saw_unsupported;        /* something was refused: names it would have declared are missing */
+    uint8_t implicit_params;     /* 0: no, 1: one-letter names make PARAMs, 2: make variables */
+    uint32_t next_param;         /* next PARAM made by implicit_params 1 */
+    bool has_own_uses, own_uses; /* `use self.f`: done again when all is declared */
+    rl_span_t deep_type;         /* the type last reported to nest too deep */
+    bool host_eyes;              /* a type written by the host: visibility does not count */
+    uint32_t owner_generics;     /* first of the names that the owner of a `fn T.m` brings, + 1; 0: none */
 
     RL_VEC(rl_unit_t) units;
     RL_VEC(uint32_t) edges; /* units that a unit needs, one run for each */

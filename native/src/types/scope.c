@@ -432,12 +432,21 @@ static void use_core(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, 
 static void use_path(rl_checker_t* c, const rl_sym_t* segments, uint32_t count, rl_sym_t alias, use_site_t site) {
     if (count == 0 || rl_failed(c)) return;
     if (segments[0] == c->sym_core) {
+        if (c->own_uses) return;
         use_core(c, segments, count, alias, site);
         return;
     }
     rl_sym_t last = segments[count - 1], name = alias ? alias : last;
     rl_sym_t path = join_path(c, segments, count);
     bool found = false;
+    /* Names of this module itself: its types are needed now, its values are declared later. */
+    bool own = count > 1 && rl_find_module_path(c, join_path(c, segments, count - 1)) == c->module;
+    if (own && !c->own_uses) {
+        c->has_own_uses = true;
+        (void)import_items(c, c->module, last, name, site);
+        return;
+    }
+    if (!own && c->own_uses) return;
     rl_module_id_t module = rl_find_module_path(c, path);
     if (module == 0 && count == 1) {
         uint32_t item = rl_find_item(c, 2, last);
