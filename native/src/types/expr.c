@@ -17,14 +17,17 @@ static bool covary(rl_checker_t* c, rl_type_t found, rl_type_t expected, uint32_
     const rl_known_t* known = &c->program->known;
     if (e.kind == RL_TYPE_OPEN) {
         rl_type_t field;
-        bool record = f.kind == RL_TYPE_RECORD || f.kind == RL_TYPE_OPEN ||
-                      (f.kind == RL_TYPE_NAMED && rl_program_typedef(c->program, f.a)->kind == RL_DEF_RECORD);
+        rl_typedef_kind_t kind =
+            f.kind == RL_TYPE_NAMED ? (rl_typedef_kind_t)rl_program_typedef(c->program, f.a)->kind : RL_DEF_ALIAS;
+        bool record =
+            f.kind == RL_TYPE_RECORD || f.kind == RL_TYPE_OPEN || kind == RL_DEF_RECORD || kind == RL_DEF_STRUCT;
+        bool as_it_is =
+            f.kind == RL_TYPE_OPEN || kind == RL_DEF_STRUCT; /* no copy is made: its fields keep their types */
         for (uint32_t i = 0; record && i < e.count; i++) {
             rl_sym_t name = rl_type_args(c->types, expected)[2 * i];
             rl_type_t wanted = rl_type_args(c->types, expected)[2 * i + 1];
             record = rl_type_find_field(c->program, found, name, &field) &&
-                     (f.kind == RL_TYPE_OPEN ? rl_unify(&c->solver, wanted, field) == RL_UNIFY_OK
-                                             : covary(c, field, wanted, steps));
+                     (as_it_is ? rl_unify(&c->solver, wanted, field) == RL_UNIFY_OK : covary(c, field, wanted, steps));
         }
         return record;
     }

@@ -582,6 +582,7 @@ rl_ir_t rl_infer_empty(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool
     rl_type_kind_t kind = rl_type_kind(c->types, head);
     rl_typedef_id_t id = rl_named_id(c, head);
     if (expected && kind == RL_TYPE_RECORD) return build_anonymous(c, head, 0, span);
+    if (expected && kind == RL_TYPE_OPEN) return infer_anonymous(c, 0, span, 0);
     if (expected && id && id == c->program->known.map) return rl_ir_make(c, RL_IR_MAP, head, span.start, 0, 0, 0);
     if (expected && id && rl_program_typedef(c->program, id)->kind == RL_DEF_RECORD)
         return build_named(c, head, 0, span);
