@@ -63,6 +63,11 @@ TEST(test_parser__errors_name_the_farthest_token_and_what_was_expected) {
         {"extern fn f()", EXPECTED, 7, 9, "string-literal"},
         {"use a.{}", EXPECTED, 7, 8, "identifier"},
         {"pub f()", EXPECTED, 4, 5, "`fn`"},
+        {"fn f() = g(1,", EXPECTED, 13, 13, "`)`"}, /* a list may end with a comma: its closer comes first */
+        {"fn f() = [1,", EXPECTED, 12, 12, "`]`"},
+        {"fn f() = T { a = 1,", EXPECTED, 19, 19, "`}`"},
+        {"fn f(a, = 1", EXPECTED, 8, 9, "`)`"},
+        {"use A.{b, =", EXPECTED, 10, 11, "`}`"},
         {"@cfg() let x = 1", EXPECTED, 5, 6, "identifier"},
         {"@cfg(all()) let x = 1", EXPECTED, 9, 10, "identifier"},
         {"@cfg let x = 1", EXPECTED, 5, 8, "`(`"},

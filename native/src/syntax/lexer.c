@@ -474,6 +474,13 @@ static int32_t read_hex(const char* text, uint32_t from, uint32_t to) {
 }
 
 /* Read the escape at text[at] (a backslash): its scalar, or ESCAPE_NOTHING for a continued line. *out_next is behind it. */
+/* What is left of an escape with too few digits belongs to it. */
+static uint32_t behind_digits(const char* text, uint32_t at, uint32_t length, uint32_t most) {
+    uint32_t end = at;
+    while (end < length && end - at < most && digit_value((unsigned char)text[end]) < 16) end++;
+    return end;
+}
+
 static int32_t read_escape(const char* text, uint32_t at, uint32_t length, uint32_t* out_next) {
     uint32_t next = at + 1;
     if (next >= length) {
@@ -501,6 +508,8 @@ static int32_t read_escape(const char* text, uint32_t at, uint32_t length, uint3
             value = read_hex(text, next, next + 2);
             if (value > 0x7F) value = ESCAPE_BAD;
             next += 2;
+        } else {
+            next = behind_digits(text, next, length, 2);
         }
         break;
     case 'u':
@@ -511,6 +520,8 @@ static int32_t read_escape(const char* text, uint32_t at, uint32_t length, uint3
         } else if (next + 4 <= length && read_hex(text, next, next + 4) != ESCAPE_BAD) {
             value = read_hex(text, next, next + 4);
             next += 4;
+        } else {
+            next = behind_digits(text, next, length, 4);
         }
         if ((value >= 0xD800 && value <= 0xDFFF) || value > 0x10FFFF) value = ESCAPE_BAD;
         break;
@@ -564,7 +575,9 @@ static void lex_string(lexer_t* l, uint32_t start, bool raw, uint32_t hashes) {
                 char bytes[4];
                 add_text(l, bytes, (uint32_t)rl_utf8_encode((uint32_t)value, bytes));
             } else if (value == ESCAPE_BAD) {
-                report(l, RL_CODE_PARSER_LEXER_INVALID_ESCAPE, at, next, "unknown or malformed escape in a literal");
+                if (at + 1 < l->length)
+                    report(
+                        l, RL_CODE_PARSER_LEXER_INVALID_ESCAPE, at, next, "unknown or malformed escape in a literal");
             } else {
                 any_break = true;
                 line_start = next;

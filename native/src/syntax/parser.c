@@ -288,7 +288,9 @@ bool rl_parser_close(rl_parser_t* p, rl_bracket_t* bracket) {
 
 bool rl_parser_comma(rl_parser_t* p, rl_token_kind_t closer) {
     rl_parser_want(p, closer);
-    return rl_parser_accept(p, RL_TOK_COMMA) && p->kind != closer;
+    if (!rl_parser_accept(p, RL_TOK_COMMA)) return false;
+    rl_parser_want(p, closer); /* lists may end with a comma */
+    return p->kind != closer;
 }
 
 bool rl_parser_separator(rl_parser_t* p, rl_token_kind_t closer, bool* out_semicolon) {
