@@ -300,8 +300,9 @@ types: build $(VENV)/.lint  ## mypy, strict
 	$(Q)$(VENV)/bin/mypy
 
 .PHONY: docs
-docs: $(VENV)/.ready  ## rewrite the tables in docs/ that are made from the .def files
+docs: $(VENV)/.ready  ## rewrite the tables in docs/: instructions and diagnostics from their .def files, which test covers what
 	$(Q)$(VENV_PYTHON) tools/make_tables.py
+	$(Q)$(VENV_PYTHON) tools/language_coverage.py
 
 .PHONY: check
 check: lint types test  ## everything that has to pass before a change lands

@@ -1,4 +1,5 @@
 """The command line: what it prints and how it exits."""
+# covers: 8.11
 
 import json
 import os

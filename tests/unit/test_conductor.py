@@ -1,4 +1,5 @@
 """Conductors seen and run by the host (LANGUAGE 7.3), and top-level values."""
+# covers: 7.3, 3.6, 8.11
 
 from __future__ import annotations
 

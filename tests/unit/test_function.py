@@ -1,4 +1,5 @@
 """Functions: looked up once, called many times; batches in one crossing."""
+# covers: 8.11, 3.1
 
 import array
 import contextlib

@@ -1,4 +1,5 @@
 """Structs, Vec and Table stay in the context; proxies show them live."""
+# covers: 7.2, 8.5
 
 import gc
 import threading

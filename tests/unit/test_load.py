@@ -1,4 +1,5 @@
 """Loading: what is wrong is told as a compiler tells it, and changes nothing."""
+# covers: 3.1, 3.6, 8.11, 9.1
 
 import pytest
 

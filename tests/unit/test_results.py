@@ -1,4 +1,5 @@
 """Results know whether they are borrowed or transferred, and refuse to be used afterwards."""
+# covers: 8.11
 
 import gc
 

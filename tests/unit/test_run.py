@@ -1,4 +1,5 @@
 """Running: results, failures, output, limits."""
+# covers: 8.11, 3.1, 5.10, 9.4, 11.1
 
 import pytest
 

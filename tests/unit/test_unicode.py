@@ -3,6 +3,7 @@
 Python's tables are of an older or newer Unicode version; what is assigned in both must agree, since normalisation of
 assigned scalars never changes and properties hardly ever.
 """
+# covers: 8.7, 5.11
 
 import random
 import sys

@@ -1,4 +1,5 @@
 """Values go over exactly, or not at all (CONTRACTS 2.7a)."""
+# covers: 8.11
 
 import datetime
 import math
