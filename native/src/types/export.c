@@ -27,11 +27,12 @@ void rl_mark_function(rl_checker_t* c, rl_node_t node, rl_fn_id_t fn) {
     rl_node_t intrinsic = rl_attribute_find(c, decl.attrs, RL_ATTR_INTRINSIC);
     rl_node_t dsl_export = rl_attribute_find(c, decl.attrs, RL_ATTR_DSL_EXPORT);
     if (intrinsic) {
-        rl_function_at(c, fn)->flags |= RL_FN_INTRINSIC;
         if (!lists_native(c, decl.effects)) {
             rl_diag_t* diag = rl_report(c->diags, RL_CODE_NATIVE_INTRINSIC_MISSING_EFFECT, rl_span_of(c, intrinsic),
                 "the signature of an intrinsic lists the effect `native`");
             rl_note_plain(c->diags, diag, "write `! {native}` behind the result");
+        } else {
+            rl_function_at(c, fn)->flags |= RL_FN_INTRINSIC; /* said once: else its own set would be too small, too */
         }
         (void)rl_vec_push(c->allocator, &c->marked, ((rl_marked_t){intrinsic, fn, 0, {0, 0}}));
     }
