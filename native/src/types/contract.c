@@ -407,7 +407,7 @@ static void report_each(
     bool pure = rule->code == RL_CODE_EFFECTS_PURITY_VIOLATED;
     bool block = !contract->fn;
     uint32_t from = block ? contract->span.start : 0, to = block ? contract->span.end : UINT32_MAX, at = 0, tag;
-    while (rl_effects_next(c->program, set, &at, &tag)) {
+    while (rl_effects_next(c->program, set, &at, &tag) && !rl_diags_full(c)) {
         if (!forbids(c, rule, tag)) continue;
         blame_t blame = find_blame(l, fn, tag, from, to, pure);
         if (!blame.charge) continue;
@@ -429,6 +429,7 @@ static void report_excess(
     rl_checker_t* c = l->c;
     bool block = !contract->fn;
     uint32_t from = block ? contract->span.start : 0, to = block ? contract->span.end : UINT32_MAX, at = 0, tag;
+    if (rl_diags_full(c)) return;
     rl_effects_t excess = forbidden(c, rule, set);
     blame_t first = {NULL, fn};
     uint32_t first_tag = 0, start = UINT32_MAX;

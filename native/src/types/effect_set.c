@@ -3,8 +3,6 @@
 
 #include "types/program.h"
 
-enum { MOST_JOINED_TAGS = 256 }; /* further names of one set are left out: nothing writes that many */
-
 static const char* const core_names[RL_TAG_CORE_COUNT] = {"mut", "io", "io.async", "io.blocking", "io.timer",
     "io.network.raw", "io.filesystem.raw", "ffi", "panic", "unsafe", "syscall", "process", "thread", "memory", "signal",
     "hardware", "native", "realtime"};
@@ -20,6 +18,11 @@ static bool same_set(
     const rl_program_t* program, const rl_effect_set_t* set, uint32_t core, const uint32_t* tags, uint32_t count) {
     return set->core == core && set->tag_count == count &&
            (count == 0 || memcmp(tags_of(program, set), tags, count * sizeof *tags) == 0);
+}
+
+/* Room behind the table's end: a new set is written there and stays if there is none like it. */
+static uint32_t* spare_tags(rl_program_t* program) {
+    return program->effect_tags.data ? program->effect_tags.data + program->effect_tags.count : NULL;
 }
 
 /*
@@ -42,10 +45,12 @@ static rl_effects_t make_set(rl_program_t* program, uint32_t core, const uint32_
     rl_effect_set_t set = {core, program->first_effect_tag + program->effect_tags.count, count};
     uint32_t id = program->first_effect_set + program->effect_sets.count;
     rl_allocator_t* a = program->allocator;
-    if (!rl_vec_reserve(a, &program->effect_tags, count) || !rl_vec_reserve(a, &program->effect_sets, 1) ||
-        !rl_map_put(a, &program->effect_map, key, id))
+    bool in_place = tags && tags == spare_tags(program);
+    if ((!in_place && !rl_vec_reserve(a, &program->effect_tags, count)) ||
+        !rl_vec_reserve(a, &program->effect_sets, 1) || !rl_map_put(a, &program->effect_map, key, id))
         return RL_EFFECTS_NONE;
-    for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(a, &program->effect_tags, tags[i]);
+    if (count && !in_place) memcpy(spare_tags(program), tags, count * sizeof *tags);
+    program->effect_tags.count += count;
     (void)rl_vec_push(a, &program->effect_sets, set);
     return id;
 }
@@ -60,11 +65,13 @@ rl_effects_t rl_effects_join(rl_program_t* program, rl_effects_t a, rl_effects_t
     if (a <= RL_EFFECTS_NONE || a == b) return b > RL_EFFECTS_NONE ? b : a ? a : b;
     if (b <= RL_EFFECTS_NONE) return a;
     const rl_effect_set_t x = *rl_program_effect_set(program, a), y = *rl_program_effect_set(program, b);
-    uint32_t core = x.core | y.core, tags[MOST_JOINED_TAGS], count = 0;
+    uint32_t core = x.core | y.core, count = 0;
     if (y.tag_count == 0 && core == x.core) return a;
     if (x.tag_count == 0 && core == y.core) return b;
+    if (!rl_vec_reserve(program->allocator, &program->effect_tags, x.tag_count + y.tag_count)) return a;
     const uint32_t *left = tags_of(program, &x), *right = tags_of(program, &y);
-    for (uint32_t i = 0, k = 0; (i < x.tag_count || k < y.tag_count) && count < MOST_JOINED_TAGS;) {
+    uint32_t* tags = spare_tags(program);
+    for (uint32_t i = 0, k = 0; i < x.tag_count || k < y.tag_count;) {
         if (k == y.tag_count || (i < x.tag_count && left[i] < right[k])) {
             tags[count++] = left[i++];
         } else {
@@ -78,7 +85,9 @@ rl_effects_t rl_effects_join(rl_program_t* program, rl_effects_t a, rl_effects_t
 rl_effects_t rl_effects_without(rl_program_t* program, rl_effects_t set, uint32_t tag) {
     if (!rl_effects_contain(program, set, tag)) return set;
     const rl_effect_set_t from = *rl_program_effect_set(program, set);
-    uint32_t tags[MOST_JOINED_TAGS], count = 0;
+    uint32_t count = 0;
+    if (!rl_vec_reserve(program->allocator, &program->effect_tags, from.tag_count)) return set;
+    uint32_t* tags = spare_tags(program);
     for (uint32_t i = 0; i < from.tag_count; i++) {
         uint32_t at = tags_of(program, &from)[i];
         if (at != tag) tags[count++] = at;

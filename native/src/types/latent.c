@@ -717,6 +717,10 @@ typedef struct out_edges {
     RL_VEC(uint32_t) edges;
 } out_edges_t;
 
+typedef struct rl_node_list {
+    RL_VEC(uint32_t) items;
+} rl_node_list_t;
+
 static bool sort_edges(rl_latent_t* l, out_edges_t* out) {
     rl_allocator_t* a = l->c->allocator;
     if (!rl_vec_reserve(a, &out->first, l->nodes.count + 2) || !rl_vec_reserve(a, &out->edges, l->edges.count + 1))
@@ -729,38 +733,69 @@ static bool sort_edges(rl_latent_t* l, out_edges_t* out) {
     return true;
 }
 
-/* A flow only grows, and every node is looked at again only when its flow has grown. */
+/* Nodes with edges, in the reverse of the order in which a walk from every node leaves them: what flows into a node comes
+   before it, cycles apart. */
+static bool order_nodes(rl_latent_t* l, const out_edges_t* out, rl_node_list_t* order) {
+    rl_allocator_t* a = l->c->allocator;
+    uint32_t count = l->nodes.count;
+    RL_VEC(uint32_t) path = {0};
+    RL_VEC(uint32_t) next = {0}; /* by node: edge to be followed next, 0: not seen yet */
+    bool ready = rl_vec_reserve(a, &next, count) && rl_vec_reserve(a, &order->items, count);
+    if (ready) memset(next.data, 0, count * sizeof *next.data);
+    for (uint32_t root = 0; ready && root < count; root++) {
+        if (next.data[root] || out->first.data[root] == out->first.data[root + 1]) continue;
+        next.data[root] = out->first.data[root] + 1;
+        ready = rl_vec_push(a, &path, root);
+        while (ready && path.count) {
+            uint32_t node = rl_vec_last(&path);
+            if (next.data[node] - 1 == out->first.data[node + 1]) {
+                path.count--;
+                if (out->first.data[node] != out->first.data[node + 1]) (void)rl_vec_push(a, &order->items, node);
+                continue;
+            }
+            uint32_t to = l->edges.data[out->edges.data[next.data[node]++ - 1]].to;
+            if (next.data[to]) continue;
+            next.data[to] = out->first.data[to] + 1;
+            ready = rl_vec_push(a, &path, to);
+        }
+    }
+    rl_vec_deinit(a, &path);
+    rl_vec_deinit(a, &next);
+    return ready;
+}
+
+/* A flow only grows, and a node is looked at again only when its flow has grown. Without cycles one round does. */
 static void solve(rl_latent_t* l) {
     rl_allocator_t* a = l->c->allocator;
     out_edges_t out = {{0}, {0}};
-    RL_VEC(uint32_t) list = {0};
-    RL_VEC(uint8_t) waits = {0};
+    rl_node_list_t order = {{0}};
+    RL_VEC(uint8_t) grown = {0};
     uint32_t count = l->nodes.count;
-    bool ready = l->edges.count && sort_edges(l, &out) && rl_vec_reserve(a, &waits, count);
-    if (ready) memset(waits.data, 0, count);
-    for (uint32_t i = 0; ready && i < count; i++) {
-        if (!l->nodes.data[i] || out.first.data[i] == out.first.data[i + 1]) continue;
-        waits.data[i] = 1;
-        ready = rl_vec_push(a, &list, i);
-    }
-    while (ready && list.count && !rl_failed(l->c)) {
-        uint32_t node = rl_vec_pop(&list);
-        waits.data[node] = 0;
-        for (uint32_t i = out.first.data[node]; i < out.first.data[node + 1]; i++) {
-            const rl_edge_t* edge = &l->edges.data[out.edges.data[i]];
-            rl_flow_t before = l->nodes.data[edge->to];
-            rl_flow_t after = rl_flow_join(l->c->program, before, carried(l->c->program, edge, l->nodes.data[node]));
-            if (after == before) continue;
-            l->nodes.data[edge->to] = after;
-            if (waits.data[edge->to]) continue;
-            waits.data[edge->to] = 1;
-            ready = rl_vec_push(a, &list, edge->to);
+    bool again =
+        l->edges.count && sort_edges(l, &out) && order_nodes(l, &out, &order) && rl_vec_reserve(a, &grown, count);
+    if (again) memset(grown.data, 1, count);
+    while (again && !rl_failed(l->c)) {
+        again = false;
+        for (uint32_t at = order.items.count; at-- > 0;) {
+            uint32_t node = order.items.data[at];
+            if (!grown.data[node]) continue;
+            grown.data[node] = 0;
+            for (uint32_t i = out.first.data[node]; l->nodes.data[node] && i < out.first.data[node + 1]; i++) {
+                const rl_edge_t* edge = &l->edges.data[out.edges.data[i]];
+                rl_flow_t before = l->nodes.data[edge->to];
+                rl_flow_t after =
+                    rl_flow_join(l->c->program, before, carried(l->c->program, edge, l->nodes.data[node]));
+                if (after == before) continue;
+                l->nodes.data[edge->to] = after;
+                grown.data[edge->to] = 1;
+                again = true;
+            }
         }
     }
     rl_vec_deinit(a, &out.first);
     rl_vec_deinit(a, &out.edges);
-    rl_vec_deinit(a, &list);
-    rl_vec_deinit(a, &waits);
+    rl_vec_deinit(a, &order.items);
+    rl_vec_deinit(a, &grown);
 }
 
 static void store_results(rl_latent_t* l) {
