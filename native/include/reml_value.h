@@ -152,7 +152,7 @@ REML_API reml_embed_status_t reml_function_find(reml_embed_context_t* context, c
 REML_API reml_embed_status_t reml_function_from_value(
     reml_embed_context_t* context, reml_value_t closure, reml_function_t* out_function);
 REML_API reml_embed_status_t reml_function_release(reml_embed_context_t* context, reml_function_t function);
-/* "(Int, Int) -> Int". transferred: reml_embed_free. */
+/* "(Int, Int) -> Int", with effects "(Str) -> Int ! {io}". transferred: reml_embed_free. */
 REML_API reml_embed_status_t reml_function_signature(
     reml_embed_context_t* context, reml_function_t function, char** out_text, size_t* out_length);
 REML_API reml_embed_status_t reml_function_arity(
@@ -207,7 +207,7 @@ typedef struct reml_host_function_t {
     uint32_t struct_size;
     uint32_t flags;        /* 0 */
     const char* name;      /* "Host.price" or "price"; NUL-terminated UTF-8 */
-    const char* signature; /* "(sku: Str) -> Float"; NULL: bind a function that a module declares without body */
+    const char* signature; /* "(sku: Str) -> Float", "() -> Int ! {io, audit}" (no set written: {io}); NULL: bind a function that a module declares without body */
     reml_host_fn call;     /* exactly one of call and call_scalars */
     reml_host_scalar_fn call_scalars;
     void* user;

@@ -471,9 +471,19 @@ TEST(test_check__host_functions_are_ambient) {
     CHECK(rl_check_host_function(&checked.program, &checked.diags, RL_STR("Shop.open"), RL_STR("() -> Bool"), &fn));
     CHECK(load_into(&checked, "fn f() = if Shop.open() then price(\"a\", n = 2) else 0.0", false));
     CHECK(!rl_check_host_function(&checked.program, &checked.diags, RL_STR("bad"), RL_STR("(Nope) -> Int"), &fn));
+    /* Effects: {io} unless the signature says otherwise. */
+    CHECK(rl_check_host_function(&checked.program, &checked.diags, RL_STR("quiet"), RL_STR("() -> Int ! {}"), &fn));
+    CHECK(rl_check_host_function(&checked.program, &checked.diags, RL_STR("shy"), RL_STR("fn() ! {audit}"), &fn));
+    CHECK(load_into(&checked, "module Calm\n@pure fn f() -> Int { shy(); quiet() }", false));
+    CHECK(!load_into(&checked, "module Wrong\n@pure fn f() = Shop.open()", false));
+    CHECK(load_into(&checked, "module Right\nfn f() -> Bool ! {io} = Shop.open()", false));
     rl_type_t type;
     rl_buf_t text;
     rl_buf_init(&text, &allocator);
+    CHECK(rl_check_type_text(&checked.program, &checked.diags, RL_STR("(Int) -> Str ! {io, mut}"), &type));
+    rl_type_print(&checked.program, type, &text);
+    CHECK_STR_EQ(rl_buf_cstr(&text), "(Int) -> Str ! {mut, io}");
+    rl_buf_clear(&text);
     CHECK(rl_check_type_text(&checked.program, &checked.diags, RL_STR("(List<Int>, Str) -> Option<Float>"), &type));
     rl_type_print(&checked.program, type, &text);
     CHECK_STR_EQ(rl_buf_cstr(&text), "(List<Int>, Str) -> Option<Float>");

@@ -255,7 +255,9 @@ TEST(test_embed__a_forked_child_can_only_dispose_and_create) {
 
 TEST(test_function__scalars_go_the_direct_way) {
     reml_embed_context_t* context = create_with("fn add(a: Int, b: Int) -> Int = a + b\nfn half(x: Float) -> Float = x "
-                                                "/ 2.0\nfn id(x: T) -> T = x\nfn yes(b: Bool) -> Bool = !b");
+                                                "/ 2.0\nfn id(x: T) -> T = x\nfn yes(b: Bool) -> Bool = !b\n"
+                                                "fn loud(n: Int) = println(n)");
+    reml_function_t loud = find(context, "loud", NULL);
     reml_function_t add = find(context, "add", "(Int, Int) -> Int");
     reml_scalar_t arguments[2] = {{.i = 40}, {.i = 2}}, result;
     CHECK_INT_EQ(reml_function_call_scalars(context, add, arguments, 2, &result), OK);
@@ -286,6 +288,9 @@ TEST(test_function__scalars_go_the_direct_way) {
     size_t length;
     CHECK_INT_EQ(reml_function_signature(context, half, &text, &length), OK);
     CHECK_STR_EQ(text, "(Float) -> Float");
+    reml_embed_free(text);
+    CHECK_INT_EQ(reml_function_signature(context, loud, &text, &length), OK);
+    CHECK_STR_EQ(text, "(Int) -> () ! {io}");
     reml_embed_free(text);
     reml_embed_context_t* other = create_with("fn add(a: Int, b: Int) -> Int = a - b");
     CHECK_INT_EQ(reml_function_call_scalars(other, half, arguments, 1, &result), REML_EMBED_STATUS_WRONG_CONTEXT);

@@ -204,6 +204,8 @@ reml_embed_status_t reml_function_signature(
     }
     rl_buf_add_cstr(&text, ") -> ");
     rl_type_print(&context->program, entry->proto->result_type->type, &text);
+    rl_effects_suffix(
+        &context->program, rl_program_function(&context->program, entry->proto->function)->effects, &text);
     return rl_hand_over(context, &text, out_text, out_length);
 }
 

@@ -88,6 +88,7 @@ static void add_signature(const rl_program_t* program, const rl_function_t* func
     }
     rl_buf_add_cstr(out, ") -> ");
     rl_type_print(program, function->result, out);
+    rl_effects_suffix(program, function->effects, out);
 }
 
 reml_embed_status_t reml_embed_functions(reml_embed_context_t* id, char** out_text, size_t* out_length) {

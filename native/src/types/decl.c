@@ -307,6 +307,7 @@ rl_fn_id_t rl_declare_fn(rl_checker_t* c, rl_node_t node, rl_type_t impl_type, b
             rl_report(c->diags, RL_CODE_TYPECLASS_IMPL_MISSING_METHOD, span, "a function of an impl needs a body");
         } else {
             function->kind = RL_FN_HOST;
+            function->effects = declared ? declared : rl_effects_of_core(program, RL_TAG_BIT(RL_TAG_IO));
             if (segments > 1) {
                 rl_sym_t full = rl_tree_name(c->tree, rl_tree_list_at(c->tree, decl.path, 0));
                 for (uint32_t i = 1; i < segments; i++)

@@ -187,6 +187,12 @@ void rl_effects_print(const rl_program_t* program, rl_effects_t set, rl_buf_t* o
     rl_buf_add_char(out, '}');
 }
 
+void rl_effects_suffix(const rl_program_t* program, rl_effects_t set, rl_buf_t* out) {
+    if (set <= RL_EFFECTS_NONE) return;
+    rl_buf_add_cstr(out, " ! ");
+    rl_effects_print(program, set, out);
+}
+
 /* --- flows -------------------------------------------------------------------------------------------------------- */
 
 rl_flow_entry_t rl_flow_at(const rl_program_t* program, rl_flow_t flow) { return *rl_program_flow(program, flow); }

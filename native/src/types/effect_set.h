@@ -69,6 +69,8 @@ rl_effects_t rl_effects_excess(struct rl_program* program, rl_effects_t set, rl_
 /* "io.async" → core tag, or the extension tag of that name. */
 uint32_t rl_tag_named(struct rl_program* program, rl_str_t text);
 void rl_tag_print(const struct rl_program* program, uint32_t tag, rl_buf_t* out);
+/* " ! {io}" behind a type, nothing when there is nothing to say */
+void rl_effects_suffix(const struct rl_program* program, rl_effects_t set, rl_buf_t* out);
 void rl_effects_print(const struct rl_program* program, rl_effects_t set, rl_buf_t* out); /* "{io, mut}" */
 
 rl_flow_t rl_flow_make(struct rl_program* program, rl_effects_t effects, rl_flow_t result);

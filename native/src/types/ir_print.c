@@ -521,10 +521,7 @@ static void print_header(printer_t* p, rl_fn_id_t id) {
     }
     rl_buf_add(p->out, RL_STR(") -> "));
     rl_type_print(p->program, f->result, p->out);
-    if (f->effects > RL_EFFECTS_NONE || f->declared) {
-        rl_buf_add(p->out, RL_STR(" ! "));
-        rl_effects_print(p->program, f->effects ? f->effects : f->declared, p->out);
-    }
+    rl_effects_suffix(p->program, f->effects ? f->effects : f->declared, p->out);
     if (f->kind == RL_FN_BUILTIN) rl_buf_printf(p->out, " = builtin %u", (unsigned)f->builtin);
     if (f->kind == RL_FN_OPERATION) {
         rl_buf_add(p->out, RL_STR(" = operation of "));
