@@ -99,6 +99,9 @@ static void report_arity(rl_checker_t* c, const callee_t* callee, rl_span_t span
 static rl_ir_t call_default(
     rl_checker_t* c, const callee_t* callee, rl_fn_id_t fn, rl_type_t type, const rl_ir_t* values, uint32_t start) {
     uint32_t needed = rl_program_function(c->program, fn)->param_count;
+    const rl_ir_node_t body = *rl_program_node(c->program, rl_program_function(c->program, fn)->body);
+    if (fn < c->program->first_fn && body.op == RL_IR_INT && body.type == type) /* a constant of the core library */
+        return rl_ir_make(c, RL_IR_INT, type, start, body.a, body.b, 0);
     rl_ir_t call = rl_ir_call(c, type, start, fn, 0, values, needed);
     if (callee->use) {
         rl_instance_note(c, callee->use, call);

@@ -122,6 +122,24 @@ static void charge_core(rl_latent_t* l, uint32_t bits, rl_ir_t ir) {
     charge(l, known(rl_flow_make(l->c->program, rl_effects_of_core(l->c->program, bits), 0)), ir, 0);
 }
 
+/*
+ * Steps and sizes of the core library must be positive: a constant that is needs no panic. Answers the source without it.
+ */
+static rl_source_t with_positive_step(rl_latent_t* l, const rl_ir_node_t* call, rl_source_t source) {
+    rl_program_t* program = l->c->program;
+    const rl_function_t* callee = rl_program_function(program, call->a);
+    if (call->a >= program->first_fn || callee->param_count == 0 ||
+        !rl_effects_contain(program, callee->declared, RL_TAG_PANIC))
+        return source;
+    rl_str_t name = rl_text(l->c, rl_program_param(program, callee->param_first + callee->param_count - 1)->name);
+    if (!rl_str_equal(name, RL_STR("step")) && !rl_str_equal(name, RL_STR("size"))) return source;
+    const uint32_t* list = rl_program_extra(program, call->c);
+    const rl_ir_node_t* step = rl_program_node(program, list[list[0]]);
+    if (step->op != RL_IR_INT || step->b >> 31 || (step->a | step->b) == 0) return source;
+    rl_flow_entry_t flow = rl_flow_at(program, rl_latent_flow(l, source));
+    return known(rl_flow_make(program, rl_effects_without(program, flow.effects, RL_TAG_PANIC), flow.result));
+}
+
 /* --- the flow of an expression ------------------------------------------------------------------------------------ */
 
 static uint32_t new_node(rl_latent_t* l) {
@@ -532,7 +550,7 @@ static void look_at(rl_latent_t* l, rl_ir_t ir) {
         return;
     case RL_IR_CALL:
         note_foreign(l, n.a, ir);
-        charge(l, source_of_use(l, &n), ir, 0);
+        charge(l, with_positive_step(l, &n, source_of_use(l, &n)), ir, 0);
         resolve_constraints(l, &n, ir);
         pass(l, n.c, n.a, 0);
         return;
