@@ -90,13 +90,11 @@ void rl_emit_trap(rl_emitter_t* e, rl_code_t code) {
 }
 
 void rl_emit_return(rl_emitter_t* e, rl_rep_t rep, uint32_t reg, bool is_unit) {
-    if (e->owns_continuation) { /* a clause ends without having resumed */
-        rl_mark_t mark = rl_mark(e);
-        uint32_t continuation = rl_temp(e, RL_REP_R);
-        if (rep == RL_REP_R && continuation == reg) continuation = rl_temp(e, RL_REP_R); /* the result's is given back already */
-        rl_emit_abc(e, RL_OP_UNDEFER, continuation, 0, 0);
-        rl_emit_abc(e, RL_OP_ABANDON, continuation, 0, 0);
-        rl_release(e, mark);
+    if (e->owns_continuation) { /* a clause ends, perhaps without having resumed; the value stays where it is */
+        uint32_t free = rep == RL_REP_R && !is_unit && reg >= e->r_top ? reg + 1 : e->r_top;
+        rl_note_out(e, e->s_top, free + 1);
+        rl_emit_abc(e, RL_OP_UNDEFER, free, 0, 0);
+        rl_emit_abc(e, RL_OP_ABANDON, free, 0, 0);
     }
     rl_emit_abc(e, is_unit ? RL_OP_RETU : rep == RL_REP_R ? RL_OP_RETR : RL_OP_RETS, is_unit ? 0 : reg, 0, 0);
     e->dead = true;
