@@ -423,8 +423,34 @@ static bool convert_uuid(
     return done;
 }
 
+/* Json goes by what it holds: the constructor whose payload the object can be; NULL: none. */
+static const rl_rshape_t* json_shape(const rl_rtype_t* type, PyObject* object) {
+    const char* name = object == Py_None                                   ? "Null"
+                       : PyBool_Check(object)                              ? "Bool"
+                       : PyFloat_Check(object) || PyIndex_Check(object)    ? "Number"
+                       : PyUnicode_Check(object)                           ? "String"
+                       : PyList_Check(object) || PyTuple_Check(object)     ? "Array"
+                       : PyMapping_Check(object) && !PyBytes_Check(object) ? "Object"
+                                                                           : "";
+    for (uint16_t i = 0; i < type->shape_count; i++) {
+        if (rl_str_equal(type->shapes[i].name, rl_str(name))) return &type->shapes[i];
+    }
+    return NULL;
+}
+
+static bool convert_json(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    const rl_rshape_t* shape = json_shape(type, object);
+    if (!shape) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
+    if (shape->field_count == 0) return make_object(conversion, shape, NULL, out);
+    rl_word_t payload;
+    return convert(conversion, shape->fields[0].type, object, place, &payload) &&
+           make_object(conversion, shape, &payload, out);
+}
+
 static bool convert_variant(
     const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    if (type->builtin == RL_BUILTIN_JSON) return convert_json(conversion, type, object, place, out);
     PyObject* shapes = border_shapes(conversion->border, conversion->context, type);
     if (!shapes) return false;
     int tag = variant_of(type, shapes, object);
@@ -712,6 +738,11 @@ static PyObject* show_newtype(
 static PyObject* show_variant(border_t* border, rl_context_t* context, const rl_rtype_t* type, rl_word_t word) {
     if (is_option_type(context, type)) return show_option(border, context, type, word);
     if (is_uuid(context, type)) return show_text(word, false);
+    if (type->builtin == RL_BUILTIN_JSON) {
+        const rl_rshape_t* held = &type->shapes[word.o->tag];
+        if (held->field_count == 0) return Py_NewRef(Py_None);
+        return show(border, context, held->fields[0].type, rl_object_words(word.o)[held->fields[0].slot]);
+    }
     PyObject* shapes = border_shapes(border, context, type);
     if (!shapes) return NULL;
     if (type->payload) return show_newtype(border, context, type, PyTuple_GetItem(shapes, 0), word);
