@@ -119,7 +119,7 @@ def test_host_functions_may_run_during_initialisation():
 def test_exports():
     source = """module Dsl
 extern "host" { type Parser<T> }
-@dsl_export("main", name = "config", category = "data", allows_effects = [io, Console], version = "1.2",
+@dsl_export("main", name = "config", category = "data", allows_effects = [io, Console, panic], version = "1.2",
     stage_bounds = { minimum = "beta", n = -1, f = 1.5, on = true, c = 'x' }, empty = {}, map = { "k": [1, 2] })
 fn config() -> Parser<Int> = todo
 @dsl_export let p = |x: Int| config()
@@ -134,7 +134,7 @@ fn config() -> Parser<Int> = todo
             "arguments": ["main"],
             "name": "config",
             "category": "data",
-            "allows_effects": ["io", "Console"],
+            "allows_effects": ["io", "Console", "panic"],
             "version": "1.2",
             "stage_bounds": {"minimum": "beta", "n": -1, "f": 1.5, "on": True, "c": "x"},
             "empty": {},
