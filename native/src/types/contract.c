@@ -28,13 +28,14 @@ void rl_note_contract(rl_checker_t* c, rl_fn_id_t fn, rl_node_t node, rl_node_t 
 }
 
 void rl_note_region(rl_checker_t* c, rl_span_t span, uint32_t bits) {
-    (void)rl_vec_push(c->allocator, &c->regions, (rl_region_t){.span = span, .bits = bits});
+    (void)rl_vec_push(c->allocator, &c->regions, (rl_region_t){.span = span, .bits = bits, .frame = c->frame});
 }
 
 static int by_start(const void* a, const void* b) {
     const rl_region_t *x = a, *y = b;
     if (x->span.start != y->span.start) return x->span.start < y->span.start ? -1 : 1;
-    return x->span.end > y->span.end ? -1 : x->span.end < y->span.end; /* the outer one first */
+    if (x->span.end != y->span.end) return x->span.end > y->span.end ? -1 : 1; /* the outer one first */
+    return (int)(x->bits & RL_REGION_UNSAFE ? 1 : 0) - (int)(y->bits & RL_REGION_UNSAFE ? 1 : 0);
 }
 
 /* Where code is pure, may not panic, or is unsafe: sorted, each with the one around it. */
@@ -248,7 +249,8 @@ static rl_fn_id_t inlined(const rl_latent_t* l, const rl_charge_t* charge) {
     rl_fn_id_t fn = rl_latent_fn(l, charge->source);
     if (!fn || (node->op != RL_IR_CLOSURE && node->op != RL_IR_DEFER)) return 0;
     const rl_function_t* function = rl_program_function(program, fn);
-    return function->name == 0 || function->flags & (RL_FN_PART | RL_FN_ASYNC) ? fn : 0;
+    bool here = function->name == 0 && function->span.start == node->start; /* not a name it was bound to */
+    return here || function->flags & (RL_FN_PART | RL_FN_ASYNC) ? fn : 0;
 }
 
 typedef struct blame {
@@ -410,16 +412,17 @@ static void report_each(
     while (rl_effects_next(c->program, set, &at, &tag) && !rl_diags_full(c)) {
         if (!forbids(c, rule, tag)) continue;
         blame_t blame = find_blame(l, fn, tag, from, to, pure);
-        if (!blame.charge) continue;
-        bool active =
-            pure && (contract->is_pattern || rl_program_node(c->program, blame.charge->ir)->op == RL_PAT_ACTIVE);
+        bool is_host = rl_program_function(c->program, fn)->kind == RL_FN_HOST;
+        if (!blame.charge && !is_host) continue;
+        bool active = pure && (contract->is_pattern ||
+                                  (blame.charge && rl_program_node(c->program, blame.charge->ir)->op == RL_PAT_ACTIVE));
+        rl_span_t span = blame.charge ? span_of_ir(c, blame.charge->ir) : rl_program_function(c->program, fn)->span;
         const char* name = shown_function(c, reader_function(c, fn));
-        rl_diag_t* diag = rl_report(c->diags, active ? RL_CODE_PATTERN_ACTIVE_EFFECT_VIOLATION : rule->code,
-            span_of_ir(c, blame.charge->ir), "@%s %s%s may not have the effect %s", rule->name, block ? "code in " : "",
-            name, shown_tag(c, tag));
+        rl_diag_t* diag = rl_report(c->diags, active ? RL_CODE_PATTERN_ACTIVE_EFFECT_VIOLATION : rule->code, span,
+            "@%s %s%s may not have the effect %s", rule->name, block ? "code in " : "", name, shown_tag(c, tag));
         rl_note_plain(c->diags, diag, "function: %s", shown_function(c, reader_function(c, fn)));
         rl_note_plain(c->diags, diag, "effect: %s", shown_tag(c, tag));
-        note_path(l, diag, reader_function(c, fn), &blame, tag);
+        if (blame.charge) note_path(l, diag, reader_function(c, fn), &blame, tag);
     }
 }
 
@@ -440,7 +443,8 @@ static void report_excess(
         first_tag = tag;
         start = rl_program_node(c->program, blame.charge->ir)->start;
     }
-    rl_span_t span = first.charge ? span_of_ir(c, first.charge->ir) : rule->written;
+    if (block && !first.charge) return; /* it is added elsewhere in the function */
+    rl_span_t span = first.charge ? span_of_ir(c, first.charge->ir) : rl_program_function(c->program, fn)->span;
     const char* name = shown_function(c, reader_function(c, fn));
     rl_diag_t* diag =
         rl_report(c->diags, rule->code, span, "%s has effects beyond what is promised: %s", name, shown_set(c, excess));
@@ -537,7 +541,7 @@ static bool check_contract(rl_latent_t* l, const rl_contract_t* contract, bool r
     };
     bool block = !contract->fn, wrong = false;
     rl_fn_id_t fn = block ? c->frames.data[rl_frame_resolve(c, contract->frame)].fn : contract->fn;
-    if (!fn || !rl_function_at(c, fn)->body) return false;
+    if (!fn || !(rl_function_at(c, fn)->body || rl_function_at(c, fn)->kind == RL_FN_HOST)) return false;
     rl_effects_t set = rl_function_at(c, fn)->effects;
     for (size_t i = 0; i < RL_COUNT_OF(rules); i++) {
         if (!(contract->demands >> rules[i].attr & 1)) continue;
@@ -556,7 +560,7 @@ static bool check_contract(rl_latent_t* l, const rl_contract_t* contract, bool r
         rule_t rule = {.kind = RULE_BOUND, .bound = allowed, .code = RL_CODE_E1303, .written = rl_span_of(c, export)};
         wrong |= apply(l, contract, fn, &rule, set, report);
     }
-    if (contract->effects) {
+    if (contract->effects && rl_function_at(c, fn)->body) {
         rule_t rule = {.kind = RULE_BOUND,
             .bound = rl_function_at(c, fn)->declared,
             .code = RL_CODE_EFFECTS_CONTRACT_MISMATCH,
@@ -714,6 +718,8 @@ static void check_unsafe(rl_latent_t* l) {
         if (pure) {
             rl_diag_t* diag =
                 rl_report(c->diags, RL_CODE_EFFECTS_PURITY_VIOLATED, region->span, "@pure code has no unsafe blocks");
+            rl_note_plain(c->diags, diag, "function: %s",
+                shown_function(c, reader_function(c, c->frames.data[rl_frame_resolve(c, region->frame)].fn)));
             rl_note_plain(c->diags, diag, "effect: unsafe");
         }
         if (!(region->bits & RL_REGION_USED))

@@ -280,6 +280,7 @@ typedef struct rl_region {
     rl_span_t span;
     uint32_t bits;   /* 1 << RL_ATTR_PURE, 1 << RL_ATTR_NO_PANIC, RL_REGION_UNSAFE */
     uint32_t around; /* the innermost region around it, + 1 */
+    uint32_t frame;
 } rl_region_t;
 
 typedef struct rl_checker {
