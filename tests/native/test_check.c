@@ -417,8 +417,8 @@ TEST(test_check__format) {
 }
 
 TEST(test_check__later_features_are_refused_once) {
-    CODES({"effect E<T> { operation op() -> Int }", "1:language.unsupported"},
-        {"@pure\nfn f() = 1", ""}, {"@wat\nfn f() = 1", "1:language.attribute.unknown"});
+    CODES({"effect E<T> { operation op() -> Int }", "1:language.unsupported"}, {"@pure\nfn f() = 1", ""},
+        {"@wat\nfn f() = 1", "1:language.attribute.unknown"});
 }
 
 TEST(test_check__functions_have_dotted_names) {
@@ -563,7 +563,7 @@ TEST(test_check__captured_variables_are_boxed) {
 }
 
 /* Every prefix of memory: nothing crashes, nothing leaks. */
-static void survive(const char* source) {
+static void survive_load(const char* source, bool expected) {
     for (uint64_t n = 1; n < 8000; n += 7) {
         size_t before = allocator.live_bytes;
         checked_t checked;
@@ -575,12 +575,14 @@ static void survive(const char* source) {
         allocator.fail_at = 0;
         allocator.fail_every = 0;
         rl_alloc_clear_failure(&allocator);
-        if (!reached) CHECK(fine);
+        if (!reached) CHECK(fine == expected);
         close_checked(&checked);
         if (!CHECK(allocator.live_bytes == before)) return;
         if (!reached) return;
     }
 }
+
+static void survive(const char* source) { survive_load(source, true); }
 
 TEST(test_check__survives_any_refused_allocation) {
     survive(
@@ -596,6 +598,18 @@ TEST(test_check__traits_survive_any_refused_allocation) {
             "impl<T: N> N for List<T> { fn z() = [T.z()] }\nimpl Add<P, P, P> for P { fn add(a, b) = a }\n"
             "fn f<T, U>(x: T) -> U where S<T, U> = x.s()\nfn g(x) = { fn h<M: N>(m: M) -> M = M.z()\n h(x) }\n"
             "fn k(p: P) -> Int = f(p + p) + g([p]).len()");
+}
+
+TEST(test_check__effects_survive_any_refused_allocation) {
+    survive_load(
+        "effect E : io { operation op : () -> Int }\neffect F { operation op : () -> Int }\n"
+        "fn p(f: fn(Int) -> Int ! {E, audit}) -> fn(Int) -> (fn() -> Int) = |x| || f(x) + do F.op()\n"
+        "fn q() -> Int ! {io, mut} = handle p(|x| do E.op())(1)() with handler F { operation op(r) { r(1) } }\n"
+        "@no_panic fn s(o: Option<Int>) -> Int { var n = 0\n n := o.unwrap_or(0)\n unsafe { n } }\n"
+        "@dsl_export(allows_effects = [E]) fn t() -> Int { @pure { println(s(None)) }\n 1 }\n"
+        "trait Q { fn q(self) -> Int ! {} }\nimpl Q for Int { fn q(self) -> Int { println(self)\n self } }\n"
+        "fn main() -> Int ! {} = t() + s(None) + 1.q() + do E.op()",
+        false);
 }
 
 TEST(test_check__long_chains_and_deep_nests_are_fine) {
@@ -656,6 +670,7 @@ int main(int argc, char** argv) {
         RUN(test_check__captured_variables_are_boxed),
         RUN(test_check__survives_any_refused_allocation),
         RUN(test_check__traits_survive_any_refused_allocation),
+        RUN(test_check__effects_survive_any_refused_allocation),
         RUN(test_check__long_chains_and_deep_nests_are_fine),
     };
     rl_allocator_init(&allocator, NULL, NULL);
