@@ -416,6 +416,36 @@ TEST(test_function__values_of_every_kind_cross) {
     reml_dispose_context(context);
 }
 
+TEST(test_function__open_records_cross_as_records_that_fit) {
+    reml_embed_context_t* context = create_with("type P = { name: Str, age: Int }\n"
+                                                "fn make() -> P = { name: \"Ann\", age: 3 }\n"
+                                                "fn other() -> { x: Int } = { x: 1 }\n"
+                                                "fn name(p: { name: Str, .. }) -> Str = format(\"{p.name} {p}\")\n"
+                                                "fn same(p: { age: Int, .. }) -> { age: Int, .. } = { ..p, age: 4 }");
+    reml_function_t make = find(context, "make", NULL), other = find(context, "other", NULL);
+    reml_function_t name = find(context, "name", "({ name: Str, .. }) -> Str"), same = find(context, "same", NULL);
+    reml_value_t person = {0}, result = {0}, wrong = {0}, again = {0};
+    CHECK_INT_EQ(reml_function_call(context, make, NULL, 0, &person), OK);
+    CHECK_INT_EQ(reml_function_call(context, name, &person, 1, &result), OK);
+    char* text = NULL;
+    size_t length = 0;
+    CHECK_INT_EQ(reml_value_text(context, result, &text, &length), OK);
+    check_bytes(text, length, "Ann { age: 3, name: \"Ann\" }", 27, __FILE__, __LINE__, "text");
+    reml_embed_free(text);
+    reml_value_release(context, result);
+    CHECK_INT_EQ(reml_function_call(context, same, &person, 1, &again), OK);
+    CHECK_INT_EQ(reml_function_call(context, name, &again, 1, &result), OK); /* what came back open goes in again */
+    reml_value_release(context, result);
+    CHECK_INT_EQ(reml_function_call(context, other, NULL, 0, &wrong), OK);
+    CHECK(reml_function_call(context, name, &wrong, 1, &result) != OK);
+    reml_value_t number = reml_value_int(5);
+    CHECK(reml_function_call(context, name, &number, 1, &result) != OK);
+    reml_value_release(context, person);
+    reml_value_release(context, again);
+    reml_value_release(context, wrong);
+    CHECK_INT_EQ(reml_dispose_context(context), OK);
+}
+
 TEST(test_function__a_batch_is_one_crossing) {
     reml_embed_context_t* context = create_with("fn f(x: Float, k: Float) -> Float = x * k + 1.0\nfn g(x: Int) -> Int "
                                                 "= 100 / x\nfn big(x: Float) -> Bool = x > 2.0");
@@ -700,6 +730,7 @@ int main(int argc, char** argv) {
         RUN(test_function__scalars_go_the_direct_way),
         RUN(test_function__scalars_that_call_loop_or_fail_in_the_middle),
         RUN(test_function__values_of_every_kind_cross),
+        RUN(test_function__open_records_cross_as_records_that_fit),
         RUN(test_function__a_batch_is_one_crossing),
         RUN(test_host__functions_are_called_with_their_user_pointer),
         RUN(test_bridge__results_are_lent_or_handed_over_once),

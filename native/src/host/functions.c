@@ -72,8 +72,8 @@ static bool match_types(
     rl_type_node_t w = *rl_type_node(types, wanted);
     if (depth > 100 || g.kind != w.kind || g.count != w.count || g.kind < RL_TYPE_SIMPLE_COUNT) return false;
     if (g.kind != RL_TYPE_FUNCTION && g.a != w.a) return false;
-    bool record = g.kind == RL_TYPE_RECORD;
-    uint32_t step = record ? 2 : 1;
+    uint32_t step = rl_type_part_step(g.kind);
+    bool record = step == 2;
     for (uint32_t i = 0; i < g.count * step; i += step) {
         const uint32_t* gp = rl_type_args(types, general);
         const uint32_t* wp = rl_type_args(types, wanted);

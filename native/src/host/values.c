@@ -171,6 +171,37 @@ static rl_object_t* make_any(rl_context_t* context, const rl_rtype_t* type, rl_w
     return any;
 }
 
+/* What a record of the host is where `{ f: T, .. }` is expected: a record without name; NULL: it has not those fields, or
+   memory is short. */
+static const rl_rtype_t* open_record(rl_context_t* context, const rl_rtype_t* open, const rl_rtype_t* held) {
+    rl_types_t* types = &context->program.types;
+    bool record = held->kind == RL_TYPE_RECORD || (held->kind == RL_TYPE_NAMED && held->def_kind == RL_DEF_RECORD);
+    if (!record) return NULL;
+    const rl_rshape_t* shape = &held->shapes[0];
+    uint32_t wanted = rl_type_node(types, open->type)->count;
+    for (uint32_t i = 0; i < wanted; i++) {
+        const uint32_t* pair = rl_type_args(types, open->type) + 2 * i;
+        rl_str_t name = rl_sym_text(&context->program.symbols, pair[0]);
+        bool found = false;
+        for (unsigned k = 0; k < shape->field_count && !found; k++)
+            found = rl_str_equal(shape->fields[k].name, name) && shape->fields[k].type->type == pair[1];
+        if (!found) return NULL;
+    }
+    if (held->kind == RL_TYPE_RECORD) return held;
+    RL_VEC(uint32_t) pairs = {0};
+    for (unsigned k = 0; k < shape->field_count; k++) {
+        (void)rl_vec_push(&context->allocator, &pairs, rl_sym_intern(&context->program.symbols, shape->fields[k].name));
+        (void)rl_vec_push(&context->allocator, &pairs, shape->fields[k].type->type);
+    }
+    const rl_rtype_t* made = NULL;
+    if (!context->allocator.failed) {
+        rl_type_t type = rl_type_record(types, &context->program.symbols, pairs.data, shape->field_count);
+        made = rl_rtype_of(&context->compiler, type);
+    }
+    rl_vec_deinit(&context->allocator, &pairs);
+    return made;
+}
+
 reml_embed_status_t rl_value_in(
     rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index, rl_word_t* out) {
     rl_handle_t* handle = NULL;
@@ -185,6 +216,13 @@ reml_embed_status_t rl_value_in(
         const rl_rtype_t* held = handle ? handle->type : own_type(context, value);
         rl_word_t word = {.u = value.bits};
         if (handle) word = handle->word;
+        if (held && rl_type_kind(&context->program.types, type->type) == RL_TYPE_OPEN) {
+            while (held->kind == RL_TYPE_ANY) {
+                held = rl_object_words(word.o)[1].p;
+                word = rl_object_words(word.o)[0];
+            }
+            held = open_record(context, type, held);
+        }
         if (!held && !context->allocator.failed) return mismatch(context, type, value, path, index);
         out->o = held ? make_any(context, held, word) : NULL;
         if (out->o) return REML_EMBED_STATUS_OK;
