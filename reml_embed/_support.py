@@ -169,6 +169,10 @@ class Support:
         """The handle of the future for what a host function has answered, whose value is of this type."""
         return self._living()._jobs.pending(answer, serial, value_type)
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass while a run waits; negative: until a future is completed."""
+        self._living()._jobs.wait(seconds)
+
     # --- failures ---------------------------------------------------------------------------------------------------------
 
     def error(self, status: int) -> BaseException:

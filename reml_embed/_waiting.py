@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import inspect
 import itertools
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ class Jobs:
         self._coroutines: dict[Promise, asyncio.Future[Any]] = {}
         self._failures: dict[int, BaseException] = {}
         self._tokens = itertools.count(1)
+        self._own_loop: asyncio.AbstractEventLoop | None = None
 
     # --- driving --------------------------------------------------------------------------------------------------------
 
@@ -105,33 +107,61 @@ class Jobs:
         self._coroutines.clear()
         for wake in self._wake:
             wake.set()
+        if self._own_loop is not None and not self._own_loop.is_running():
+            if _running_loop() is None:
+                self._own_loop.run_until_complete(asyncio.sleep(0))  # those that were cancelled end
+            self._own_loop.close()
+            self._own_loop = None
+
+    # --- runs that wait where they are ------------------------------------------------------------------------------------
+
+    def _loop_of_runs(self) -> asyncio.AbstractEventLoop:
+        """The event loop for coroutines that were begun where none was running; it turns while a run waits."""
+        if self._own_loop is None:
+            self._own_loop = asyncio.new_event_loop()
+        return self._own_loop
+
+    def wait(self, seconds: float) -> None:
+        """
+        Let the event loop turn until something is completed, or *seconds* have passed (negative: any time). May come back earlier.
+
+        Raises:
+            RuntimeError: what is waited for runs on an event loop that this very run keeps from turning.
+        """
+        loop = self._own_loop
+        if loop is not None and self._coroutines and _running_loop() is None:
+            loop.run_until_complete(self._turn(0.05 if seconds < 0 else min(seconds, 0.05)))
+        elif seconds < 0:
+            raise RuntimeError("the script waits for a coroutine whose event loop it keeps from turning: use run_async")
+        else:
+            time.sleep(min(seconds, 0.01))  # in portions: an interrupt is seen between them
+
+    async def _turn(self, seconds: float) -> None:
+        wake = asyncio.Event()
+        self._wake[wake] = None
+        try:
+            async with asyncio.timeout(seconds):
+                await wake.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._wake.pop(wake, None)
 
     # --- what host functions answer --------------------------------------------------------------------------------------
 
     def pending(self, answer: object, serial: int, value_type: int) -> tuple[int, int, int]:
-        """
-        The handle of a future that is completed when the awaitable is.
-
-        Raises:
-            RuntimeError: there is no event loop that could run it.
-        """
+        """The handle of a future that is completed when the awaitable is: on the running event loop, or while a run waits."""
         context = self._living()
         if isinstance(answer, FutureProxy):  # the script's own
             context._raise_for(lib.reml_value_retain(context._id, ffi.new(_VALUE, answer._handle)[0]))
             return answer._handle
         promise, future = ffi.new(_PROMISE), ffi.new(_VALUE)
-        if inspect.isawaitable(answer):
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                if inspect.iscoroutine(answer):
-                    answer.close()
-                raise RuntimeError("an async host function needs an event loop: use run_async or call_async") from None
+        loop = _running_loop() or self._loop_of_runs() if inspect.isawaitable(answer) else None
         value = ffi.new("reml_type_t*", (serial, value_type))[0]
         context._raise_for(lib.reml_promise_new(context._id, value, promise, future))
         key: Promise = (promise.context, promise.id)
         if inspect.isawaitable(answer):
-            coroutine = asyncio.ensure_future(answer, loop=loop)
+            coroutine: asyncio.Future[Any] = asyncio.ensure_future(answer, loop=loop)
             self._coroutines[key] = coroutine
             coroutine.add_done_callback(lambda done: self._finished(key, done))
         else:
@@ -189,6 +219,13 @@ class Jobs:
             del self._coroutines[key]
             lib.reml_promise_drop(self._context._id, promise)
             _cancel(coroutine)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def _cancel(coroutine: asyncio.Future[Any]) -> None:

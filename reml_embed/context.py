@@ -441,7 +441,7 @@ class Context:
 
         The signature comes from *signature* (``(sku: Str) -> Float``) or from the annotations: int, float, str, bool, bytes, None,
         list[int], dict[str, int], tuple[int, str], set[int], int | None, Any; of an ``async def`` it is a ``Future``: the script goes on,
-        and the coroutine runs on the event loop of `run_async`. With neither, a function is bound that a module declares
+        and the coroutine runs on the event loop of `run_async`, or while a `run` waits. With neither, a function is bound that a module declares
         itself. Exceptions that it raises come out of the run as the same object.
 
         Raises:

@@ -122,6 +122,23 @@ static reml_embed_status_t read_input(
     return REML_EMBED_STATUS_ERROR;
 }
 
+/* While a run waits, Python's event loop turns. */
+static reml_embed_status_t wait_for_events(uint64_t nanoseconds, void* user) {
+    border_t* border = user;
+    border_take_gil(border);
+    bool outer = border->active;
+    border->active = false;
+    double seconds = nanoseconds == UINT64_MAX ? -1.0 : (double)nanoseconds / 1e9;
+    PyObject* result = PyObject_CallMethod(border->support, "wait", "d", seconds);
+    border->active = outer;
+    if (result) {
+        Py_DECREF(result);
+        return REML_EMBED_STATUS_OK;
+    }
+    Py_XDECREF(keep_exception(border));
+    return REML_EMBED_STATUS_ERROR;
+}
+
 void border_attach(border_t* border, rl_context_t* context) {
     border->context = context;
     context->poll = poll;
@@ -130,6 +147,9 @@ void border_attach(border_t* border, rl_context_t* context) {
     context->output_user = border;
     context->input = read_input;
     context->input_user = border;
+    context->wait = wait_for_events;
+    context->wait_user = border;
+    rl_async_connect(context);
 }
 
 /* --- host functions ------------------------------------------------------------------------------------------------------ */

@@ -138,7 +138,63 @@ def test_plain_values_are_futures_that_are_done() -> None:
         assert go(context.run_async("main")) == [3, 4]
 
 
-def test_an_async_host_function_needs_an_event_loop() -> None:
+def test_a_run_without_an_event_loop_turns_one_while_it_waits() -> None:
+    with reml.Context() as context:
+        order: list[str] = []
+
+        @context.host("fetch")
+        async def fetch(name: str, delay: int) -> int:
+            order.append(name)
+            await asyncio.sleep(delay / 1000)
+            order.append(name)
+            return delay
+
+        context.load("""
+            let ready = fetch("init", 1).await
+            fn main() -> Int {
+              let slow = fetch("slow", 30)
+              let fast = fetch("fast", 5)
+              fast.await + slow.await + ready
+            }
+            fn bad() -> Int { fails().await }
+            extern "host" { fn fails() -> Future<Int> }
+        """)
+
+        async def fails() -> int:
+            await asyncio.sleep(0)
+            raise LookupError("away")
+
+        context.bind("fails", fails)
+        assert context.run("main") == 36
+        assert order == ["init", "init", "slow", "fast", "fast", "slow"]
+        with pytest.raises(LookupError):
+            context.run("bad")
+
+
+def test_coroutines_that_a_run_did_not_wait_for_are_cancelled_with_the_context() -> None:
+    ended: list[str] = []
+    with reml.Context() as context:
+
+        @context.host("fetch")
+        async def fetch() -> int:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+            return 1
+
+        @context.host("tick")
+        async def tick() -> int:
+            await asyncio.sleep(0.001)
+            return 1
+
+        context.load("fn main() -> Int { let f = fetch(); tick().await }")
+        assert context.run("main") == 1
+    assert ended == ["cancelled"]
+
+
+def test_a_run_inside_an_event_loop_does_not_wait_for_that_loop() -> None:
     with reml.Context() as context:
 
         @context.host("fetch")
@@ -146,8 +202,12 @@ def test_an_async_host_function_needs_an_event_loop() -> None:
             return 1
 
         context.load("fn main() -> Int { fetch().await }")
-        with pytest.raises(RuntimeError, match="run_async"):
-            context.run("main")
+
+        async def main() -> None:
+            with pytest.raises(RuntimeError, match="run_async"):
+                context.run("main")
+
+        go(main())
 
 
 def test_futures_and_tasks_of_scripts_are_awaitable() -> None:

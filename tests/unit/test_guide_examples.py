@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 from types import ModuleType
@@ -60,7 +61,8 @@ def test_every_block_loads_without_a_word(name: str, context: reml.Context) -> N
         folders.insert(0, "05_game_loop")
     guide.load_bindings(context, *folders)
     guide.load_block(context, name)
-    expected = ["pattern.guard.if_deprecated"] if name.startswith("07") else []
+    # `await e.await` and the guard with `if` stand in the guide.
+    expected = ["async.await.redundant", "pattern.guard.if_deprecated"] if name.startswith("07") else []
     assert [item.code for item in context.diagnostics] == expected
 
 
@@ -234,3 +236,38 @@ def test_effects_that_the_host_does_not_rule_out_break_the_contract(
     with pytest.raises(reml.LoadError) as caught:
         example.guide.load_block(context, "08_ffi_sandbox")
     assert [item.code for item in caught.value.diagnostics] == ["effects.contract.mismatch"]
+
+
+# --- 7 ----------------------------------------------------------------------------------------------------------------
+
+
+@of("07_sse_stream")
+def test_the_stream_of_a_server_goes_through_the_feeder(example: ModuleType) -> None:
+    events = [f"event {i}" for i in range(5)]
+    host = example.stream(events)
+    assert host.parser.events == events
+    assert host.failure is None
+    assert set(host.polls) == {"Ready"}
+    assert sum(event.consumed for event in host.logged) == sum(len(f"data: {event}\n\n") for event in events)
+    assert (host.config.max_inflight, host.config.executor) == (4, "asyncio loop")
+    spec = host.config.backpressure
+    assert (spec.max_lag, spec.debounce, spec.throttle) == (
+        reml.Duration(250_000_000), reml.Duration(25_000_000), reml.Duration(50_000_000),
+    )  # fmt: skip
+
+
+@of("07_sse_stream")
+def test_a_busy_server_is_asked_again_after_the_time_the_feeder_names(example: ModuleType) -> None:
+    began = time.monotonic()
+    host = example.stream(["late"], refuse=2)
+    assert host.polls[:3] == ["Pending", "Pending", "Ready"]
+    assert host.parser.events == ["late"]
+    assert time.monotonic() - began >= 0.2
+
+
+@of("07_sse_stream")
+def test_an_error_of_the_stream_fails_the_initialisation(example: ModuleType) -> None:
+    host = example.stream([], port=1)
+    assert host.failure == "runtime.init.failed"
+    [event] = host.logged
+    assert event.code == "http"
