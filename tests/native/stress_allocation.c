@@ -266,9 +266,23 @@ static const char source[] =
     "    call_host(3), both(\"1+2\", \"3 + 4\"), both(\"1\", \"2\"), all, steps, d, primes.sum() + apply(|x| x * x + "
     "steps, Host.twice(4)), 2.25])\n"
     "}\n";
+static const char foreign[] =
+    "module Foreign\n"
+    "extern \"host\" {\n  type Parser<T>\n  let limit: Int\n  let names: List<Str>\n}\n"
+    "@link_name(\"c_sum\") extern \"C\" fn sum(count: Int, ...) -> Int\n"
+    "@cfg(all(feature = \"turbo\", not(target_os = \"plan9\"), extra.board = \"pico\")) fn speed() -> Int = 3\n"
+    "@cfg(any(feature = \"slow\", target = \"lsp\")) fn speed() -> Int = nothing_here()\n"
+    "@cfg(feature = \"slow\") type Gone = { a: Missing, b: Int }\n"
+    "@requires_capability(stage = \"beta\", id = \"net\") @dsl_export(\"p\", name = \"parser\", bounds = { a = [1, -2] "
+    "})\n"
+    "fn parser(x: Int) -> Parser<Int> = todo\n"
+    "@intrinsic(\"llvm.ctpop.i64\") fn ones(x: Int) -> Int ! {native} = 0\n"
+    "fn declared(x: Int) -> Int\n"
+    "pub let table = names.map(|n| n.len())\n"
+    "fn main() -> Str = format(\"%s %s %s %d\", [speed(), table, unsafe { sum(2, limit, 2.5, true) }, ones(7)])\n";
 static const char expected_main[] =
     "20 6.0 Point { x: 200, y: 3 } 25 host! Ok((3, 7)) Err(\"bad: 1\") red/warm/sky 6 1500ms 278   2.2";
-static const char expected_collections[] = "100 #{1, 3, 9} [6, 7] 50 50 50 9 627974657300ff [496, 1520, 399]";
+static const char expected_collections[] = "100 #{1, 3, 9} [6, 7] 50 50 50 10 627974657300ff [496, 1520, 399]";
 
 /* --- the scenario --------------------------------------------------------------------------------------------------------- */
 
@@ -529,6 +543,55 @@ static void use_audit(scene_t* scene) {
     TRY(scene, reml_run(context, "collections"));
 }
 
+static reml_embed_status_t sum_values(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
+    (void)context, (void)user;
+    int64_t total = 0, number = 0;
+    double real = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (arguments[i].kind == REML_KIND_FLOAT)
+            total += reml_value_as_float(arguments[i], &real) == OK ? (int64_t)real : 0;
+        else if (reml_value_as_int(arguments[i], &number) == OK) total += number;
+    }
+    *out = reml_value_int(total);
+    return OK;
+}
+
+/* Targets, extern "C", values of the host, metadata. */
+static void use_foreign(scene_t* scene) {
+    reml_embed_context_t* context = scene->context;
+    reml_embed_target_t target = REML_EMBED_TARGET_INIT;
+    target.features = "turbo,simd";
+    target.extra = "board=pico";
+    target.profile_id = "desktop";
+    if (!TRY(scene, reml_embed_set_target(context, &target))) return;
+    if (!TRY(scene, define(scene, "c_sum", NULL, sum_values, NULL))) return;
+    if (!TRY(scene, define(scene, "declared", NULL, NULL, host_twice))) return;
+    if (!TRY(scene, load(scene, foreign, "foreign.reml", 0))) return;
+    reml_type_t type;
+    reml_value_t name, list, value = {0};
+    if (!TRY(scene, find_type(scene, "List<Str>", &type)) || !TRY(scene, make_text(scene, "door", &name))) return;
+    if (TRY(scene, reml_value_make(context, type, &name, 1, &list))) {
+        TRY(scene, reml_host_set_global(context, "names", 5, list));
+        CHECK_INT_EQ(reml_value_release(context, list), OK);
+    }
+    CHECK_INT_EQ(reml_value_release(context, name), OK);
+    TRY(scene, reml_host_set_global(context, "limit", 5, reml_value_int(40)));
+    if (TRY(scene, reml_embed_global(context, "Foreign.table", 13, &value))) {
+        shows(scene, value, "[4]");
+        CHECK_INT_EQ(reml_value_release(context, value), OK);
+    }
+    call_shows(scene, "Foreign.main", NULL, 0, "3 [4] 45 3");
+    reml_value_t five = reml_value_int(5);
+    call_shows(scene, "Foreign.declared", &five, 1, "10");
+    char* text = NULL;
+    size_t length = 0;
+    if (TRY(scene, reml_embed_exports(context, &text, &length)))
+        CHECK(
+            strstr(text, "\"metadata\":{\"arguments\":[\"p\"],\"name\":\"parser\",\"bounds\":{\"a\":[1,-2]}}") != NULL);
+    reml_embed_free(text);
+}
+
 static void use_context(scene_t* scene) {
     reml_embed_context_t* context = scene->context;
     reml_embed_set_output(context, take_output, scene);
@@ -562,6 +625,7 @@ static void use_context(scene_t* scene) {
         use_functions(scene);
         use_values(scene);
         use_texts(scene);
+        use_foreign(scene);
         CHECK_INT_EQ(reml_embed_collect(context), OK);
         use_audit(scene);
     }
@@ -571,6 +635,8 @@ static void scenario(scene_t* scene) {
     reml_embed_options_t options = REML_EMBED_OPTIONS_INIT;
     options.resize = resize;
     options.resize_user = &scene->meter;
+    options.granted_capabilities = "net,disk";
+    options.minimum_stage = REML_EMBED_STAGE_BETA;
     if (TRY(scene, reml_embed_create("0.1.0", &options, &scene->context))) {
         use_context(scene);
         CHECK_INT_EQ(reml_dispose_context(scene->context), OK);

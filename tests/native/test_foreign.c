@@ -198,6 +198,47 @@ TEST(test_foreign__each_run_of_an_unsafe_block_is_recorded) {
     reml_dispose_context(context);
 }
 
+/* --- targets ------------------------------------------------------------------------------------------------------------- */
+
+TEST(test_foreign__the_target_holds_for_modules_loaded_from_then_on) {
+    static const char text[] =
+        "@cfg(feature = \"a\") fn main() -> Str = \"a\"\n@cfg(not(feature = \"a\")) fn main() -> Str = \"-\"";
+    reml_embed_context_t* context = create();
+    load_as(context, text, 0);
+    check_run(context, "-");
+    reml_embed_target_t target = REML_EMBED_TARGET_INIT;
+    char features[] = "b, a";
+    target.features = features;
+    CHECK_INT_EQ(reml_embed_set_target(context, &target), OK);
+    features[0] = features[3] = 'z'; /* texts are copied */
+    load_as(context, text, 0);
+    check_run(context, "a");
+    CHECK_INT_EQ(reml_embed_set_target(context, NULL), OK);
+    load_as(context, text, 0);
+    check_run(context, "-");
+    reml_dispose_context(context);
+}
+
+TEST(test_foreign__wrong_targets_are_refused) {
+    reml_embed_context_t* context = create();
+    reml_embed_target_t target = REML_EMBED_TARGET_INIT;
+    target.flags = 1;
+    CHECK_INT_EQ(reml_embed_set_target(context, &target), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    target = (reml_embed_target_t)REML_EMBED_TARGET_INIT;
+    target.os = "lin\xffux";
+    CHECK_INT_EQ(reml_embed_set_target(context, &target), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    reml_dispose_context(context);
+    reml_embed_options_t options = REML_EMBED_OPTIONS_INIT;
+    options.target = &target;
+    context = (reml_embed_context_t*)(uintptr_t)0xA5A5;
+    CHECK_INT_EQ(reml_embed_create("0.1.0", &options, &context), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK(context == NULL);
+    options = (reml_embed_options_t)REML_EMBED_OPTIONS_INIT;
+    options.minimum_stage = 3;
+    CHECK_INT_EQ(reml_embed_create("0.1.0", &options, &context), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_embed_set_target(NULL, NULL), REML_EMBED_STATUS_INVALID_ARGUMENT);
+}
+
 /* --- extern "host" --------------------------------------------------------------------------------------------------------- */
 
 static const char* const bindings = "module Game.gpu\n"
@@ -408,6 +449,8 @@ int main(int argc, char** argv) {
         RUN(test_foreign__pointers_are_passed_on),
         RUN(test_foreign__varargs_arrive_with_their_types),
         RUN(test_foreign__each_run_of_an_unsafe_block_is_recorded),
+        RUN(test_foreign__the_target_holds_for_modules_loaded_from_then_on),
+        RUN(test_foreign__wrong_targets_are_refused),
         RUN(test_foreign__everything_of_an_ambient_binding_source_works),
         RUN(test_foreign__private_names_of_an_ambient_module_stay_private),
         RUN(test_foreign__functions_without_body_are_entries_too),
