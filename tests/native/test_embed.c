@@ -299,6 +299,40 @@ TEST(test_function__scalars_go_the_direct_way) {
 }
 
 /* What the small loop for scalars cannot do goes on in the large one, from the middle of the function and with its failures. */
+TEST(test_function__traits_are_there_for_hosts) {
+    reml_embed_context_t* context = create_with("module A\npub trait Show { fn show(self) -> Str }\n"
+                                                "pub fn show_it<T: Show>(x: T) -> Int = x.show().len()\n"
+                                                "impl Show for Int { fn show(self) = to_string(self) }");
+    const char* module = "module B\nuse A.{Show}\ntype P = { x: Int }\nimpl Show for P { fn show(self) = \"p\" }\n"
+                         "impl Display for P { fn to_string(self) = \"<\" + to_string(self.x) + \">\" }\n"
+                         "fn main() -> List<Any> = [P { x: 1 }, P { x: 2 }.show()]\n";
+    char wrong[600];
+    snprintf(wrong, sizeof wrong, "%sfn bad() -> Int = \"\"", module);
+    CHECK_INT_EQ(load(context, wrong), REML_EMBED_STATUS_ERROR); /* its impls are gone with it */
+    CHECK_INT_EQ(load(context, module), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    check_text(context, "[<1>, \"p\"]");
+    reml_function_t shown = find(context, "A.show_it", "(Int) -> Int"), none;
+    reml_scalar_t argument = {.i = 1234}, result;
+    CHECK_INT_EQ(reml_function_call_scalars(context, shown, &argument, 1, &result), OK);
+    CHECK_INT_EQ(result.i, 4);
+    CHECK_INT_EQ(reml_function_find(context, "A.show_it", 9, "(Bool) -> Int", 13, &none), REML_EMBED_STATUS_ERROR);
+    CHECK(strstr(reml_last_error(context), "type.mismatch") != NULL);
+    reml_dispose_context(context);
+}
+
+TEST(test_function__a_text_of_its_own_may_fail) {
+    reml_embed_context_t* context =
+        create_with("type P = { x: Int }\nimpl Display for P { fn to_string(self) = if self.x == 0 then panic(\"no\") "
+                    "else to_string([P { x: self.x - 1 }]) }\nfn main() -> P = P { x: 3 }");
+    reml_span_t text;
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    CHECK_INT_EQ(reml_embed_result_text(context, &text), REML_EMBED_STATUS_ERROR);
+    CHECK(strstr(reml_last_error(context), "runtime.panic") != NULL);
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    reml_dispose_context(context);
+}
+
 TEST(test_function__scalars_that_call_loop_or_fail_in_the_middle) {
     reml_embed_context_t* context =
         create_with("fn square(x: Int) -> Int = x * x\n"
@@ -728,6 +762,8 @@ int main(int argc, char** argv) {
         RUN(test_embed__an_interrupt_stops_the_run),
         RUN(test_embed__a_forked_child_can_only_dispose_and_create),
         RUN(test_function__scalars_go_the_direct_way),
+        RUN(test_function__traits_are_there_for_hosts),
+        RUN(test_function__a_text_of_its_own_may_fail),
         RUN(test_function__scalars_that_call_loop_or_fail_in_the_middle),
         RUN(test_function__values_of_every_kind_cross),
         RUN(test_function__open_records_cross_as_records_that_fit),

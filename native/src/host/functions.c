@@ -1,6 +1,7 @@
 /* Function handles: looked up and checked once, called many times; the direct path for scalars; batches (DESIGN 2.4). */
 #include "host/fast_call.h"
 #include "types/entry.h"
+#include "types/impl.h"
 
 /* --- look-up ----------------------------------------------------------------------------------------------------------- */
 
@@ -122,6 +123,16 @@ static reml_embed_status_t find(rl_context_t* context, rl_str_t name, rl_str_t s
     for (uint32_t i = 0; i < function.constraint_count; i++) {
         rl_constraint_t constraint = *rl_program_constraint(&context->program, function.constraint_first + i);
         uint32_t missing;
+        if (constraint.kinds == RL_CON_TRAIT) {
+            rl_type_t wanted[RL_IMPL_PARAMS_MAX];
+            uint32_t words = rl_program_trait(&context->program, constraint.trait)->type_params + 1;
+            for (uint32_t k = 0; k < words; k++)
+                wanted[k] = rl_type_substitute(&context->program.types,
+                    *rl_program_extra(&context->program, constraint.args + k), arguments, count);
+            if (!rl_impl_holds(&context->program, constraint.trait, wanted))
+                return wrong_signature(context, actual, signature);
+            continue;
+        }
         if (constraint.kinds != RL_CON_FIELD &&
             !rl_type_satisfies(&context->program, arguments[constraint.param], constraint.kinds, &missing)) {
             return wrong_signature(context, actual, signature);

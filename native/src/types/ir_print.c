@@ -65,6 +65,9 @@ static void add_function(printer_t* p, rl_fn_id_t id) {
     if (f->owner) {
         add_name(p, rl_program_typedef(p->program, f->owner)->name);
         rl_buf_add_char(p->out, '.');
+    } else if (f->trait) {
+        add_name(p, rl_program_trait(p->program, f->trait)->name);
+        rl_buf_add_char(p->out, '.');
     }
     if (f->name) rl_buf_add(p->out, rl_sym_text(&p->program->symbols, f->name));
     else rl_buf_printf(p->out, "%s%u", f->flags & RL_FN_LAMBDA ? "lambda@" : "fn@", (unsigned)id);
@@ -457,6 +460,19 @@ static void print_constraint(printer_t* p, const rl_constraint_t* constraint) {
         {RL_CON_REM, "Rem"}, {RL_CON_POW, "Pow"}, {RL_CON_NEG, "Neg"}, {RL_CON_EQ, "Eq"}, {RL_CON_ORD, "Ord"},
         {RL_CON_HASH, "Hash"}, {RL_CON_INTEGER_LITERAL, "number"}, {RL_CON_FLOAT_LITERAL, "float"}};
     rl_buf_add(p->out, RL_STR("  where "));
+    if (constraint->kinds == RL_CON_TRAIT) {
+        const rl_trait_t* trait = rl_program_trait(p->program, constraint->trait);
+        for (uint32_t i = 0; i <= trait->type_params; i++) {
+            if (i > 1) rl_buf_add(p->out, RL_STR(", "));
+            rl_type_print(p->program, *rl_program_extra(p->program, constraint->args + i), p->out);
+            if (i > 0) continue;
+            rl_buf_add(p->out, RL_STR(": "));
+            add_name(p, trait->name);
+            if (trait->type_params) rl_buf_add_char(p->out, '<');
+        }
+        rl_buf_add_cstr(p->out, trait->type_params ? ">\n" : "\n");
+        return;
+    }
     rl_type_param_print(constraint->param, p->out);
     rl_buf_add(p->out, RL_STR(": "));
     if (constraint->kinds & RL_CON_FIELD) {
