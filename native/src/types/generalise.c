@@ -204,7 +204,7 @@ static uint32_t unit_of(rl_checker_t* c, rl_fn_id_t fn) {
 rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t span) {
     rl_function_t function = *rl_program_function(c->program, fn);
     rl_instance_use_t use = {.fn = fn, .count = function.type_params};
-    uint32_t unit = fn >= c->program->first_fn ? unit_of(c, fn) : UINT32_MAX, first = 0;
+    uint32_t unit = fn >= c->program->first_fn ? unit_of(c, fn) : UINT32_MAX;
     if (unit != UINT32_MAX && !c->units.data[unit].done && !c->units.data[unit].annotated) {
         if (!c->units.data[unit].in_progress) {
             rl_str_t name = rl_text(c, function.name);
@@ -212,16 +212,14 @@ rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t sp
                 "the type of %.*s is not known here yet: annotate it", RL_STR_ARG(name));
         }
         use.in_group = true;
-        first = c->units.data[unit].explicit_first; /* those before are other members', and mean themselves */
-        use.count = first + c->units.data[unit].explicit_count;
-        function.type_params = use.count;
+        use.count = function.type_params = 0; /* as it is: it is not general before the component is done */
     }
     rl_type_t self = c->bind_self;
     c->bind_self = 0;
     if (use.count == 0) return use;
     RL_VEC(rl_type_t) args = {0};
     if (rl_vec_reserve(c->allocator, &args, use.count)) {
-        rl_solver_instantiate(&c->solver, &function, first, span, args.data);
+        rl_solver_instantiate(&c->solver, &function, 0, span, args.data);
         args.count = use.count;
         use.type_args = rl_extra_put(c, args.data, use.count);
         if (self && function.flags & RL_FN_TRAIT && !rl_failed(c)) (void)rl_unify(&c->solver, args.data[0], self);
@@ -244,7 +242,7 @@ rl_type_t rl_instance_type(rl_checker_t* c, const rl_instance_use_t* use, rl_typ
 void rl_instance_note(rl_checker_t* c, const rl_instance_use_t* use, rl_ir_t node) {
     rl_node_at(c, node)->b = use->type_args;
     if (!use->in_group) return;
-    rl_group_ref_t ref = {node, use->fn, use->type_args};
+    rl_group_ref_t ref = {node, use->fn};
     (void)rl_vec_push(c->allocator, &c->group_refs, ref);
 }
 
@@ -274,8 +272,7 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
     for (uint32_t i = 0; i < count; i++) {
         const rl_unit_t* unit = &c->units.data[units[i]];
         if (!unit->fn || unit->kind != RL_UNIT_FN) continue;
-        uint32_t end = unit->explicit_first + unit->explicit_count;
-        if (end > explicit_max) explicit_max = end;
+        if (unit->explicit_count > explicit_max) explicit_max = unit->explicit_count;
         if (unit->annotated) continue;
         all_annotated = false;
         const rl_function_t function = *rl_program_function(program, unit->fn);
@@ -366,19 +363,12 @@ void rl_generalise_component(rl_checker_t* c, const uint32_t* units, uint32_t co
     rl_vec_deinit(c->allocator, &vars.items);
     rl_vec_deinit(c->allocator, &in_params.items);
 
-    /* Uses inside the component: explicit parameters as chosen at the use, the shared ones are the caller's own. */
+    /* Uses inside the component: the type parameters are the caller's own. */
     for (uint32_t i = 0; i < c->group_refs.count && !rl_failed(c); i++) {
         rl_group_ref_t ref = c->group_refs.data[i];
         uint32_t total = rl_program_function(program, ref.fn)->type_params;
-        uint32_t unit = unit_of(c, ref.fn);
-        uint32_t own = unit == UINT32_MAX ? 0 : c->units.data[unit].explicit_count;
-        uint32_t first = unit == UINT32_MAX ? 0 : c->units.data[unit].explicit_first;
         uint32_t offset = rl_extra_put(c, NULL, total);
-        for (uint32_t k = 0; k < total && offset; k++) {
-            bool chosen = k >= first && k - first < own && ref.args;
-            rl_type_t arg = chosen ? rl_extra_at(c, ref.args)[k] : rl_type_param(c->types, k);
-            rl_extra_at(c, offset)[k] = arg;
-        }
+        for (uint32_t k = 0; k < total && offset; k++) rl_extra_at(c, offset)[k] = rl_type_param(c->types, k);
         rl_node_at(c, ref.node)->b = offset;
     }
     c->group_refs.count = 0;

@@ -141,7 +141,6 @@ typedef struct rl_local_ref {
 typedef struct rl_group_ref {
     rl_ir_t node;
     rl_fn_id_t fn;
-    uint32_t args; /* extra offset of fresh arguments for its explicit parameters */
 } rl_group_ref_t;
 
 /* --- units: top-level functions, values and statements ------------------------------------------------------------ */
@@ -149,12 +148,15 @@ typedef enum rl_unit_kind { RL_UNIT_FN, RL_UNIT_VALUE, RL_UNIT_STATEMENT, RL_UNI
 typedef struct rl_unit {
     rl_unit_kind_t kind;
     rl_node_t node;
-    rl_fn_id_t fn;                           /* FN, and VALUE that became a function */
-    rl_type_t self_type;                     /* of `impl T` and `fn T.m`: the meaning of Self and self; 0: none */
-    uint32_t generic_first, generic_count;   /* checker.generics_store: names of type parameters */
-    uint32_t explicit_first, explicit_count; /* its explicit PARAMs within the component's list */
-    uint32_t first_global, global_count;     /* VALUE */
-    bool annotated;                          /* may be used before it is inferred */
+    rl_fn_id_t fn;                         /* FN, and VALUE that became a function */
+    rl_type_t self_type;                   /* of `impl T` and `fn T.m`: the meaning of Self and self; 0: none */
+    uint32_t generic_first, generic_count; /* checker.generics_store: names of type parameters */
+    uint32_t explicit_count;               /* PARAMs that it names itself */
+    uint32_t opened_constraint, opened_constraint_count; /* what was written of them */
+    uint32_t opened,
+        opened_count; /* while its component is inferred: variables in their place (checker.scratch_types, + 1) */
+    uint32_t first_global, global_count; /* VALUE */
+    bool annotated;                      /* may be used before it is inferred */
     bool done, in_progress;
     rl_ir_t ir; /* VALUE, STATEMENT: what initialisation runs */
     uint32_t edge_first, edge_count;
