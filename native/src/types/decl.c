@@ -466,6 +466,7 @@ static bool declare_lambda(rl_checker_t* c, rl_node_t node, const rl_value_decl_
     if (!result) annotated = false;
     c->implicit_params = 0;
     (void)count;
+    if (result) rl_note_lambda_effects(c, fn, lambda);
     rl_function_at(c, fn)->result = type;
     rl_function_at(c, fn)->type_params = c->next_param;
     uint32_t unit = rl_unit_add(c, RL_UNIT_FN, node, fn, rl_span_of(c, node));

@@ -515,6 +515,7 @@ void rl_frame_pop(rl_checker_t* c);
 rl_fn_id_t rl_new_function(rl_checker_t* c, rl_sym_t name, uint32_t flags, rl_span_t span);
 rl_function_t* rl_function_at(rl_checker_t* c, rl_fn_id_t fn); /* of this program, writable */
 rl_ir_t rl_check_lambda(rl_checker_t* c, rl_node_t node, rl_type_t expected);
+void rl_note_lambda_effects(rl_checker_t* c, rl_fn_id_t fn, rl_node_t lambda);
 rl_ir_t rl_lambda_value(rl_checker_t* c, rl_fn_id_t fn, rl_type_t type, uint32_t start);
 /* Body of any function-like thing, inside its frame: checks against the frame's result, lifts (5.8), stores it in
    the function. */

@@ -302,6 +302,16 @@ static rl_type_t check_function_body(rl_checker_t* c, rl_fn_id_t fn, uint32_t fr
     return type;
 }
 
+/* `|x| -> T ! {…} body`: the set is that of the lambda. */
+void rl_note_lambda_effects(rl_checker_t* c, rl_fn_id_t fn, rl_node_t lambda) {
+    const rl_node_data_t* result = rl_tree_node(c->tree, rl_tree_node(c->tree, lambda)->b);
+    if (result->kind != RL_NODE_TYPE_EFFECTS || !rl_function_at(c, fn)) return;
+    rl_node_t written = result->b;
+    rl_effects_t effects = rl_resolve_effects(c, written);
+    rl_function_at(c, fn)->declared = effects;
+    rl_note_contract(c, fn, lambda, written, 0);
+}
+
 static rl_type_t check_lambda_into(
     rl_checker_t* c, rl_node_t node, rl_type_t expected, rl_fn_id_t fn, uint32_t* out_frame) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
@@ -344,6 +354,7 @@ static rl_type_t check_lambda_into(
             result = rl_resolve_type(c, data.b);
             c->implicit_params = implicit;
             known = true;
+            rl_note_lambda_effects(c, fn, node);
         } else if (expected_result) {
             result = expected_result;
             known = !rl_is_var(c, result);
@@ -618,9 +629,11 @@ rl_ir_t rl_check_let_lambda(rl_checker_t* c, rl_sym_t name, rl_span_t span, rl_n
     rl_type_t type = check_lambda_into(c, lambda, annotation, fn, &frame);
     if (annotation) rl_unify_at(c, annotation, type, rl_span_of(c, lambda), RL_CODE_TYPE_MISMATCH);
     rl_type_t written = annotation ? rl_head(c, annotation) : 0;
-    if (written && rl_type_kind(c->types, written) == RL_TYPE_FUNCTION && rl_function_at(c, fn))
+    if (written && rl_type_kind(c->types, written) == RL_TYPE_FUNCTION && rl_type_node(c->types, written)->a &&
+        rl_function_at(c, fn)) {
         rl_function_at(c, fn)->declared = rl_type_node(c->types, written)->a;
-    if (rl_function_at(c, fn) && rl_function_at(c, fn)->declared) rl_note_contract(c, fn, lambda, lambda, 0);
+        rl_note_contract(c, fn, lambda, lambda, 0);
+    }
     uint32_t index = new_local_fn(c, name, fn, type, 0, group_node, span);
     if (rl_failed(c)) {
         c->solver.level = level;
