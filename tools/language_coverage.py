@@ -98,8 +98,6 @@ SECTIONS = [
 #: Not part of the runtime yet, and why. A section leaves this table with its first test.
 LATER = {
     "8.10": "comes with the operations layer",
-    "11.8": "its example is to be written",
-    "11.9": "its example is to be written",
 }
 
 

@@ -1,5 +1,5 @@
 """The blocks of the runtime guide do what the guide says (LANGUAGE 11), with the hosts of examples/guide."""
-# covers: 11.2, 11.3, 11.4, 11.5, 11.6, 11.7
+# covers: 11.2, 11.3, 11.4, 11.5, 11.6, 11.7, 11.8, 11.9
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ fn config() -> Parser<Int> = todo
         context.load("module Other")
         assert list(module.exports) == ["config", "p"]
         found = module.exports["config"]
-        assert (found.module, found.kind, found.type) == ("Dsl", "function", "() -> Parser<Int>")
+        assert (found.module, found.kind, found.type) == ("Dsl", "function", "() -> Parser<Int> ! {panic}")
         assert found.metadata == {
             "arguments": ["main"],
             "name": "config",
