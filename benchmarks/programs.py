@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from environment import describe, version_of
 
 FOLDER = Path(__file__).parent / "programs"
-NAMES = ["fib", "loop", "trees", "nbody", "spectral", "fannkuch", "words", "sieve", "mandelbrot"]
+NAMES = ["fib", "loop", "trees", "nbody", "spectral", "fannkuch", "words", "sieve", "mandelbrot", "handlers"]
 
 
 def compile_c(name: str, folder: Path) -> list[str] | None:

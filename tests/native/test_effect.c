@@ -175,6 +175,61 @@ TEST(test_effect__kept_continuations_are_abandoned_when_the_run_ends) {
     close_host(&host);
 }
 
+/* --- stacks ----------------------------------------------------------------------------------------------------------- */
+
+/* "main.inner:2 main.main:5": functions and lines of the last failure. */
+static void expect_stack(host_t* host, const char* expected) {
+    reml_span_t json;
+    char stack[1024] = "";
+    size_t length = 0;
+    CHECK_INT_EQ(reml_embed_diagnostics_json(host->context, &json), OK);
+    const char* at = strstr(json.data, "\"stack\"");
+    for (const char* f; at && (f = strstr(at, "\"function\":\"")) != NULL;) {
+        f += strlen("\"function\":\"");
+        const char* end = strchr(f, '"');
+        const char* line = strstr(end, "\"line\":");
+        length += (size_t)snprintf(stack + length, sizeof stack - length, "%s%.*s:%d", length ? " " : "",
+            (int)(end - f), f, line ? atoi(line + strlen("\"line\":")) : 0);
+        at = end;
+    }
+    CHECK_STR_EQ(stack, expected);
+}
+
+TEST(test_effect__parts_of_a_handler_are_lines_of_their_function) {
+    host_t host;
+    open_host(&host, "effect Ask { operation ask : Int -> Int }\n"
+                     "fn inner(n: Int) -> Int =\n"
+                     "  do Ask.ask(n) / n\n"
+                     "fn outer(n: Int) -> Int {\n"
+                     "  let v = handle 1 +\n"
+                     "    inner(n) with handler Ask {\n"
+                     "    operation ask(x, resume) {\n"
+                     "      if x == 7 { panic(\"clause\") }\n"
+                     "      1 +\n"
+                     "        resume(x)\n"
+                     "    }\n"
+                     "    return r {\n"
+                     "      if r == 6 { panic(\"returned\") } else { r }\n"
+                     "    }\n"
+                     "  }\n"
+                     "  v\n"
+                     "}\n"
+                     "fn main() -> Int = 1 + outer(0)\n"
+                     "fn clause() -> Int = 1 + outer(7)\n"
+                     "fn lone() -> Int = 1 + inner(5)\n"
+                     "fn ended() -> Int = handle inner(5) * 5 + 1 with handler Ask { operation ask(x, k) { k(5) } "
+                     "return r { panic(\"r\") } }\n");
+    expect_error(&host, "main", "runtime.arith.div_zero");
+    expect_stack(&host, "inner:3 outer:6 main:18");
+    expect_error(&host, "clause", "runtime.panic: clause");
+    expect_stack(&host, "outer:8 clause:19");
+    expect_error(&host, "lone", "runtime.effect.unhandled");
+    expect_stack(&host, "inner:3 lone:20");
+    expect_error(&host, "ended", "runtime.panic: r");
+    expect_stack(&host, "ended:21");
+    close_host(&host);
+}
+
 /* --- limits ----------------------------------------------------------------------------------------------------------- */
 
 TEST(test_effect__limits_reach_into_handled_code) {
@@ -213,6 +268,7 @@ int main(int argc, char** argv) {
         RUN(test_effect__the_host_answers_questions_of_the_console),
         RUN(test_effect__continuations_do_not_cross_a_call_of_the_host),
         RUN(test_effect__kept_continuations_are_abandoned_when_the_run_ends),
+        RUN(test_effect__parts_of_a_handler_are_lines_of_their_function),
         RUN(test_effect__limits_reach_into_handled_code),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
