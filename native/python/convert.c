@@ -576,9 +576,65 @@ static rl_type_t own_type(const conversion_t* conversion, PyObject* object) {
     return border_type_of_class(conversion->border, Py_TYPE(object));
 }
 
+/* Does a record of this type have the fields that a written open record names? */
+static bool fits_open(const conversion_t* conversion, rl_type_t open, rl_type_t record) {
+    rl_program_t* program = &conversion->context->program;
+    uint32_t count = rl_type_node(&program->types, open)->count;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t* pair = rl_type_args(&program->types, open) + 2 * i;
+        rl_type_t found;
+        if (!rl_type_find_field(program, record, pair[0], &found) || found != pair[1]) return false;
+    }
+    return true;
+}
+
+/*
+ * The record, without name, that an object is where `{ f: T, .. }` is expected. Of a dict the fields that are written have
+ * the types that are written, the others what they have by themselves. RL_TYPE_ERROR: it is none.
+ */
+static rl_type_t open_type(const conversion_t* conversion, rl_type_t open, PyObject* object) {
+    rl_program_t* program = &conversion->context->program;
+    RL_VEC(uint32_t) pairs = {0};
+    rl_type_t made = RL_TYPE_ERROR;
+    bool fine = true;
+    if (PyDict_Check(object)) {
+        PyObject *key, *item;
+        Py_ssize_t position = 0;
+        while (fine && PyDict_Next(object, &position, &key, &item)) {
+            Py_ssize_t length;
+            const char* text = PyUnicode_Check(key) ? PyUnicode_AsUTF8AndSize(key, &length) : NULL;
+            rl_sym_t name = text ? rl_sym_intern(&program->symbols, (rl_str_t){text, (size_t)length}) : 0;
+            rl_type_t type = RL_TYPE_ERROR;
+            if (name && !rl_type_find_field(program, open, name, &type)) type = own_type(conversion, item);
+            fine = name && type != RL_TYPE_ERROR && pairs.count < 2000 &&
+                   rl_vec_push(&conversion->context->allocator, &pairs, name) &&
+                   rl_vec_push(&conversion->context->allocator, &pairs, type);
+        }
+        if (fine) made = rl_type_record(&program->types, &program->symbols, pairs.data, pairs.count / 2);
+    } else {
+        rl_type_t own = own_type(conversion, object);
+        const rl_type_node_t node = *rl_type_node(&program->types, own);
+        const rl_typedef_t* def = node.kind == RL_TYPE_NAMED ? rl_program_typedef(program, node.a) : NULL;
+        if (def && def->kind == RL_DEF_RECORD) { /* its name is forgotten */
+            const rl_variant_t variant = *rl_program_variant(program, def->variant_first);
+            for (uint32_t i = 0; fine && i < variant.field_count; i++) {
+                fine = rl_vec_push(&conversion->context->allocator, &pairs,
+                           rl_program_field(program, variant.field_first + i)->name) &&
+                       rl_vec_push(&conversion->context->allocator, &pairs, rl_type_payload(program, own, 0, i));
+            }
+            if (fine) made = rl_type_record(&program->types, &program->symbols, pairs.data, pairs.count / 2);
+        } else if (node.kind == RL_TYPE_RECORD) {
+            made = own;
+        }
+    }
+    rl_vec_deinit(&conversion->context->allocator, &pairs);
+    return made != RL_TYPE_ERROR && fits_open(conversion, open, made) ? made : RL_TYPE_ERROR;
+}
+
 static bool convert_any(
     const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
-    rl_type_t inner_type = own_type(conversion, object);
+    bool open = rl_type_kind(&conversion->context->program.types, type->type) == RL_TYPE_OPEN;
+    rl_type_t inner_type = open ? open_type(conversion, type->type, object) : own_type(conversion, object);
     if (PyErr_Occurred()) return false;
     if (inner_type == RL_TYPE_ERROR) return fail(conversion, place, PyExc_TypeError, type, object, NULL);
     const rl_rtype_t* inner = rl_rtype_of(&conversion->context->compiler, inner_type);
