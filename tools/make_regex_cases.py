@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""
+r"""
 Write tests/native/regex_cases.inc: random regular expressions and texts, with what Python's `re.fullmatch` says.
 
 Usage: make_regex_cases.py [--seed N] [--count N] [FILE]
 
 The seed is fixed, so the file does not change by itself. Patterns keep to the dialect of LANGUAGE 5.7 where both agree;
-`$` is written `\\Z` for Python, whose `$` also matches before a last line feed.
+`$` is written `\Z` for Python, whose `$` also matches before a last line feed.
 """
 
 import argparse
@@ -25,10 +25,12 @@ class Maker:
         self.random = random.Random(seed)
 
     def literal(self) -> str:
+        """One character."""
         letter = self.random.choice(LETTERS)
         return "\\" + letter if letter in ".-" else letter
 
     def character_class(self) -> str:
+        """`[…]`."""
         items = []
         for _ in range(self.random.randint(1, 3)):
             kind = self.random.randrange(4)
@@ -42,6 +44,7 @@ class Maker:
         return "[" + self.random.choice(["", "", "^"]) + "".join(items) + "]"
 
     def atom(self, depth: int) -> str:
+        """What a quantifier can follow."""
         kind = self.random.randrange(10)
         if kind < 4:
             return self.literal()
@@ -56,6 +59,7 @@ class Maker:
         return self.random.choice(["(", "(?:"]) + self.alternatives(depth - 1) + ")"
 
     def piece(self, depth: int) -> str:
+        """An atom, perhaps repeated, or an assertion."""
         if self.random.randrange(12) == 0:
             return self.random.choice(["^", "$", "\\b", "\\b"])
         low = self.random.randint(0, 3)
@@ -64,12 +68,14 @@ class Maker:
         return self.atom(depth) + quantifier + (self.random.choice(["", "", "?"]) if quantifier else "")
 
     def alternatives(self, depth: int) -> str:
+        """Sequences with `|` between."""
         return "|".join(
             "".join(self.piece(depth) for _ in range(self.random.choice([0, 1, 1, 2, 3])))
             for _ in range(self.random.choice([1, 1, 1, 2, 3]))
         )
 
     def text(self) -> str:
+        """A short text of the same letters."""
         return "".join(self.random.choice(LETTERS) for _ in range(self.random.choice([0, 1, 1, 2, 3, 4, 6, 9])))
 
 
