@@ -615,6 +615,14 @@ static void declare_extern(rl_checker_t* c, rl_node_t node) {
     }
 }
 
+/* Without a body it is the host's, as if it stood in an extern "host" block. */
+static void declare_top_fn(rl_checker_t* c, rl_node_t node) {
+    bool host = !rl_tree_fn(c->tree, node).body && !c->input->is_prelude;
+    bool is_public = rl_tree_has(c->tree, node, RL_PUB) || (host && c->input->ambient);
+    rl_fn_id_t fn = rl_declare_fn(c, node, 0, false, is_public);
+    if (fn && host) set_link_name(c, node, fn);
+}
+
 /* --- all of them -------------------------------------------------------------------------------------------------- */
 
 void rl_declare_functions(rl_checker_t* c) {
@@ -629,7 +637,7 @@ void rl_declare_functions(rl_checker_t* c) {
         case RL_NODE_TYPE_DECL:
         case RL_NODE_TRAIT:
         case RL_NODE_EFFECT: break;
-        case RL_NODE_FN: rl_declare_fn(c, node, 0, false, rl_tree_has(c->tree, node, RL_PUB)); break;
+        case RL_NODE_FN: declare_top_fn(c, node); break;
         case RL_NODE_VALUE: declare_value(c, node, 0, false, rl_tree_has(c->tree, node, RL_PUB)); break;
         case RL_NODE_IMPL: declare_impl(c, node); break;
         case RL_NODE_EXTERN: declare_extern(c, node); break;
