@@ -600,6 +600,39 @@ TEST(test_check__traits_survive_any_refused_allocation) {
             "fn k(p: P) -> Int = f(p + p) + g([p]).len()");
 }
 
+/* The report at `index`: what its span covers, then its notes, each after "; ". */
+static void expect_report(const char* source, uint32_t index, const char* expected) {
+    checked_t checked;
+    rl_buf_t text;
+    open_checked(&checked);
+    rl_buf_init(&text, &allocator);
+    CHECK(!load_into(&checked, source, false));
+    if (CHECK(index < checked.diags.items.count)) {
+        const rl_diag_t* diag = &checked.diags.items.data[index];
+        rl_buf_add(&text, (rl_str_t){source + diag->span.start, diag->span.end - diag->span.start});
+        for (uint32_t i = 0; i < diag->notes.count; i++) {
+            rl_buf_add_cstr(&text, "; ");
+            rl_buf_add(&text, diag->notes.data[i].message);
+        }
+        CHECK_STR_EQ(rl_buf_cstr(&text), expected);
+    }
+    rl_buf_deinit(&text);
+    close_checked(&checked);
+}
+
+TEST(test_check__effects_are_reported_with_their_path) {
+    const char* chain =
+        "fn h(x: Int) = println(x)\nfn g(x: Int) { h(x) }\n@pure fn f(x: Int) -> Int { g(x)\n g(2)\n x }";
+    expect_report(
+        chain, 0, "g(x); function: f; effect: io; path: f \xE2\x86\x92 g \xE2\x86\x92 h \xE2\x86\x92 println");
+    expect_report("@no_panic fn f(o: Option<Int>) -> Int = o.map(|x| x + 1).unwrap().abs()", 0,
+        "o.map(|x| x + 1).unwrap(); function: f; effect: panic; path: f \xE2\x86\x92 Option.unwrap");
+    expect_report("fn f(n: Int) -> Int ! {io} {\n var a = n\n a := 2\n println(a)\n a }", 0,
+        "a := 2; expected: {io}; actual: {mut, io}; excess: {mut}; path: f \xE2\x86\x92 assignment; promised here");
+    expect_report("@pure fn f(xs: List<Int>) -> Int { xs.for_each(|x| { print(x) })\n 1 }", 0,
+        "print(x); function: f; effect: io; path: f \xE2\x86\x92 print");
+}
+
 TEST(test_check__effects_survive_any_refused_allocation) {
     survive_load(
         "effect E : io { operation op : () -> Int }\neffect F { operation op : () -> Int }\n"
@@ -670,6 +703,7 @@ int main(int argc, char** argv) {
         RUN(test_check__captured_variables_are_boxed),
         RUN(test_check__survives_any_refused_allocation),
         RUN(test_check__traits_survive_any_refused_allocation),
+        RUN(test_check__effects_are_reported_with_their_path),
         RUN(test_check__effects_survive_any_refused_allocation),
         RUN(test_check__long_chains_and_deep_nests_are_fine),
     };
