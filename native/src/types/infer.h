@@ -726,6 +726,15 @@ rl_ir_t rl_to_string(rl_checker_t* c, rl_ir_t value, bool debug, uint32_t start)
 rl_ir_t rl_check_format(rl_checker_t* c, rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span);
 void rl_check_spec_later(rl_checker_t* c, const rl_later_t* later);
 
+/* --- written type parameters (rigid.c) ---------------------------------------------------------------------------- */
+void rl_open_component(rl_checker_t* c, const uint32_t* units, uint32_t count);
+void rl_check_opened(rl_checker_t* c, const rl_unit_t* unit);
+uint32_t rl_written_kinds(
+    rl_checker_t* c, rl_type_t type); /* bounds of a local function's type parameter, before its body */
+/* Names first … end-1 of checker.generics, of a local function that has been generalised; `kinds`: their bounds. */
+void rl_check_written(
+    rl_checker_t* c, uint32_t first, uint32_t end, const uint32_t* kinds, uint32_t local_fn, rl_span_t span);
+
 /* --- traits (trait.c, demand.c) ----------------------------------------------------------------------------------- */
 void rl_declare_trait_name(rl_checker_t* c, rl_node_t node);
 void rl_declare_traits(rl_checker_t* c);

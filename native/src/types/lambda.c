@@ -564,7 +564,7 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
     rl_ir_t group_node = rl_ir_unit(c, rl_tree_node(c->tree, nodes[0])->start);
     *out_node = group_node;
     c->solver.level = (uint16_t)(level + 1);
-    RL_VEC(uint32_t) own = {0}; /* node, generics after it */
+    RL_VEC(uint32_t) own = {0}; /* of each: its first name among generics, the end, the bounds of each */
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         rl_fn_decl_t decl = rl_tree_fn(c->tree, nodes[i]);
         rl_node_t name_node = rl_tree_list_at(c->tree, decl.path, rl_tree_list_count(c->tree, decl.path) - 1);
@@ -584,6 +584,8 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         }
         (void)rl_vec_push(c->allocator, &own, generic_mark);
         (void)rl_vec_push(c->allocator, &own, c->generics.count);
+        for (uint32_t k = generic_mark; k < c->generics.count; k++)
+            (void)rl_vec_push(c->allocator, &own, rl_written_kinds(c, c->generics.data[k].type));
         uint32_t index = new_local_fn(c, name, fn, type, group, group_node, span);
         rl_bind(c, name, RL_BOUND_LOCAL_FN, index);
     }
@@ -612,10 +614,18 @@ void rl_check_local_fns(rl_checker_t* c, const uint32_t* nodes, uint32_t count, 
         c->scratch.count = mark;
         if (!rl_failed(c)) local_defaults(c, nodes[i], entry.fn);
     }
+    if (!rl_failed(c)) {
+        bool waits = rl_pendings_wait(c, first_pending);
+        finish_group(c, first, c->local_fns.count - first < count ? 0 : count, level, first_pending, first_ref);
+        for (uint32_t i = 0, at = 0; i < count && !waits && !rl_failed(c); i++) {
+            uint32_t from = own.data[at], to = own.data[at + 1];
+            rl_check_written(c, from, to, own.data + at + 2, first + i,
+                rl_program_function(c->program, c->local_fns.data[first + i].fn)->span);
+            at += 2 + to - from;
+        }
+    }
     rl_vec_deinit(c->allocator, &own);
     c->generics.count = generics;
-    if (!rl_failed(c))
-        finish_group(c, first, c->local_fns.count - first < count ? 0 : count, level, first_pending, first_ref);
     c->solver.level = level;
 }
 
