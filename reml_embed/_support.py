@@ -165,9 +165,9 @@ class Support:
 
     # --- futures --------------------------------------------------------------------------------------------------------
 
-    def pending(self, answer: object, serial: int, value_type: int) -> tuple[int, int, int]:
-        """The handle of the future for what a host function has answered, whose value is of this type."""
-        return self._living()._jobs.pending(answer, serial, value_type)
+    def pending(self, answer: object, serial: int, value_type: int, is_task: int) -> tuple[int, int, int]:
+        """The handle of the Future or Task for what a host function has answered, whose value is of this type."""
+        return self._living()._jobs.pending(answer, (serial, value_type), is_task=bool(is_task))
 
     def wait(self, seconds: float) -> None:
         """Let time pass while a run waits; negative: until a future is completed."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from reml_embed._ffi import ffi, lib
-from reml_embed.values import FutureProxy
+from reml_embed.values import Err, FutureProxy, Ok
 
 if TYPE_CHECKING:
     from reml_embed._fast import Function, Job
@@ -149,31 +149,34 @@ class Jobs:
 
     # --- what host functions answer --------------------------------------------------------------------------------------
 
-    def pending(self, answer: object, serial: int, value_type: int) -> tuple[int, int, int]:
-        """The handle of a future that is completed when the awaitable is: on the running event loop, or while a run waits."""
+    def pending(self, answer: object, value_type: tuple[int, int], *, is_task: bool) -> tuple[int, int, int]:
+        """
+        The handle of a Future or Task that is completed when the awaitable is: on the running event loop, or while a run waits. A Task
+        gets ``Ok(value)``, unless the value is an Ok or Err.
+        """
         context = self._living()
         if isinstance(answer, FutureProxy):  # the script's own
             context._raise_for(lib.reml_value_retain(context._id, ffi.new(_VALUE, answer._handle)[0]))
             return answer._handle
         promise, future = ffi.new(_PROMISE), ffi.new(_VALUE)
         loop = _running_loop() or self._loop_of_runs() if inspect.isawaitable(answer) else None
-        value = ffi.new("reml_type_t*", (serial, value_type))[0]
-        context._raise_for(lib.reml_promise_new(context._id, value, promise, future))
+        make = lib.reml_promise_new_task if is_task else lib.reml_promise_new
+        context._raise_for(make(context._id, _pair("reml_type_t", value_type), promise, future))
         key: Promise = (promise.context, promise.id)
         if inspect.isawaitable(answer):
             coroutine: asyncio.Future[Any] = asyncio.ensure_future(answer, loop=loop)
             self._coroutines[key] = coroutine
-            coroutine.add_done_callback(lambda done: self._finished(key, done))
+            coroutine.add_done_callback(lambda done: self._finished(key, done, is_task=is_task))
         else:
             try:
-                context._border.complete(key, answer)
+                context._border.complete(key, _outcome(answer) if is_task else answer)
             except BaseException:
                 lib.reml_promise_drop(context._id, promise[0])
                 lib.reml_value_release(context._id, future[0])
                 raise
         return (future.kind, future.context, future.bits)
 
-    def _finished(self, key: Promise, done: asyncio.Future[Any]) -> None:
+    def _finished(self, key: Promise, done: asyncio.Future[Any], *, is_task: bool) -> None:
         if self._coroutines.pop(key, None) is None or self._context is None:
             if not done.cancelled():
                 done.exception()  # looked at: nobody is left to tell
@@ -181,7 +184,8 @@ class Jobs:
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is None:
             try:
-                self._context._border.complete(key, done.result())
+                value = done.result()
+                self._context._border.complete(key, _outcome(value) if is_task else value)
             except Exception as wrong:  # noqa: BLE001  (a value of another type: whoever awaits it is told)
                 error = wrong
         if error is not None:
@@ -226,6 +230,10 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _outcome(value: object) -> object:
+    return value if isinstance(value, Ok | Err) else Ok(value)
 
 
 def _cancel(coroutine: asyncio.Future[Any]) -> None:

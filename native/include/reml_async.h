@@ -84,6 +84,10 @@ typedef struct reml_promise_t {
    *out_promise, until it is completed, failed or dropped. */
 REML_API reml_embed_status_t reml_promise_new(
     reml_embed_context_t* context, reml_type_t value_type, reml_promise_t* out_promise, reml_value_t* out_future);
+/* The same for a Task<T>: the value that completes it is a Result<T, AsyncError>. `task.cancel()` completes it, too (it is not
+   wanted any more then). */
+REML_API reml_embed_status_t reml_promise_new_task(
+    reml_embed_context_t* context, reml_type_t value_type, reml_promise_t* out_promise, reml_value_t* out_task);
 /*
  * Complete it; the value is borrowed. INVALID_ARGUMENT: not of its type, the promise stays. From another thread: only values
  * without handle (scalars), queued and done in the context's thread; a mistake is found there and fails the future.

@@ -137,7 +137,7 @@ bool border_start_call(border_t* border, rl_context_t* context, reml_function_t 
     if (status == REML_EMBED_STATUS_OK) {
         status = rl_pipeline_initialise(context);
         if (status != REML_EMBED_STATUS_OK || border->pending) rl_run_end(context);
-        else status = rl_job_prepare(context, proto, function, 0, proto->result_type, &row);
+        else status = rl_job_prepare(context, proto, function, proto->result_type, &row);
     }
     border_leave(border, outer);
     if (status != REML_EMBED_STATUS_OK || border->pending) return border_finish(border, status);

@@ -247,8 +247,10 @@ static rl_outcome_t call_python(rl_context_t* context, const rl_host_site_t* sit
     }
     while (made > 0) Py_DECREF(args[--made]);
     if (RL_UNLIKELY(!answer)) return failed(border, context, RL_CODE_HOST_CALL_FAILED);
-    bool fits = rl_type_is_future(site->result) ? border_future_word(border, context, site->result, answer, result)
-                                                : result_word(hosted, context, site->result, answer, result);
+    bool waits = site->result->kind == RL_TYPE_NAMED &&
+                 (site->result->builtin == RL_BUILTIN_FUTURE || site->result->builtin == RL_BUILTIN_TASK);
+    bool fits = waits ? border_future_word(border, context, site->result, answer, result)
+                      : result_word(hosted, context, site->result, answer, result);
     Py_DECREF(answer);
     return fits ? RL_DONE : failed(border, context, RL_CODE_HOST_VALUE_TYPE_MISMATCH);
 }

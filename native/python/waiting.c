@@ -129,8 +129,8 @@ bool border_future_word(
     border_t* border, rl_context_t* context, const rl_rtype_t* type, PyObject* answer, rl_word_t* out) {
     bool outer = border->active;
     border->active = false;
-    PyObject* handle = PyObject_CallMethod(
-        border->support, "pending", "OII", answer, context->serial, (unsigned int)type->args[0]->type);
+    PyObject* handle = PyObject_CallMethod(border->support, "pending", "OIIi", answer, context->serial,
+        (unsigned int)type->args[0]->type, type->builtin == RL_BUILTIN_TASK);
     border->active = outer;
     unsigned int kind, serial;
     unsigned long long bits;

@@ -307,6 +307,78 @@ TEST(test_async__other_threads_complete_promises) {
     teardown(&host);
 }
 
+static reml_embed_status_t stream_task(
+    reml_embed_context_t* context, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
+    host_t* host = user;
+    (void)arguments, (void)count;
+    return reml_promise_new_task(context, host->promised, &host->promises[host->promise_count++], out);
+}
+
+TEST(test_async__the_host_makes_tasks) {
+    host_t host;
+    setup(&host, "extern \"host\" { fn stream() -> Task<Int> }\n"
+                 "async fn main() -> Result<Int, AsyncError> { stream().join().await }\n"
+                 "async fn stop() -> Str { let t = stream(); t.cancel(); match t.await { Ok(_) => \"\", Err(e) => "
+                 "format(\"{e.kind}\") } }");
+    reml_host_function_t function = REML_HOST_FUNCTION_INIT;
+    function.name = "stream";
+    function.call = stream_task;
+    function.user = &host;
+    CHECK_INT_EQ(reml_host_define(host.context, &function), OK);
+    reml_job_t job;
+    reml_type_t result_type;
+    reml_value_t result, seven = reml_value_int(7);
+    CHECK_INT_EQ(reml_embed_start(host.context, "main", &job), PENDING);
+    CHECK_INT_EQ(reml_type_find(host.context, "Result<Int, AsyncError>", 23, &result_type), OK);
+    CHECK_INT_EQ(reml_promise_complete(host.context, host.promises[0], seven), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_INT_EQ(reml_value_variant(host.context, result_type, "Ok", 2, &seven, 1, &result), OK);
+    CHECK_INT_EQ(reml_promise_complete(host.context, host.promises[0], result), OK);
+    CHECK_INT_EQ(reml_value_release(host.context, result), OK);
+    CHECK_INT_EQ(reml_embed_resume(host.context, job), OK);
+    CHECK_INT_EQ(reml_job_release(host.context, job), OK);
+    int wanted = 1;
+    CHECK_INT_EQ(reml_embed_start(host.context, "stop", &job), OK);
+    CHECK_INT_EQ(reml_promise_wanted(host.context, host.promises[1], &wanted), OK);
+    CHECK_INT_EQ(wanted, 0);
+    CHECK_INT_EQ(reml_promise_drop(host.context, host.promises[1]), OK);
+    CHECK_INT_EQ(reml_job_release(host.context, job), OK);
+    teardown(&host);
+}
+
+TEST(test_async__modules_are_initialised_as_part_of_the_job) {
+    host_t host;
+    setup(&host,
+        "let first: Int = fetch(\"a\").await\nlet task = spawn(async { Async.sleep_async(1.ms).await; first + 1 })\n"
+        "fn main() -> Int = match task.await { Ok(n) => n, Err(_) => 0 }\nfn again() -> Int = first");
+    reml_job_t job;
+    CHECK_INT_EQ(reml_embed_start(host.context, "main", &job), PENDING);
+    CHECK_INT_EQ(reml_promise_complete(host.context, host.promises[0], reml_value_int(5)), OK);
+    CHECK_INT_EQ(reml_embed_resume(host.context, job), PENDING); /* the task that initialisation has spawned */
+    host.now += 1000000;
+    CHECK_INT_EQ(reml_embed_resume(host.context, job), OK);
+    CHECK_INT_EQ(take_int(&host, job), 6);
+    CHECK_INT_EQ(reml_embed_start(host.context, "again", &job), OK);
+    CHECK_INT_EQ(take_int(&host, job), 5);
+    CHECK_INT_EQ(reml_embed_start(host.context, "", &job), OK);
+    CHECK_INT_EQ(reml_job_release(host.context, job), OK);
+    CHECK_INT_EQ(reml_embed_start(host.context, "nowhere", &job), REML_EMBED_STATUS_ERROR);
+    CHECK(strcmp(reml_last_error(host.context), "entrypoint not found: nowhere") == 0);
+    teardown(&host);
+}
+
+TEST(test_async__a_job_given_up_in_initialisation_has_failed_it) {
+    host_t host;
+    setup(&host, "let first: Int = { defer println(\"left\"); fetch(\"a\").await }\nfn main() -> Int = first");
+    reml_job_t job;
+    CHECK_INT_EQ(reml_embed_start(host.context, "", &job), PENDING);
+    CHECK_INT_EQ(reml_job_release(host.context, job), OK);
+    CHECK(strcmp(host.printed, "left\n") == 0);
+    CHECK_INT_EQ(reml_embed_start(host.context, "main", &job), REML_EMBED_STATUS_ERROR);
+    CHECK(strstr(reml_last_error(host.context), "runtime.init.failed") != NULL);
+    CHECK_INT_EQ(reml_promise_drop(host.context, host.promises[0]), OK);
+    teardown(&host);
+}
+
 /* --- host functions that call back ------------------------------------------------------------------------------------- */
 
 typedef struct nested {
@@ -439,6 +511,9 @@ int main(int argc, char** argv) {
         RUN(test_async__a_failed_promise_fails_who_awaits_it),
         RUN(test_async__values_of_promises_are_checked),
         RUN(test_async__other_threads_complete_promises),
+        RUN(test_async__the_host_makes_tasks),
+        RUN(test_async__modules_are_initialised_as_part_of_the_job),
+        RUN(test_async__a_job_given_up_in_initialisation_has_failed_it),
         RUN(test_async__nothing_waits_across_a_host_function),
         RUN(test_async__limits_hold_for_a_job_as_a_whole),
         RUN(test_async__a_job_leaves_one_record),

@@ -366,3 +366,50 @@ def test_a_job_leaves_one_record() -> None:
         assert len(starts) == 1
         assert starts[0]["embed.run.entrypoint"] == "main"
         assert starts[0]["embed.status"] == "ok"
+
+
+def test_what_a_host_function_answers_may_be_a_task() -> None:
+    with reml.Context() as context:
+        context.load('extern "host" { fn count(n: Int) -> Task<Int> }', ambient=True)
+
+        async def count(n: int) -> int:
+            await asyncio.sleep(0.001)
+            return n + 1
+
+        context.bind("count", count)
+        context.load(
+            """
+            fn main() -> Result<Int, AsyncError> { count(4).join().await }
+            fn stop() -> Str {
+              let t = count(1)
+              t.cancel()
+              match t.await { Ok(_) => "went on", Err(e) => e.message }
+            }
+            """
+        )
+        assert go(context.run_async("main")) == reml.Ok(5)
+        assert go(context.run_async("stop")) == "the task was cancelled"
+        assert not context._jobs._coroutines
+
+
+def test_modules_are_initialised_on_the_event_loop() -> None:
+    with reml.Context() as context:
+
+        @context.host("setting")
+        async def setting(name: str) -> int:
+            await asyncio.sleep(0.001)
+            return len(name)
+
+        context.load('let size: Int = setting("size").await\nfn main() -> Int = size * 2')
+        other: list[int] = []
+
+        async def main() -> int:
+            async def beside() -> None:
+                other.append(1)
+
+            result, _ = await asyncio.gather(context.run_async("main"), beside())
+            return int(result)
+
+        assert go(main()) == 8
+        assert other == [1]
+        assert context.run("main") == 8

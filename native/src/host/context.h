@@ -106,7 +106,9 @@ typedef struct rl_job {
     const rl_rtype_t* type;   /* of the result */
     rl_word_t result;         /* when it has ended well: a root */
     reml_function_t function; /* zero: an entry point or a future */
-    rl_fn_id_t entry;         /* name for the record; 0: a function or a future */
+    rl_sym_t entry;           /* name for the record; 0: a function or a future */
+    bool is_entry;            /* modules are initialised as part of it */
+    uint32_t module;          /* being initialised, + 1 */
 } rl_job_t;
 
 /* The host's end of a pending future (promises.c). */
@@ -307,7 +309,7 @@ bool rl_host_argument(void* host, size_t index, rl_str_t* out);
 /* A run has begun and modules are initialised: make a job for this code; a failure ends the run. Then either give it its
    arguments and work on it, or cancel it: both end the run. */
 reml_embed_status_t rl_job_prepare(rl_context_t* context, const rl_proto_t* proto, reml_function_t function,
-    rl_fn_id_t entry, const rl_rtype_t* type, uint32_t* out_row);
+    const rl_rtype_t* type, uint32_t* out_row);
 reml_embed_status_t rl_job_go(
     rl_context_t* context, uint32_t row, const rl_word_t* s, rl_object_t* const* r, reml_job_t* out);
 void rl_job_cancel(rl_context_t* context, uint32_t row);
@@ -315,6 +317,7 @@ void rl_job_cancel(rl_context_t* context, uint32_t row);
 const rl_rtype_t* rl_job_value(
     rl_context_t* context, reml_job_t job, rl_word_t* out_word, reml_embed_status_t* out_status);
 const rl_rtype_t* rl_promise_type(rl_context_t* context, reml_promise_t promise, reml_embed_status_t* out_status);
+const rl_rtype_t* rl_task_result(rl_context_t* context, rl_type_t value); /* Result<value, AsyncError>; NULL: memory */
 void rl_promise_settle(rl_context_t* context, reml_promise_t promise, rl_word_t word);
 void rl_async_connect(rl_context_t* context); /* the vm's way to the host's clock and to what other threads complete */
 void rl_async_mark_roots(rl_heap_t* heap, rl_context_t* context);

@@ -55,9 +55,8 @@ void rl_jobs_deinit(rl_context_t* context) {
 /* The job is over: one record, as for a run or a call. */
 static void record_end(rl_context_t* context, const rl_job_t* job, reml_embed_status_t status) {
     rl_function_entry_t* entry = NULL;
-    if (job->entry) {
-        const rl_function_t* function = rl_program_function(&context->program, job->entry);
-        rl_str_t name = rl_sym_text(&context->program.symbols, function->name);
+    if (job->is_entry) {
+        rl_str_t name = rl_sym_text(&context->program.symbols, job->entry);
         rl_lifecycle_record(context, RL_AUDIT_START, status, NULL, name, 0);
     } else if (job->function.id) {
         if (rl_function_find_entry(context, job->function, &entry) == REML_EMBED_STATUS_OK)
@@ -76,40 +75,47 @@ static void record_end(rl_context_t* context, const rl_job_t* job, reml_embed_st
 }
 
 /* What working on the job has come to. Ends rl_run_begin. */
-static reml_embed_status_t worked(rl_context_t* context, rl_job_t* job, rl_outcome_t outcome, rl_word_t result) {
-    reml_embed_status_t status = REML_EMBED_STATUS_PENDING;
+static reml_embed_status_t worked(
+    rl_context_t* context, rl_job_t* job, reml_embed_status_t status, rl_outcome_t outcome, rl_word_t result) {
     job->working = false;
-    if (outcome != RL_PARK) {
-        job->failed = outcome != RL_DONE;
-        status = job->failed ? rl_context_fail_from_vm(context) : REML_EMBED_STATUS_OK;
-        if (!job->failed) job->result = result;
-        else job->type = NULL;
-        rl_run_free(&context->vm, job->run);
-        job->run = NULL;
+    if (status == REML_EMBED_STATUS_OK && outcome == RL_PARK) {
+        rl_run_end(context);
+        return REML_EMBED_STATUS_PENDING;
     }
+    if (status == REML_EMBED_STATUS_OK && outcome != RL_DONE) status = rl_context_fail_from_vm(context);
+    job->failed = status != REML_EMBED_STATUS_OK;
+    if (job->failed) job->type = NULL;
+    else job->result = result;
+    rl_run_free(&context->vm, job->run);
+    job->run = NULL;
     rl_run_end(context);
-    if (status != REML_EMBED_STATUS_PENDING) record_end(context, job, status);
+    record_end(context, job, status);
     return status;
 }
 
+static reml_embed_status_t prepare(rl_context_t* context, rl_job_t* job, const rl_proto_t* proto) {
+    if (rl_run_prepare(&context->vm, job->run, proto) == RL_DONE) return REML_EMBED_STATUS_OK;
+    rl_vm_clear_failure(&context->vm);
+    return rl_context_no_memory(context);
+}
+
 reml_embed_status_t rl_job_prepare(rl_context_t* context, const rl_proto_t* proto, reml_function_t function,
-    rl_fn_id_t entry, const rl_rtype_t* type, uint32_t* out_row) {
+    const rl_rtype_t* type, uint32_t* out_row) {
     uint32_t row = *out_row = take_row(context);
-    rl_run_t* run = row ? rl_run_new(&context->vm) : NULL;
-    if (run && rl_run_prepare(&context->vm, run, proto) == RL_DONE) {
-        rl_job_t* job = context->jobs.data[row];
-        job->run = run;
+    rl_job_t* job = row ? context->jobs.data[row] : NULL;
+    if (job) {
+        job->run = rl_run_new(&context->vm);
         job->type = type;
         job->function = function;
-        job->entry = entry;
         job->working = true;
-        return REML_EMBED_STATUS_OK;
     }
-    if (run) rl_run_free(&context->vm, run);
-    if (row) free_row(context, row);
-    rl_vm_clear_failure(&context->vm);
+    reml_embed_status_t status = REML_EMBED_STATUS_NO_MEMORY;
+    if (!job || !job->run) (void)rl_context_no_memory(context);
+    else if (!proto || (status = prepare(context, job, proto)) == REML_EMBED_STATUS_OK) return REML_EMBED_STATUS_OK;
+    if (job && job->run) rl_run_free(&context->vm, job->run);
+    if (job) free_row(context, row);
     rl_run_end(context);
-    return rl_context_no_memory(context);
+    return status;
 }
 
 void rl_job_cancel(rl_context_t* context, uint32_t row) {
@@ -120,22 +126,91 @@ void rl_job_cancel(rl_context_t* context, uint32_t row) {
     rl_run_end(context);
 }
 
-reml_embed_status_t rl_job_go(
-    rl_context_t* context, uint32_t row, const rl_word_t* s, rl_object_t* const* r, reml_job_t* out) {
-    rl_job_t* job = context->jobs.data[row];
-    bool drive = rl_type_is_future(job->type);
-    if (drive) job->type = job->type->args[0];
-    if (context->depth == 1) rl_run_inherit(&context->vm, job->run);
-    rl_word_t result;
-    rl_outcome_t outcome = rl_run_start(&context->vm, job->run, s, r, drive, &result);
-    reml_embed_status_t status = worked(context, job, outcome, result);
+static reml_embed_status_t started(rl_context_t* context, uint32_t row, reml_embed_status_t status, reml_job_t* out) {
+    const rl_job_t* job = context->jobs.data[row];
     if (job->failed) free_row(context, row);
     else *out = (reml_job_t){context->serial, (uint64_t)job->generation << 32 | row};
     return status;
 }
 
+static rl_outcome_t go(
+    rl_context_t* context, rl_job_t* job, const rl_word_t* s, rl_object_t* const* r, rl_word_t* out_result) {
+    bool drive = rl_type_is_future(job->type);
+    if (drive) job->type = job->type->args[0];
+    return rl_run_start(&context->vm, job->run, s, r, drive, out_result);
+}
+
+reml_embed_status_t rl_job_go(
+    rl_context_t* context, uint32_t row, const rl_word_t* s, rl_object_t* const* r, reml_job_t* out) {
+    rl_job_t* job = context->jobs.data[row];
+    if (context->depth == 1) rl_run_inherit(&context->vm, job->run);
+    rl_word_t result;
+    rl_outcome_t outcome = go(context, job, s, r, &result);
+    return started(context, row, worked(context, job, REML_EMBED_STATUS_OK, outcome, result), out);
+}
+
+/* --- entries: modules are initialised as part of the job, so that what they await is waited for like everything else --- */
+
+/* The next step of an entry: initialise a module, or the entry itself. *out_proto NULL: there is nothing (more) to run. */
+static reml_embed_status_t next_step(rl_context_t* context, rl_job_t* job, const rl_proto_t** out_proto) {
+    rl_program_t* program = &context->program;
+    *out_proto = NULL;
+    job->module = 0;
+    job->type = rl_rtype_of(&context->compiler, RL_TYPE_UNIT);
+    for (uint32_t i = context->modules_ready; i < context->module_states.count; i++) {
+        rl_fn_id_t init = rl_program_module(program, program->first_module + i)->init;
+        if (context->module_states.data[i] != RL_MODULE_FRESH || !init) continue;
+        *out_proto = rl_pipeline_instance(context, init, NULL, 0, false);
+        if (!*out_proto) return rl_status_of_code(context->error_code);
+        context->module_states.data[i] = RL_MODULE_RUNNING;
+        job->module = i + 1;
+        job->run->more = true;
+        return REML_EMBED_STATUS_OK;
+    }
+    reml_embed_status_t status =
+        rl_pipeline_initialise(context); /* says which failed before, counts those that are ready */
+    rl_str_t name = rl_sym_text(&program->symbols, job->entry);
+    if (status != REML_EMBED_STATUS_OK || !name.length) return status;
+    rl_fn_id_t function = rl_program_find_function(program, name);
+    if (!function) {
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
+            "entrypoint not found: %.*s", RL_STR_ARG(name));
+    }
+    *out_proto = rl_pipeline_entry(context, function, &status);
+    if (!*out_proto) return status;
+    job->type = (*out_proto)->result_type;
+    job->run->more = false;
+    return REML_EMBED_STATUS_OK;
+}
+
+/* Steps until the entry has ended or waits. `outcome`: of the step under way; RL_COLLECT: none is. */
+static reml_embed_status_t take_steps(rl_context_t* context, rl_job_t* job, rl_outcome_t outcome, rl_word_t result) {
+    reml_embed_status_t status = REML_EMBED_STATUS_OK;
+    bool more = outcome == RL_COLLECT || job->module;
+    while (more && outcome != RL_PARK) {
+        if (job->module) {
+            context->module_states.data[job->module - 1] = outcome == RL_DONE ? RL_MODULE_READY : RL_MODULE_FAILED;
+            if (outcome != RL_DONE) break;
+        }
+        const rl_proto_t* proto;
+        status = next_step(context, job, &proto);
+        outcome = RL_DONE;
+        result.u = 0;
+        if (status == REML_EMBED_STATUS_OK && !proto) {
+            job->run->more = false;
+            rl_run_abandon(&context->vm, job->run);
+        }
+        if (status != REML_EMBED_STATUS_OK || !proto) break;
+        status = prepare(context, job, proto);
+        if (status != REML_EMBED_STATUS_OK) break;
+        outcome = go(context, job, NULL, NULL, &result);
+        more = job->module != 0;
+    }
+    return worked(context, job, status, outcome, result);
+}
+
 static reml_embed_status_t start_entry(rl_context_t* context, rl_str_t name, reml_job_t* out) {
-    if (rl_utf8_validate(name) != name.length || name.length == 0) {
+    if (rl_utf8_validate(name) != name.length) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
             "entry point is not valid UTF-8");
     }
@@ -143,24 +218,13 @@ static reml_embed_status_t start_entry(rl_context_t* context, rl_str_t name, rem
         return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
-    status = rl_pipeline_initialise(context);
-    rl_fn_id_t function = 0;
-    rl_proto_t* proto = NULL;
-    if (status == REML_EMBED_STATUS_OK) {
-        function = rl_program_find_function(&context->program, name);
-        if (function) proto = rl_pipeline_entry(context, function, &status);
-        else
-            status = rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_ENTRY_UNKNOWN,
-                "entrypoint not found: %.*s", RL_STR_ARG(name));
-    }
-    if (!proto) {
-        rl_run_end(context);
-        rl_lifecycle_record(context, RL_AUDIT_START, status, NULL, name, 0);
-        return status;
-    }
     uint32_t row;
-    status = rl_job_prepare(context, proto, (reml_function_t){0, 0}, function, proto->result_type, &row);
-    return status == REML_EMBED_STATUS_OK ? rl_job_go(context, row, NULL, NULL, out) : status;
+    status = rl_job_prepare(context, NULL, (reml_function_t){0, 0}, NULL, &row);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    rl_job_t* job = context->jobs.data[row];
+    job->is_entry = true;
+    job->entry = rl_sym_intern(&context->program.symbols, name);
+    return started(context, row, take_steps(context, job, RL_COLLECT, (rl_word_t){0}), out);
 }
 
 reml_embed_status_t reml_embed_start(reml_embed_context_t* id, const char* entrypoint, reml_job_t* out) {
@@ -196,24 +260,13 @@ reml_embed_status_t reml_function_start(
     rl_word_t s[RL_MOST_ARGUMENTS];
     rl_object_t* r[RL_MOST_ARGUMENTS + 1];
     uint32_t row;
-    status = rl_job_prepare(context, entry->proto, function, 0, entry->proto->result_type, &row);
+    status = rl_job_prepare(context, entry->proto, function, entry->proto->result_type, &row);
     if (status != REML_EMBED_STATUS_OK) return status;
     r[0] = entry->closure;
     status = rl_function_convert(context, entry, arguments, count, s, r + (entry->closure != NULL));
     if (status == REML_EMBED_STATUS_OK) return rl_job_go(context, row, s, r, out);
     rl_job_cancel(context, row);
     return status;
-}
-
-/* Result<T, AsyncError>, as the core library's Task.join says it. */
-static const rl_rtype_t* task_result(rl_context_t* context, rl_type_t value) {
-    rl_program_t* program = &context->program;
-    rl_fn_id_t join =
-        rl_program_find_method(program, program->known.task, rl_sym_find(&program->symbols, RL_STR("join")));
-    if (!join) return NULL;
-    rl_type_t future = rl_type_substitute(&program->types, rl_program_function(program, join)->result, &value, 1);
-    const rl_rtype_t* type = rl_rtype_of(&context->compiler, future);
-    return type && rl_type_is_future(type) ? type->args[0] : NULL;
 }
 
 reml_embed_status_t reml_future_start(reml_embed_context_t* id, reml_value_t value, reml_job_t* out) {
@@ -232,13 +285,13 @@ reml_embed_status_t reml_future_start(reml_embed_context_t* id, reml_value_t val
     const rl_rtype_t* type = handle->type->args[0];
     if (kind == REML_KIND_TASK) {
         future = ((rl_task_handle_t*)future)->outcome;
-        type = task_result(context, type->type);
+        type = rl_task_result(context, type->type);
         if (!future || !type) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     }
     status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
     uint32_t row;
-    status = rl_job_prepare(context, rl_await_proto(future), (reml_function_t){0, 0}, 0, type, &row);
+    status = rl_job_prepare(context, rl_await_proto(future), (reml_function_t){0, 0}, type, &row);
     if (status != REML_EMBED_STATUS_OK) return status;
     status = rl_job_go(context, row, NULL, &future, out);
     return status;
@@ -259,7 +312,8 @@ reml_embed_status_t reml_embed_resume(reml_embed_context_t* id, reml_job_t handl
     job->working = true;
     rl_word_t result;
     rl_outcome_t outcome = rl_run_resume(&context->vm, job->run, &result);
-    return worked(context, job, outcome, result);
+    return job->is_entry ? take_steps(context, job, outcome, result)
+                         : worked(context, job, REML_EMBED_STATUS_OK, outcome, result);
 }
 
 reml_embed_status_t reml_job_wait(reml_embed_context_t* id, reml_job_t handle, int64_t* out) {
@@ -311,6 +365,7 @@ reml_embed_status_t reml_job_release(reml_embed_context_t* id, reml_job_t handle
         rl_run_abandon(&context->vm, job->run);
         rl_run_free(&context->vm, job->run);
         job->run = NULL;
+        if (job->module) context->module_states.data[job->module - 1] = RL_MODULE_FAILED;
         rl_run_end(context);
         rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_RUNTIME_INTERRUPTED, "%s: the job was given up",
             rl_code_text(RL_CODE_RUNTIME_INTERRUPTED));

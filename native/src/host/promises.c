@@ -52,40 +52,76 @@ void rl_async_mark_roots(rl_heap_t* heap, rl_context_t* context) {
     }
 }
 
-static const rl_rtype_t* future_type(rl_context_t* context, rl_type_t value) {
-    rl_type_t type = rl_type_named(&context->program.types, context->program.known.future, &value, 1);
+static const rl_rtype_t* applied(rl_context_t* context, rl_typedef_id_t id, rl_type_t argument) {
+    rl_type_t type = rl_type_named(&context->program.types, id, &argument, 1);
     return type == RL_TYPE_ERROR ? NULL : rl_rtype_of(&context->compiler, type);
 }
 
-reml_embed_status_t reml_promise_new(
-    reml_embed_context_t* id, reml_type_t type, reml_promise_t* out_promise, reml_value_t* out_future) {
+/* Result<T, AsyncError>, as the core library's Task.join says it. */
+const rl_rtype_t* rl_task_result(rl_context_t* context, rl_type_t value) {
+    rl_program_t* program = &context->program;
+    rl_fn_id_t join =
+        rl_program_find_method(program, program->known.task, rl_sym_find(&program->symbols, RL_STR("join")));
+    if (!join) return NULL;
+    rl_type_t future = rl_type_substitute(&program->types, rl_program_function(program, join)->result, &value, 1);
+    const rl_rtype_t* type = rl_rtype_of(&context->compiler, future);
+    return type && rl_type_is_future(type) ? type->args[0] : NULL;
+}
+
+/* The future itself, or a task that has it as outcome. No collection in between. */
+static rl_object_t* make_object(rl_context_t* context, bool is_ref, bool is_task, rl_object_t** out_future) {
+    rl_future_t* future = rl_future_make(&context->vm, is_ref);
+    if (!future) return NULL;
+    future->state = RL_FUTURE_PENDING;
+    *out_future = &future->header;
+    if (!is_task) return &future->header;
+    rl_task_handle_t* task = rl_heap_new_sized(&context->vm.heap, RL_OBJ_TASK, 1, sizeof *task);
+    if (!task) return NULL;
+    task->outcome = &future->header;
+    return &task->header;
+}
+
+static reml_embed_status_t promise(
+    reml_embed_context_t* id, reml_type_t type, bool is_task, reml_promise_t* out_promise, reml_value_t* out_value) {
     if (out_promise) *out_promise = (reml_promise_t){0, 0};
-    if (out_future) *out_future = (reml_value_t){0};
-    if (!out_promise || !out_future) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    if (out_value) *out_value = (reml_value_t){0};
+    if (!out_promise || !out_value) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     RL_ENTER(id, context);
     if (reml_type_kind(id, type) == REML_KIND_NONE) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     if (context->frozen) return REML_EMBED_STATUS_BUSY;
-    const rl_rtype_t* value = rl_rtype_of(&context->compiler, type.id);
-    const rl_rtype_t* whole = value ? future_type(context, type.id) : NULL;
+    const rl_rtype_t* value = is_task ? rl_task_result(context, type.id) : rl_rtype_of(&context->compiler, type.id);
+    const rl_known_t* known = &context->program.known;
+    const rl_rtype_t* whole = value ? applied(context, is_task ? known->task : known->future, type.id) : NULL;
     uint32_t row = whole ? take_row(context) : 0;
     if (!row) return rl_context_no_memory(context);
-    rl_future_t* future = rl_future_make(&context->vm, value->rep == RL_REP_R);
-    if (!future && rl_heap_make_room(&context->vm.heap)) future = rl_future_make(&context->vm, value->rep == RL_REP_R);
-    if (!future) {
+    rl_object_t* future = NULL;
+    rl_object_t* object = make_object(context, value->rep == RL_REP_R, is_task, &future);
+    if (!object && rl_heap_make_room(&context->vm.heap))
+        object = make_object(context, value->rep == RL_REP_R, is_task, &future);
+    if (!object) {
         free_row(context, row);
         return rl_context_no_memory(context);
     }
-    future->state = RL_FUTURE_PENDING;
-    context->promises.data[row].future = &future->header;
+    context->promises.data[row].future = future;
     context->promises.data[row].type = value;
     context->vm.host_futures++;
-    *out_future = rl_value_out(context, whole, (rl_word_t){.o = &future->header}, false);
-    if (out_future->kind == REML_KIND_NONE) {
+    *out_value = rl_value_out(context, whole, (rl_word_t){.o = object}, false);
+    if (out_value->kind == REML_KIND_NONE) {
         free_row(context, row);
         return rl_context_no_memory(context);
     }
     *out_promise = (reml_promise_t){context->serial, (uint64_t)context->promises.data[row].generation << 32 | row};
     return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t reml_promise_new(
+    reml_embed_context_t* id, reml_type_t type, reml_promise_t* out_promise, reml_value_t* out_future) {
+    return promise(id, type, false, out_promise, out_future);
+}
+
+reml_embed_status_t reml_promise_new_task(
+    reml_embed_context_t* id, reml_type_t type, reml_promise_t* out_promise, reml_value_t* out_task) {
+    return promise(id, type, true, out_promise, out_task);
 }
 
 /* --- completing in the context's thread ----------------------------------------------------------------------------------- */
@@ -274,7 +310,10 @@ reml_embed_status_t reml_promise_wanted(reml_embed_context_t* id, reml_promise_t
     RL_ENTER(id, context);
     rl_promise_t* found;
     reml_embed_status_t status = find(context, promise, &found);
-    if (status == REML_EMBED_STATUS_OK) *out = !((rl_future_t*)found->future)->unwanted;
+    if (status != REML_EMBED_STATUS_OK) return status;
+    const rl_future_t* future = (const rl_future_t*)found->future;
+    *out =
+        !future->unwanted && future->state == RL_FUTURE_PENDING; /* a script may have cancelled a task of the host's */
     return status;
 }
 

@@ -596,7 +596,7 @@ static rl_outcome_t work(rl_vm_t* vm, rl_run_t* run, rl_outcome_t outcome, rl_wo
         is_ref = ((rl_future_t*)run->outcome)->is_ref;
         result = rl_future_value((rl_future_t*)run->outcome);
     }
-    rl_vm_end_run_slowly(vm, result, is_ref);
+    if (outcome != RL_DONE || !run->more) rl_vm_end_run_slowly(vm, result, is_ref);
     *out_result = result;
     return outcome;
 }

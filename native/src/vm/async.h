@@ -72,6 +72,7 @@ typedef struct rl_run {
     struct rl_run* next_run; /* of the vm */
     /* Of runs that the host leaves and resumes: */
     rl_object_t* outcome; /* future of the entry's value */
+    bool more;            /* the host goes on with another entry: it does not end */
     bool answers_future;  /* that value is a future, to be driven too */
     bool busy;            /* being worked on */
     rl_task_t* entry;     /* whose value that is; NULL: ended */

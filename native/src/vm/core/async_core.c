@@ -96,7 +96,9 @@ FN(rl_core_task_outcome) {
 
 FN(rl_core_task_is_done) {
     (void)vm, (void)site;
-    result->i = ((rl_task_handle_t*)args[0].o)->task == NULL;
+    const rl_task_handle_t* handle = (const rl_task_handle_t*)args[0].o;
+    const rl_future_t* outcome = (const rl_future_t*)handle->outcome; /* of a host's task there is nothing else */
+    result->i = outcome ? outcome->state >= RL_FUTURE_DONE : handle->task == NULL;
     return RL_DONE;
 }
 
