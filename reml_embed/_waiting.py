@@ -49,7 +49,9 @@ class Jobs:
     # --- driving --------------------------------------------------------------------------------------------------------
 
     async def entry(self, name: str) -> Any:
-        """Run an entry point."""
+        """Run an entry point. The empty name only initialises, which does not wait for coroutines of a running event loop."""
+        if not name:
+            return self._living().run(name)
         return await self._drive(lambda context: context._border.start(name))
 
     async def call(self, function: Function, *arguments: Any) -> Any:
@@ -132,7 +134,10 @@ class Jobs:
         if loop is not None and self._coroutines and _running_loop() is None:
             loop.run_until_complete(self._turn(0.05 if seconds < 0 else min(seconds, 0.05)))
         elif seconds < 0:
-            raise RuntimeError("the script waits for a coroutine whose event loop it keeps from turning: use run_async")
+            raise RuntimeError(
+                "the script waits for a coroutine whose event loop it keeps from turning: use run_async, "
+                "and for modules that wait while they are initialised a run before the event loop is started"
+            )
         else:
             time.sleep(min(seconds, 0.01))  # in portions: an interrupt is seen between them
 

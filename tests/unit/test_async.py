@@ -206,6 +206,7 @@ def test_a_run_inside_an_event_loop_does_not_wait_for_that_loop() -> None:
         async def main() -> None:
             with pytest.raises(RuntimeError, match="run_async"):
                 context.run("main")
+            assert await context.run_async("") is None
 
         go(main())
 
