@@ -467,6 +467,17 @@ rl_fn_id_t rl_find_assumed_function(rl_checker_t* c, rl_sym_t name, rl_type_t* o
             if (fn) return fn;
         }
     }
+    /* An impl is code of its trait too: functions without self, of the type it is for. */
+    rl_fn_id_t own = c->unit < c->units.count ? c->units.data[c->unit].fn : 0;
+    const rl_function_t* around = rl_program_function(c->program, own);
+    if (own && around->trait && !(around->flags & RL_FN_TRAIT) && c->self_type) {
+        rl_trait_id_t trait = around->trait;
+        rl_fn_id_t fn = function_of(c, trait, name, false);
+        if (fn && !(rl_program_function(c->program, fn)->flags & RL_FN_METHOD)) {
+            if (rl_program_trait(c->program, trait)->type_params == 0) *out_self = c->self_type;
+            return fn;
+        }
+    }
     return 0;
 }
 

@@ -492,6 +492,10 @@ static void declare_members(rl_checker_t* c, rl_impl_decl_t decl, rl_impl_t* imp
         }
         rl_fn_id_t method = *rl_program_extra(c->program, trait.method_first + at);
         const rl_function_t wanted = *rl_program_function(c->program, method);
+        if (wanted.type_params > RL_IMPL_PARAMS_MAX) { /* reported at the trait */
+            methods.data[at] = method;
+            continue;
+        }
         rl_trait_site_t site = {.trait = impl->trait,
             .method = method,
             .head_params = impl->type_params,
