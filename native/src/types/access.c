@@ -483,6 +483,15 @@ static bool find_in_type(rl_checker_t* c, state_t* scope, rl_sym_t name, rl_span
 /* scope.name */
 static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_t node, rl_span_t name_span) {
     state_t out = {.node = node, .span = rl_span_of(c, node), .name_span = name_span};
+    if (scope.name == c->sym_core && !scope.module) { /* Core.Collections.List, Core.Data.Json: folders */
+        static const char* const folders[] = {"Data", "System", "Collection", "Collections"};
+        for (size_t i = 0; i < RL_COUNT_OF(folders); i++) {
+            if (!rl_str_equal(rl_text(c, name), rl_str(folders[i]))) continue;
+            out.kind = STATE_SCOPE;
+            out.name = c->sym_core;
+            return out;
+        }
+    }
     rl_special_t special = rl_find_special(c, scope.name, name);
     if (special) {
         out.kind = STATE_SPECIAL;
