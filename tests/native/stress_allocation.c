@@ -297,6 +297,24 @@ static const char library_source[] =
     "Any.get(a, "
     "\"k\").is_some(), Any.type_name(a), Env.args().len(), t[\"1\"].len(), Env.get_env(\"X\").is_err()])\n"
     "}\n";
+static const char handlers[] =
+    "module Handlers\n"
+    "effect Ask : io { operation ask(q: Str) -> Int; operation stop : Int -> Never }\n"
+    "type Step = | Done(Int) | More(Str, fn(Int) -> Step)\n"
+    "handler Ten for Ask {\n  operation ask(q, resume) { resume(q.len() * 10) }\n  operation stop(n, resume) { n }\n}\n"
+    "fn work(n: Int) -> Int {\n  defer println(\"left\")\n  var sum = 0\n"
+    "  for i in 0..n { sum += do Ask.ask(format(\"q{i}\")) }\n  if n > 3 { do Ask.stop(sum) }\n  sum\n}\n"
+    "fn deep(n: Int) -> Int = if n == 0 then work(2) else handle deep(n - 1) + 1 with handler Ask {\n"
+    "  operation ask(q, resume) { resume(do Ask.ask(q + \"!\")) + 0 }\n  operation stop(n, resume) { n }\n}\n"
+    "fn leave(n: Int) -> Str {\n  let v = handle { if n == 0 { return \"zero\" }; work(n) } with handler Ask {\n"
+    "    operation ask(q, resume) { if n == 1 { return \"one \" + q }; resume(1) }\n"
+    "    operation stop(n, resume) { \"stopped\" }\n    return r { r.to_string() }\n  }\n  v\n}\n"
+    "fn start(n: Int) -> Step = handle Done(work(n)) with handler Ask {\n"
+    "  operation ask(q, resume) { More(q, resume) }\n  operation stop(n, resume) { Done(n) }\n}\n"
+    "fn turn(s: Step) -> Int = match s with | Done(n) -> n | More(q, next) -> turn(next(q.len()))\n"
+    "fn main() -> Str {\n  let kept = start(1)\n  do Console.log(do Console.ask(\"name\"))\n"
+    "  format(\"%d %d %s %s %s %d\", [handle work(5) with Ten, handle deep(3) with Ten, leave(0), leave(1), leave(2), "
+    "turn(start(3))])\n}\n";
 static const char expected_main[] =
     "20 6.0 Point { x: 200, y: 3 } 25 host! Ok((3, 7)) Err(\"bad: 1\") red/warm/sky 6 1500ms 278   2.2";
 static const char expected_library[] =
@@ -619,6 +637,11 @@ static bool use_foreign(scene_t* scene) {
     return true;
 }
 
+static void use_handlers(scene_t* scene) {
+    if (!TRY(scene, load(scene, handlers, "handlers.reml", 0))) return;
+    call_shows(scene, "Handlers.main", NULL, 0, "100 103 zero one q0 2 6");
+}
+
 static void use_context(scene_t* scene) {
     reml_embed_context_t* context = scene->context;
     reml_embed_set_output(context, take_output, scene);
@@ -654,6 +677,8 @@ static void use_context(scene_t* scene) {
         use_values(scene);
         use_texts(scene);
         bool alive = use_foreign(scene);
+        use_foreign(scene);
+        use_handlers(scene);
         CHECK_INT_EQ(reml_embed_collect(context), OK);
         if (alive) use_audit(scene);
     }
