@@ -499,6 +499,41 @@ TEST(test_async__a_pending_job_goes_with_its_context) {
     CHECK_INT_EQ(reml_embed_resume(host.context, job), REML_EMBED_STATUS_STALE);
 }
 
+TEST(test_async__every_refused_allocation_is_a_status) {
+    static const char source[] =
+        "async fn step(n: Int) -> Int { Async.sleep_async(n.ms).await; n }\n"
+        "async fn main() -> Int {\n"
+        "  let tasks = [1, 2, 3].map(|n| spawn(async { defer println(\"\"); step(n).await + fetch(\"k\").await }))\n"
+        "  let pair = Async.join(step(2), step(1)).await\n"
+        "  let won = Async.select([step(5), step(1)]).await\n"
+        "  let late = Async.timeout(step(9), 1.ms).await\n"
+        "  tasks[2].cancel()\n"
+        "  pair.0 + won.1 + (match late { Ok(n) => n, Err(_) => 0 })\n"
+        "}";
+    unsigned refused = 0;
+    for (uint64_t number = 1; number < 4000; number += number < 200 ? 1 : 7) {
+        host_t host;
+        setup(&host, source);
+        reml_job_t job;
+        CHECK_INT_EQ(reml_embed_fail_allocation(host.context, number, 0), OK);
+        reml_embed_status_t status = reml_embed_start(host.context, "main", &job);
+        for (unsigned turn = 0; status == PENDING && turn < 100; turn++) {
+            host.now += 1000000;
+            status = reml_embed_resume(host.context, job);
+        }
+        CHECK_INT_EQ(reml_embed_fail_allocation(host.context, 0, 0), OK);
+        if (job.context) CHECK_INT_EQ(reml_job_release(host.context, job), OK);
+        while (host.promise_count) reml_promise_drop(host.context, host.promises[--host.promise_count]);
+        refused += status != OK;
+        CHECK_INT_EQ(reml_dispose_context(host.context), OK);
+        if (check_failures) {
+            printf("allocation %u\n", (unsigned)number);
+            return;
+        }
+    }
+    CHECK(refused > 20);
+}
+
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_async__run_waits_in_the_hosts_callback),
@@ -518,6 +553,7 @@ int main(int argc, char** argv) {
         RUN(test_async__limits_hold_for_a_job_as_a_whole),
         RUN(test_async__a_job_leaves_one_record),
         RUN(test_async__a_pending_job_goes_with_its_context),
+        RUN(test_async__every_refused_allocation_is_a_status),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }
