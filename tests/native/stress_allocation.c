@@ -677,8 +677,7 @@ static void use_context(scene_t* scene) {
         use_values(scene);
         use_texts(scene);
         bool alive = use_foreign(scene);
-        use_foreign(scene);
-        use_handlers(scene);
+        if (alive) use_handlers(scene);
         CHECK_INT_EQ(reml_embed_collect(context), OK);
         if (alive) use_audit(scene);
     }
