@@ -82,6 +82,7 @@ static rl_ir_t concat(
     if (type != RL_TYPE_STR && !rl_is_named(c, type, c->program->known.list, NULL, NULL))
         return unsupported_operator(c, RL_BIN_CONCAT, type, span);
     right = rl_convert(c, right, type, right_span, RL_CODE_TYPE_MISMATCH);
+    if (rl_type_at(c, right) == RL_TYPE_ERROR) return rl_ir_error(c, start);
     return rl_ir_make(c, RL_IR_CONCAT, type, start, left, right, 0);
 }
 
@@ -137,11 +138,13 @@ rl_ir_t rl_binary(rl_checker_t* c, unsigned op, rl_ir_t left, rl_ir_t right, rl_
             result = RL_TYPE_DURATION;
         } else if (op != RL_BIN_ADD && op != RL_BIN_SUB) return unsupported_operator(c, op, lt, span);
         right = rl_convert(c, right, wanted, right_span, RL_CODE_TYPE_MISMATCH);
+        if (rl_type_at(c, right) == RL_TYPE_ERROR) return rl_ir_error(c, start);
         return rl_ir_make(c, ir_op, result, start, left, right, 0);
     }
     if (lt == RL_TYPE_STR) {
         if (op != RL_BIN_ADD) return unsupported_operator(c, op, lt, span);
         right = rl_convert(c, right, RL_TYPE_STR, right_span, RL_CODE_TYPE_MISMATCH);
+        if (rl_type_at(c, right) == RL_TYPE_ERROR) return rl_ir_error(c, start);
         return rl_ir_make(c, RL_IR_CONCAT, RL_TYPE_STR, start, left, right, 0);
     }
     if (!rl_type_is_numeric(lt) && kind != RL_TYPE_VAR && kind != RL_TYPE_PARAM && kind != RL_TYPE_NEVER)
