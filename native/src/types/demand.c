@@ -483,12 +483,9 @@ rl_fn_id_t rl_find_assumed_function(rl_checker_t* c, rl_sym_t name, rl_type_t* o
 
 /* --- operators ---------------------------------------------------------------------------------------------------- */
 
-uint32_t rl_operator_candidates(rl_checker_t* c, uint32_t index, rl_type_t left, rl_span_t span, rl_type_t* out_right) {
-    rl_trait_id_t id = c->program->known.operators[index];
+static uint32_t candidates_of(rl_checker_t* c, rl_trait_id_t id, rl_type_t head, rl_span_t span, rl_type_t* out_right) {
     uint32_t count = 0;
     *out_right = 0;
-    rl_type_t head = rl_head(c, left);
-    if (!id || is_open(c, head)) return 0;
     const rl_trait_t trait = *rl_program_trait(c->program, id);
     for (uint32_t i = 0; i < c->rigid.count; i++) {
         const rl_constraint_t constraint = c->rigid.data[i];
@@ -497,7 +494,8 @@ uint32_t rl_operator_candidates(rl_checker_t* c, uint32_t index, rl_type_t left,
         *out_right = *rl_program_extra(c->program, constraint.args + 2);
         count++;
     }
-    rl_impl_walk_t walk = rl_impl_walk(c->program, id, rl_impl_head(c->program, head) | RL_IMPL_LEFT);
+    uint32_t key = trait.operator_kind ? rl_impl_head(c->program, head) | RL_IMPL_LEFT : 0;
+    rl_impl_walk_t walk = rl_impl_walk(c->program, id, key);
     for (rl_impl_id_t found; (found = rl_impl_next(&walk)) != 0;) {
         const rl_impl_t impl = *rl_program_impl(c->program, found);
         rl_type_t params[RL_IMPL_PARAMS_MAX], pattern = *rl_program_extra(c->program, impl.args + 1);
@@ -516,8 +514,35 @@ uint32_t rl_operator_candidates(rl_checker_t* c, uint32_t index, rl_type_t left,
     return count;
 }
 
-rl_ir_t rl_call_operator(rl_checker_t* c, uint32_t index, rl_arg_t* args, uint32_t count, rl_span_t span) {
-    rl_trait_id_t trait = c->program->known.operators[index];
+/* A trait of that name and shape that hides the prelude's here: `trait Add<A, B, R> { fn add(a: A, b: B) -> R }` written again. */
+static rl_trait_id_t trait_written_again(rl_checker_t* c, rl_trait_id_t core) {
+    const rl_trait_t known = *rl_program_trait(c->program, core);
+    uint32_t item = rl_find_trait_item(c, known.name);
+    rl_trait_id_t id = item ? rl_program_item(c->program, item)->id : 0;
+    if (!id || id == core) return 0;
+    const rl_trait_t trait = *rl_program_trait(c->program, id);
+    if (trait.type_params != known.type_params || trait.takes_self || trait.method_count != 1) return 0;
+    const rl_function_t* own = rl_program_function(c->program, *rl_program_extra(c->program, trait.method_first));
+    const rl_function_t* wanted = rl_program_function(c->program, *rl_program_extra(c->program, known.method_first));
+    return own->name == wanted->name && own->param_count == wanted->param_count ? id : 0;
+}
+
+uint32_t rl_operator_candidates(
+    rl_checker_t* c, uint32_t index, rl_type_t left, rl_span_t span, rl_trait_id_t* out_trait, rl_type_t* out_right) {
+    rl_trait_id_t id = c->program->known.operators[index];
+    rl_type_t head = rl_head(c, left);
+    *out_trait = id;
+    *out_right = 0;
+    if (!id || is_open(c, head)) return 0;
+    uint32_t count = candidates_of(c, id, head, span, out_right);
+    if (count) return count;
+    rl_trait_id_t again = trait_written_again(c, id);
+    if (!again) return 0;
+    *out_trait = again;
+    return candidates_of(c, again, head, span, out_right);
+}
+
+rl_ir_t rl_call_operator(rl_checker_t* c, rl_trait_id_t trait, rl_arg_t* args, uint32_t count, rl_span_t span) {
     rl_fn_id_t fn = *rl_program_extra(c->program, rl_program_trait(c->program, trait)->method_first);
     return rl_call_function(c, fn, args, count, 0, span, 0);
 }

@@ -415,11 +415,11 @@ static void check_let(rl_checker_t* c, const rl_let_check_t* check, uint16_t lev
         if (!var || var->bound != RL_VAR_OPEN || var->level < level || var->klass != RL_VAR_FREE) continue;
         rl_code_t code;
         uint32_t steps = 4096;
-        if (var->origin == RL_FROM_EMPTY_LIST || var->origin == RL_FROM_EMPTY_MAP)
-            code = RL_CODE_TYPE_ARRAY_LITERAL_EMPTY_REQUIRES_ANNOTATION;
-        else if (var->constraints || var->needs) continue;
-        else if (check->is_var || (!check->is_value && held(c, check->type, type, false, &steps)))
+        bool empty = var->origin == RL_FROM_EMPTY_LIST || var->origin == RL_FROM_EMPTY_MAP;
+        if (!empty && (var->constraints || var->needs)) continue;
+        if (check->is_var || (!check->is_value && held(c, check->type, type, false, &steps)))
             code = RL_CODE_LANGUAGE_INFERENCE_VALUE_RESTRICTION;
+        else if (empty) code = RL_CODE_TYPE_ARRAY_LITERAL_EMPTY_REQUIRES_ANNOTATION;
         else continue;
         rl_report(c->diags, code, check->span,
             code == RL_CODE_LANGUAGE_INFERENCE_VALUE_RESTRICTION

@@ -761,9 +761,10 @@ rl_fn_id_t rl_find_trait_function(
     rl_checker_t* c, rl_type_t type, rl_sym_t name, bool methods, rl_span_t span, bool* out_reported);
 /* Function of a trait that the code being checked is constrained by; Self where only one type can be meant. */
 rl_fn_id_t rl_find_assumed_function(rl_checker_t* c, rl_sym_t name, rl_type_t* out_self);
-/* Impls and assumptions of operator `index` for that left operand; of a single one the right operand's type. */
-uint32_t rl_operator_candidates(rl_checker_t* c, uint32_t index, rl_type_t left, rl_span_t span, rl_type_t* out_right);
-rl_ir_t rl_call_operator(rl_checker_t* c, uint32_t index, rl_arg_t* args, uint32_t count, rl_span_t span);
+/* Impls and assumptions of operator `index` for that left operand, and their trait; of a single one the right operand's type. */
+uint32_t rl_operator_candidates(
+    rl_checker_t* c, uint32_t index, rl_type_t left, rl_span_t span, rl_trait_id_t* out_trait, rl_type_t* out_right);
+rl_ir_t rl_call_operator(rl_checker_t* c, rl_trait_id_t trait, rl_arg_t* args, uint32_t count, rl_span_t span);
 bool rl_has_operators(void* user, rl_type_t type, uint32_t kinds); /* rl_solver_t.has_operators */
 
 /* --- patterns (pattern.c) ----------------------------------------------------------------------------------------- */

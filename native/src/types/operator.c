@@ -37,7 +37,8 @@ static bool call_impl(rl_checker_t* c, uint32_t constraint, rl_ir_t left, rl_ir_
     if (same && kind == RL_TYPE_PARAM && c->solver.param_satisfies(c, rl_type_node(c->types, type)->a, constraint))
         return false;
     if (same && kind < RL_TYPE_SIMPLE_COUNT && rl_type_satisfies(c->program, type, constraint, NULL)) return false;
-    uint32_t index = operator_of(constraint), count = rl_operator_candidates(c, index, type, span, &wanted);
+    rl_trait_id_t trait;
+    uint32_t count = rl_operator_candidates(c, operator_of(constraint), type, span, &trait, &wanted);
     if (count == 0) return false;
     if (right && count > 1) { /* an open literal decides now */
         rl_settle_literal(c, rl_type_at(c, right));
@@ -49,7 +50,7 @@ static bool call_impl(rl_checker_t* c, uint32_t constraint, rl_ir_t left, rl_ir_
         }
     }
     rl_arg_t args[2] = {{.ir = left, .span = left_span}, {.ir = right, .span = right_span}};
-    *out = rl_call_operator(c, index, args, right ? 2 : 1, span);
+    *out = rl_call_operator(c, trait, args, right ? 2 : 1, span);
     return true;
 }
 
@@ -193,7 +194,8 @@ rl_ir_t rl_infer_binary(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type_t
     uint32_t constraint = data.flags <= RL_BIN_REM ? arithmetic[data.flags].constraint : 0;
     if (constraint && kind != RL_TYPE_VAR && kind >= RL_TYPE_SIMPLE_COUNT) { /* what an impl takes on the right */
         rl_type_t wanted;
-        uint32_t found = rl_operator_candidates(c, operator_of(constraint), head, span, &wanted);
+        rl_trait_id_t trait;
+        uint32_t found = rl_operator_candidates(c, operator_of(constraint), head, span, &trait, &wanted);
         if (found) {
             hint = wanted && !(rl_type_node(c->types, wanted)->flags & RL_TYPE_HAS_VAR);
             if (hint) head = wanted;
@@ -212,8 +214,9 @@ rl_ir_t rl_infer_power(rl_checker_t* c, rl_node_t node) {
     rl_ir_t left = rl_infer_expr(c, base, 0);
     type = rl_head(c, rl_type_at(c, left));
     rl_type_t wanted;
+    rl_trait_id_t trait;
     if (rl_type_kind(c->types, type) != RL_TYPE_VAR && type >= RL_TYPE_SIMPLE_COUNT &&
-        rl_operator_candidates(c, operator_of(RL_CON_POW), type, rl_span_of(c, node), &wanted)) {
+        rl_operator_candidates(c, operator_of(RL_CON_POW), type, rl_span_of(c, node), &trait, &wanted)) {
         rl_ir_t right = 0;
         (void)rl_vec_push(c->allocator, &c->scratch, left);
         for (uint32_t i = 1; i < count && !rl_failed(c); i++)
