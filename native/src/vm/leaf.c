@@ -7,13 +7,7 @@
 
 #include <math.h>
 
-#define A     (pc[-1].a)
-#define B     (pc[-1].b)
-#define C     (pc[-1].c)
-#define SB    ((int64_t)(int16_t)pc[-1].b)
-#define SC    ((int64_t)(int16_t)pc[-1].c)
-#define IMM   (pc[-1].imm)
-#define INDEX (pc[-1].index)
+#include "vm/operand.h" /* last: its names are short */
 
 #define OP_CASE(name) case RL_OP_##name:
 #define NEXT          goto next_instruction

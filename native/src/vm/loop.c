@@ -11,6 +11,8 @@
 
 #include <math.h>
 
+#include "vm/operand.h" /* last: its names are short */
+
 #ifndef RL_THREADED
 #if defined(__GNUC__) || defined(__clang__)
 #define RL_THREADED 1
@@ -130,15 +132,6 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* object) {
 }
 
 /* --- the loop ------------------------------------------------------------------------------------------------ */
-
-/* Operands of the running instruction: pc stands behind it. */
-#define A     (pc[-1].a)
-#define B     (pc[-1].b)
-#define C     (pc[-1].c)
-#define SB    ((int64_t)(int16_t)pc[-1].b)
-#define SC    ((int64_t)(int16_t)pc[-1].c)
-#define IMM   (pc[-1].imm)
-#define INDEX (pc[-1].index)
 
 #if RL_THREADED
 #define OP_CASE(name) op_##name:

@@ -1,0 +1,14 @@
+/* How the two loops (loop.c, leaf.c) name the operands of the running instruction. */
+#ifndef RL_OPERAND_H
+#define RL_OPERAND_H
+
+/* pc stands behind the instruction. */
+#define A     (pc[-1].a)
+#define B     (pc[-1].b)
+#define C     (pc[-1].c)
+#define SB    ((int64_t)(int16_t)pc[-1].b)
+#define SC    ((int64_t)(int16_t)pc[-1].c)
+#define IMM   (pc[-1].imm)
+#define INDEX (pc[-1].index)
+
+#endif
