@@ -48,7 +48,7 @@ REML_LIBS := -lm -pthread
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PRELUDE := build/gen/prelude_source.inc
 
-$(PRELUDE): tools/embed_prelude.py $(PRELUDE_SOURCES)
+$(PRELUDE): tools/embed_prelude.py $(PRELUDE_SOURCES) native/src/vm/core
 	$(call say,GEN,$@)
 	$(Q)$(PYTHON) tools/embed_prelude.py native/src/vm/core $@
 

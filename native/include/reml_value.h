@@ -205,10 +205,11 @@ typedef reml_embed_status_t (*reml_host_scalar_fn)(
     reml_embed_context_t* context, const reml_scalar_t* arguments, reml_scalar_t* out_result, void* user);
 typedef struct reml_host_function_t {
     uint32_t struct_size;
-    uint32_t flags;        /* 0 */
-    const char* name;      /* "Host.price" or "price"; NUL-terminated UTF-8 */
-    const char* signature; /* "(sku: Str) -> Float", "() -> Int ! {io, audit}" (no set written: {io}); NULL: bind a function that a module declares without body */
-    reml_host_fn call;     /* exactly one of call and call_scalars */
+    uint32_t flags;   /* 0 */
+    const char* name; /* "Host.price" or "price"; NUL-terminated UTF-8 */
+    const char*
+        signature; /* "(sku: Str) -> Float", "() -> Int ! {io, audit}" (no set written: {io}); NULL: bind a function that a module declares without body */
+    reml_host_fn call; /* exactly one of call and call_scalars */
     reml_host_scalar_fn call_scalars;
     void* user;
     void (*destroy)(void* user); /* when the registration goes; NULL: none */

@@ -115,9 +115,9 @@ typedef enum rl_ir_op {
 
 enum {
     RL_IR_MATCH_PARTIAL = 1, /* MATCH: does not cover all cases */
-    RL_IR_BLOCK_VALUE = 1,  /* BLOCK: the last node is its value */
-    RL_IR_BLOCK_DEFERS = 2, /* BLOCK: has DEFERs directly in it */
-    RL_IR_TAIL = 0x100      /* CALL, CALL_VALUE: in tail position, nothing pending: must not grow the stack */
+    RL_IR_BLOCK_VALUE = 1,   /* BLOCK: the last node is its value */
+    RL_IR_BLOCK_DEFERS = 2,  /* BLOCK: has DEFERs directly in it */
+    RL_IR_TAIL = 0x100       /* CALL, CALL_VALUE: in tail position, nothing pending: must not grow the stack */
 };
 
 /* Patterns are nodes of the same table; `type` is the type of the value matched. */

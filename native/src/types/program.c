@@ -22,7 +22,7 @@
     TABLE(extra, first_extra, uint32_t)                                                                                \
     TABLE(lines, first_line, uint32_t)                                                                                 \
     TABLE(strings, first_string, rl_str_t)                                                                             \
-    TABLE(exports, first_export, rl_export_t) \
+    TABLE(exports, first_export, rl_export_t)                                                                          \
     TABLE(effect_sets, first_effect_set, rl_effect_set_t)                                                              \
     TABLE(effect_tags, first_effect_tag, uint32_t)                                                                     \
     TABLE(flows, first_flow, rl_flow_entry_t)                                                                          \

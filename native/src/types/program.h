@@ -154,8 +154,8 @@ enum {
        of the impl for its type arguments; `body` is what applies where the impl has none (0: it must have one). */
     RL_FN_TRAIT = 1 << 16,
     RL_FN_HAS_DEFAULT = 1 << 17, /* TRAIT: written with a body */
-    RL_FN_INTRINSIC = 1 << 19, /* has the effect `native`, whatever its body does */
-    RL_FN_TRANSFERS = 1 << 18 /* its caller owns what it answers: @ownership("transferred") */
+    RL_FN_INTRINSIC = 1 << 19,   /* has the effect `native`, whatever its body does */
+    RL_FN_TRANSFERS = 1 << 18    /* its caller owns what it answers: @ownership("transferred") */
 };
 typedef struct rl_function {
     rl_sym_t name;

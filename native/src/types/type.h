@@ -35,12 +35,12 @@ typedef enum rl_type_kind {
     RL_TYPE_SIMPLE_COUNT,
     RL_TYPE_TUPLE = RL_TYPE_SIMPLE_COUNT, /* args: elements (≥ 2) */
     RL_TYPE_FUNCTION, /* args: parameters…, result (count = parameters + 1); a: effect set, 0 = none written: makes no difference */
-    RL_TYPE_RECORD,   /* anonymous; args: pairs symbol, type, ascending by code points of the name; count = fields */
-    RL_TYPE_NAMED,    /* a: rl_typedef index; args: type arguments. List, Map, Option … are named types too */
-    RL_TYPE_ARRAY,    /* [T; N]; a: N; args: T */
-    RL_TYPE_PARAM,    /* a: index among the type parameters of the function or typedef it stands in */
-    RL_TYPE_VAR,      /* a: inference variable (solve.h); never in finished IR */
-    RL_TYPE_OPEN, /* { f: T, .. } as written: parts like RECORD. A value is an Any that holds a record without name */
+    RL_TYPE_RECORD, /* anonymous; args: pairs symbol, type, ascending by code points of the name; count = fields */
+    RL_TYPE_NAMED,  /* a: rl_typedef index; args: type arguments. List, Map, Option … are named types too */
+    RL_TYPE_ARRAY,  /* [T; N]; a: N; args: T */
+    RL_TYPE_PARAM,  /* a: index among the type parameters of the function or typedef it stands in */
+    RL_TYPE_VAR,    /* a: inference variable (solve.h); never in finished IR */
+    RL_TYPE_OPEN,   /* { f: T, .. } as written: parts like RECORD. A value is an Any that holds a record without name */
     RL_TYPE_KIND_COUNT
 } rl_type_kind_t;
 

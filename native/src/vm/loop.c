@@ -819,8 +819,7 @@ goto raise;
 uninitialised: raise_uninitialised(vm, INDEX);
 goto raise;
 raise: SAVE();
-raise_saved:
-    if (!rl_vm_fail(vm, home, floor, unwinds)) return RL_RAISE;
+raise_saved: if (!rl_vm_fail(vm, home, floor, unwinds)) return RL_RAISE;
 LOAD_FRAME();
 NEXT;
 }

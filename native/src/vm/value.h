@@ -71,11 +71,11 @@ typedef struct rl_string {
     rl_object_t header; /* refs = 1: owner (may be NULL) */
     rl_object_t* owner; /* NULL: the bytes are its own */
     const char* data;
-    uint32_t length;     /* bytes */
-    uint32_t count;      /* code points; 0xFFFFFFFF: not counted yet */
-    uint32_t capacity;   /* bytes of an own side buffer; 0: bytes follow this struct, or are the owner's */
+    uint32_t length;      /* bytes */
+    uint32_t count;       /* code points; 0xFFFFFFFF: not counted yet */
+    uint32_t capacity;    /* bytes of an own side buffer; 0: bytes follow this struct, or are the owner's */
     uint32_t first_point; /* of a slice: code points of its owner before it; 0xFFFFFFFF: not known */
-    uint32_t* index; /* byte offset of each 64th code point, as far as it was needed: room, entries, entry 0, … */
+    uint32_t* index;      /* byte offset of each 64th code point, as far as it was needed: room, entries, entry 0, … */
 } rl_string_t;
 
 /* How elements are stored in Vec, fixed arrays and list leaves: natural width, unboxed (LANGUAGE 8.7). */
