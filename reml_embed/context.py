@@ -43,6 +43,7 @@ from reml_embed._signatures import signature_text
 from reml_embed._support import Support, write_stdout
 from reml_embed.errors import (
     EXCEPTIONS,
+    WORDS,
     AuditUnavailableError,
     InvalidArgumentError,
     LoadError,
@@ -650,7 +651,7 @@ class Context:
             error.__cause__ = self._sink.error
             return error
         if not issubclass(cls, RunError):
-            return cls(said or label, status=status, label=label)
+            return cls(said or WORDS.get(status, label), status=status, label=label)
         return self._script_error(cls, status, said or label)
 
     def _script_error(self, cls: type[RunError], status: int, said: str) -> RemlError:

@@ -192,6 +192,13 @@ class BusyError(RemlError):
     default_status, default_label = 9, "busy"
 
 
+#: What is said where the library cannot: it keeps its words for the owner of a context.
+WORDS = {
+    10: "the context belongs to another thread: see Context.adopt",
+    11: "the context belongs to the parent process",
+}
+
+
 class WrongThreadError(RemlError):
     """The context belongs to another thread; ``Context.adopt`` takes it over."""
 

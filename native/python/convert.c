@@ -485,7 +485,8 @@ static bool convert_function(
     rl_function_entry_t* entry;
     function_t* function = (function_t*)object;
     if (Py_TYPE(object) != conversion->border->function_type)
-        return fail(conversion, place, PyExc_TypeError, type, object, "not a function of this context");
+        return fail(conversion, place, PyExc_TypeError, type, object,
+            "not a function of this context (Context.callback makes one)");
     if (rl_function_find_entry(context, function->function, &entry) != REML_EMBED_STATUS_OK) {
         return fail(conversion, place, PyExc_TypeError, type, object, "not a function of this context");
     }

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from reml_embed import Context
 from reml_embed.diagnostics import Diagnostic, Json
 from reml_embed.limits import LIMIT_NAMES, Limits
 
@@ -24,6 +25,12 @@ def format_option(function: Any) -> Any:
     return click.option("--format", "form", type=choice, default="human", show_default=True, help="How to print.")(
         function
     )
+
+
+def with_option(function: Any) -> Any:
+    """``--with FILE``."""
+    text = "A file of a module that FILE uses, loaded before it; again for more, in the order of their uses."
+    return click.option("--with", "modules", type=SOURCE, multiple=True, metavar="FILE", help=text)(function)
 
 
 def limit_options(function: Any) -> Any:
@@ -79,3 +86,12 @@ def complain(text: str, coloured: str) -> None:
     """Print diagnostics where errors go."""
     shown = coloured if wants_colour(sys.stderr) else text
     click.echo(shown.rstrip("\n"), err=True, color=True)
+
+
+def load_module(context: Context, path: Path, outcome: Outcome, *, human: bool, **extra: Json) -> None:
+    """Load a file; its warnings go into the outcome, and to people where errors go."""
+    context.load(path)
+    found = context.diagnostics
+    outcome.add(found, **extra)
+    if human and any(diagnostic.severity == "warning" for diagnostic in found):
+        complain(context.diagnostics_text(), context.diagnostics_text(colour=True))

@@ -6,19 +6,28 @@ from pathlib import Path
 
 import click
 
-from reml_embed import Context
-from reml_embed.cli._common import SOURCE, Outcome, complain, format_option
+from reml_embed import Context, LoadError
+from reml_embed.cli._common import SOURCE, Outcome, complain, format_option, load_module, with_option
 
 
 @click.command()
 @click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
+@with_option
 @format_option
 @click.pass_context
-def check(command: click.Context, files: tuple[Path, ...], form: str) -> None:
+def check(command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], form: str) -> None:
     """Say what is wrong with each FILE, without running it."""
     outcome = Outcome(ok=True)
     with Context() as context:
-        for file in files:
+        try:
+            for module in modules:
+                load_module(context, module, outcome, human=form == "human", file=str(module))
+        except LoadError as error:
+            outcome.ok = False
+            outcome.add(error.diagnostics, file=str(module))
+            if form == "human":
+                complain(error.text, error.coloured)
+        for file in files if outcome.ok else ():
             found = context.check(file)
             errors = sum(diagnostic.severity == "error" for diagnostic in found)
             outcome.ok = outcome.ok and errors == 0

@@ -258,3 +258,75 @@ def test_a_reader_that_goes_away_is_no_traceback(source, tmp_path):
 
 def test_bench_without_a_checkout_says_where_to_get_one(command, tmp_path):
     assert "source checkout" in command("bench", "--folder", str(tmp_path), code=2).stderr
+
+
+ASKING = 'fn main() -> Str {\n  let name = do Console.ask("who? ")\n  do Console.log("hi " + name)\n  do Console.ask("")\n}\n'
+
+
+def test_standard_input_answers_console_ask(command, source):
+    file = source(ASKING)
+    done = command("run", file, input="Ada\r\nlast")
+    assert (done.stdout, done.stderr) == ("hi Ada\nlast\n", "")  # no question: nobody types
+    assert command("run", file, stdin=subprocess.DEVNULL).stdout == "hi \n\n"
+    assert command("run", file, "--untrusted", input="Ada\n").stdout == "hi \n\n"
+    assert json.loads(command("run", file, "--format", "json", input="Ada\nx\n").stdout)["value"] == "x"
+
+
+def test_a_question_is_shown_to_who_types(source, tmp_path):
+    leader, follower = pty.openpty()
+    child = subprocess.Popen([*REML, "run", source(ASKING)], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             cwd=tmp_path)  # fmt: skip
+    os.write(leader, b"Ada\nx\n")
+    assert child.communicate(timeout=60) == ("hi Ada\nx\n", "who? ")
+    child = subprocess.Popen([*REML, "run", source(ASKING)], stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             cwd=tmp_path)  # fmt: skip
+    assert child.stderr.read(5) == "who? "
+    child.send_signal(signal.SIGINT)
+    assert child.communicate(timeout=60)[1] == "error[runtime.interrupted]: interrupted\n"
+    assert child.returncode == 130
+    os.close(follower)
+    os.close(leader)
+
+
+def test_warnings_go_to_stderr_and_stay_beside_a_failure(command, source):
+    text = "fn main() -> Int {\n  let x = match Some(3) { Some(n) => n, None => 0, _ => 1 }\n  [1][x]\n}\n"
+    done = command("run", source(text), code=1)
+    assert "warning[pattern.unreachable_arm]" in done.stderr
+    assert "error[runtime.index.out_of_bounds]" in done.stderr
+    found = json.loads(command("run", source(text), "--format", "json", code=1).stdout)
+    assert [item["code"] for item in found["diagnostics"]] == ["runtime.index.out_of_bounds", "pattern.unreachable_arm"]
+    done = command("run", source(text.replace("[x]", "[x - 3]")))
+    assert done.stdout == "1\n"
+    assert done.stderr.startswith("warning[pattern.unreachable_arm]")
+
+
+def test_modules_are_loaded_before_the_program_that_uses_them(command, source):
+    shapes = source("module Shapes\npub fn area(w: Int, h: Int) -> Int = w * h\n", "shapes.reml")
+    main = source("module Main\nuse Shapes\nfn main() -> Int = Shapes.area(3, 4)\n")
+    assert command("run", main, "--with", shapes).stdout == "12\n"
+    assert command("check", main, "--with", shapes).stdout == "program.reml: ok\n"
+    bad = source("fn f() -> Int = x\n", "bad.reml")
+    for name in ("run", "check"):
+        assert "unknown name: x" in command(name, main, "--with", bad, code=1).stderr
+        assert not json.loads(command(name, main, "--with", bad, "--format", "json", code=1).stdout)["ok"]
+        command(name, main, "--with", "missing.reml", code=2)
+
+
+def test_arguments_that_do_not_fit_are_wrong_usage(command, source):
+    file = source(
+        "fn main(n: Int) -> Int = n\nfn pick(r: { a: Int, b: Str }) -> Str = r.b\nfn one(c: Char) -> Char = c\n"
+    )
+    for entry, word in (("main", "9" * 20), ("pick", '{"a": 1}'), ("pick", "[" * 100_000), ("one", "ab")):
+        assert "--arg" in command("run", file, "--entry", entry, "--arg", word, code=2).stderr
+
+
+def test_a_future_of_an_entry_with_arguments_is_driven(command, source):
+    file = source(
+        'async fn main(x: Int) -> Int { Async.sleep_async(20.ms).await; 12 / x }\nasync fn no(x: Int) -> Result<Int, Str> = Err("no")\n'
+    )
+    assert command("run", file, "--arg", "3").stdout == "4\n"
+    failed = command("run", file, "--arg", "0", code=1).stderr
+    assert "runtime.arith.div_zero" in failed
+    assert "<await>" not in failed  # no place of the program
+    found = json.loads(command("run", file, "--entry", "no", "--arg", "0", "--format", "json", code=1).stdout)
+    assert (found["value"], found["type"]) == ('Err("no")', "Result<Int, Str>")

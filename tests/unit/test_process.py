@@ -181,7 +181,9 @@ def test_a_context_belongs_to_its_thread_until_another_adopts_it(context):
     one = module["one"]
     for use in (one, context.run, lambda: context.load("fn f() -> Int = 1\n"), context.close, context.metrics, lambda: one.signature,
                 lambda: one.map(1), context.collect):  # fmt: skip
-        assert isinstance(elsewhere(use), reml.WrongThreadError)
+        refused = elsewhere(use)
+        assert isinstance(refused, reml.WrongThreadError)
+        assert str(refused) == "the context belongs to another thread: see Context.adopt"
 
     def take_over():
         context.adopt()

@@ -62,7 +62,7 @@ static void record_stack(rl_vm_t* vm, const rl_fiber_t* home, uint32_t floor) {
             if (failure->stack.count >= 64 && rec.placed) break;
             /* Code of one function in several parts is one entry: the innermost. */
             bool same = part_of && proto->function == part_of;
-            if (proto != &rl_fiber_end && !rl_proto_is_resume(proto)) {
+            if (proto != &rl_fiber_end && !rl_proto_is_resume(proto) && !rl_proto_is_await(proto)) {
                 if (!same && !(part_of && proto->part_of == part_of)) record_frame(vm, &rec, proto, pc);
                 part_of = same ? 0 : proto->part_of;
             }
