@@ -193,7 +193,9 @@ static void report_constraint(rl_checker_t* c, rl_span_t span, rl_type_t expecte
         }
         rl_str_t field = rl_text(c, c->solver.failed_field);
         rl_code_t code = rl_cfg_code(c, c->solver.failed_field, true, RL_CODE_TYPE_RECORD_ACCESS_UNKNOWN_FIELD);
-        rl_report(c->diags, code, span, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(field));
+        rl_diag_t* diag = rl_report(c->diags, code, span, "%s has no field %.*s", rl_show(c, type), RL_STR_ARG(field));
+        rl_note_plain(c->diags, diag, "%.*s was used as a member of a value of unknown type: an annotation would help",
+            RL_STR_ARG(field));
     } else if (kinds & (RL_CON_INTEGER_LITERAL | RL_CON_FLOAT_LITERAL)) {
         rl_report_mismatch(c, why, span, expected, found);
     } else if (kinds & RL_CON_ORD) { /* Ord includes Eq */

@@ -458,6 +458,7 @@ typedef struct rl_nearest {
     unsigned distance;
 } rl_nearest_t;
 void rl_nearest_offer(rl_checker_t* c, rl_nearest_t* nearest, rl_sym_t name);
+void rl_offer_simple_types(rl_checker_t* c, rl_nearest_t* nearest);
 void rl_fix_nearest(rl_checker_t* c, rl_diag_t* diag, const rl_nearest_t* nearest, rl_span_t span);
 
 /* --- names (scope.c) ---------------------------------------------------------------------------------------------- */

@@ -352,7 +352,7 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
             return check_record(c, data.c, wanted);
         }
     }
-    if (item) {
+    if (item && !type_item) { /* named without its type: there may be others */
         rl_sym_t* fields = NULL;
         uint32_t field_count = 0;
         if (data.c) {
@@ -369,7 +369,9 @@ static rl_ir_t check_constructor(rl_checker_t* c, rl_node_t node, rl_type_t type
                                    : -1,
             fields, field_count, path_span);
         c->scratch.count = mark;
-        if (item && !rl_check_visible(c, type_item ? type_item : item, path_span)) item = 0;
+        if (item && !rl_check_visible(c, item, path_span)) item = 0;
+    } else if (item) {
+        if (!rl_check_visible(c, type_item, path_span)) item = 0;
     } else {
         rl_str_t text = rl_text(c, last);
         rl_code_t code = rl_cfg_code(c, last, false, RL_CODE_PATTERN_CONSTRUCTOR_UNKNOWN);

@@ -64,6 +64,11 @@ rl_type_t rl_simple_type(rl_checker_t* c, rl_sym_t name) {
     return 0;
 }
 
+void rl_offer_simple_types(rl_checker_t* c, rl_nearest_t* nearest) {
+    for (size_t i = 0; i < RL_COUNT_OF(simple_types); i++)
+        rl_nearest_offer(c, nearest, rl_sym_find(c->symbols, rl_str(simple_types[i].name)));
+}
+
 uint32_t rl_method_head(rl_checker_t* c, rl_type_t type) {
     rl_type_t head = rl_head(c, type);
     const rl_type_node_t* node = rl_type_node(c->types, head);

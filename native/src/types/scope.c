@@ -255,6 +255,7 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
     if (namespace_id == 1) {
         for (uint32_t i = c->bindings.count; i-- > 0;) rl_nearest_offer(c, &nearest, c->bindings.data[i].name);
     }
+    if (namespace_id == 0) rl_offer_simple_types(c, &nearest);
     offer_items(c, &nearest, namespace_id);
     rl_fix_nearest(c, diag, &nearest, span);
 }
