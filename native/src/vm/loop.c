@@ -368,6 +368,11 @@ next_instruction:
     }
     OP_CASE(TAILCALLV) {
         rl_object_t* closure = r[B];
+        if (RL_UNLIKELY(closure->kind == RL_OBJ_FIBER && !((rl_parked_t*)closure)->inner)) {
+            SAVE(); /* said here: RESUME would find the frame of this call gone */
+            rl_vm_raise_standard(vm, RL_CODE_EFFECTS_HANDLER_INVALID_RESUME);
+            goto raise_saved;
+        }
         tail = rl_object_words(closure)[closure->refs].p;
         goto enter_tail;
     }
