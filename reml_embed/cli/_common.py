@@ -12,7 +12,8 @@ from typing import Any, TextIO
 import click
 
 from reml_embed import Context
-from reml_embed.diagnostics import Diagnostic, Json
+from reml_embed.diagnostics import Diagnostic, Json, plain
+from reml_embed.errors import RemlError
 from reml_embed.limits import LIMIT_NAMES, Limits
 
 #: An existing file; a missing one ends with 2.
@@ -95,3 +96,10 @@ def load_module(context: Context, path: Path, outcome: Outcome, *, human: bool, 
     outcome.add(found, **extra)
     if human and any(diagnostic.severity == "warning" for diagnostic in found):
         complain(context.diagnostics_text(), context.diagnostics_text(colour=True))
+
+
+def as_diagnostic(error: RemlError) -> tuple[Diagnostic, str]:
+    """A failure without diagnostics of its own as one, and as text for people."""
+    code = {13: "audit.unavailable", 5: "runtime.limit.memory"}.get(error.status, f"native.embed.{error.label}")
+    message = error.message.removeprefix(f"{code}: ")
+    return plain(code, message), f"error[{code}]: {message}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from reml_embed import Context, LoadError, RunError
-from reml_embed.cli._common import SOURCE, complain
+from reml_embed import Context, LoadError, RemlError, RunError
+from reml_embed.cli._common import SOURCE, as_diagnostic, complain
 
 
 @click.command()
@@ -28,4 +28,8 @@ def dis(command: click.Context, file: Path, function: str, what: tuple[str, ...]
                 click.echo(context.explain(part, function).rstrip("\n"))
     except (LoadError, RunError) as error:
         complain(error.text or error.message, error.coloured or error.message)
+        command.exit(1)
+    except RemlError as error:
+        _, text = as_diagnostic(error)
+        complain(text, text)
         command.exit(1)

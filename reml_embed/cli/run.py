@@ -16,6 +16,7 @@ from reml_embed._ffi import ffi, lib, owned_text
 from reml_embed.cli._common import (
     SOURCE,
     Outcome,
+    as_diagnostic,
     complain,
     format_option,
     limit_options,
@@ -137,9 +138,9 @@ def explain(error: RemlError | KeyboardInterrupt, outcome: Outcome, *, human: bo
         outcome.add(error.diagnostics)
         outcome.diagnostics += warnings
     else:
-        code = {13: "audit.unavailable", 5: "runtime.limit.memory"}.get(error.status, f"native.embed.{error.label}")
-        text = coloured = f"error[{code}]: {error.message.removeprefix(f'{code}: ')}"
-        outcome.add([plain(code, error.message.removeprefix(f"{code}: "))])
+        diagnostic, text = as_diagnostic(error)
+        coloured = text
+        outcome.add([diagnostic])
     if human:
         complain(text, coloured)
     return 130 if isinstance(error, KeyboardInterrupt) else 1

@@ -330,3 +330,19 @@ def test_a_future_of_an_entry_with_arguments_is_driven(command, source):
     assert "<await>" not in failed  # no place of the program
     found = json.loads(command("run", file, "--entry", "no", "--arg", "0", "--format", "json", code=1).stdout)
     assert (found["value"], found["type"]) == ('Err("no")', "Result<Int, Str>")
+
+
+def test_failures_without_a_place_are_no_traceback(command, source):
+    empty, good = source("", "empty.reml"), source("fn main() {}\n")
+    for name in ("run", "check", "dis"):
+        assert command(name, empty, code=1).stderr == "error[native.embed.invalid_argument]: source is empty\n"
+        failed = command(name, good, code=1, env=os.environ | {"REML_EMBED_FORCE_UNSUPPORTED": "1"})
+        assert (failed.stdout, failed.stderr) == (
+            "",
+            "error[native.embed.unsupported_target]: unsupported target: linux\n",
+        )
+    assert command("check", empty, good, code=1).stdout == "empty.reml: 1 error\nprogram.reml: ok\n"
+    found = json.loads(command("check", empty, "--format", "json", code=1).stdout)
+    assert [(item["code"], item["file"]) for item in found["diagnostics"]] == [
+        ("native.embed.invalid_argument", "empty.reml")
+    ]
