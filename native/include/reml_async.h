@@ -67,7 +67,7 @@ REML_API reml_embed_status_t reml_future_start(reml_embed_context_t* context, re
 
 /* Go on. OK: it has ended; PENDING: it waits again; any other status: it has failed, and is over. BUSY: it is being worked on. */
 REML_API reml_embed_status_t reml_embed_resume(reml_embed_context_t* context, reml_job_t job);
-/* When a pending job can go on: nanoseconds from now; -1: not before a promise is completed. */
+/* When a pending job can go on, or its deadline ends it: nanoseconds from now; -1: not before a promise is completed. */
 REML_API reml_embed_status_t reml_job_wait(reml_embed_context_t* context, reml_job_t job, int64_t* out_nanoseconds);
 /* owned: *out_value. PENDING: not there yet; ERROR: the job has failed. */
 REML_API reml_embed_status_t reml_job_result(reml_embed_context_t* context, reml_job_t job, reml_value_t* out_value);

@@ -414,3 +414,28 @@ def test_modules_are_initialised_on_the_event_loop() -> None:
         assert go(main()) == 8
         assert other == [1]
         assert context.run("main") == 8
+
+
+@pytest.mark.parametrize("entry", ["sleeps", "naps", "asks"])
+def test_a_deadline_counts_while_a_run_waits(entry: str) -> None:
+    printed: list[str] = []
+    with reml.Context(limits=reml.Limits(deadline_ms=60), output=printed.append) as context:
+
+        @context.host("never")
+        async def never() -> int:
+            await asyncio.sleep(5)
+            return 1
+
+        context.load(
+            'async fn sleeps() -> Int { defer println("left"); Async.sleep_async(5.s).await; 1 }\n'
+            'async fn naps() -> Int { defer println("left"); for i in 0..1000 { Async.sleep_async(5.ms).await }; 1 }\n'
+            'async fn asks() -> Int { defer println("left"); never().await }\n'
+            "fn quick() -> Int = 2\n"
+        )
+        began = time.monotonic()
+        with pytest.raises(reml.LimitError) as caught:
+            asyncio.run(context.run_async(entry))
+        assert caught.value.code == "runtime.limit.deadline"
+        assert time.monotonic() - began < 2
+        assert "".join(printed) == "left\n"
+        assert context.run("quick") == 2

@@ -265,6 +265,10 @@ static uint64_t time_to_wait(rl_vm_t* vm, rl_run_t* run) {
 int64_t rl_run_wait_ns(rl_vm_t* vm, rl_run_t* run) {
     if (run->ready_first) return 0;
     uint64_t wait = time_to_wait(vm, run);
+    if (run->deadline_ns) {
+        uint64_t now = rl_os_monotonic_ns(), left = run->deadline_ns > now ? run->deadline_ns - now + 1 : 0;
+        if (left < wait) wait = left; /* whoever resumes it then is told that it is over */
+    }
     return wait > INT64_MAX ? -1 : (int64_t)wait;
 }
 
@@ -619,7 +623,9 @@ rl_outcome_t rl_run_start(rl_vm_t* vm, rl_run_t* run, const rl_word_t* s_args, r
 rl_outcome_t rl_run_resume(rl_vm_t* vm, rl_run_t* run, rl_word_t* out_result) {
     out_result->u = 0;
     outer_t outer = enter(vm, run);
-    rl_outcome_t outcome = work(vm, run, RL_DONE, out_result);
+    /* Between short pieces of work nothing else would see that time is up. */
+    bool goes_on = vm->native_depth > 0 || rl_vm_poll(vm);
+    rl_outcome_t outcome = work(vm, run, goes_on ? RL_DONE : RL_RAISE, out_result);
     leave(vm, run, outer);
     return outcome;
 }
