@@ -385,7 +385,7 @@ typedef struct state {
     rl_type_t simple;      /* SCOPE: simple type */
     rl_type_t generic;     /* SCOPE: type parameter, or Self that has no name */
     rl_trait_id_t trait;   /* SCOPE: trait */
-    rl_type_t self;        /* FN of a trait: Self, 0: whichever it is */
+    rl_type_t self;        /* FN of a trait: Self, 0: whichever it is; SPECIAL: what it is asked of, 0: anything */
     bool is_self;          /* SCOPE: written `Self` */
     rl_sym_t name;         /* SCOPE: its dotted text; MEMBER: the member */
     rl_fn_id_t fn;
@@ -564,6 +564,13 @@ static state_t step_into(rl_checker_t* c, state_t scope, rl_sym_t name, rl_node_
         out.name = core && !module ? name : dotted ? dotted : name;
         return out;
     }
+    if ((scope.type_item || scope.simple) &&
+        (name == c->sym_to_string || name == c->sym_debug)) { /* every type has them */
+        out.kind = STATE_SPECIAL;
+        out.special = name == c->sym_debug ? RL_SPECIAL_DEBUG : RL_SPECIAL_TO_STRING;
+        out.self = scope.simple;
+        return out;
+    }
     rl_str_t owner = rl_text(c, scope.name), text = rl_text(c, name);
     rl_code_t code = rl_cfg_code(c, name, false, RL_CODE_TYPE_UNRESOLVED_IDENT);
     rl_diag_t* diag =
@@ -689,7 +696,10 @@ static rl_ir_t call_state(
     case STATE_FN: c->bind_self = state->self; return rl_call_function(c, state->fn, args, count, node, span, expected);
     case STATE_CTOR: return rl_construct(c, state->item, args, count, true, node, span, expected);
     case STATE_LOCAL_FN: return rl_call_local_fn(c, state->local_fn, args, count, node, span, expected);
-    case STATE_SPECIAL: return rl_call_special(c, state->special, args, count, node, span, expected);
+    case STATE_SPECIAL:
+        if (state->self && count == 1 && !args[0].name && !args[0].ir)
+            args[0].ir = rl_check_expr(c, args[0].node, state->self, RL_CODE_TYPE_MISMATCH);
+        return rl_call_special(c, state->special, args, count, node, span, expected);
     case STATE_LOOSE: return rl_call_loose(c, state->name, state->name_span, args, count, node, span, expected);
     case STATE_MEMBER:
         return rl_call_method(c, state->ir, state->name, state->name_span, args, count, node, span, expected);
