@@ -69,17 +69,23 @@ static reml_embed_status_t poll(void* user) {
 
 /* --- output ----------------------------------------------------------------------------------------------------------- */
 
-static reml_embed_status_t write_output(const char* text, size_t length, void* user) {
-    border_t* border = user;
+/* Ask a callable of the host's with a text, outside of the script's run; what it answers (owned), or NULL with an exception. */
+static PyObject* call_with_text(border_t* border, PyObject* callable, const char* text, size_t length) {
     border_take_gil(border);
     bool outer = border->active;
     border->active = false;
-    PyObject* output = Py_NewRef(border->output); /* it may set another one */
+    Py_INCREF(callable); /* it may set another one */
     PyObject* string = PyUnicode_DecodeUTF8(text, (Py_ssize_t)length, "replace");
-    PyObject* result = string ? PyObject_CallFunctionObjArgs(output, string, NULL) : NULL;
+    PyObject* answer = string ? PyObject_CallFunctionObjArgs(callable, string, NULL) : NULL;
     Py_XDECREF(string);
-    Py_DECREF(output);
+    Py_DECREF(callable);
     border->active = outer;
+    return answer;
+}
+
+static reml_embed_status_t write_output(const char* text, size_t length, void* user) {
+    border_t* border = user;
+    PyObject* result = call_with_text(border, border->output, text, length);
     if (result) {
         Py_DECREF(result);
         return REML_EMBED_STATUS_OK;
@@ -92,15 +98,7 @@ static reml_embed_status_t read_input(
     const char* question, size_t length, const char** out_answer, size_t* out_length, void* user) {
     border_t* border = user;
     if (!border->input) return REML_EMBED_STATUS_OK;
-    border_take_gil(border);
-    bool outer = border->active;
-    border->active = false;
-    PyObject* input = Py_NewRef(border->input); /* it may set another one */
-    PyObject* string = PyUnicode_DecodeUTF8(question, (Py_ssize_t)length, "replace");
-    PyObject* answer = string ? PyObject_CallFunctionObjArgs(input, string, NULL) : NULL;
-    Py_XDECREF(string);
-    Py_DECREF(input);
-    border->active = outer;
+    PyObject* answer = call_with_text(border, border->input, question, length);
     Py_ssize_t size = 0;
     const char* text = NULL;
     if (answer && !PyUnicode_Check(answer)) {
