@@ -213,6 +213,22 @@ static int builder_of(const writer_t* w, rl_node_t call) {
     return -1;
 }
 
+static rl_node_t constant(writer_t* w, rl_node_t node, unsigned depth);
+
+/* The items of a list as constants, pushed; false, with nothing pushed, when one is not. */
+static bool push_constants(writer_t* w, rl_list_t list, unsigned depth) {
+    uint32_t count = rl_tree_list_count(w->tree, list), mark = w->list.count;
+    for (uint32_t i = 0; i < count; i++) {
+        rl_node_t item = constant(w, rl_tree_list_at(w->tree, list, i), depth);
+        if (!item) {
+            w->list.count = mark;
+            return false;
+        }
+        push(w, item);
+    }
+    return true;
+}
+
 /* A copy of an expression made of literals, as a value for Any; 0: it is something else. */
 static rl_node_t constant(writer_t* w, rl_node_t node, unsigned depth) {
     const rl_node_data_t data = *rl_tree_node(w->tree, node);
@@ -232,15 +248,7 @@ static rl_node_t constant(writer_t* w, rl_node_t node, unsigned depth) {
     }
     case RL_NODE_LIST:
     case RL_NODE_TUPLE:
-        rl_tree_list(w->tree, data.a, &count);
-        for (uint32_t i = 0; i < count; i++) {
-            rl_node_t item = constant(w, rl_tree_list_at(w->tree, data.a, i), depth + 1);
-            if (!item) {
-                w->list.count = mark;
-                return 0;
-            }
-            push(w, item);
-        }
+        if (!push_constants(w, data.a, depth + 1)) return 0;
         if (data.kind == RL_NODE_TUPLE) return new_node(w, RL_NODE_TUPLE, 0, take_list(w, mark), 0, 0);
         push(w, list_node(w, mark));
         return core_call(w, "any_list", mark);
@@ -259,15 +267,7 @@ static rl_node_t constant(writer_t* w, rl_node_t node, unsigned depth) {
         }
         return new_node(w, RL_NODE_RECORD, 0, 0, take_list(w, mark), 0);
     case RL_NODE_MAP:
-        rl_tree_list(w->tree, data.a, &count);
-        for (uint32_t i = 0; i < count; i++) {
-            rl_node_t item = constant(w, rl_tree_list_at(w->tree, data.a, i), depth + 1);
-            if (!item) {
-                w->list.count = mark;
-                return 0;
-            }
-            push(w, item);
-        }
+        if (!push_constants(w, data.a, depth + 1)) return 0;
         return new_node(w, RL_NODE_MAP, 0, take_list(w, mark), 0, 0);
     default: return 0;
     }
