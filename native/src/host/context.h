@@ -234,6 +234,8 @@ rl_proto_t* rl_pipeline_instance(
 rl_proto_t* rl_pipeline_entry(rl_context_t* context, rl_fn_id_t function, reml_embed_status_t* out_status);
 /* Before and after each outermost or nested run. */
 reml_embed_status_t rl_run_begin(rl_context_t* context);
+/* The same for an entry the host names: its name is text, and a module is there. */
+reml_embed_status_t rl_run_begin_entry(rl_context_t* context, rl_str_t name);
 /* The outermost run has its result (of this bank) or vm.failure: what it leaves behind is abandoned, before either is read. */
 static inline void rl_run_settle(rl_context_t* context, rl_word_t result, bool is_ref) {
     if (context->depth == 1) rl_vm_end_run(&context->vm, result, is_ref);

@@ -426,13 +426,7 @@ reml_embed_status_t reml_load_module(reml_embed_context_t* id, const unsigned ch
 static reml_embed_status_t run(rl_context_t* context, const char* entrypoint) {
     rl_context_clear_error(context);
     rl_str_t name = rl_str(entrypoint);
-    if (rl_utf8_validate(name) != name.length) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
-            "entry point is not valid UTF-8");
-    }
-    if (!context->loaded)
-        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
-    reml_embed_status_t status = rl_run_begin(context);
+    reml_embed_status_t status = rl_run_begin_entry(context, name);
     if (status != REML_EMBED_STATUS_OK) return status;
     status = rl_pipeline_initialise(context);
     if (status == REML_EMBED_STATUS_OK && name.length) {

@@ -210,13 +210,7 @@ static reml_embed_status_t take_steps(rl_context_t* context, rl_job_t* job, rl_o
 }
 
 static reml_embed_status_t start_entry(rl_context_t* context, rl_str_t name, reml_job_t* out) {
-    if (rl_utf8_validate(name) != name.length) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
-            "entry point is not valid UTF-8");
-    }
-    if (!context->loaded)
-        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
-    reml_embed_status_t status = rl_run_begin(context);
+    reml_embed_status_t status = rl_run_begin_entry(context, name);
     if (status != REML_EMBED_STATUS_OK) return status;
     uint32_t row;
     status = rl_job_prepare(context, NULL, (reml_function_t){0, 0}, NULL, &row);

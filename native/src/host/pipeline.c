@@ -3,6 +3,7 @@
  *   load        1 limits · 2 tokens, tree, @cfg · 3 names, types, IR · 4 globals get room
  *   run         5 instances: IR → bytecode · 6 modules initialise · 7 the entry runs
  */
+#include "base/utf8.h"
 #include "host/context.h"
 #include "syntax/parser.h"
 #include "types/entry.h"
@@ -236,6 +237,16 @@ reml_embed_status_t rl_run_begin(rl_context_t* context) {
         rl_vm_begin_run(&context->vm);
     }
     return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t rl_run_begin_entry(rl_context_t* context, rl_str_t name) {
+    if (rl_utf8_validate(name) != name.length) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "entry point is not valid UTF-8");
+    }
+    if (!context->loaded)
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_NO_MODULE, "no module loaded");
+    return rl_run_begin(context);
 }
 
 void rl_run_end(rl_context_t* context) {
