@@ -21,14 +21,16 @@ What can go wrong::
     ├── ForkedError               the context belongs to the parent process
     ├── PendingError              the run waits for the host
     ├── AuditUnavailableError     the log cannot be written, so nothing was done
-    └── AuditMissingError         a call left no audit record
+    ├── AuditMissingError         a call left no audit record
+    └── MissingExtraError         a package of an extra is not installed (an ImportError, too)
 
 Exceptions that a Python host function raises are not wrapped: the very same object comes out of the run.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+import importlib
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 if TYPE_CHECKING:
     from reml_embed.diagnostics import Diagnostic, StackEntry
@@ -250,3 +252,33 @@ EXCEPTIONS: dict[int, type[RemlError]] = {
 def refuse_pickling(what: object) -> NoReturn:
     """Raise: *what* lives in its process."""
     raise TypeError(f"cannot pickle {type(what).__name__!r}: it lives in its context")
+
+
+class MissingExtraError(RemlError, ImportError):
+    """
+    A command or function needs packages that are not installed.
+
+    Attributes:
+        extra: the extra of this package that brings them.
+        module: what could not be imported.
+    """
+
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(f"`{module}` is not installed: pip install 'reml-embed[{extra}]'")
+        self.extra = extra
+        self.module = module
+
+
+def require(module: str, extra: str) -> Any:
+    """
+    Import *module*, which the extra *extra* brings.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and module.partition(".")[0] == error.name.partition(".")[0]:
+            raise MissingExtraError(extra, module) from error
+        raise

@@ -1,7 +1,7 @@
 """
-The audit log as Python sees it: where records go is an argument of `Context`; here are reading and verifying.
+The chained log that the library writes: verifying it, finishing what a killed process left, taking records that wait.
 
-The library writes the records; Python forwards them unchanged.
+Comes in: paths. Goes out: reports and records. Python adds nothing to a log by itself: the library numbers and chains every line.
 """
 
 from __future__ import annotations

@@ -1,0 +1,182 @@
+"""
+Where records go (CONTRACTS 3.1).
+
+Comes in: `Record` objects, or lines (`write`, so that every sink can be given to `Context(audit=…)`). Goes out: files, the log of a context,
+memory, callbacks. A sink that cannot take a record raises, and has then taken nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
+
+from reml_embed.audit.chain import verify
+from reml_embed.audit.records import Record
+from reml_embed.errors import AuditUnavailableError
+from reml_embed.testing import MemorySink as _LineMemorySink
+
+if TYPE_CHECKING:
+    from reml_embed.context import Context
+
+
+@runtime_checkable
+class RecordSink(Protocol):
+    """Takes records. Raising means: not taken."""
+
+    def write_record(self, record: Record, /) -> object:
+        """Take one record."""
+
+
+class LineSink:
+    """Base of the sinks here: a line is a record, too."""
+
+    def write_record(self, record: Record, /) -> object:
+        """Take one record."""
+        raise NotImplementedError
+
+    def write(self, line: str, /) -> object:
+        """Take one record as a line."""
+        return self.write_record(Record.parse(line))
+
+
+class MemorySink(_LineMemorySink):
+    """Keeps what it gets: `lines`, `records` (parsed), `taken` (`Record` objects); ``failing`` makes it refuse."""
+
+    def write_record(self, record: Record, /) -> None:
+        """Take one record."""
+        self.write(record.to_json())
+
+    @property
+    def taken(self) -> list[Record]:
+        """The records."""
+        return [Record.parse(line) for line in self.lines]
+
+    @property
+    def kinds(self) -> list[str | None]:
+        """Their kinds."""
+        return [record.kind for record in self.taken]
+
+
+class CallbackSink(LineSink):
+    """Calls a function with each record."""
+
+    def __init__(self, take: Callable[[Record], object]) -> None:
+        self._take = take
+
+    def write_record(self, record: Record, /) -> object:
+        """Take one record."""
+        return self._take(record)
+
+
+class ConsoleSink(LineSink):
+    """
+    Prints records, one line each.
+
+    Args:
+        stream: by default standard error.
+        human: ``time kind capability`` instead of JSON.
+    """
+
+    def __init__(self, stream: IO[str] | None = None, *, human: bool = False) -> None:
+        self._stream = stream
+        self._human = human
+
+    def write_record(self, record: Record, /) -> None:
+        """Take one record."""
+        stream = self._stream or sys.stderr
+        stream.write((describe(record) if self._human else record.to_json()) + "\n")
+        stream.flush()
+
+
+def describe(record: Record) -> str:
+    """One line for people: time, severity, kind, capability, audit id. Control characters are shown as escapes."""
+    parts = (
+        record.timestamp or "-",
+        record.severity or "info",
+        record.kind or "-",
+        record.capability or "-",
+        record.audit_id or "-",
+    )
+    return " ".join(part if part.isprintable() else ascii(part)[1:-1] for part in parts)
+
+
+class MultiSink(LineSink):
+    """
+    Writes to a primary sink and to others. The first one decides; failures of the others are reported and never end the audited call.
+
+    Attributes:
+        failures: (name of the sink, exception) of each refusal of a secondary sink, the last 64.
+        failed: how many refusals there were.
+    """
+
+    def __init__(
+        self, sinks: Iterable[RecordSink], *, report: Callable[[RecordSink, Exception], object] | None = None
+    ) -> None:
+        self._sinks = list(sinks)
+        if not self._sinks:
+            raise ValueError("a MultiSink needs at least one sink")
+        self._report = report
+        self.failures: list[tuple[str, Exception]] = []
+        self.failed = 0
+
+    def write_record(self, record: Record, /) -> None:
+        """Take one record."""
+        primary, *others = self._sinks
+        primary.write_record(record)
+        for sink in others:
+            try:
+                sink.write_record(record)
+            except Exception as error:  # noqa: BLE001  (whatever it is, the call goes on)
+                self.failed += 1
+                self.failures = [*self.failures[-63:], (type(sink).__name__, error)]
+                if self._report is not None:
+                    self._report(sink, error)
+
+
+class ContextSink(LineSink):
+    """The log of a context: records get their place among those that the library makes."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def write_record(self, record: Record, /) -> None:
+        """Take one record."""
+        raise AuditUnavailableError(f"the library cannot take records yet: {record.kind}")
+
+
+class FileSink(LineSink):
+    """
+    A chained log file. Each record is in the file, numbered and chained, when the call returns.
+
+    Args:
+        path: of the log; its directory must exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    def write_record(self, record: Record, /) -> None:
+        """
+        Take one record.
+
+        Raises:
+            AuditUnavailableError: it cannot be written.
+        """
+        import hashlib  # noqa: PLC0415
+
+        report = verify(self.path)
+        if report.verdict not in {"ok", "unreadable"}:
+            raise AuditUnavailableError(f"{self.path}: {report.detail}")
+        data = {**record.data, "envelope": {**record.envelope}}
+        members = {key: value for key, value in record.metadata.items() if not key.startswith("audit.chain.")}
+        members["audit.sequence"] = report.last_sequence + 1
+        members["audit.chain.previous"] = report.head or "0" * 64
+        data["envelope"]["metadata"] = dict(sorted(members.items()))
+        bare = Record(data).to_json()
+        digest = hashlib.sha256(bare.encode()).hexdigest()
+        data["envelope"]["metadata"] = {"audit.chain.hash": digest, **data["envelope"]["metadata"]}
+        with Path(self.path).open("a", encoding="utf-8") as file:
+            file.write(bare.replace('"metadata":{', f'"metadata":{{"audit.chain.hash":"{digest}",', 1) + "\n")
