@@ -311,7 +311,7 @@ class Line:
 
 
 def _open(path: str | os.PathLike[str]) -> IO[bytes]:
-    file = Path(path).open("rb")
+    file = Path(path).open("rb")  # noqa: SIM115  (the caller closes it)
     try:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
