@@ -22,7 +22,8 @@ What can go wrong::
     ├── PendingError              the run waits for the host
     ├── AuditUnavailableError     the log cannot be written, so nothing was done
     ├── AuditMissingError         a call left no audit record
-    └── MissingExtraError         a package of an extra is not installed (an ImportError, too)
+    ├── MissingExtraError         a package of an extra is not installed (an ImportError, too)
+    └── CatalogError              a diagnostic code that is known already, or unknown
 
 Exceptions that a Python host function raises are not wrapped: the very same object comes out of the run.
 """
@@ -227,6 +228,19 @@ class PendingError(RemlError):
 
 class AuditMissingError(RemlError):
     """A lifecycle call did not leave exactly one audit record."""
+
+
+class CatalogError(RemlError, ValueError):
+    """
+    The catalog of diagnostic codes refuses a code.
+
+    Attributes:
+        code: ``catalog.duplicate_key``, ``catalog.unknown_code``, ``catalog.unknown_domain`` or ``catalog.invalid_entry``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message, label=code)
+        self.code = code
 
 
 #: Which exception a status becomes; every status of the library but 0 (ok) has a row.

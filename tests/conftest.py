@@ -11,10 +11,18 @@ import hypothesis
 import pytest
 
 import reml_embed as reml
+from reml_embed.diagnostics.catalog import refuse_unregistered
 
 # The same examples on every run and every machine, and no folder of found ones.
 hypothesis.settings.register_profile("repository", database=None, derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repository")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _registered_codes() -> Iterator[None]:
+    """A diagnostic whose code nobody registered is refused (CONTRACTS 21)."""
+    with refuse_unregistered():
+        yield
 
 
 @pytest.fixture

@@ -267,6 +267,15 @@ REML_API reml_embed_status_t reml_embed_diagnostics_json(reml_embed_context_t* c
 REML_API reml_embed_status_t reml_embed_diagnostics_text(
     reml_embed_context_t* context, int colour, reml_span_t* out_text);
 
+/*
+ * The index-th diagnostic code of the library, from 0, with its domain and default severity ("error", "warning", "info", "hint");
+ * NULL after the last one. static.
+ */
+REML_API const char* reml_embed_diagnostic_code(uint32_t index, const char** out_domain, const char** out_severity);
+
+/* Where a column of a line begins: the bytes before the column-th cluster (from 1) of UTF-8 text; its length when it is shorter. */
+REML_API size_t reml_embed_column_offset(const char* line, size_t length, uint32_t column);
+
 /* Names of the functions of the modules loaded last, one "Module.name signature" per line. transferred: reml_embed_free. */
 REML_API reml_embed_status_t reml_embed_functions(reml_embed_context_t* context, char** out_text, size_t* out_length);
 

@@ -197,7 +197,7 @@ _ROWS = (
     *(_kind(f"async.transport.{what}", "async.transport", "async.transport.name async.transport.secure", _TRANSPORT, "20", f"a transport: {what}") for what in ("register", "route", "fail", "capability_missing")),
     _kind("async.ask.timeout", "async.actor", "", _ACTOR, "20", "nobody answered in time"),
     # 21 Diagnostics
-    _kind("diagnostic.emitted", "diagnostics", "", f"{_ERROR} {_BRIDGE} {_STAGE}", "21", "a diagnostic of severity error or warning was shown"),
+    _kind("diagnostic.emitted", "diagnostics", "", f"diagnostic.id {_ERROR} {_BRIDGE} {_STAGE}", "21", "a diagnostic of severity error or warning was shown"),
 )  # fmt: skip
 
 #: Every kind by name, in the order of the contract.

@@ -748,6 +748,30 @@ static void test_environment__time_is_the_hosts(void) {
     CHECK_INT_EQ(reml_dispose_context(context), OK);
 }
 
+static void test_diagnostic_codes__are_listed_with_domain_and_severity(void) {
+    const char *domain = NULL, *severity = NULL;
+    CHECK_STR_EQ(reml_embed_diagnostic_code(0, &domain, &severity), "parser.lexer.unknown_token");
+    CHECK_STR_EQ(domain, "syntax");
+    CHECK_STR_EQ(severity, "error");
+    uint32_t count = 0, hints = 0;
+    while (reml_embed_diagnostic_code(count, NULL, &severity)) {
+        hints += strcmp(severity, "hint") == 0;
+        count++;
+    }
+    CHECK(count > 150 && hints >= 3);
+    CHECK(!reml_embed_diagnostic_code(UINT32_MAX, &domain, &severity) && !domain && !severity);
+}
+
+static void test_column_offset__counts_clusters(void) {
+    const char* line = "e\xCC\x81\xF0\x9F\x98\x80x"; /* e + acute, a face, x */
+    static const size_t offsets[] = {0, 0, 3, 7, 8, 8};
+    for (uint32_t column = 0; column < 6; column++) {
+        CHECK_INT_EQ(reml_embed_column_offset(line, strlen(line), column), offsets[column]);
+    }
+    CHECK_INT_EQ(reml_embed_column_offset(NULL, 0, 3), 0);
+    CHECK_INT_EQ(reml_embed_column_offset("\xF0\x9F", 2, UINT32_MAX), 2); /* no UTF-8 */
+}
+
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_embed__the_guides_flow_returns_ok),
@@ -775,6 +799,8 @@ int main(int argc, char** argv) {
         RUN(test_options__sizes_and_unknown_flags_are_checked),
         RUN(test_environment__a_program_sees_what_the_host_gives),
         RUN(test_environment__time_is_the_hosts),
+        RUN(test_diagnostic_codes__are_listed_with_domain_and_severity),
+        RUN(test_column_offset__counts_clusters),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -28,6 +28,12 @@ const char* rl_code_text(rl_code_t code) { return row_of(code)->text; }
 const char* rl_code_domain(rl_code_t code) { return row_of(code)->domain; }
 rl_severity_t rl_code_severity(rl_code_t code) { return row_of(code)->severity; }
 
+const char* rl_severity_text(rl_severity_t severity) {
+    static const char* const names[] = {
+        [RL_ERROR] = "error", [RL_WARNING] = "warning", [RL_INFO] = "info", [RL_HINT] = "hint"};
+    return names[severity];
+}
+
 /* --- the list ---------------------------------------------------------------------------------------- */
 
 static void free_tables(rl_diags_t* diags, rl_diag_t* diag) {

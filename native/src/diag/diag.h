@@ -21,6 +21,7 @@ typedef enum rl_severity { RL_ERROR, RL_WARNING, RL_INFO, RL_HINT } rl_severity_
 const char* rl_code_text(rl_code_t code);
 const char* rl_code_domain(rl_code_t code);
 rl_severity_t rl_code_severity(rl_code_t code);
+const char* rl_severity_text(rl_severity_t severity);
 
 /* Byte range in the source of its module; end exclusive. */
 typedef struct rl_span {

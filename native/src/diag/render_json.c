@@ -12,8 +12,6 @@ static const alias_row_t aliases[] = {
     {RL_CODE_TYPE_CONDITION_BOOL_REQUIRED, "E7006"},
 };
 
-static const char* const severity_names[] = {
-    [RL_ERROR] = "error", [RL_WARNING] = "warning", [RL_INFO] = "info", [RL_HINT] = "hint"};
 static const char* const fixit_names[] = {
     [RL_FIX_INSERT] = "insert", [RL_FIX_REPLACE] = "replace", [RL_FIX_DELETE] = "delete"};
 
@@ -126,7 +124,7 @@ static void add_diag(
     rl_json_t* json, const rl_diags_t* diags, rl_lines_t* lines, const rl_diag_t* diag, rl_buf_t* scratch) {
     rl_position_t start = {0, 0};
     rl_json_object_begin(json);
-    rl_json_member(json, "severity", rl_str(severity_names[diag->severity]));
+    rl_json_member(json, "severity", rl_str(rl_severity_text(diag->severity)));
     add_codes(json, diag->code);
     rl_json_member(json, "domain", rl_str(rl_code_domain(diag->code)));
     add_message(json, diag, scratch);

@@ -72,6 +72,24 @@ reml_embed_status_t reml_embed_diagnostics_text(reml_embed_context_t* id, int co
     return lend(context, out);
 }
 
+const char* reml_embed_diagnostic_code(uint32_t index, const char** out_domain, const char** out_severity) {
+    bool known = index < RL_CODE_COUNT;
+    rl_code_t code = (rl_code_t)(known ? index : 0);
+    if (out_domain) *out_domain = known ? rl_code_domain(code) : NULL;
+    if (out_severity) *out_severity = known ? rl_severity_text(rl_code_severity(code)) : NULL;
+    return known ? rl_code_text(code) : NULL;
+}
+
+size_t reml_embed_column_offset(const char* line, size_t length, uint32_t column) {
+    size_t at = 0;
+    for (uint32_t i = 1; line && i < column && at < length; i++) {
+        size_t cluster = rl_unicode_grapheme((rl_str_t){line, length}, at);
+        if (cluster == 0) break;
+        at += cluster;
+    }
+    return at;
+}
+
 const char* reml_embed_unicode_version(void) { return rl_unicode_version; }
 
 /* --- explanations ------------------------------------------------------------------------------------------------------------ */
@@ -224,7 +242,6 @@ reml_embed_status_t reml_embed_collect(reml_embed_context_t* id) {
     RL_ENTER(id, context);
     if (context->frozen || context->audit.delivering) return REML_EMBED_STATUS_BUSY;
     rl_heap_collect(&context->vm.heap);
-    rl_foreign_settle(context);
     return REML_EMBED_STATUS_OK;
 }
 

@@ -1,10 +1,12 @@
-"""Diagnostics: one shape for errors, the command line and editors (LANGUAGE 9.1)."""
+"""Diagnostics as they leave the library (LANGUAGE 9.1), and as Python makes them: pure values, without ids and times."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from reml_embed.diagnostics.catalog import domain_of
 
 #: Anything that JSON can say.
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -64,6 +66,7 @@ class Diagnostic:
         primary: where; None outside any source. *line* and *column* are its start.
         expected: tokens that would have been right here, for syntax errors.
         stack: innermost first, for run-time errors.
+        json: all of it as JSON; what has no attribute here (``related``, ``hints``, …) is found there.
     """
 
     severity: str
@@ -80,6 +83,12 @@ class Diagnostic:
     line: int | None = None
     column: int | None = None
     json: dict[str, Json] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Data of the domains: ``effects``, ``bridge``, ``target``, … (CONTRACTS 21)."""
+        found = self.json.get("extensions")
+        return found if isinstance(found, dict) else {}
 
     def __str__(self) -> str:
         place = f"{self.line}:{self.column}: " if self.line is not None else ""
@@ -120,7 +129,7 @@ def from_json(data: dict[str, Any]) -> Diagnostic:
 
 def plain(code: str, message: str, domain: str | None = None) -> Diagnostic:
     """An error outside any source, in the shape of LANGUAGE 9.1."""
-    domain = domain or code.split(".", 1)[0]
+    domain = domain or domain_of(code)
     return from_json({
         "severity": "error", "code": code, "codes": [code], "domain": domain, "message": message, "module": "",
         "primary": None, "notes": [], "fixits": [], "line": None, "column": None,
