@@ -7,11 +7,9 @@ Exit codes: 0 well Â· 1 an error in the source, a failed run, a result ``Err`` Â
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
+from reml_embed.cli._main import run_group
 from reml_embed.cli.audit import audit
 from reml_embed.cli.bench import bench
 from reml_embed.cli.check import check
@@ -31,18 +29,4 @@ for command in (run, check, bench, dis, audit, version):
 
 def main() -> None:
     """Entry point."""
-    try:
-        code = reml.main(standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
-    except click.ClickException as problem:
-        problem.show()
-        code = problem.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing may be written while the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    run_group(reml, "reml")

@@ -11,8 +11,8 @@ from typing import Any, TextIO
 
 import click
 
-from reml_embed import Context
 from reml_embed.diagnostics import Diagnostic, Json, plain
+from reml_embed.diagnostics.catalog import code_of
 from reml_embed.errors import RemlError
 from reml_embed.limits import LIMIT_NAMES, Limits
 
@@ -74,10 +74,6 @@ class Outcome:
     diagnostics: list[dict[str, Json]] = field(default_factory=list)
     audit_count: int = 0
 
-    def add(self, diagnostics: tuple[Diagnostic, ...] | list[Diagnostic], **extra: Json) -> None:
-        """Take diagnostics in, as the library shapes them."""
-        self.diagnostics += [diagnostic.json | extra for diagnostic in diagnostics]
-
     def show(self) -> None:
         """Print it as JSON: one line on standard output."""
         click.echo(json.dumps(self.__dict__, ensure_ascii=False, separators=(",", ":")))
@@ -89,17 +85,8 @@ def complain(text: str, coloured: str) -> None:
     click.echo(shown.rstrip("\n"), err=True, color=True)
 
 
-def load_module(context: Context, path: Path, outcome: Outcome, *, human: bool, **extra: Json) -> None:
-    """Load a file; its warnings go into the outcome, and to people where errors go."""
-    context.load(path)
-    found = context.diagnostics
-    outcome.add(found, **extra)
-    if human and any(diagnostic.severity == "warning" for diagnostic in found):
-        complain(context.diagnostics_text(), context.diagnostics_text(colour=True))
-
-
 def as_diagnostic(error: RemlError) -> tuple[Diagnostic, str]:
     """A failure without diagnostics of its own as one, and as text for people."""
-    code = {13: "audit.unavailable", 5: "runtime.limit.memory"}.get(error.status, f"native.embed.{error.label}")
+    code = code_of(error)
     message = error.message.removeprefix(f"{code}: ")
     return plain(code, message), f"error[{code}]: {message}"

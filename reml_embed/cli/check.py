@@ -2,59 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from reml_embed import Context, LoadError, RemlError
-from reml_embed.cli._common import SOURCE, Outcome, as_diagnostic, complain, format_option, load_module, with_option
+from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
+from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 
 
-def check_files(context: Context, files: tuple[Path, ...], outcome: Outcome, *, human: bool) -> None:
-    """Say of each file what is wrong with it."""
+def check_file(context: Context, file: Path, session: Session) -> int:
+    """Say what is wrong with one file, without adding it; the number of errors."""
+    try:
+        found = context.check(file)
+        text, coloured = context.diagnostics_text(), context.diagnostics_text(colour=True)
+    except RemlError as error:  # an empty file
+        diagnostic, text = as_diagnostic(error)
+        found, coloured = [diagnostic], text
+    session.add(found, text=text, coloured=coloured, file=file)
+    return sum(diagnostic.severity == "error" for diagnostic in found)
+
+
+def load_modules(context: Context, files: Sequence[Path], session: Session) -> bool:
+    """Load what the files use; False when one is wrong."""
     for file in files:
         try:
-            found = context.check(file)
-            text, coloured = context.diagnostics_text(), context.diagnostics_text(colour=True)
-        except RemlError as error:  # an empty file
-            diagnostic, text = as_diagnostic(error)
-            found, coloured = [diagnostic], text
-        errors = sum(diagnostic.severity == "error" for diagnostic in found)
-        outcome.ok = outcome.ok and errors == 0
-        outcome.add(found, file=str(file))
-        if human:
-            if found:
-                complain(text, coloured)
-            click.echo(f"{file}: {'ok' if not errors else '1 error' if errors == 1 else f'{errors} errors'}")
+            session.load(context, file)
+        except LoadError as error:
+            session.add(error.diagnostics, text=error.text, coloured=error.coloured, file=file)
+            return False
+    return True
 
 
-@click.command()
+def check_files(files: Sequence[Path], modules: Sequence[Path], session: Session, options: dict[str, Any]) -> bool:
+    """Check each file in a context with *options*; one pipeline each. True: all are well."""
+    ok = True
+    with Context(**options) as context:
+        with session.logging_into(context):
+            loaded = load_modules(context, modules, session)
+            for file in files:
+                before = len(session.shown)
+                with session.pipeline(file) as pipeline:
+                    errors = check_file(context, file, session) if loaded else 1
+                    ok = ok and errors == 0
+                    if session.human and loaded:
+                        click.echo(
+                            f"{file}: {'ok' if not errors else '1 error' if errors == 1 else f'{errors} errors'}"
+                        )
+                    found, code = len(session.shown) - before, 1 if errors else 0
+                    pipeline.finish(count=1 + len(modules), diagnostics=found, code=code, phase=session.phase(before))
+        context.drain()
+        session.outcome.audit_count = context.audit_count + 1  # the record of closing
+    return ok and loaded
+
+
+def run_check(
+    files: Sequence[Path], modules: Sequence[Path], session: Session, options: dict[str, Any] | None = None
+) -> int:
+    """The whole command; its exit code."""
+    options = {"audit": session.context_log, **(options or {})}
+    try:
+        session.outcome.ok = check_files(files, modules, session, options)
+    except RemlError as error:
+        session.refused(error)
+    code = 0 if session.outcome.ok else 1
+    session.close(code)
+    return code
+
+
+@click.command(cls=PipelineCommand)
 @click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
 @with_option
 @format_option
+@pipeline_options
 @click.pass_context
-def check(command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], form: str) -> None:
+def check(command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], form: str, asked: Asked) -> None:
     """Say what is wrong with each FILE, without running it."""
-    outcome, human = Outcome(ok=True), form == "human"
-    try:
-        with Context() as context:
-            try:
-                for module in modules:
-                    load_module(context, module, outcome, human=human, file=str(module))
-                check_files(context, files, outcome, human=human)
-            except LoadError as error:  # of a module
-                outcome.ok = False
-                outcome.add(error.diagnostics, file=str(module))
-                if human:
-                    complain(error.text, error.coloured)
-            context.drain()
-            outcome.audit_count = context.audit_count + 1  # the record of closing
-    except RemlError as error:
-        outcome.ok = False
-        diagnostic, text = as_diagnostic(error)
-        outcome.add([diagnostic])
-        if human:
-            complain(text, text)
-    if not human:
-        outcome.show()
-    command.exit(0 if outcome.ok else 1)
+    session = Session("check", "Check", files, asked, form)
+    command.exit(run_check(files, modules, session))

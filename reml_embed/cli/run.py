@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,8 @@ import click
 
 from reml_embed import Context, Function, LoadError, RemlError, RunError, TransferredResult
 from reml_embed._ffi import ffi, lib, owned_text
-from reml_embed.cli._common import (
-    SOURCE,
-    Outcome,
-    as_diagnostic,
-    complain,
-    format_option,
-    limit_options,
-    load_module,
-    read_limits,
-    with_option,
-)
+from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
+from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.diagnostics import plain
 from reml_embed.limits import Limits
 from reml_embed.results import BorrowedResult
@@ -100,21 +92,16 @@ def drive(context: Context, future: TransferredResult) -> TransferredResult:
 
 
 def execute(
-    files: tuple[Path, ...],
-    entry: str,
-    words: tuple[str, ...],
-    options: dict[str, Any],
-    outcome: Outcome,
-    *,
-    human: bool,
+    files: Sequence[Path], entry: str, words: tuple[str, ...], options: dict[str, Any], session: Session
 ) -> None:
-    """Create, load (the last of *files* is the program), run, read and close; *outcome* holds what is known whenever this ends."""
+    """Create, load (the last of *files* is the program), run, read and close; the outcome holds what is known whenever this ends."""
+    outcome = session.outcome
     context = Context(**options)
     try:
-        with context:
+        with context, session.logging_into(context):
             try:
                 for file in files:
-                    load_module(context, file, outcome, human=human)
+                    session.load(context, file)
                 result = call(context, entry, words)
                 outcome.type, outcome.value = result.type, result.text
                 outcome.ok = not (result.variant == "Err" and outcome.type.startswith("Result<"))
@@ -125,40 +112,52 @@ def execute(
         outcome.audit_count += context.closed  # the record of closing itself
 
 
-def explain(error: RemlError | KeyboardInterrupt, outcome: Outcome, *, human: bool) -> int:
-    """Put a failure into the outcome, print it for people, and say how to exit."""
-    outcome.ok = False
-    if isinstance(error, KeyboardInterrupt):
-        text = coloured = "error[runtime.interrupted]: interrupted"
-        outcome.add([plain("runtime.interrupted", "interrupted")])
-    elif isinstance(error, LoadError | RunError):
-        text = error.text or f"error[{error.code}]: {error.diagnostics[0].message if error.diagnostics else error}"
-        coloured = error.coloured or text
-        warnings, outcome.diagnostics = outcome.diagnostics, []
-        outcome.add(error.diagnostics)
-        outcome.diagnostics += warnings
+def explain(error: RemlError, session: Session) -> None:
+    """Put a failure of the program in front of what else was found, and show it."""
+    found, earlier = error, session.outcome.diagnostics
+    session.outcome.ok, session.outcome.diagnostics = False, []
+    if isinstance(found, LoadError | RunError):
+        text = found.text or f"error[{found.code}]: {found.diagnostics[0].message if found.diagnostics else found}"
+        session.add(found.diagnostics, text=text, coloured=found.coloured)
     else:
-        diagnostic, text = as_diagnostic(error)
-        coloured = text
-        outcome.add([diagnostic])
-    if human:
-        complain(text, coloured)
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
+        diagnostic, text = as_diagnostic(found)
+        session.add([diagnostic], text=text)
+    session.outcome.diagnostics += earlier
 
 
-@click.command()
+def run_program(
+    files: Sequence[Path], entry: str, words: tuple[str, ...], options: dict[str, Any], session: Session
+) -> int:
+    """One pipeline around `execute`; the exit code."""
+    with session.pipeline(files[-1]) as pipeline:
+        try:
+            execute(files, entry, words, options, session)
+            code = 0 if session.outcome.ok else 1
+        except RemlError as error:
+            explain(error, session)
+            code = 1
+        except KeyboardInterrupt:
+            session.add([plain("runtime.interrupted", "interrupted")], text="error[runtime.interrupted]: interrupted")
+            session.outcome.ok = False
+            pipeline.fail("runtime.interrupted", "interrupted")
+            code = 130
+        pipeline.finish(count=len(files), diagnostics=len(session.shown), code=code, phase=session.phase())
+    return code
+
+
+@click.command(cls=PipelineCommand)
 @click.argument("file", type=SOURCE)
 @click.argument("args", nargs=-1)
 @click.option("--entry", default="main", show_default=True, help="Function to run: `main`, `Billing.total`.")
 @click.option("--arg", "words", multiple=True, help="An argument of it, in order; lists and records as JSON.")
-@click.option("--audit", type=click.Path(dir_okay=False, path_type=Path), help="Append audit records to this file.")
 @with_option
 @limit_options
 @format_option
+@pipeline_options
 @click.pass_context
 def run(
-    command: click.Context, file: Path, args: tuple[str, ...], entry: str, words: tuple[str, ...], audit: Path | None,
-    modules: tuple[Path, ...], limits: tuple[str, ...], untrusted: bool, form: str,
+    command: click.Context, file: Path, args: tuple[str, ...], entry: str, words: tuple[str, ...], modules: tuple[Path, ...],
+    limits: tuple[str, ...], untrusted: bool, form: str, asked: Asked,
 ) -> None:  # fmt: skip
     """
     Run the program in FILE and show its result. Env.args() answers ARGS, Env.get_env the variables of this process, Console.ask the
@@ -166,20 +165,19 @@ def run(
 
     Exits with 0, or with 1 when the program is wrong, fails, or answers `Err`.
     """
-    human = form == "human"
     allowed: Limits = read_limits(limits, untrusted=untrusted)
-    outcome, printed = Outcome(), list[str]()
-    options: dict[str, Any] = {"audit": audit, "limits": allowed, "output": None if human else printed.append}
+    session, printed = Session("run", "Embed", [*modules, file], asked, form), list[str]()
+    options: dict[str, Any] = {"audit": session.context_log, "limits": allowed}
     options |= {"args": args, "environment": None if untrusted else os.environ}
-    options["input"] = None if untrusted else answer
+    options |= {"input": None if untrusted else answer, "output": None if session.human else printed.append}
     try:
-        execute((*modules, file), entry, words, options, outcome, human=human)
-        code = 0 if outcome.ok else 1
-    except (RemlError, KeyboardInterrupt) as error:
-        code = explain(error, outcome, human=human)
+        code = run_program((*modules, file), entry, words, options, session)
+    except RemlError as error:  # of the log
+        session.refused(error)
+        code = 1
+    outcome = session.outcome
     outcome.stdout = "".join(printed)
-    if not human:
-        outcome.show()
-    elif outcome.value is not None and outcome.type != "()":
+    if session.human and outcome.value is not None and outcome.type != "()":
         click.echo(outcome.value)
+    session.close(code, ok=outcome.ok, value=outcome.value, type=outcome.type, stdout=outcome.stdout)
     command.exit(code)

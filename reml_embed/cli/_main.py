@@ -1,0 +1,56 @@
+"""How the commands of this package begin and end: one place for exit codes and for what ends them from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """Being told to end is an exception, so that what is open is closed and recorded."""
+    raise SystemExit(128 + number)
+
+
+def _drop_output() -> None:
+    """Nothing may be written while the interpreter ends: whoever read our output has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def run_group(group: click.Command, program: str) -> NoReturn:
+    """
+    Run a command line and end the process: 0 well · 1 errors · 2 wrong usage, missing file · 130 Ctrl-C · 143 told to end.
+
+    A file that cannot be read or written is one line on standard error, never a traceback.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
+    code: object
+    try:
+        code = group.main(prog_name=program, standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as problem:
+        problem.show()
+        code = problem.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        code = 1
+    except OSError as error:
+        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        print(f"error: {name}{error.strerror or error}", file=sys.stderr)
+        code = 2
+    _drop_output()
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,321 @@
+"""
+What commands share that take sources: how diagnostics are shown (``--output``, filters), and the trail of the pipeline
+(``--emit-audit``, ``--audit-store``, ``--audit``).
+
+A command makes a `Session`, opens a pipeline for each input, hands diagnostics to it, and ends with `Session.close`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reml_embed import Context
+from reml_embed.audit import ConsoleSink, ContextSink, FileSink, Record, RecordSink, new_id, now
+from reml_embed.audit.store import KEPT, Store, StoreFile
+from reml_embed.cli._common import Outcome, as_diagnostic, complain
+from reml_embed.cli._trail import Trail
+from reml_embed.diagnostics import Diagnostic, Emitter
+from reml_embed.diagnostics.envelope import envelope, phase_of
+from reml_embed.diagnostics.filters import Filter
+from reml_embed.diagnostics.filters import parse as parse_filter
+from reml_embed.diagnostics.lsp import publish
+from reml_embed.errors import AuditUnavailableError, RemlError
+from reml_embed.pipelines import Pipeline
+
+OUTPUTS = ("human", "json", "lsp")
+_CHUNK = re.compile(r"^(?=(?:\x1b\[[0-9;]*m)*(?:error|warning|info|hint)\[)", re.MULTILINE)
+
+
+class PipelineCommand(click.Command):
+    """A command in which ``--emit-audit`` stands alone or with ``=on``, ``=off``; it never takes the word behind it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it."""
+        end = args.index("--") if "--" in args else len(args)
+        return super().parse_args(
+            ctx, ["--emit-audit=on" if word == "--emit-audit" else word for word in args[:end]] + args[end:]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the options of `pipeline_options` say; `Session` reads it."""
+
+    output: str | None
+    shown: Filter
+    audit: Path | None
+    emit: bool | None
+    store: str | None
+    folder: Path | None
+
+    @property
+    def wants_trail(self) -> bool:
+        """Are records asked for?"""
+        if self.emit is False:
+            return False
+        return bool(self.emit or self.audit or self.store or self.folder)
+
+
+_OPTIONS = (
+    click.option("--output", type=click.Choice(OUTPUTS), default=None,
+                 help="How to print: for people, as one JSON object, as editors read it (LSP)."),
+    click.option("--filter", "filters", multiple=True, metavar="KEY=VALUE", help="Show only diagnostics with severity=, code= or domain=."),
+    click.option("--include", multiple=True, metavar="KEY=VALUE", help="Show only those with code= or domain=; `type.*` is a pattern."),
+    click.option("--exclude", multiple=True, metavar="KEY=VALUE", help="Do not show those with code= or domain=."),
+    click.option("--effect-tag", "effect_tags", multiple=True, metavar="TAG", help="Show only those about this effect."),
+    click.option("--audit", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH",
+                 help="Append all audit records to this file."),
+    click.option("--emit-audit", type=click.Choice(["on", "off"]), default=None, metavar="[=off]",
+                 help="Write the records of the pipeline: to the store, else to standard error."),
+    click.option("--emit-audit-log", is_flag=True, help="The same as --emit-audit."),
+    click.option("--audit-store", type=click.Choice(list(KEPT)), default=None, help="Keep them in a file of this store."),
+    click.option("--audit-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where the store is."),
+)  # fmt: skip
+
+
+def pipeline_options(function: Any) -> Any:
+    """All of the options above, as one argument ``asked``."""
+
+    @functools.wraps(function)
+    def packed(
+        *arguments: Any, output: str | None, filters: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...],
+        effect_tags: tuple[str, ...], audit: Path | None, emit_audit: str | None, emit_audit_log: bool, audit_store: str | None,
+        audit_dir: Path | None, **others: Any,
+    ) -> Any:  # fmt: skip
+        try:
+            shown = parse_filter(filters, include, exclude, effect_tags)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        if audit is not None and (audit_store or audit_dir):
+            raise click.UsageError("--audit names a file: --audit-store and --audit-dir are for records without one")
+        emit = emit_audit == "on" or emit_audit_log if emit_audit != "off" else False
+        asked = Asked(output, shown, audit, emit if emit_audit or emit_audit_log else None, audit_store, audit_dir)
+        return function(*arguments, asked=asked, **others)
+
+    for option in reversed(_OPTIONS):
+        packed = option(packed)
+    return packed
+
+
+class _Switch:
+    """A file, or the log of the context that has it open meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: RecordSink = FileSink(path)
+        self.context: RecordSink | None = None
+        self.written = 0
+
+    def write_record(self, record: Record, /) -> None:
+        """Take one record."""
+        if self.context is not None:
+            self.context.write_record(record)
+            return
+        try:
+            self._file.write_record(record)
+        except OSError as error:
+            raise AuditUnavailableError(f"{error.filename}: {error.strerror}") from error
+        self.written += 1
+
+
+class Session:
+    """
+    One run of a command over sources: what it found, how that is shown, and its trail.
+
+    Args:
+        command: ``check``. title: of CONTRACTS 21: ``Check``.
+        files: the inputs as they were given.
+        asked: the options.
+        form: of ``--format``; None: the command has no such option.
+
+    Attributes:
+        human: is it shown to people?
+        context_log: where the contexts of the command write their records, when it is said.
+        outcome: the object of ``--format json``.
+        shown: all diagnostics as they were emitted.
+        modules: file of each module that was loaded.
+    """
+
+    def __init__(
+        self, command: str, title: str, files: Sequence[Path | str], asked: Asked, form: str | None = None
+    ) -> None:
+        if asked.output is not None and form == "json":
+            raise click.UsageError(
+                "--format json and --output say two things: the former is the object of old, take one"
+            )
+        self.output = "outcome" if form == "json" else asked.output or "human"
+        self.human = self.output == "human"
+        self.command, self.title = command, title
+        self.inputs = [str(file) for file in files]
+        self.filter = asked.shown
+        self.context_log = asked.audit
+        self._names_ids = asked.wants_trail and asked.audit is None
+        self.run_id = new_id()
+        self.started_at = now()
+        self.outcome = Outcome()
+        self.shown: list[dict[str, Any]] = []
+        self.modules: dict[str, str] = {}
+        self._switch: _Switch | None = None
+        self._stored: StoreFile | None = None
+        self.trail = self._make_trail(asked) if asked.wants_trail else None
+        keys = {} if self.trail is None else self.trail.metadata
+        names = ("cli.run_id", "cli.audit_id", "cli.command", "cli.change_set")
+        metadata = {name: keys[name] for name in names if name in keys} or {
+            "cli.run_id": self.run_id,
+            "cli.command": command,
+        }
+        metadata.pop("cli.change_set", None)  # the record carries it; a diagnostic need not repeat it
+        self.emitter = Emitter(self.trail, channel="cli", metadata=metadata)
+
+    def _make_trail(self, asked: Asked) -> Trail:
+        sink: RecordSink
+        if asked.audit is not None:
+            sink = self._switch = _Switch(asked.audit)
+        elif asked.store or asked.folder:
+            sink = self._stored = Store(asked.store, asked.folder).open(
+                self.inputs[0] if self.inputs else "", target=machine()
+            )
+        else:
+            sink = ConsoleSink()
+        return Trail(self.command, {"files": list(self.inputs)}, sink=sink, inputs=self.inputs, run_id=self.run_id)
+
+    @property
+    def appended(self) -> int:
+        """Records that went to the file of ``--audit`` by themselves, not by way of a context."""
+        return 0 if self._switch is None else self._switch.written
+
+    @contextmanager
+    def logging_into(self, context: Context) -> Iterator[None]:
+        """While this is open, *context* writes the file of ``--audit``, and records go by way of it."""
+        if self._switch is None:
+            yield
+            return
+        self._switch.context = ContextSink(context)
+        try:
+            yield
+        finally:
+            self._switch.context = None
+
+    @contextmanager
+    def pipeline(self, file: Path | str) -> Iterator[Pipeline]:
+        """The pipeline of one input; wrong usage that shows only later fails it, too."""
+        program = click.get_current_context().find_root().info_name or "reml"
+        line = shlex.join([program, *sys.argv[1:]])
+        keys = {
+            "cli.run_id": self.run_id,
+            "cli.command": self.command,
+            "cli.phase": "Execution",
+            "cli.program": program,
+        }
+        with Pipeline(self.trail, str(file), metadata={**keys, "cli.command_line": line}) as pipeline:
+            try:
+                yield pipeline
+            except click.ClickException as problem:
+                pipeline.fail("cli.usage", problem.format_message())
+                raise
+
+    def phase(self, since: int = 0) -> str:
+        """Where the work ended, by the diagnostics from number *since* on."""
+        return phase_of(self.shown[since:])
+
+    def load(self, context: Context, file: Path) -> None:
+        """
+        Load a file as a module; what is worth knowing about it is shown.
+
+        Raises:
+            LoadError, …: it is wrong.
+        """
+        module = context.load(file)
+        self.modules[module.name] = str(file)
+        self.add(
+            context.diagnostics,
+            text=context.diagnostics_text(),
+            coloured=context.diagnostics_text(colour=True),
+            file=file,
+        )
+
+    def add(
+        self, diagnostics: Sequence[Diagnostic], *, text: str = "", coloured: str = "", file: Path | str | None = None
+    ) -> list[dict[str, Any]]:
+        """
+        Show diagnostics and record them: *text* and *coloured* are the same as a compiler prints them, in their order; *file* is the
+        source where the module of a diagnostic does not tell.
+        """
+        fallback = str(file) if file is not None else self.inputs[-1] if self.inputs else ""
+        names = (self.modules.get(item.module, fallback) for item in diagnostics)
+        found = [
+            self.emitter.emit(item, file=name) | {"file": name} for item, name in zip(diagnostics, names, strict=True)
+        ]
+        self.shown += found
+        self.outcome.diagnostics += found
+        if self.human and found:
+            self._print(found, text, coloured)
+        return found
+
+    def _print(self, found: list[dict[str, Any]], text: str, coloured: str) -> None:
+        parts, painted = (self._chunks(form, found) for form in (text, coloured or text))
+        kept = [index for index, item in enumerate(found) if self.filter(item)]
+        if kept:
+            complain("\n".join(parts[index] for index in kept), "\n".join(painted[index] for index in kept))
+
+    def _chunks(self, text: str, found: list[dict[str, Any]]) -> list[str]:
+        """The text of each diagnostic; with --emit-audit or a store it names its audit id."""
+        parts = [part.rstrip("\n") + "\n" for part in _CHUNK.split(text) if part.strip()]
+        if len(parts) != len(found):
+            parts = [f"{item['severity']}[{item['code']}]: {item['message']}\n" for item in found]
+        if self._names_ids:
+            parts = [f"{part}  = audit: {item['audit']['audit_id']}\n" for part, item in zip(parts, found, strict=True)]
+        return parts
+
+    def refused(self, error: RemlError) -> None:
+        """The context could not be made, or the log takes no records: say so without it."""
+        self.trail = self.emitter.log = None
+        self.outcome.ok = False
+        diagnostic, text = as_diagnostic(error)
+        self.add([diagnostic], text=text + "".join(f"\n  = note: {note}" for note in getattr(error, "__notes__", ())))
+
+    def close(self, code: int, **stats: Any) -> None:
+        """End the trail, and print the object of the forms that are objects."""
+        if self._stored is not None:
+            kept = self._stored.close(status="success" if code == 0 else "failure")
+            if kept.warning:
+                click.echo(f"warning: {kept.warning}", err=True)
+        if self.output == "outcome":
+            self.outcome.audit_count += self.appended
+            self.outcome.show()
+            return
+        visible = [item for item in self.shown if self.filter(item)]
+        if self.output == "json":
+            facts = envelope(
+                self.title, phase=self.phase(), run_id=self.run_id, diagnostics=visible, inputs=self.inputs,
+                started_at=self.started_at, finished_at=now(), value=code, stats=stats,
+            )  # fmt: skip
+            click.echo(json.dumps(facts, ensure_ascii=False, separators=(",", ":")))
+        elif self.output == "lsp":
+            files = dict.fromkeys([*self.inputs, *(item["primary"]["file"] for item in visible)])
+            for file in filter(None, files):
+                found = [item for item in visible if item["primary"]["file"] == file]
+                click.echo(json.dumps(publish(file, found, _source(file)), ensure_ascii=False, separators=(",", ":")))
+
+
+def machine() -> str:
+    """The system that this runs on, as ``x86_64-linux``."""
+    return f"{platform.machine()}-{platform.system().lower()}"
+
+
+def _source(file: str) -> bytes | None:
+    try:
+        return Path(file).read_bytes()
+    except OSError:
+        return None
