@@ -101,7 +101,7 @@ REML_API reml_embed_status_t reml_value_make(
 /* A variant by name, e.g. type Option<Int>, "Some", one part. */
 REML_API reml_embed_status_t reml_value_variant(reml_embed_context_t* context, reml_type_t type, const char* name,
     size_t name_length, const reml_value_t* parts, size_t count, reml_value_t* out_value);
-/* An opaque host object of host type `type` (declared `type T` in an extern "host" block). destroy(data, user) is called once, when
+/* An opaque host object (a pointer with an owner that may end it: reml_ffi_wrap_foreign_ptr) of host type `type` (declared `type T` in an extern "host" block). destroy(data, user) is called once, when
    the script and the host have both let go, in the context's thread. */
 REML_API reml_embed_status_t reml_value_host(reml_embed_context_t* context, reml_type_t type, void* data,
     void (*destroy)(void* data, void* user), void* user, reml_value_t* out_value);
@@ -126,6 +126,7 @@ REML_API reml_embed_status_t reml_value_field(
 REML_API reml_embed_status_t reml_value_name(reml_embed_context_t* context, reml_value_t value, reml_span_t* out_name);
 REML_API reml_embed_status_t reml_value_field_name(
     reml_embed_context_t* context, reml_value_t value, size_t index, reml_span_t* out_name);
+/* The address behind a HOST value. A pointer that is over (reml_ffi_bridge.h) is refused: STALE, and recorded. */
 REML_API reml_embed_status_t reml_value_host_data(reml_embed_context_t* context, reml_value_t value, void** out_data);
 REML_API reml_embed_status_t reml_value_equal(
     reml_embed_context_t* context, reml_value_t a, reml_value_t b, int* out_equal);

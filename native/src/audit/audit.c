@@ -359,6 +359,25 @@ bool rl_audit_ownership_violation(
     return rl_audit_ffi_call(audit, &call);
 }
 
+bool rl_audit_leak(rl_audit_t* audit, rl_str_t symbol, uint64_t count, uint64_t bridge_total, uint64_t bridge_success) {
+    rl_audit_event_t event = {.kind = count == 1 ? RL_AUDIT_KIND_FFI_CALL : RL_AUDIT_KIND_FFI_SUMMARY,
+        .status = RL_AUDIT_CALL_LEAK,
+        .ownership = RL_AUDIT_OWN_TRANSFERRED,
+        .result = RL_AUDIT_RETURN_PENDING,
+        .flags = RL_EVENT_FAILED};
+    rl_event_texts_t texts;
+    texts.count = 0, texts.bytes = 0;
+    event.number[0] = count == 1 ? RL_AUDIT_NO_LATENCY : count;
+    event.number[1] = count;
+    event.number[2] = event.number[3] =
+        audit->real_time ? rl_audit_ticks(audit) : (uint64_t)audit->env->wall_ns(audit->env->user);
+    event.number[4] = rate_bits(bridge_total, bridge_success);
+    rl_event_texts_add(&texts, RL_FIELD_SYMBOL, symbol);
+    rl_event_texts_add(&texts, RL_FIELD_ERROR_CODE, RL_STR("ffi.wrap.ownership_violation"));
+    rl_event_texts_add(&texts, RL_FIELD_ERROR_MESSAGE, RL_STR("transferred and never released"));
+    return append(audit, &event, &texts, HOW_URGENT);
+}
+
 bool rl_audit_unsafe_region(rl_audit_t* audit, rl_str_t module, rl_str_t function, uint32_t line) {
     rl_audit_event_t event = {.kind = RL_AUDIT_KIND_UNSAFE_REGION, .number = {line}};
     rl_event_texts_t texts;

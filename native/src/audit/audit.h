@@ -231,6 +231,9 @@ bool rl_audit_ffi_call(rl_audit_t* audit, const rl_audit_ffi_call_t* call);
 bool rl_audit_ownership_violation(
     rl_audit_t* audit, rl_str_t symbol, rl_str_t message, uint64_t bridge_total, uint64_t bridge_success);
 
+/* Values that were transferred and never released: ffi.call, status leak; of several, with their number in ffi.count. */
+bool rl_audit_leak(rl_audit_t* audit, rl_str_t symbol, uint64_t count, uint64_t bridge_total, uint64_t bridge_success);
+
 /* An `unsafe` block ran (LANGUAGE 13): function and line. */
 bool rl_audit_unsafe_region(rl_audit_t* audit, rl_str_t module, rl_str_t function, uint32_t line);
 

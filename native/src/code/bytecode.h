@@ -57,6 +57,7 @@ typedef struct rl_host_site {
     rl_str_t name;
     uint32_t binding; /* index in the host's table of bound functions; UINT32_MAX: unbound. Kept by host/ */
     uint8_t param_count;
+    uint8_t ownership, row; /* of what it answers, for audit records: host/ again */
     const rl_rtype_t* const* params;
     const rl_rtype_t* result;
 } rl_host_site_t;

@@ -12,6 +12,12 @@ void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing) {
     if (RL_LIKELY(crossing->ok)) {
         metrics->success_calls++;
         if (RL_LIKELY(crossing->tally && context->audit.policy == RL_AUDIT_SUMMARY)) {
+            rl_audit_tally_t* tally = crossing->tally;
+            if (RL_UNLIKELY(tally->ownership != crossing->ownership || tally->result != crossing->result)) {
+                rl_audit_tally_flush(&context->audit, tally); /* what was counted so far had another row */
+                tally->ownership = crossing->ownership;
+                tally->result = crossing->result;
+            }
             crossing->tally->bridge_total = metrics->total_calls;
             crossing->tally->bridge_success = metrics->success_calls;
             rl_audit_tally_count(&context->audit, crossing->tally);
@@ -43,6 +49,16 @@ reml_embed_status_t rl_bridge_violation(
         rl_code_text(RL_CODE_FFI_WRAP_OWNERSHIP_VIOLATION), what);
     rl_audit_ownership_violation(
         &context->audit, rl_str(symbol), rl_str(what), context->metrics.total_calls, context->metrics.success_calls);
+    return status;
+}
+
+void rl_bridge_leak(rl_context_t* context, const char* symbol, uint64_t count) {
+    context->metrics.total_calls += count;
+    rl_audit_leak(&context->audit, rl_str(symbol), count, context->metrics.total_calls, context->metrics.success_calls);
+}
+
+reml_embed_status_t rl_entry_refused(reml_embed_status_t status, const char* symbol) {
+    if (status == REML_EMBED_STATUS_STALE) rl_process_violation(symbol, "the context is gone");
     return status;
 }
 
@@ -90,6 +106,7 @@ reml_embed_status_t reml_embed_result_take(reml_embed_context_t* id, reml_value_
     *out = rl_value_out(context, context->result_type, context->result, false);
     if (out->kind == REML_KIND_NONE) return REML_EMBED_STATUS_NO_MEMORY;
     rl_result_drop(context);
+    rl_handle_came_from(context, *out, RL_ORIGIN_TAKEN);
     bool scalar = out->context == 0;
     context->metrics.transferred_results++;
     record_read(context, "reml_embed_result_take", scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
@@ -97,40 +114,62 @@ reml_embed_status_t reml_embed_result_take(reml_embed_context_t* id, reml_value_
     return REML_EMBED_STATUS_OK;
 }
 
-reml_embed_status_t reml_ffi_acquire_borrowed_result(reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
+/* `result`: counted as one that was read. */
+static reml_embed_status_t acquire_borrowed(
+    reml_embed_context_t* id, reml_value_t value, bool result, const char* symbol, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
-    RL_ENTER(id, context);
+    rl_context_t* context = NULL;
+    reml_embed_status_t status = rl_slot_resolve(id, &context);
+    if (status != REML_EMBED_STATUS_OK) return rl_entry_refused(status, symbol);
     if (value.kind == REML_KIND_NONE) {
-        context->metrics.null_results++;
+        context->metrics.null_results += result;
         return REML_EMBED_STATUS_OK;
     }
-    reml_embed_status_t status = reml_value_retain(id, value);
+    status = reml_value_retain(id, value);
     if (status != REML_EMBED_STATUS_OK) return status;
-    context->metrics.borrowed_results++;
+    rl_handle_came_from(context, value, RL_ORIGIN_BORROW);
+    context->metrics.borrowed_results += result;
     *out = value;
     return REML_EMBED_STATUS_OK;
 }
+reml_embed_status_t reml_ffi_acquire_borrowed(reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
+    return acquire_borrowed(id, value, false, "reml_ffi_acquire_borrowed", out);
+}
+reml_embed_status_t reml_ffi_acquire_borrowed_result(reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
+    return acquire_borrowed(id, value, true, "reml_ffi_acquire_borrowed_result", out);
+}
 
-reml_embed_status_t reml_ffi_acquire_transferred_result(
-    reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
+static reml_embed_status_t acquire_transferred(
+    reml_embed_context_t* id, reml_value_t value, bool result, const char* symbol, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
-    RL_ENTER(id, context);
+    rl_context_t* context = NULL;
+    reml_embed_status_t status = rl_slot_resolve(id, &context);
+    if (status != REML_EMBED_STATUS_OK) return rl_entry_refused(status, symbol);
     if (value.kind == REML_KIND_NONE) {
-        context->metrics.null_results++;
+        context->metrics.null_results += result;
         return REML_EMBED_STATUS_OK;
     }
     if (value.context) {
         rl_handle_t* handle;
-        reml_embed_status_t status = rl_handle_find(context, value, &handle);
-        if (status != REML_EMBED_STATUS_OK)
-            return rl_bridge_violation(
-                context, "reml_ffi_acquire_transferred_result", status, "value is not alive here");
+        status = rl_handle_use(context, value, symbol, &handle);
+        if (status != REML_EMBED_STATUS_OK) return status;
+        if (handle->owners == 0) {
+            return rl_bridge_violation(context, symbol, REML_EMBED_STATUS_INVALID_ARGUMENT, "value is only borrowed");
+        }
+        if (handle->origin == RL_ORIGIN_NONE) handle->origin = RL_ORIGIN_TRANSFER;
     }
-    context->metrics.transferred_results++;
+    context->metrics.transferred_results += result;
     *out = value;
     return REML_EMBED_STATUS_OK;
+}
+reml_embed_status_t reml_ffi_acquire_transferred(reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
+    return acquire_transferred(id, value, false, "reml_ffi_acquire_transferred", out);
+}
+reml_embed_status_t reml_ffi_acquire_transferred_result(
+    reml_embed_context_t* id, reml_value_t value, reml_value_t* out) {
+    return acquire_transferred(id, value, true, "reml_ffi_acquire_transferred_result", out);
 }
 
 reml_embed_status_t reml_ffi_box_string(reml_embed_context_t* id, reml_span_t text, reml_value_t* out) {

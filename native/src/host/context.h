@@ -58,12 +58,24 @@ reml_embed_status_t rl_slot_resolve(const reml_embed_context_t* id, rl_context_t
 
 /* --- handles (handles.c) --------------------------------------------------------------------------------------- */
 
+/* How a value was transferred to the host; what it never releases is reported by this at the end. */
+typedef enum rl_origin {
+    RL_ORIGIN_NONE, /* made by the host, or kept by a wrapper that answers for it */
+    RL_ORIGIN_TAKEN,
+    RL_ORIGIN_CALL,
+    RL_ORIGIN_JOB,
+    RL_ORIGIN_BORROW,   /* reml_ffi_acquire_borrowed… */
+    RL_ORIGIN_TRANSFER, /* reml_ffi_acquire_transferred… */
+    RL_ORIGIN_COUNT
+} rl_origin_t;
+
 typedef struct rl_handle {
     rl_word_t word;
     const rl_rtype_t* type; /* NULL: free row */
     uint32_t generation;
     uint32_t owners; /* owned by the host (saturates) */
     bool lent;       /* also held by the context: a borrowed result, an argument of a running host function */
+    uint8_t origin;  /* rl_origin_t */
     uint32_t next_free;
 } rl_handle_t;
 
@@ -133,6 +145,12 @@ typedef struct rl_surroundings {
     bool others_denied; /* variables: a name that is not there is refused, not unset */
 } rl_surroundings_t;
 
+/* Host pointers of a context (foreign.c). */
+typedef struct rl_foreigns {
+    struct rl_foreign *living, *dropped; /* transferred ones: held by an object; waiting for their release handler */
+    rl_audit_tally_t lent, given, released;
+} rl_foreigns_t;
+
 struct rl_context {
     rl_allocator_t allocator;
     reml_embed_context_t* id;
@@ -163,6 +181,7 @@ struct rl_context {
     uint32_t free_job;
     RL_VEC(rl_promise_t) promises; /* row 0 unused */
     uint32_t free_promise;
+    rl_foreigns_t foreigns;
     uint64_t failure_token; /* of the last run */
     reml_clock_fn clock, wall_clock;
     void *clock_user, *wall_clock_user;
@@ -266,6 +285,11 @@ reml_embed_status_t rl_value_display(rl_context_t* context, const rl_rtype_t* ty
 reml_embed_status_t rl_hand_over(rl_context_t* context, rl_buf_t* text, char** out_text, size_t* out_length);
 /* The live row of a handle of this context; STALE, WRONG_CONTEXT, INVALID_HANDLE otherwise. */
 reml_embed_status_t rl_handle_find(rl_context_t* context, reml_value_t value, rl_handle_t** out);
+/* The same for a function of the public interface: a refusal is an ownership violation of `symbol`, and recorded. */
+reml_embed_status_t rl_handle_use(rl_context_t* context, reml_value_t value, const char* symbol, rl_handle_t** out);
+void rl_handle_came_from(rl_context_t* context, reml_value_t value, rl_origin_t origin);
+/* At the end of a context: tell what was transferred and never released. */
+void rl_handles_report_leaks(rl_context_t* context);
 reml_value_t rl_handle_new(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, bool lent);
 void rl_handle_end_loan(rl_context_t* context, reml_value_t value);
 void rl_handles_deinit(rl_context_t* context);
@@ -299,7 +323,23 @@ void rl_bindings_deinit(rl_context_t* context);
 /* reml_host_define for a function of words. */
 reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null,
     rl_host_words_fn call, void* user, void (*destroy)(void* user));
+
+/* Host pointers (foreign.c). */
 void rl_host_object_dropped(void* user, rl_object_t* object);
+void rl_foreign_violation(void* host, const char* symbol, const char* reason);
+void rl_foreign_settle_slow(rl_context_t* context);
+/* Run the release handlers of what scripts have dropped. */
+static inline void rl_foreign_settle(rl_context_t* context) {
+    if (RL_UNLIKELY(context->foreigns.dropped != NULL)) rl_foreign_settle_slow(context);
+}
+void rl_foreign_release_all(rl_context_t* context); /* the context goes: those of the living, too */
+void rl_foreign_detach(rl_context_t* context);      /* its tallies from the log */
+void rl_foreign_deinit(rl_context_t* context);      /* after the heap */
+/* The row of CONTRACTS 2.6 for a host object that was answered; *out_ownership is kept when it is declared. */
+void rl_foreign_row(const rl_object_t* object, rl_audit_ownership_t* out_ownership, rl_audit_return_t* out_result);
+bool rl_foreign_keeps(const rl_object_t* object, rl_audit_ownership_t declared); /* false: another one was declared */
+/* A type of the host's that opaque values may be of (values.c). */
+reml_embed_status_t rl_type_of_host(rl_context_t* context, reml_type_t id, const rl_rtype_t** out);
 
 /* Env (surroundings.c). */
 void rl_surroundings_init(rl_context_t* context, rl_surroundings_t* surroundings);
@@ -340,6 +380,10 @@ typedef struct rl_crossing {
 void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing);
 reml_embed_status_t rl_bridge_violation(
     rl_context_t* context, const char* symbol, reml_embed_status_t status, const char* what);
+/* `count` values were never released: status leak. */
+void rl_bridge_leak(rl_context_t* context, const char* symbol, uint64_t count);
+/* A call on a context that is not there: what it was answers; a call after the end is recorded in the process's log. */
+reml_embed_status_t rl_entry_refused(reml_embed_status_t status, const char* symbol);
 /* A release by a thread that does not own the context (a finaliser) waits here until the owner's next call. */
 bool rl_release_from_other_thread(const reml_embed_context_t* id, reml_value_t value);
 void rl_take_remote_releases(rl_context_t* context);
@@ -351,6 +395,8 @@ void rl_process_unlock(void);
 rl_audit_t* rl_process_audit(void); /* only while locked; NULL: memory */
 void rl_process_register(rl_context_t* context);
 void rl_process_retire(rl_context_t* context);
+/* A use of a context after its end: counted, and recorded in the process's own log. */
+void rl_process_violation(const char* symbol, const char* what);
 void rl_process_create_error(const char* format, ...) RL_PRINTF(1, 2); /* thread-local; empty clears */
 
 /* The audit record of a lifecycle call; context NULL: to the process's own log. */
@@ -377,12 +423,13 @@ static inline rl_context_t* rl_slot_here(const reml_embed_context_t* id) {
 }
 
 /* Entry of every public function on a context. */
-#define RL_ENTER(id, context)                                                                                          \
+#define RL_ENTER(id, context) RL_ENTER_AS(id, context, __func__)
+#define RL_ENTER_AS(id, context, symbol)                                                                               \
     rl_context_t* context = rl_slot_here(id);                                                                          \
     do {                                                                                                               \
         if (RL_LIKELY(context != NULL)) break;                                                                         \
         reml_embed_status_t rl_enter_status = rl_slot_resolve((id), &(context));                                       \
-        if (RL_UNLIKELY(rl_enter_status != REML_EMBED_STATUS_OK)) return rl_enter_status;                              \
+        if (RL_UNLIKELY(rl_enter_status != REML_EMBED_STATUS_OK)) return rl_entry_refused(rl_enter_status, (symbol));  \
     } while (0)
 
 #endif

@@ -241,6 +241,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->vm.input = vm_input;
     context->vm.poll = vm_poll;
     context->vm.unsafe_region = vm_unsafe_region;
+    context->vm.ownership_violation = rl_foreign_violation;
     context->vm.environment = rl_host_environment;
     context->vm.argument = rl_host_argument;
     context->vm.mark_host_roots = rl_context_mark_roots;
@@ -256,6 +257,8 @@ static void context_deinit(rl_context_t* context) {
     rl_functions_deinit(context);
     rl_handles_deinit(context);
     rl_vm_deinit(&context->vm);
+    rl_foreign_detach(context);
+    rl_foreign_deinit(context);
     rl_bindings_deinit(context); /* after the heap: host objects' destructors may belong to the same library */
     rl_audit_deinit(&context->audit);
     if (context->audit_sink_destroy) context->audit_sink_destroy(context->audit_sink_user);
@@ -499,6 +502,8 @@ reml_embed_status_t reml_dispose_context(reml_embed_context_t* id) {
         rl_context_clear_error(context);
         rl_take_remote_releases(context);
         rl_functions_deinit(context);
+        rl_foreign_release_all(context);
+        rl_handles_report_leaks(context);
         rl_audit_flush(&context->audit); /* summaries first: dispose is a context's last record */
         rl_lifecycle_record(context, RL_AUDIT_DISPOSE_CONTEXT, REML_EMBED_STATUS_OK, NULL, (rl_str_t){NULL, 0}, 0);
         rl_audit_flush(&context->audit);

@@ -177,12 +177,14 @@ reml_embed_status_t reml_function_from_value(reml_embed_context_t* id, reml_valu
     return add_entry(context, rl_object_words(closure)[closure->refs].p, closure, out);
 }
 
-#define RL_FIND_FUNCTION(context, function, entry)                                                                     \
+#define RL_FIND_FUNCTION(context, function, entry) RL_FIND_FUNCTION_AS(context, function, entry, __func__)
+#define RL_FIND_FUNCTION_AS(context, function, entry, symbol)                                                          \
     rl_function_entry_t* entry = rl_function_here((context), (function));                                              \
     do {                                                                                                               \
         if (RL_LIKELY(entry != NULL)) break;                                                                           \
         reml_embed_status_t rl_find_status = rl_function_find_entry((context), (function), &(entry));                  \
-        if (RL_UNLIKELY(rl_find_status != REML_EMBED_STATUS_OK)) return rl_find_status;                                \
+        if (RL_UNLIKELY(rl_find_status != REML_EMBED_STATUS_OK))                                                       \
+            return rl_bridge_violation((context), (symbol), rl_find_status, "no such function, or it was released");   \
     } while (0)
 
 reml_embed_status_t reml_function_release(reml_embed_context_t* id, reml_function_t function) {
@@ -338,6 +340,7 @@ static reml_embed_status_t call(
     status = rl_function_call_words(context, entry, s, r, &result);
     if (status != REML_EMBED_STATUS_OK) return status;
     *out = rl_value_out(context, proto->result_type, result, false);
+    rl_handle_came_from(context, *out, RL_ORIGIN_CALL);
     if (out->kind != REML_KIND_NONE) return REML_EMBED_STATUS_OK;
     return rl_context_no_memory(context);
 }
@@ -358,6 +361,7 @@ reml_embed_status_t rl_fast_call_rest(rl_context_t* context, rl_function_entry_t
     const rl_proto_t* proto = entry->proto;
     rl_vm_t* vm = &context->vm;
     context->depth = 1;
+    vm->foreign_epoch++;
     atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
     /* rl_vm_begin_run and rl_vm_call_scalar without what is known to hold: no failure to clear, no deadline, registers enough. */
     vm->budget = RL_POLL_INTERVAL - (int64_t)proto->entry_cost;
@@ -401,8 +405,8 @@ static reml_embed_status_t refuse_scalars(
 
 static reml_embed_status_t call_scalars(reml_embed_context_t* id, reml_function_t function,
     const reml_scalar_t* arguments, size_t count, rl_word_t* result) {
-    RL_ENTER(id, context);
-    RL_FIND_FUNCTION(context, function, entry);
+    RL_ENTER_AS(id, context, "reml_function_call_scalars");
+    RL_FIND_FUNCTION_AS(context, function, entry, "reml_function_call_scalars");
     if (RL_UNLIKELY(!entry->plain || count != entry->proto->param_count || !arguments)) {
         reml_embed_status_t status = refuse_scalars(context, entry, arguments, count);
         if (status != REML_EMBED_STATUS_OK) return status;

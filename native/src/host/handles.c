@@ -23,6 +23,7 @@ reml_value_t rl_handle_new(rl_context_t* context, const rl_rtype_t* type, rl_wor
     handle->type = type;
     handle->owners = lent ? 0 : 1;
     handle->lent = lent;
+    handle->origin = RL_ORIGIN_NONE;
     if (type->rep == RL_REP_R && word.o && !(word.o->flags & RL_OBJ_SHARED))
         word.o->flags |= RL_OBJ_SHARED; /* the host is a second owner */
     if (!lent) {
@@ -54,6 +55,37 @@ reml_embed_status_t rl_handle_find(rl_context_t* context, reml_value_t value, rl
     if ((uint32_t)rl_kind_of(handle->type) != value.kind) return REML_EMBED_STATUS_INVALID_HANDLE;
     *out = handle;
     return REML_EMBED_STATUS_OK;
+}
+
+reml_embed_status_t rl_handle_use(rl_context_t* context, reml_value_t value, const char* symbol, rl_handle_t** out) {
+    reml_embed_status_t status = rl_handle_find(context, value, out);
+    if (RL_LIKELY(status == REML_EMBED_STATUS_OK) || status == REML_EMBED_STATUS_INVALID_ARGUMENT) return status;
+    return rl_bridge_violation(context, symbol, status,
+        status == REML_EMBED_STATUS_STALE           ? "value was released or its loan is over"
+        : status == REML_EMBED_STATUS_WRONG_CONTEXT ? "value is not of this context"
+                                                    : "there never was such a value");
+}
+
+void rl_handle_came_from(rl_context_t* context, reml_value_t value, rl_origin_t origin) {
+    rl_handle_t* handle;
+    if (value.context && rl_handle_find(context, value, &handle) == REML_EMBED_STATUS_OK)
+        handle->origin = (uint8_t)origin;
+}
+
+void rl_handles_report_leaks(rl_context_t* context) {
+    static const char* const symbols[RL_ORIGIN_COUNT] = {[RL_ORIGIN_TAKEN] = "reml_embed_result_take",
+        [RL_ORIGIN_CALL] = "reml_function_call",
+        [RL_ORIGIN_JOB] = "reml_job_result",
+        [RL_ORIGIN_BORROW] = "reml_ffi_acquire_borrowed",
+        [RL_ORIGIN_TRANSFER] = "reml_ffi_acquire_transferred"};
+    uint64_t counts[RL_ORIGIN_COUNT] = {0};
+    for (uint32_t i = 1; i < context->handles.count; i++) {
+        const rl_handle_t* handle = &context->handles.data[i];
+        if (handle->type) counts[handle->origin] += handle->owners;
+    }
+    for (unsigned origin = RL_ORIGIN_NONE + 1; origin < RL_ORIGIN_COUNT; origin++) {
+        if (counts[origin]) rl_bridge_leak(context, symbols[origin], counts[origin]);
+    }
 }
 
 void rl_handle_end_loan(rl_context_t* context, reml_value_t value) {
@@ -90,9 +122,8 @@ reml_embed_status_t reml_value_retain(reml_embed_context_t* id, reml_value_t val
     RL_ENTER(id, context);
     if (value.context == 0) return REML_EMBED_STATUS_OK;
     rl_handle_t* handle;
-    reml_embed_status_t status = rl_handle_find(context, value, &handle);
-    if (status != REML_EMBED_STATUS_OK)
-        return rl_bridge_violation(context, "reml_value_retain", status, "value is not alive here");
+    reml_embed_status_t status = rl_handle_use(context, value, "reml_value_retain", &handle);
+    if (status != REML_EMBED_STATUS_OK) return status;
     if (handle->owners < UINT32_MAX) handle->owners++;
     context->metrics.acquired++;
     context->metrics.live++;
@@ -122,7 +153,7 @@ reml_embed_status_t reml_value_release(reml_embed_context_t* id, reml_value_t va
     reml_embed_status_t status = rl_slot_resolve(id, &context);
     if (status == REML_EMBED_STATUS_WRONG_THREAD)
         return rl_release_from_other_thread(id, value) ? REML_EMBED_STATUS_OK : REML_EMBED_STATUS_NO_MEMORY;
-    if (status != REML_EMBED_STATUS_OK) return status;
+    if (status != REML_EMBED_STATUS_OK) return rl_entry_refused(status, "reml_value_release");
     return release(context, value, "reml_value_release");
 }
 

@@ -212,6 +212,34 @@ static uint32_t bound_to(const rl_context_t* context, rl_sym_t symbol) {
     return UINT32_MAX;
 }
 
+/* What a call site says about the ownership of its result: the declaration first, then the type (CONTRACTS 2.6). */
+static void find_row(const rl_context_t* context, rl_host_site_t* site) {
+    uint32_t flags = rl_program_function(&context->program, site->function)->flags;
+    site->ownership = RL_AUDIT_OWN_NONE;
+    site->row = RL_AUDIT_RETURN_SCALAR;
+    if (rl_type_is_scalar(site->result) || site->result->kind == RL_TYPE_NEVER) return;
+    bool lent = (flags & (RL_FN_LENDS | RL_FN_REFERS)) != 0;
+    if (flags & RL_FN_REFERS) site->ownership = RL_AUDIT_OWN_REFERENCE;
+    else if (flags & RL_FN_LENDS) site->ownership = RL_AUDIT_OWN_BORROWED;
+    else if (flags & RL_FN_TRANSFERS || rl_kind_of(site->result) != REML_KIND_HOST)
+        site->ownership = RL_AUDIT_OWN_TRANSFERRED;
+    site->row = lent ? RL_AUDIT_RETURN_BORROWED : RL_AUDIT_RETURN_TRANSFERRED;
+}
+
+/* A host object says itself whose it is; declared otherwise, it is refused. */
+static rl_outcome_t host_row(
+    rl_context_t* context, const rl_binding_t* binding, const rl_object_t* object, rl_crossing_t* crossing) {
+    if (!rl_foreign_keeps(object, crossing->ownership)) {
+        bool transferred = crossing->ownership == RL_AUDIT_OWN_TRANSFERRED;
+        return rl_vm_raise(&context->vm, RL_CODE_FFI_CONTRACT_OWNERSHIP_MISMATCH,
+            "host function `%s` is declared %s and answered a %s pointer", binding->name,
+            transferred ? "transferred" : "borrowed", transferred ? "borrowed" : "transferred");
+    }
+    rl_foreign_row(object, &crossing->ownership, &crossing->result);
+    if (crossing->result == RL_AUDIT_RETURN_NULL) context->metrics.null_results++;
+    return RL_DONE;
+}
+
 rl_outcome_t rl_host_call(
     void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     rl_context_t* context = host;
@@ -222,6 +250,7 @@ rl_outcome_t rl_host_call(
         if (site->binding == UINT32_MAX)
             return rl_vm_raise(
                 vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(site->name));
+        find_row(context, site);
     }
     rl_binding_t* binding = context->bindings.data[site->binding];
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
@@ -240,7 +269,13 @@ rl_outcome_t rl_host_call(
     else if (scalar) outcome = call_scalars(context, binding, site, s, result);
     else outcome = call_values(context, binding, site, s, r, result);
     binding->running--;
-    rl_crossing_t crossing = {.symbol = binding->tally.symbol, .tally = &binding->tally, .ok = outcome == RL_DONE};
+    rl_crossing_t crossing = {.symbol = binding->tally.symbol,
+        .tally = &binding->tally,
+        .ownership = (rl_audit_ownership_t)site->ownership,
+        .result = (rl_audit_return_t)site->row};
+    if (outcome == RL_DONE && site->row != RL_AUDIT_RETURN_SCALAR && rl_kind_of(site->result) == REML_KIND_HOST)
+        outcome = host_row(context, binding, result->o, &crossing);
+    crossing.ok = outcome == RL_DONE;
     if (!crossing.ok) {
         crossing.result = RL_AUDIT_RETURN_FAILURE;
         crossing.error_code = rl_code_text(vm->failure.code);

@@ -342,6 +342,7 @@ reml_embed_status_t reml_job_result(reml_embed_context_t* id, reml_job_t handle,
     const rl_rtype_t* type = rl_job_value(context, handle, &word, &status);
     if (!type) return status;
     *out = rl_value_out(context, type, word, false);
+    rl_handle_came_from(context, *out, RL_ORIGIN_JOB);
     return out->kind == REML_KIND_NONE ? rl_context_no_memory(context) : REML_EMBED_STATUS_OK;
 }
 

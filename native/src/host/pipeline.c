@@ -234,6 +234,7 @@ reml_embed_status_t rl_run_begin(rl_context_t* context) {
     context->direct = false;
     if (context->depth++ == 0) {
         atomic_store_explicit(&context->slot->running, 1, memory_order_relaxed);
+        context->vm.foreign_epoch++;
         rl_vm_begin_run(&context->vm);
     }
     return REML_EMBED_STATUS_OK;
@@ -255,5 +256,6 @@ void rl_run_end(rl_context_t* context) {
         atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
         /* An interrupt that came too late is not one for the next run. */
         atomic_store_explicit(&context->slot->interrupt, 0, memory_order_relaxed);
+        rl_foreign_settle(context);
     }
 }

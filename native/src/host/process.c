@@ -119,6 +119,16 @@ void reml_ffi_bridge_reset_metrics(void) {
     rl_process_unlock();
 }
 
+void rl_process_violation(const char* symbol, const char* what) {
+    reml_ffi_bridge_metrics_t sum = reml_ffi_bridge_get_metrics();
+    rl_process_lock();
+    retired.total_calls++;
+    rl_audit_t* audit = rl_process_audit();
+    if (audit)
+        rl_audit_ownership_violation(audit, rl_str(symbol), rl_str(what), sum.total_calls + 1, sum.success_calls);
+    rl_process_unlock();
+}
+
 double reml_ffi_bridge_pass_rate(void) {
     reml_ffi_bridge_metrics_t sum = reml_ffi_bridge_get_metrics();
     return sum.total_calls ? (double)sum.success_calls / (double)sum.total_calls : 1.0;

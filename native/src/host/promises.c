@@ -86,7 +86,7 @@ static reml_embed_status_t promise(
     if (out_promise) *out_promise = (reml_promise_t){0, 0};
     if (out_value) *out_value = (reml_value_t){0};
     if (!out_promise || !out_value) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    RL_ENTER(id, context);
+    RL_ENTER_AS(id, context, is_task ? "reml_promise_new_task" : "reml_promise_new");
     if (reml_type_kind(id, type) == REML_KIND_NONE) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     if (context->frozen) return REML_EMBED_STATUS_BUSY;
     const rl_rtype_t* value = is_task ? rl_task_result(context, type.id) : rl_rtype_of(&context->compiler, type.id);

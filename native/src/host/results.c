@@ -242,6 +242,7 @@ reml_embed_status_t reml_embed_collect(reml_embed_context_t* id) {
     RL_ENTER(id, context);
     if (context->frozen || context->audit.delivering) return REML_EMBED_STATUS_BUSY;
     rl_heap_collect(&context->vm.heap);
+    rl_foreign_settle(context);
     return REML_EMBED_STATUS_OK;
 }
 

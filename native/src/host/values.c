@@ -2,6 +2,7 @@
 #include "host/context.h"
 
 #include "vm/core/border.h"
+#include "vm/foreign.h"
 
 #include <stdlib.h>
 
@@ -202,14 +203,23 @@ static const rl_rtype_t* open_record(rl_context_t* context, const rl_rtype_t* op
     return made;
 }
 
+/* Who was given a value that is not alive. */
+static const char* taker_of(const char* path) {
+    static const char* const table[][2] = {{"argument", "reml_function_call"}, {"part", "reml_value_make"},
+        {"value", "reml_host_set_global"}, {"value of the promise", "reml_promise_complete"}};
+    for (size_t i = 0; i < RL_COUNT_OF(table); i++) {
+        if (strcmp(path, table[i][0]) == 0) return table[i][1];
+    }
+    return "reml_host_fn";
+}
+
 reml_embed_status_t rl_value_in(
     rl_context_t* context, const rl_rtype_t* type, reml_value_t value, const char* path, size_t index, rl_word_t* out) {
     rl_handle_t* handle = NULL;
     if (value.context != 0) {
         reml_embed_status_t status = rl_handle_find(context, value, &handle);
         if (status != REML_EMBED_STATUS_OK) {
-            rl_bridge_violation(context, path, status, "value is not alive here");
-            return status;
+            return rl_bridge_violation(context, taker_of(path), status, "value is not alive here");
         }
     }
     if (type->kind == RL_TYPE_ANY) {
@@ -364,7 +374,7 @@ static reml_embed_status_t make_text(
     reml_embed_context_t* id, const char* data, size_t length, bool bytes, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
-    RL_ENTER(id, context);
+    RL_ENTER_AS(id, context, bytes ? "reml_value_bytes" : "reml_value_string");
     rl_context_clear_error(context);
     rl_str_t text = {data, length};
     if (!data && length)
@@ -515,10 +525,11 @@ reml_embed_status_t reml_value_variant(reml_embed_context_t* id, reml_type_t typ
 
 /* --- reading -------------------------------------------------------------------------------------------------------------- */
 
-#define RL_FIND(context, value, handle)                                                                                \
+#define RL_FIND(context, value, handle) RL_FIND_AS(context, value, handle, __func__)
+#define RL_FIND_AS(context, value, handle, symbol)                                                                     \
     rl_handle_t* handle = NULL;                                                                                        \
     do {                                                                                                               \
-        reml_embed_status_t rl_find_status = rl_handle_find((context), (value), &(handle));                            \
+        reml_embed_status_t rl_find_status = rl_handle_use((context), (value), (symbol), &(handle));                   \
         if (rl_find_status != REML_EMBED_STATUS_OK) return rl_find_status;                                             \
     } while (0)
 
@@ -591,8 +602,9 @@ static reml_embed_status_t read_item(
     reml_embed_context_t* id, reml_value_t value, size_t index, bool key, reml_value_t* out) {
     if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out = (reml_value_t){0};
-    RL_ENTER(id, context);
-    RL_FIND(context, value, handle);
+    const char* symbol = key ? "reml_value_key" : "reml_value_item";
+    RL_ENTER_AS(id, context, symbol);
+    RL_FIND_AS(context, value, handle, symbol);
     const rl_rtype_t* type = handle->type;
     reml_kind_t kind = rl_kind_of(type);
     bool pairs = kind == REML_KIND_MAP || kind == REML_KIND_TABLE;
@@ -735,13 +747,12 @@ reml_embed_status_t reml_value_text(reml_embed_context_t* id, reml_value_t value
 
 /* --- host objects ------------------------------------------------------------------------------------------------------------ */
 
-/* RL_OBJ_HOST: word 0 data, word 1 the destroy function, word 2 its user pointer. */
-void rl_host_object_dropped(void* user, rl_object_t* object) {
-    (void)user;
-    const rl_word_t* words = rl_object_words(object);
-    void (*destroy)(void*, void*);
-    memcpy(&destroy, &words[1], sizeof destroy);
-    if (destroy) destroy(words[0].p, words[2].p);
+reml_embed_status_t rl_type_of_host(rl_context_t* context, reml_type_t id, const rl_rtype_t** out) {
+    *out = type_of_id(context, id);
+    if (!*out) return no_type(context);
+    if (rl_kind_of(*out) == REML_KIND_HOST) return REML_EMBED_STATUS_OK;
+    return rl_context_fail(
+        context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "not an opaque host type");
 }
 
 reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_id, void* data,
@@ -750,13 +761,14 @@ reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_i
     *out = (reml_value_t){0};
     RL_ENTER(id, context);
     rl_context_clear_error(context);
-    const rl_rtype_t* type = type_of_id(context, type_id);
-    if (!type) return no_type(context);
-    if (rl_kind_of(type) != REML_KIND_HOST) {
-        return rl_context_fail(
-            context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH, "not an opaque host type");
+    const rl_rtype_t* type;
+    reml_embed_status_t status = rl_type_of_host(context, type_id, &type);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    if (rl_type_node(&context->program.types, type->type)->a == context->program.known.foreign_buffer) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_WRAP_INVALID_ARGUMENT,
+            "a ForeignBuffer is made by reml_ffi_wrap_foreign_ptr");
     }
-    rl_word_t word = {.o = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, 0, 0, 3)};
+    rl_word_t word = {.o = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, 3)};
     if (!word.o) return rl_context_no_memory(context);
     rl_word_t* words = rl_object_words(word.o);
     words[0].p = data;
@@ -774,6 +786,9 @@ reml_embed_status_t reml_value_host_data(reml_embed_context_t* id, reml_value_t 
     RL_ENTER(id, context);
     RL_FIND(context, value, handle);
     if (rl_kind_of(handle->type) != REML_KIND_HOST) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    *out = rl_object_words(handle->word.o)[0].p;
+    const rl_foreign_t* foreign = rl_foreign_of(handle->word.o);
+    if (foreign && rl_foreign_is_over(foreign, context->vm.foreign_epoch))
+        return rl_bridge_violation(context, __func__, REML_EMBED_STATUS_STALE, rl_foreign_reason(foreign));
+    *out = foreign ? foreign->data : rl_object_words(handle->word.o)[0].p;
     return REML_EMBED_STATUS_OK;
 }

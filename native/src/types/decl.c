@@ -578,10 +578,18 @@ static void set_link_name(rl_checker_t* c, rl_node_t item, rl_fn_id_t fn) {
     if (text.length) rl_function_at(c, fn)->link_name = rl_sym_intern(c->symbols, text);
 }
 
-static bool transfers(rl_checker_t* c, rl_list_t attrs) {
+/* The flag that @ownership stands for; 0: none, or a word that has no meaning here. */
+static uint32_t ownership(rl_checker_t* c, rl_list_t attrs) {
+    static const struct {
+        const char* word;
+        uint32_t flag;
+    } words[] = {{"transferred", RL_FN_TRANSFERS}, {"borrowed", RL_FN_LENDS}, {"reference", RL_FN_REFERS}};
     rl_node_t attr = attrs ? rl_attribute_find(c, attrs, RL_ATTR_OWNERSHIP) : 0;
     rl_node_t value = attr ? rl_attribute_at(c, attr, 0) : 0;
-    return value && rl_str_equal(rl_attribute_text(c, value), RL_STR("transferred"));
+    for (size_t i = 0; value && i < RL_COUNT_OF(words); i++) {
+        if (rl_str_equal(rl_attribute_text(c, value), rl_str(words[i].word))) return words[i].flag;
+    }
+    return 0;
 }
 
 static void declare_extern(rl_checker_t* c, rl_node_t node) {
@@ -604,8 +612,8 @@ static void declare_extern(rl_checker_t* c, rl_node_t node) {
             c->in_foreign = false;
             if (!fn) break;
             set_link_name(c, item, fn);
-            if (transfers(c, data.a) || transfers(c, rl_tree_attrs(c->tree, item)))
-                rl_function_at(c, fn)->flags |= RL_FN_TRANSFERS;
+            uint32_t own = ownership(c, rl_tree_attrs(c->tree, item)); /* before what is written at the block */
+            rl_function_at(c, fn)->flags |= own ? own : ownership(c, data.a);
             if (foreign) rl_check_foreign(c, item, fn);
             break;
         }
@@ -620,7 +628,9 @@ static void declare_top_fn(rl_checker_t* c, rl_node_t node) {
     bool host = !rl_tree_fn(c->tree, node).body && !c->input->is_prelude;
     bool is_public = rl_tree_has(c->tree, node, RL_PUB) || (host && c->input->ambient);
     rl_fn_id_t fn = rl_declare_fn(c, node, 0, false, is_public);
-    if (fn && host) set_link_name(c, node, fn);
+    if (!fn || !host) return;
+    set_link_name(c, node, fn);
+    rl_function_at(c, fn)->flags |= ownership(c, rl_tree_attrs(c->tree, node));
 }
 
 /* --- all of them -------------------------------------------------------------------------------------------------- */

@@ -155,7 +155,9 @@ enum {
     RL_FN_TRAIT = 1 << 16,
     RL_FN_HAS_DEFAULT = 1 << 17, /* TRAIT: written with a body */
     RL_FN_INTRINSIC = 1 << 19,   /* has the effect `native`, whatever its body does */
-    RL_FN_TRANSFERS = 1 << 18    /* its caller owns what it answers: @ownership("transferred") */
+    RL_FN_TRANSFERS = 1 << 18,   /* its caller owns what it answers: @ownership("transferred") */
+    RL_FN_LENDS = 1 << 22,       /* @ownership("borrowed") */
+    RL_FN_REFERS = 1 << 23       /* @ownership("reference") */
 };
 typedef struct rl_function {
     rl_sym_t name;
@@ -279,7 +281,7 @@ enum { RL_OPERATOR_COUNT = 7, RL_OPERATOR_KINDS = (1 << RL_OPERATOR_COUNT) - 1 }
 /* Types the checker and the runtime name themselves; found by name when the prelude has been checked. */
 typedef struct rl_known {
     rl_typedef_id_t option, result, list, map, set, vec, table, cell, ref, range, iter, json, future, task, ordering,
-        ptr;
+        ptr, foreign_buffer;
     rl_trait_id_t operators[RL_OPERATOR_COUNT]; /* Add, Sub, Mul, Div, Rem, Pow, Neg: bit i of the constraint kinds */
     rl_fn_id_t operator_fns[RL_OPERATOR_COUNT]; /* what they do on types that have the operator built in */
     rl_trait_id_t display, debug;

@@ -282,10 +282,11 @@ rl_fn_id_t rl_prelude_function(rl_checker_t* c, const char* name) {
 static bool core_provided(rl_str_t path) {
     static const char* const exact[] = {"Core", "Core.Prelude", "Core.Iter", "Core.Numeric", "Core.Time", "Core.Env",
         "Core.System", "Core.System.Env", "Core.IO", "Core.Async", "Core.Console", "Core.Native", "Core.Data",
-        "Core.Data.Json", "Core.Unicode", "Core.Diagnostics", "Core.Text", "Core.Collection", "Core.Collections"};
+        "Core.Data.Json", "Core.Unicode", "Core.Diagnostics", "Core.Text", "Core.Collection", "Core.Collections",
+        "Core.Ffi"};
     static const char* const modules[] = {"Option", "Result", "List", "Array", "Map", "Set", "Str", "String", "Text",
         "Char", "Bytes", "Int", "Float", "Bool", "Iter", "Vec", "Cell", "Ref", "Table", "Duration", "Time", "Env", "IO",
-        "Json", "Any", "Debug", "Async", "Future", "Task", "Poll", "Wake", "Conductor", "Uuid"};
+        "Json", "Any", "Debug", "Async", "Future", "Task", "Poll", "Wake", "Conductor", "Uuid", "Ptr", "ForeignBuffer"};
     for (size_t i = 0; i < RL_COUNT_OF(exact); i++) {
         if (rl_str_equal(path, rl_str(exact[i]))) return true;
     }

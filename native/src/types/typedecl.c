@@ -29,7 +29,8 @@ static void remember_known(rl_checker_t* c, rl_sym_t name, rl_typedef_id_t id) {
     } table[] = {{"Option", &known->option}, {"Result", &known->result}, {"List", &known->list}, {"Map", &known->map},
         {"Set", &known->set}, {"Vec", &known->vec}, {"Table", &known->table}, {"Cell", &known->cell},
         {"Ref", &known->ref}, {"Range", &known->range}, {"Iter", &known->iter}, {"Json", &known->json},
-        {"Future", &known->future}, {"Task", &known->task}, {"Ordering", &known->ordering}, {"Ptr", &known->ptr}};
+        {"Future", &known->future}, {"Task", &known->task}, {"Ordering", &known->ordering}, {"Ptr", &known->ptr},
+        {"ForeignBuffer", &known->foreign_buffer}};
     rl_str_t text = rl_text(c, name);
     for (size_t i = 0; i < RL_COUNT_OF(table); i++) {
         if (rl_str_equal(text, rl_str(table[i].name))) *table[i].slot = id;

@@ -40,7 +40,7 @@ typedef enum rl_object_kind {
     RL_OBJ_TABLE, /* vm/core/table.c */
     RL_OBJ_RANGE, /* CELLS layout: from, to, inclusive, step */
     RL_OBJ_ITER,  /* a walk over a collection: vm/core/iterate.c */
-    RL_OBJ_HOST,  /* opaque host object: word 0: host data, word 1: const rl_host_class_t* */
+    RL_OBJ_HOST,  /* opaque host object, plain or foreign by its tag: vm/foreign.h */
     RL_OBJ_FIBER,
     RL_OBJ_FUTURE, /* rl_future_t */
     RL_OBJ_TASK,   /* rl_task_handle_t */

@@ -101,6 +101,9 @@ typedef struct rl_vm {
     rl_environment_t (*environment)(void* host, rl_str_t name, rl_str_t* out_value);
     bool (*argument)(void* host, size_t index, rl_str_t* out); /* of the program; valid UTF-8; false: no more */
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
+    /* A host pointer was used when it was no longer the script's to use; a failure follows. */
+    void (*ownership_violation)(void* host, const char* symbol, const char* reason);
+    uint64_t foreign_epoch; /* runs begun: what was lent for one is not valid in the next */
     void (*mark_host_roots)(rl_heap_t* heap, void* host);
     uint64_t (*clock)(void* host);      /* monotonic nanoseconds; NULL: the system's */
     uint64_t (*wall_clock)(void* host); /* nanoseconds since 1970; NULL: the system's */
