@@ -154,7 +154,7 @@ class Pipeline:
             return
         try:
             self.fail(*error_of(error))
-        except RemlError as refused:
+        except Exception as refused:  # noqa: BLE001  (whatever a sink raises)
             error.add_note(f"audit: {refused}")
 
     def __exit__(

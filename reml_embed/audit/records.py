@@ -317,7 +317,10 @@ def _open(path: str | os.PathLike[str]) -> IO[bytes]:
         file.seek(0)
     except OSError:  # a pipe
         packed = False
-    return gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[return-value]
+    if packed:
+        file.close()
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    return file
 
 
 def read(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[Line]:

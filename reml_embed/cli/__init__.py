@@ -14,6 +14,7 @@ from reml_embed.cli.audit import audit
 from reml_embed.cli.bench import bench
 from reml_embed.cli.check import check
 from reml_embed.cli.dis import dis
+from reml_embed.cli.examples import examples
 from reml_embed.cli.run import run
 from reml_embed.cli.version import version
 
@@ -23,7 +24,7 @@ def reml() -> None:
     """Run, check and look into Reml programs."""
 
 
-for command in (run, check, bench, dis, audit, version):
+for command in (run, check, bench, dis, examples, audit, version):
     reml.add_command(command)
 
 

@@ -10,6 +10,9 @@ from typing import NoReturn
 
 import click
 
+from reml_embed.cli._common import as_diagnostic
+from reml_embed.errors import RemlError
+
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     """Being told to end is an exception, so that what is open is closed and recorded."""
@@ -47,6 +50,9 @@ def run_group(group: click.Command, program: str) -> NoReturn:
         print("interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:
+        code = 1
+    except RemlError as error:
+        print(as_diagnostic(error)[1], file=sys.stderr)
         code = 1
     except OSError as error:
         name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""

@@ -13,7 +13,7 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,13 +169,8 @@ class Session:
         self._switch: _Switch | None = None
         self._stored: StoreFile | None = None
         self.trail = self._make_trail(asked) if asked.wants_trail else None
-        keys = {} if self.trail is None else self.trail.metadata
         names = ("cli.run_id", "cli.audit_id", "cli.command", "cli.change_set")
-        metadata = {name: keys[name] for name in names if name in keys} or {
-            "cli.run_id": self.run_id,
-            "cli.command": command,
-        }
-        metadata.pop("cli.change_set", None)  # the record carries it; a diagnostic need not repeat it
+        metadata = {} if self.trail is None else {name: self.trail.metadata[name] for name in names}
         self.emitter = Emitter(self.trail, channel="cli", metadata=metadata)
 
     def _make_trail(self, asked: Asked) -> Trail:
@@ -246,37 +241,41 @@ class Session:
         )
 
     def add(
-        self, diagnostics: Sequence[Diagnostic], *, text: str = "", coloured: str = "", file: Path | str | None = None
-    ) -> list[dict[str, Any]]:
+        self, diagnostics: Sequence[Diagnostic], *, text: str = "", coloured: str = "", file: Path | str | None = None,
+        keep: Callable[[Diagnostic], bool] = lambda _: True,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """
-        Show diagnostics and record them: *text* and *coloured* are the same as a compiler prints them, in their order; *file* is the
-        source where the module of a diagnostic does not tell.
+        Show those diagnostics that are to *keep*, and record them: *text* and *coloured* are all of them as a compiler prints them, in
+        their order; *file* is the source where the module of a diagnostic does not tell.
         """
         fallback = str(file) if file is not None else self.inputs[-1] if self.inputs else ""
-        names = (self.modules.get(item.module, fallback) for item in diagnostics)
-        found = [
-            self.emitter.emit(item, file=name) | {"file": name} for item, name in zip(diagnostics, names, strict=True)
-        ]
+        plain, painted = self._chunks(text, diagnostics), self._chunks(coloured or text, diagnostics)
+        rows = [row for row in zip(diagnostics, plain, painted, strict=True) if keep(row[0])]
+        found, texts = list[dict[str, Any]](), list[tuple[str, str]]()
+        for item, said, seen in rows:
+            name = self.modules.get(item.module, fallback)
+            shown = self.emitter.emit(item, file=name) | {"file": name}
+            found.append(shown)
+            if self.human and self.filter(shown):
+                named = f"  = audit: {shown['audit']['audit_id']}\n" if self._names_ids else ""
+                texts.append((f"{said}{named}", f"{seen}{named}"))
+        if texts:
+            complain("\n".join(said for said, _ in texts), "\n".join(seen for _, seen in texts))
         self.shown += found
         self.outcome.diagnostics += found
-        if self.human and found:
-            self._print(found, text, coloured)
         return found
 
-    def _print(self, found: list[dict[str, Any]], text: str, coloured: str) -> None:
-        parts, painted = (self._chunks(form, found) for form in (text, coloured or text))
-        kept = [index for index, item in enumerate(found) if self.filter(item)]
-        if kept:
-            complain("\n".join(parts[index] for index in kept), "\n".join(painted[index] for index in kept))
-
-    def _chunks(self, text: str, found: list[dict[str, Any]]) -> list[str]:
-        """The text of each diagnostic; with --emit-audit or a store it names its audit id."""
+    @staticmethod
+    def _chunks(text: str, diagnostics: Sequence[Diagnostic]) -> list[str]:
+        """The text of each diagnostic."""
         parts = [part.rstrip("\n") + "\n" for part in _CHUNK.split(text) if part.strip()]
-        if len(parts) != len(found):
-            parts = [f"{item['severity']}[{item['code']}]: {item['message']}\n" for item in found]
-        if self._names_ids:
-            parts = [f"{part}  = audit: {item['audit']['audit_id']}\n" for part, item in zip(parts, found, strict=True)]
-        return parts
+        if len(parts) == len(diagnostics):
+            return parts
+        return [f"{item.severity}[{item.code}]: {item.message}\n" for item in diagnostics]
+
+    def silence(self) -> None:
+        """Print nothing: the command has an object of its own."""
+        self.output, self.human = "own", False
 
     def refused(self, error: RemlError) -> None:
         """The context could not be made, or the log takes no records: say so without it."""
@@ -286,15 +285,18 @@ class Session:
         self.add([diagnostic], text=text + "".join(f"\n  = note: {note}" for note in getattr(error, "__notes__", ())))
 
     def close(self, code: int, **stats: Any) -> None:
-        """End the trail, and print the object of the forms that are objects."""
+        """Print the object of the forms that are objects, and enter the trail into its store."""
+        if self.output == "outcome":
+            self.outcome.audit_count += self.appended
+            self.outcome.show()
+        elif self.output in ("json", "lsp"):
+            self._print_object(code, stats)
         if self._stored is not None:
             kept = self._stored.close(status="success" if code == 0 else "failure")
             if kept.warning:
                 click.echo(f"warning: {kept.warning}", err=True)
-        if self.output == "outcome":
-            self.outcome.audit_count += self.appended
-            self.outcome.show()
-            return
+
+    def _print_object(self, code: int, stats: dict[str, Any]) -> None:
         visible = [item for item in self.shown if self.filter(item)]
         if self.output == "json":
             facts = envelope(
@@ -302,11 +304,10 @@ class Session:
                 started_at=self.started_at, finished_at=now(), value=code, stats=stats,
             )  # fmt: skip
             click.echo(json.dumps(facts, ensure_ascii=False, separators=(",", ":")))
-        elif self.output == "lsp":
-            files = dict.fromkeys([*self.inputs, *(item["primary"]["file"] for item in visible)])
-            for file in filter(None, files):
-                found = [item for item in visible if item["primary"]["file"] == file]
-                click.echo(json.dumps(publish(file, found, _source(file)), ensure_ascii=False, separators=(",", ":")))
+            return
+        for file in filter(None, dict.fromkeys([*self.inputs, *(item["primary"]["file"] for item in visible)])):
+            found = [item for item in visible if item["primary"]["file"] == file]
+            click.echo(json.dumps(publish(file, found, _source(file)), ensure_ascii=False, separators=(",", ":")))
 
 
 def machine() -> str:

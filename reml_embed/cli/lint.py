@@ -1,0 +1,125 @@
+"""``reml-run lint``: what keeps a source from production (CONTRACTS 10.5, 20)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reml_embed import Context, RemlError
+from reml_embed.audit import cli_identity
+from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
+from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
+from reml_embed.cli.check import load_modules
+from reml_embed.diagnostics import Diagnostic
+from reml_embed.diagnostics.catalog import DOMAINS, normal_domain
+from reml_embed.errors import CatalogError
+from reml_embed.target import STAGES
+
+#: Suffixes of configurations; everything else is a Reml source.
+CONFIGURATIONS = (".toml", ".json")
+
+
+def read_domain(_command: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    """The value of ``--domain``."""
+    if given is None:
+        return None
+    try:
+        return normal_domain(given)
+    except CatalogError:
+        raise click.BadParameter(f"`{given}` is no domain; known: {', '.join(sorted(DOMAINS))}") from None
+
+
+def belongs(found: Diagnostic, domain: str | None) -> bool:
+    """Is it reported? Errors always are: what does not load is fit for nothing."""
+    return found.severity == "error" or domain is None or found.domain == domain
+
+
+def lint_file(context: Context, file: Path, domain: str | None, session: Session) -> list[dict[str, Any]]:
+    """Report what is found in one file."""
+    try:
+        found = context.check(file)
+        text, coloured = context.diagnostics_text(), context.diagnostics_text(colour=True)
+    except RemlError as error:  # an empty file
+        diagnostic, text = as_diagnostic(error)
+        found, coloured = [diagnostic], text
+    return session.add(found, text=text, coloured=coloured, file=file, keep=lambda item: belongs(item, domain))
+
+
+def counts(found: list[dict[str, Any]]) -> dict[str, int]:
+    """``{errors, warnings}``."""
+    severities = [item["severity"] for item in found]
+    return {"errors": severities.count("error"), "warnings": severities.count("warning")}
+
+
+@click.command(cls=PipelineCommand)
+@click.argument("files", type=SOURCE, nargs=-1, metavar="FILE...")
+@click.option(
+    "--domain",
+    callback=read_domain,
+    metavar="NAME",
+    help="Report warnings and hints of this domain only; errors always.",
+)
+@click.option("--deny", type=click.Choice(["experimental"]), multiple=True,
+              help="What requires a capability of this stage is an error.")  # fmt: skip
+@click.option("--fail-on-warning", is_flag=True, help="Exit with 1 for warnings, too.")
+@with_option
+@format_option
+@pipeline_options
+@click.pass_context
+def lint(
+    command: click.Context, files: tuple[Path, ...], domain: str | None, deny: tuple[str, ...], fail_on_warning: bool,
+    modules: tuple[Path, ...], form: str, asked: Asked,
+) -> None:  # fmt: skip
+    """
+    Check each FILE before it goes to production, without running it.
+
+    With `--deny experimental` every `@requires_capability(stage="experimental")` that is left is an error. Exits with 0, with 1 for errors
+    (and, with --fail-on-warning, for warnings), with 2 for wrong usage and files that are not there.
+    """
+    if not files:
+        raise click.UsageError("name the files to look at: the entries of a manifest are not read yet")
+    for file in files:
+        if file.suffix in CONFIGURATIONS:
+            raise click.UsageError(
+                f"{file}: only Reml sources can be checked; a configuration ({file.suffix}) needs `remlc config lint`"
+            )
+    session = Session("lint", "Lint", files, asked)
+    audit_id = session.trail.audit_id if session.trail is not None else str(cli_identity()["cli.audit_id"])
+    options: dict[str, Any] = {"audit": session.context_log}
+    if "experimental" in deny:
+        options["minimum_stage"] = STAGES[STAGES.index("experimental") + 1]
+    if form == "json":
+        session.silence()
+    reports: list[dict[str, Any]] = []
+    try:
+        with Context(**options) as context, session.logging_into(context):
+            loaded = load_modules(context, modules, session)
+            for file in files:
+                with session.pipeline(file) as pipeline:
+                    found = lint_file(context, file, domain, session) if loaded else []
+                    numbers = counts(found)
+                    failed = not loaded or numbers["errors"] > 0 or (fail_on_warning and numbers["warnings"] > 0)
+                    pipeline.finish(count=1 + len(modules), diagnostics=len(found), code=int(failed))
+                reports.append({
+                    "command": "lint", "file": str(file), "domain": domain, "diagnostics": [item for item in found if session.filter(item)],
+                    "summary": numbers, "audit_id": audit_id, "exit_code": int(failed),
+                })  # fmt: skip
+                if session.human:
+                    click.echo(
+                        f"{file}: {'failed' if failed else 'ok'}: {numbers['errors']} errors, {numbers['warnings']} warnings"
+                    )
+    except RemlError as error:
+        session.refused(error)
+        numbers = counts(session.shown)
+        reports.append({
+            "command": "lint", "file": str(files[-1]), "domain": domain, "diagnostics": session.shown, "summary": numbers,
+            "audit_id": audit_id, "exit_code": 1,
+        })  # fmt: skip
+    code = int(any(report["exit_code"] for report in reports))
+    for report in reports if form == "json" else ():
+        click.echo(json.dumps(report, ensure_ascii=False, separators=(",", ":")))
+    session.close(code)
+    command.exit(code)
