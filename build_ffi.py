@@ -93,7 +93,7 @@ ffi.set_source(
     sources=files,
     extra_objects=objects,
     include_dirs=["native/include", "native/src", "build"],
-    depends=[path.relative_to(HERE).as_posix() for path in sorted((HERE / "native").rglob("*.[hd]*"))],
+    depends=[*(path.relative_to(HERE).as_posix() for path in sorted((HERE / "native").rglob("*.[hd]*"))), *objects],
     define_macros=[
         ("Py_LIMITED_API", LIMITED_API),
         ("_GNU_SOURCE", None),

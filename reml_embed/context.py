@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from reml_embed import audit as audit_log
 from reml_embed import diagnostics as diagnostic_shapes
 from reml_embed import limits as limit_table
 from reml_embed import metrics as metric_table
@@ -41,6 +40,7 @@ from reml_embed._ffi import (
 )
 from reml_embed._signatures import signature_text
 from reml_embed._support import Support, write_stdout
+from reml_embed.audit import chain as audit_log
 from reml_embed.errors import (
     EXCEPTIONS,
     WORDS,
@@ -603,6 +603,42 @@ class Context:
         self._raise_for(lib.reml_embed_collect(self._id))
 
     # --- audit --------------------------------------------------------------------------------------------------------------
+
+    def audit_log(
+        self, kind: str, *, category: str | None = None, capability: str | None = None, channel: str | None = None,
+        audit_id: str | None = None, metadata: Mapping[str, Any] | None = None,
+        change_set: Mapping[str, Any] | None = None, extensions: Mapping[str, Any] | None = None,
+        timestamp: str | None = None,
+    ) -> str:  # fmt: skip
+        """
+        Put a record of the host into the log, behind what was recorded before; see `reml_embed.audit.AuditContext` for records with a payload.
+
+        Args:
+            kind: ``event.kind``.
+            category: of the record.
+            capability: what was used.
+            channel: ``cli``, ``embed``, ``runtime`` (the default), ``bridge``, ``lsp``, ``ci``.
+            audit_id: a lower-case UUID; by default a new one.
+            metadata: dotted keys with JSON values; the library adds those that every record has.
+            change_set: a JSON object.
+            extensions: a JSON object.
+            timestamp: ``2026-03-02T08:15:00Z``; by default now.
+
+        Returns:
+            The audit id. The record is in the file, or was taken by the sink, or waits for `drain`.
+
+        Raises:
+            InvalidArgumentError: a member is wrong. AuditUnavailableError: the log does not take it. The record is nowhere then.
+        """
+        self._check_open()
+        keep: list[object] = []
+        record = audit_log.record_struct(
+            kind, keep, category=category, capability=capability, channel=channel, audit_id=audit_id,
+            metadata=metadata, change_set=change_set, extensions=extensions, timestamp=timestamp,
+        )  # fmt: skip
+        out = ffi.new("char[37]")
+        self._raise_for(lib.reml_embed_audit_log(self._id, record, out))
+        return string(out) or ""
 
     def drain(self) -> list[dict[str, Any]]:
         """

@@ -134,6 +134,57 @@ REML_API reml_embed_status_t reml_embed_audit_policy(
 REML_API reml_embed_status_t reml_embed_audit_command(
     reml_embed_context_t* context, const char* members, size_t length);
 
+/* --- records of the host ----------------------------------------------------------------------------------------- */
+
+/*
+ * A record that the host makes. Initialise with REML_AUDIT_RECORD_INIT, then set `kind`. Texts are NUL-terminated UTF-8; NULL or empty: not
+ * given. The library adds envelope, `audit.channel`, `audit.policy.version`, `event.kind` and `schema.version`, in a file number and chain;
+ * `metadata` may not have these keys itself. JSON is read strictly (one object, no key twice on any level, at most 64 levels, no number beyond
+ * a double) and written compactly; keys of the metadata ascend in the record.
+ */
+typedef struct reml_audit_record_t {
+    uint32_t struct_size;   /* sizeof(reml_audit_record_t) of the caller's header */
+    uint32_t flags;         /* 0 */
+    const char* kind;       /* `event.kind`: required */
+    const char* category;   /* of the record */
+    const char* capability; /* what was used */
+    const char* channel;    /* cli, embed, runtime (the default), bridge, lsp, ci */
+    const char* audit_id;   /* a lower-case UUID; by default a new one */
+    const char* metadata;   /* a JSON object: dotted keys */
+    const char* change_set; /* a JSON object */
+    const char* extensions; /* a JSON object */
+    const char* timestamp;  /* `2026-03-02T08:15:00Z`; by default now */
+} reml_audit_record_t;
+
+#define REML_AUDIT_RECORD_INIT                                                                                         \
+    {(uint32_t)sizeof(reml_audit_record_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+
+/*
+ * Put a record into the log of `context`, behind everything that was recorded before. When this answers OK the record is in the file (killing
+ * the process takes nothing of it), or the callback has taken it, or, with neither, it waits to be drained. When it answers anything else
+ * the record is nowhere. A record has at most 4 MiB as a line; a larger one is refused.
+ *
+ * borrowed: record and its texts, for the duration of the call.
+ * answers:  out_audit_id, unless NULL: the id and a NUL.
+ * fails:    INVALID_ARGUMENT (reml_last_error names the member, what is wrong and where), INVALID_HANDLE, BUSY (from inside the callback),
+ *           WRONG_THREAD, FORKED, NO_MEMORY, AUDIT_UNAVAILABLE.
+ */
+REML_API reml_embed_status_t reml_embed_audit_log(
+    reml_embed_context_t* context, const reml_audit_record_t* record, char out_audit_id[37]);
+
+/*
+ * The same for the log file at `path`, without a context: opens it, or joins it where this process has it open, appends, closes. Waits a second
+ * for a log that another process holds.
+ *
+ * fails:   INVALID_ARGUMENT, NO_MEMORY, AUDIT_UNAVAILABLE, FORKED; reml_audit_last_problem says why.
+ * threads: any.
+ */
+REML_API reml_embed_status_t reml_audit_append(
+    const char* path, const reml_audit_record_t* record, char out_audit_id[37]);
+
+/* Why the last reml_audit_append on this thread failed, one line; "" when it did not. Borrowed until the next one. */
+REML_API const char* reml_audit_last_problem(void);
+
 /* --- reading what waits, and counting -------------------------------------------------------------------------- */
 
 /*

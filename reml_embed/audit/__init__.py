@@ -13,7 +13,7 @@ Something happened → `Record` → policy → sink. What a kind of event must c
 a file. Nothing that runs reads a log to decide.
 """
 
-from reml_embed.audit.chain import Report, Sink, drain, parse, recover, verify
+from reml_embed.audit.chain import Report, Sink, append, drain, parse, recover, verify
 from reml_embed.audit.context import AuditContext, StructuredLog
 from reml_embed.audit.ids import cli_identity, new_id, now
 from reml_embed.audit.kinds import GROUPS, KINDS, Kind, missing_keys
@@ -47,6 +47,7 @@ __all__ = [
     "Report",
     "Sink",
     "StructuredLog",
+    "append",
     "cli_identity",
     "drain",
     "has",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from reml_embed._ffi import NULL, ffi, lib, owned_text, status_label, string
-from reml_embed.errors import EXCEPTIONS
+from reml_embed.errors import EXCEPTIONS, InvalidArgumentError
 
 
 @runtime_checkable
@@ -94,7 +95,7 @@ def recover(path: str | os.PathLike[str]) -> None:
 
 def parse(text: str) -> list[dict[str, Any]]:
     """Records from NDJSON text."""
-    return [json.loads(line) for line in text.splitlines() if line]
+    return [json.loads(line) for line in text.split("\n") if line]
 
 
 def drain() -> list[dict[str, Any]]:
@@ -105,3 +106,63 @@ def drain() -> list[dict[str, Any]]:
     if status:
         raise EXCEPTIONS[status](f"cannot drain the log: {status_label(status)}", status=status)
     return parse(text)
+
+
+def _json(what: str, value: Mapping[str, Any] | None, keep: list[object]) -> Any:
+    if value is None:
+        return NULL
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(f"invalid argument: {what}: {error}") from None
+    return _text(what, text, keep)
+
+
+def _text(what: str, text: str | None, keep: list[object]) -> Any:
+    if text is None:
+        return NULL
+    if "\0" in text:
+        raise InvalidArgumentError(f"invalid argument: {what}: a NUL in it")
+    keep.append(ffi.new("char[]", text.encode("utf-8", "surrogatepass")))  # a lone surrogate: the library refuses it
+    return keep[-1]
+
+
+def record_struct(
+    kind: str, keep: list[object], *, category: str | None = None, capability: str | None = None,
+    channel: str | None = None, audit_id: str | None = None, metadata: Mapping[str, Any] | None = None,
+    change_set: Mapping[str, Any] | None = None, extensions: Mapping[str, Any] | None = None,
+    timestamp: str | None = None,
+) -> Any:  # fmt: skip
+    """``reml_audit_record_t``; *keep* holds its texts for as long as it is used."""
+    members = {
+        "struct_size": ffi.sizeof("reml_audit_record_t"),
+        "kind": _text("kind", kind, keep),
+        "category": _text("category", category, keep),
+        "capability": _text("capability", capability, keep),
+        "channel": _text("channel", channel, keep),
+        "audit_id": _text("audit_id", audit_id, keep),
+        "metadata": _json("metadata", metadata, keep),
+        "change_set": _json("change_set", change_set, keep),
+        "extensions": _json("extensions", extensions, keep),
+        "timestamp": _text("timestamp", timestamp, keep),
+    }
+    return ffi.new("reml_audit_record_t*", members)
+
+
+def append(path: str | os.PathLike[str], kind: str, **members: Any) -> str:
+    """
+    Append one record to the chained log at *path*, which is made when it is not there; the members are those of `Context.audit_log`.
+
+    Returns:
+        The audit id. The record is in the file, numbered and chained.
+
+    Raises:
+        InvalidArgumentError: a member is wrong. AuditUnavailableError: the log cannot be written, or another process holds it.
+    """
+    keep: list[object] = []
+    record, out = record_struct(kind, keep, **members), ffi.new("char[37]")
+    status = lib.reml_audit_append(ffi.new("char[]", os.fsencode(path)), record, out)
+    if status:
+        said = string(lib.reml_audit_last_problem()) or status_label(status)
+        raise EXCEPTIONS[status](said, status=status, label=status_label(status))
+    return string(out) or ""

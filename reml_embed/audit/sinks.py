@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Protocol, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from reml_embed.audit.chain import verify
-from reml_embed.audit.records import Record
-from reml_embed.errors import AuditUnavailableError
+from reml_embed.audit.chain import append
+from reml_embed.audit.kinds import BASE_KEYS, CHAIN_KEYS
+from reml_embed.audit.records import AuditValidationError, Record
 from reml_embed.testing import MemorySink as _LineMemorySink
 
 if TYPE_CHECKING:
@@ -136,6 +135,32 @@ class MultiSink(LineSink):
                     self._report(sink, error)
 
 
+#: Keys that the library gives to each record that it takes.
+_LIBRARY_KEYS = frozenset({*BASE_KEYS, *CHAIN_KEYS})
+
+
+def members_of(record: Record) -> dict[str, Any]:
+    """The members of an envelope record as the library takes them."""
+    return {
+        "category": record.category,
+        "capability": record.capability,
+        "channel": record.channel,
+        "audit_id": record.audit_id,
+        "metadata": {key: value for key, value in record.metadata.items() if key not in _LIBRARY_KEYS},
+        "change_set": record.change_set,
+        "extensions": record.data.get("extensions"),
+        "timestamp": record.timestamp,
+    }
+
+
+def _kind_of(record: Record) -> str:
+    if record.is_flat:
+        raise AuditValidationError("a flat record has no place in the audit log: see StructuredLog")
+    if record.kind is None:
+        raise AuditValidationError("audit metadata validation failed: missing keys [event.kind]", ("event.kind",))
+    return record.kind
+
+
 class ContextSink(LineSink):
     """The log of a context: records get their place among those that the library makes."""
 
@@ -143,13 +168,19 @@ class ContextSink(LineSink):
         self._context = context
 
     def write_record(self, record: Record, /) -> None:
-        """Take one record."""
-        raise AuditUnavailableError(f"the library cannot take records yet: {record.kind}")
+        """
+        Take one record.
+
+        Raises:
+            AuditUnavailableError: the context's log does not take it. InvalidArgumentError: it is none.
+        """
+        self._context.audit_log(_kind_of(record), **members_of(record))
 
 
 class FileSink(LineSink):
     """
-    A chained log file. Each record is in the file, numbered and chained, when the call returns.
+    A chained log file. Each record is in the file, numbered and chained, when the call returns; between calls nothing is held, so that several
+    processes may take turns.
 
     Args:
         path: of the log; its directory must exist.
@@ -163,20 +194,6 @@ class FileSink(LineSink):
         Take one record.
 
         Raises:
-            AuditUnavailableError: it cannot be written.
+            AuditUnavailableError: it cannot be written, or another process holds the log. InvalidArgumentError: it is no record.
         """
-        import hashlib  # noqa: PLC0415
-
-        report = verify(self.path)
-        if report.verdict not in {"ok", "unreadable"}:
-            raise AuditUnavailableError(f"{self.path}: {report.detail}")
-        data = {**record.data, "envelope": {**record.envelope}}
-        members = {key: value for key, value in record.metadata.items() if not key.startswith("audit.chain.")}
-        members["audit.sequence"] = report.last_sequence + 1
-        members["audit.chain.previous"] = report.head or "0" * 64
-        data["envelope"]["metadata"] = dict(sorted(members.items()))
-        bare = Record(data).to_json()
-        digest = hashlib.sha256(bare.encode()).hexdigest()
-        data["envelope"]["metadata"] = {"audit.chain.hash": digest, **data["envelope"]["metadata"]}
-        with Path(self.path).open("a", encoding="utf-8") as file:
-            file.write(bare.replace('"metadata":{', f'"metadata":{{"audit.chain.hash":"{digest}",', 1) + "\n")
+        append(self.path, _kind_of(record), **members_of(record))

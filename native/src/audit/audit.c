@@ -11,6 +11,7 @@
 #define DELIVER_RECORDS 64u    /* waiting for a callback at most, while it takes them */
 #define SCRATCH_LEAST   (16u * RL_SLOT_PAYLOAD)
 #define LINE_LEAST      16384u
+#define HOST_BYTES_MOST (16u << 20) /* texts of host records that wait without a sink */
 
 /* Per thread, because a wrapper compares it around a call that it made on this thread. */
 static _Thread_local uint64_t thread_lifecycle;
@@ -115,7 +116,25 @@ static uint32_t oldest_slots(const rl_audit_t* audit) {
     return slots;
 }
 
+/* The text of a record of the host, owned by the ring; NULL for other events. */
+static rl_ready_record_t* host_record_at(const rl_audit_t* audit, uint64_t position) {
+    rl_audit_event_t event;
+    memcpy(
+        &event, audit->ring.slots + (size_t)(position & (audit->ring.capacity - 1)) * RL_SLOT_BYTES + 8, sizeof event);
+    return event.kind == RL_AUDIT_KIND_HOST ? (rl_ready_record_t*)(uintptr_t)event.number[0] : NULL;
+}
+
+static void free_host_record_at(rl_audit_t* audit, uint64_t position) {
+    rl_ready_record_t* host = host_record_at(audit, position);
+    if (!host) return;
+    audit->ring.host_records--;
+    audit->ring.host_bytes -= host->length;
+    rl_record_deinit(host);
+    rl_free(audit->allocator, host, sizeof *host);
+}
+
 static void ring_pop(rl_audit_t* audit) {
+    if (RL_UNLIKELY(audit->ring.host_records > 0)) free_host_record_at(audit, audit->ring.tail);
     audit->ring.tail += oldest_slots(audit);
     audit->ring.records--;
 }
@@ -164,6 +183,32 @@ static bool memory_append(rl_audit_t* audit, rl_audit_event_t* event, rl_event_t
     return true;
 }
 
+/* Keep a record of the host; its text moves into the ring. */
+static bool memory_append_host(rl_audit_t* audit, rl_ready_record_t* ready) {
+    bool before = audit->allocator->failed, kept = false;
+    rl_ready_record_t* host = rl_alloc(audit->allocator, sizeof *host);
+    while (host && audit->ring.records > 0 && audit->ring.host_bytes + ready->length > HOST_BYTES_MOST) {
+        ring_pop(audit);
+        count_lost(audit);
+    }
+    if (host && memory_room(audit, 1)) {
+        rl_audit_event_t event = {.kind = RL_AUDIT_KIND_HOST, .slots = 1, .number = {(uint64_t)(uintptr_t)host}};
+        rl_event_texts_t none = {.count = 0};
+        *host = *ready;
+        ready->text = NULL;
+        rl_ring_store(audit->ring.slots, audit->ring.capacity, audit->ring.head, &event, &none);
+        audit->ring.head++;
+        audit->ring.records++;
+        audit->ring.host_records++;
+        audit->ring.host_bytes += host->length;
+        kept = true;
+    } else {
+        rl_free(audit->allocator, host, sizeof *host);
+    }
+    audit->allocator->failed = before;
+    return kept;
+}
+
 static bool memory_append_flat(rl_audit_t* audit, const unsigned char* flat, uint32_t slots) {
     if (!memory_room(audit, slots)) return false;
     rl_ring_store_flat(audit->ring.slots, audit->ring.capacity, audit->ring.head, flat, slots);
@@ -185,6 +230,12 @@ static bool load_oldest(rl_audit_t* audit, uint32_t* out_slots) {
 static bool render_flat(rl_audit_t* audit, rl_renderer_t* renderer, uint32_t slots, rl_buf_t* out) {
     rl_event_view_t view;
     bool before = audit->allocator->failed;
+    const rl_ready_record_t* host = audit->ring.host_records > 0 ? host_record_at(audit, audit->ring.tail) : NULL;
+    if (host) {
+        rl_buf_add(out, (rl_str_t){host->text, host->length});
+        audit->allocator->failed = before;
+        return !out->failed;
+    }
     bool done = rl_event_parse(audit->scratch, slots, &view) && rl_render_event(renderer, &view, NULL, out);
     audit->allocator->failed = before;
     return done;
@@ -395,6 +446,52 @@ bool rl_audit_limits_unlimited(rl_audit_t* audit, rl_str_t names) {
     return append(audit, &event, &texts, 0);
 }
 
+/* To a callback that is the only sink: taken now, or not recorded. */
+static rl_audit_result_t offer_to_sink(rl_audit_t* audit, const rl_ready_record_t* ready) {
+    rl_audit_result_t result = deliver(audit); /* what came before goes first */
+    if (result != RL_AUDIT_OK) return result;
+    audit->delivering = true;
+    int refused = audit->sink(ready->text, ready->length, audit->sink_user);
+    audit->delivering = false;
+    if (refused == 0) return RL_AUDIT_OK;
+    say(audit, "audit sink refused a record");
+    return RL_AUDIT_UNAVAILABLE;
+}
+
+rl_audit_result_t rl_audit_host_record(rl_audit_t* audit, const rl_host_record_t* record, char out_audit_id[37]) {
+    if (is_forked(audit)) return RL_AUDIT_FORKED;
+    if (audit->delivering) return RL_AUDIT_BUSY;
+    rl_ready_record_t ready;
+    bool before = audit->allocator->failed;
+    audit->problem[0] = '\0';
+    rl_audit_result_t result = rl_record_prepare(audit->allocator, audit->env, record,
+        (rl_str_t){audit->command_members, audit->command_length}, &ready, audit->problem);
+    audit->allocator->failed = before;
+    if (result != RL_AUDIT_OK) {
+        if (result == RL_AUDIT_NO_MEMORY) say(audit, "no memory for an audit record");
+        return result;
+    }
+    if (audit->lost_unreported > 0 && (audit->writer || audit->sink)) report_lost(audit);
+    if (audit->writer) {
+        result = rl_writer_append_record(audit->writer, &ready, audit->problem);
+        if (result == RL_AUDIT_OK && audit->sink) { /* beside a file it is told, and only counted when it refuses */
+            if (!memory_append_host(audit, &ready)) count_lost(audit);
+            deliver(audit);
+        }
+    } else if (audit->sink) {
+        result = offer_to_sink(audit, &ready);
+    } else if (!memory_append_host(audit, &ready)) {
+        say(audit, "no memory for an audit record");
+        result = RL_AUDIT_NO_MEMORY;
+    }
+    if (result == RL_AUDIT_OK) {
+        audit->records++;
+        memcpy(out_audit_id, ready.audit_id, sizeof ready.audit_id);
+    }
+    rl_record_deinit(&ready);
+    return result;
+}
+
 /* --- tallies ------------------------------------------------------------------------------------------------- */
 
 /* The rate of ticks is known the better the longer the process runs, so it is asked again now and then. */
@@ -494,6 +591,7 @@ void rl_audit_deinit(rl_audit_t* audit) {
         rl_audit_flush(audit);
     }
     if (audit->writer) rl_writer_release(audit->writer);
+    while (audit->ring.slots && audit->ring.host_records > 0) ring_pop(audit);
     rl_free(audit->allocator, audit->ring.slots, (size_t)audit->ring.capacity * RL_SLOT_BYTES);
     rl_free(audit->allocator, audit->scratch, audit->scratch_bytes);
     rl_free(audit->allocator, audit->command_members, audit->command_length);
@@ -529,8 +627,21 @@ static rl_audit_result_t move_queue(rl_audit_t* from, rl_audit_t* to, rl_audit_w
     while (from->ring.records > 0) {
         uint32_t slots;
         if (!load_oldest(from, &slots)) return RL_AUDIT_NO_MEMORY;
-        bool kept =
-            writer ? rl_writer_append_flat(writer, from->scratch, slots) : memory_append_flat(to, from->scratch, slots);
+        const rl_ready_record_t* host = from->ring.host_records > 0 ? host_record_at(from, from->ring.tail) : NULL;
+        rl_ready_record_t copy;
+        bool kept;
+        if (host && writer) {
+            kept = rl_writer_append_record(writer, host, from->problem) == RL_AUDIT_OK;
+        } else if (host) {
+            kept = rl_record_copy(to->allocator, host, &copy);
+            if (kept) {
+                kept = memory_append_host(to, &copy);
+                rl_record_deinit(&copy);
+            }
+        } else {
+            kept = writer ? rl_writer_append_flat(writer, from->scratch, slots)
+                          : memory_append_flat(to, from->scratch, slots);
+        }
         if (!kept) return RL_AUDIT_UNAVAILABLE;
         ring_pop(from);
         if (from != to) to->records++;
@@ -650,7 +761,14 @@ rl_audit_result_t rl_audit_drain(rl_audit_t* audit, rl_buf_t* out) {
         if (!load_oldest(audit, &slots) || !render_flat(audit, &renderer, slots, out)) goto refused;
         rl_buf_add_char(out, '\n');
         if (out->failed) goto refused;
-        ring_pop(audit);
+        audit->ring.tail += slots; /* not popped yet: should memory end, all is put back */
+        audit->ring.records--;
+    }
+    while (audit->ring.host_records > 0 && tail < audit->ring.tail) {
+        uint32_t slots = 1;
+        free_host_record_at(audit, tail);
+        (void)rl_ring_peek(audit->ring.slots, audit->ring.capacity, tail, &slots);
+        tail += slots;
     }
     if (audit->lost_unreported > 0) audit->records++;
     audit->lost_unreported = 0;

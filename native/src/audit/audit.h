@@ -46,6 +46,7 @@ typedef struct rl_audit_file_settings {
     uint32_t fsync_interval_ms;
     uint64_t rotate_bytes;  /* 0: never */
     uint64_t journal_bytes; /* rounded to a power of two, at least RL_AUDIT_JOURNAL_LEAST; 0: 1 MiB */
+    uint32_t patience_ms;   /* how long to wait for a log that another process holds; 0: 100 */
 } rl_audit_file_settings_t;
 
 #define RL_AUDIT_FIELD_BYTES    4096u         /* longer texts are cut; length and SHA-256 of the whole are kept */
@@ -63,6 +64,8 @@ typedef struct rl_audit_ring {
     uint32_t capacity;   /* slots, a power of two */
     uint64_t head, tail; /* positions, in slots; head - tail <= capacity */
     uint32_t records;
+    uint32_t host_records; /* of them */
+    size_t host_bytes;     /* their texts */
 } rl_audit_ring_t;
 
 typedef struct rl_audit {
@@ -153,7 +156,8 @@ typedef enum rl_audit_kind {
     RL_AUDIT_KIND_RECOVERED = 5,     /* audit.recovered: what a new opener found and cut */
     RL_AUDIT_KIND_RECORDS_LOST = 6,  /* audit.records_lost */
     RL_AUDIT_KIND_UNLIMITED = 7,     /* runtime.limits.unlimited */
-    RL_AUDIT_KIND_DURABILITY = 8     /* audit.durability_unknown: a sync failed, the segment was given up */
+    RL_AUDIT_KIND_DURABILITY = 8,    /* audit.durability_unknown: a sync failed, the segment was given up */
+    RL_AUDIT_KIND_HOST = 9           /* a record of the host, its text elsewhere: in memory only, never in a journal */
 } rl_audit_kind_t;
 
 typedef enum rl_audit_function { /* append only */
@@ -239,6 +243,23 @@ bool rl_audit_unsafe_region(rl_audit_t* audit, rl_str_t module, rl_str_t functio
 
 /* Limits asked for as `unlimited`: names, sorted, one space between. */
 bool rl_audit_limits_unlimited(rl_audit_t* audit, rl_str_t names);
+
+/* Borrowed for the call. An empty text: not given. */
+typedef struct rl_host_record {
+    rl_str_t kind, category, capability, channel, audit_id, timestamp;
+    rl_str_t metadata, change_set, extensions; /* JSON objects */
+} rl_host_record_t;
+
+/*
+ * A record that the host made. With a file it is there when this answers OK; a callback that is the only sink has taken it; else it waits in
+ * memory. Anything else than OK: it is nowhere. fails: INVALID (rl_audit_problem says what is wrong with it), UNAVAILABLE, NO_MEMORY,
+ * BUSY from inside the callback, FORKED.
+ */
+rl_audit_result_t rl_audit_host_record(rl_audit_t* audit, const rl_host_record_t* record, char out_audit_id[37]);
+
+/* The same for a log file, which is opened or joined, and closed. `problem` says what is wrong. */
+rl_audit_result_t rl_audit_append_file(
+    const rl_env_t* env, const char* path, const rl_host_record_t* record, char out_audit_id[37], char problem[256]);
 
 /* --- policy `summary`: count now, tell once an interval ------------------------------------------------------ */
 

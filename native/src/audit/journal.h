@@ -40,6 +40,8 @@ typedef struct rl_journal_header {
     struct { /* rl_target_t of the process */
         char os[64], arch[64], triple[128], platform[64], abi[64];
     } target;
+    /* Number of a line that is written without an event in the ring (a record of the host); noted before the line is written. */
+    _Atomic(uint64_t) direct;
 } rl_journal_header_t;
 
 _Static_assert(sizeof(rl_journal_header_t) <= RL_JOURNAL_HEADER_BYTES, "the header has a page");

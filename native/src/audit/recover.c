@@ -14,7 +14,7 @@ typedef struct opening {
     uint64_t journal_bytes;     /* as found */
     uint64_t log_bytes;         /* as found */
     uint64_t whole_bytes;       /* with its last whole line */
-    uint64_t extra_lines;       /* in the log behind the checkpoint */
+    uint64_t extra_lines;       /* in the log behind the checkpoint, each from an event of the ring */
     uint64_t missing;           /* records the checkpoint knows and the log has lost */
     char torn_sha[RL_SHA256_HEX];
 } opening_t;
@@ -38,9 +38,9 @@ static rl_audit_result_t fail_log(rl_audit_writer_t* writer, const char* what) {
  * or until its exec() closed them; that takes no time to speak of.
  */
 static int lock_patiently(rl_audit_writer_t* w) {
-    for (int i = 0;; i++) {
+    for (uint32_t waited = 0;; waited += 5) {
         int result = w->io->lock(w->io->user, w->journal_fd);
-        if (result != -EAGAIN || i == 20) return result;
+        if (result != -EAGAIN || waited >= w->patience_ms) return result;
         struct timespec pause = {.tv_nsec = 5000000};
         nanosleep(&pause, NULL);
     }
@@ -167,6 +167,7 @@ static rl_audit_result_t read_lines_behind(opening_t* opening, const rl_checkpoi
     rl_str_t line;
     rl_log_item_t item;
     rl_audit_result_t result = RL_AUDIT_OK;
+    uint64_t direct = atomic_load(&opening->before.direct);
     opening->whole_bytes = known->log_bytes;
     rl_log_reader_init(&reader, &w->allocator, w->io, w->log_fd, known->log_bytes);
     while ((item = rl_log_reader_next(&reader, &line)) == RL_LOG_LINE) {
@@ -180,7 +181,7 @@ static rl_audit_result_t read_lines_behind(opening_t* opening, const rl_checkpoi
         w->chain.sequence++;
         memcpy(w->chain.head, facts.hash, RL_SHA256_HEX);
         opening->whole_bytes = reader.offset;
-        opening->extra_lines++;
+        if (facts.sequence != direct) opening->extra_lines++;
     }
     if (item != RL_LOG_LINE && item != RL_LOG_END && item != RL_LOG_TORN) {
         result = reader_failure(w, item, reader.error);
@@ -321,6 +322,7 @@ static void begin_journal(rl_audit_writer_t* w, uint64_t position) {
     atomic_store(&header->head, position);
     describe_process(w);
     rl_writer_checkpoint(w, position);
+    atomic_store(&header->direct, 0);
     atomic_store_explicit(&header->magic, RL_JOURNAL_MAGIC, memory_order_release);
 }
 
@@ -390,6 +392,7 @@ static rl_audit_result_t recover(opening_t* opening) {
     if (result != RL_AUDIT_OK) return result;
     w->log_bytes = opening->whole_bytes;
     rl_writer_checkpoint(w, position);
+    atomic_store(&w->header->direct, 0); /* only now: the lines it tells of are behind the checkpoint no more */
     result = rl_writer_write_out(w);
     if (result == RL_AUDIT_OK && to_note && !noted) { /* the ring was full to the last slot */
         note_recovery(opening, &census, torn);

@@ -103,6 +103,8 @@ static bool count_pending(verification_t* v) {
                     rl_ring_take_census(slots + RL_JOURNAL_HEADER_BYTES, header.slot_count, known.position, flat);
                 uint64_t last = v->out->last_sequence;
                 uint64_t written = last > known.sequence ? last - known.sequence : 0;
+                uint64_t direct = atomic_load(&header.direct);
+                if (direct > known.sequence && direct <= last) written--;
                 v->out->pending = census.events > written ? census.events - written : 0;
             }
         }

@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FLUSH_SLOTS  512u         /* pending slots at which an append also writes out: a pause of about a millisecond */
-#define ROOM_WAIT_NS 10000000000u /* a log that takes lines gives room within that, or something is badly wrong */
-#define RETRY_PARTS  20u          /* a failing log is tried again by appends each 1/20 of a second */
+#define FLUSH_SLOTS        512u /* pending slots at which an append also writes out: a pause of about a millisecond */
+#define ROOM_WAIT_NS       10000000000u /* a log that takes lines gives room within that, or something is badly wrong */
+#define APPEND_PATIENCE_MS 1000u /* one record more: whoever has the log open will soon be done, or is there to stay */
+#define RETRY_PARTS        20u   /* a failing log is tried again by appends each 1/20 of a second */
 
 /*
  * The open logs of this process. Process-wide because a path has one writer, whoever names it: two contexts that wrote
@@ -401,6 +402,50 @@ bool rl_writer_append_flat(rl_audit_writer_t* w, const unsigned char* flat, uint
     return true;
 }
 
+static rl_audit_result_t write_record(rl_audit_writer_t* w, const rl_ready_record_t* ready, rl_buf_t* line) {
+    const rl_io_t* io = w->io;
+    rl_audit_result_t result = write_out(w, false);
+    if (result != RL_AUDIT_OK) return result;
+    rl_audit_chain_t chain = w->chain;
+    if (!rl_record_chained(ready, &chain, line)) {
+        rl_writer_say(w, "audit record cannot be written: no memory");
+        return RL_AUDIT_NO_MEMORY;
+    }
+    rl_buf_add_char(line, '\n'); /* room was made for it */
+    if (w->rotate_bytes > 0 && w->log_bytes > 0 && w->log_bytes + line->length > w->rotate_bytes) {
+        result = rotate(w);
+        if (result != RL_AUDIT_OK) return result;
+    }
+    int64_t size = io->size(io->user, w->log_fd);
+    if (size < 0) return trouble(w, "log cannot be read", (int)size);
+    if ((uint64_t)size != w->log_bytes) return trouble(w, "log was changed by somebody else", 0);
+    /* Should the process end behind the write, the next opener must not take this line for one of an event in the ring. */
+    atomic_store_explicit(&w->header->direct, chain.sequence, memory_order_release);
+    int written = rl_io_write_all(io, w->log_fd, line->data, line->length);
+    if (written < 0) {
+        w->torn = true;
+        cut_back(w);
+        atomic_store_explicit(&w->header->direct, 0, memory_order_release);
+        return trouble(w, "log cannot be written", written);
+    }
+    w->log_bytes += line->length;
+    w->chain = chain;
+    rl_writer_checkpoint(w, atomic_load_explicit(&w->tail, memory_order_relaxed));
+    return sync_log(w, false);
+}
+
+rl_audit_result_t rl_writer_append_record(rl_audit_writer_t* w, const rl_ready_record_t* ready, char problem[256]) {
+    if (atomic_load_explicit(&w->detached, memory_order_relaxed)) return RL_AUDIT_FORKED;
+    pthread_mutex_lock(&w->lock);
+    rl_buf_t line;
+    rl_buf_init(&line, &w->allocator);
+    rl_audit_result_t result = write_record(w, ready, &line);
+    rl_buf_deinit(&line);
+    if (result != RL_AUDIT_OK) memcpy(problem, w->problem, sizeof w->problem);
+    pthread_mutex_unlock(&w->lock);
+    return result;
+}
+
 rl_audit_result_t rl_writer_flush(rl_audit_writer_t* w, char problem[256]) {
     if (atomic_load_explicit(&w->detached, memory_order_relaxed)) return RL_AUDIT_FORKED;
     pthread_mutex_lock(&w->lock);
@@ -507,6 +552,7 @@ static rl_audit_result_t open_new(const rl_env_t* env, const rl_audit_file_setti
     w->fsync = settings->fsync;
     w->fsync_interval_ns = (uint64_t)(settings->fsync_interval_ms ? settings->fsync_interval_ms : 1000) * 1000000;
     w->rotate_bytes = settings->rotate_bytes;
+    w->patience_ms = settings->patience_ms ? settings->patience_ms : 100;
     rl_buf_init(&w->batch, &w->allocator);
     if (pthread_mutex_init(&w->lock, NULL) != 0) {
         rl_free(&allocator, w, sizeof *w);
@@ -592,5 +638,25 @@ rl_audit_result_t rl_audit_recover_file(const rl_env_t* env, const char* path, c
     rl_audit_writer_t* w;
     rl_audit_result_t result = rl_writer_acquire(env, &settings, &w, problem);
     if (result == RL_AUDIT_OK) rl_writer_release(w);
+    return result;
+}
+
+rl_audit_result_t rl_audit_append_file(
+    const rl_env_t* env, const char* path, const rl_host_record_t* record, char audit_id[37], char problem[256]) {
+    rl_allocator_t allocator;
+    rl_ready_record_t ready;
+    rl_allocator_init(&allocator, NULL, NULL);
+    rl_audit_result_t result = rl_record_prepare(&allocator, env, record, (rl_str_t){0}, &ready, problem);
+    if (result != RL_AUDIT_OK) return result;
+    rl_audit_file_settings_t settings = {
+        .path = path, .patience_ms = APPEND_PATIENCE_MS, .journal_bytes = RL_AUDIT_JOURNAL_LEAST};
+    rl_audit_writer_t* w;
+    result = rl_writer_acquire(env, &settings, &w, problem);
+    if (result == RL_AUDIT_OK) {
+        result = rl_writer_append_record(w, &ready, problem);
+        rl_writer_release(w);
+    }
+    if (result == RL_AUDIT_OK) memcpy(audit_id, ready.audit_id, sizeof ready.audit_id);
+    rl_record_deinit(&ready);
     return result;
 }

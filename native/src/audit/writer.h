@@ -10,6 +10,7 @@
 
 #include "audit/journal.h"
 #include "audit/read.h"
+#include "audit/record.h"
 
 #include <pthread.h>
 
@@ -28,6 +29,7 @@ typedef struct rl_audit_writer {
 
     rl_audit_fsync_t fsync;
     uint64_t fsync_interval_ns, rotate_bytes;
+    uint32_t patience_ms; /* how long opening waits for a lock */
 
     rl_journal_header_t* header; /* mapped */
     unsigned char* slots;
@@ -72,6 +74,12 @@ rl_audit_result_t rl_audit_recover_file(const rl_env_t* env, const char* path, c
  */
 bool rl_writer_append(rl_audit_writer_t* writer, rl_audit_event_t* event, rl_event_texts_t* texts, bool refused);
 bool rl_writer_append_flat(rl_audit_writer_t* writer, const unsigned char* flat, uint32_t slots);
+
+/*
+ * Write a record of the host, behind all that was appended before the call; it is in the file when this answers OK, and not when it answers
+ * anything else (but for a failed sync: then it may be). With `problem` set on failure.
+ */
+rl_audit_result_t rl_writer_append_record(rl_audit_writer_t* writer, const rl_ready_record_t* ready, char problem[256]);
 
 /* Write out all that was appended before the call, sync as the policy says. With `problem` set on failure. */
 rl_audit_result_t rl_writer_flush(rl_audit_writer_t* writer, char problem[256]);

@@ -75,6 +75,60 @@ reml_embed_status_t reml_embed_audit_command(reml_embed_context_t* id, const cha
     return answer(context, rl_audit_set_command(&context->audit, (rl_str_t){members, length}));
 }
 
+/* False: not such a struct. */
+static bool read_record(const reml_audit_record_t* given, rl_host_record_t* out_record) {
+    reml_audit_record_t record = REML_AUDIT_RECORD_INIT;
+    if (!given || !rl_copy_versioned(&record, sizeof record, given, given->struct_size) || record.flags) return false;
+    *out_record = (rl_host_record_t){
+        .kind = rl_str(record.kind),
+        .category = rl_str(record.category),
+        .capability = rl_str(record.capability),
+        .channel = rl_str(record.channel),
+        .audit_id = rl_str(record.audit_id),
+        .timestamp = rl_str(record.timestamp),
+        .metadata = rl_str(record.metadata),
+        .change_set = rl_str(record.change_set),
+        .extensions = rl_str(record.extensions),
+    };
+    return true;
+}
+
+static reml_embed_status_t refuse_record(rl_context_t* context, const char* why) {
+    return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+        "invalid argument: %s", why);
+}
+
+reml_embed_status_t reml_embed_audit_log(
+    reml_embed_context_t* id, const reml_audit_record_t* given, char out_audit_id[37]) {
+    RL_ENTER(id, context);
+    if (context->audit.delivering) return REML_EMBED_STATUS_BUSY;
+    rl_host_record_t record;
+    char audit_id[37];
+    if (!read_record(given, &record)) return refuse_record(context, "record");
+    rl_audit_result_t result = rl_audit_host_record(&context->audit, &record, audit_id);
+    if (result == RL_AUDIT_INVALID) return refuse_record(context, rl_audit_problem(&context->audit));
+    if (result == RL_AUDIT_OK && out_audit_id) memcpy(out_audit_id, audit_id, sizeof audit_id);
+    return answer(context, result);
+}
+
+static _Thread_local char append_problem[256];
+
+const char* reml_audit_last_problem(void) { return append_problem; }
+
+reml_embed_status_t reml_audit_append(const char* path, const reml_audit_record_t* given, char out_audit_id[37]) {
+    rl_host_record_t record;
+    char audit_id[37];
+    append_problem[0] = '\0';
+    if (!path || !*path || !read_record(given, &record)) {
+        memcpy(append_problem, "invalid argument", sizeof "invalid argument");
+        return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    }
+    rl_audit_result_t result = rl_audit_append_file(rl_os_env(), path, &record, audit_id, append_problem);
+    if (result == RL_AUDIT_NO_MEMORY) memcpy(append_problem, "no memory", sizeof "no memory");
+    if (result == RL_AUDIT_OK && out_audit_id) memcpy(out_audit_id, audit_id, sizeof audit_id);
+    return rl_status_of_audit(result);
+}
+
 reml_embed_status_t reml_embed_audit_drain(reml_embed_context_t* id, char** out_text, size_t* out_length) {
     if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     *out_text = NULL;
