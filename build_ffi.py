@@ -29,6 +29,7 @@ LIMITED_API = "0x030c0000" if sys.version_info >= (3, 12) else "0x030b0000"
 # What C may call in Python by way of cffi; everything hot goes through native/python.
 CALLBACKS = """
 extern "Python" int32_t reml_python_sink(const char* line, size_t length, void* user);
+extern "Python" void reml_python_release(void* data, size_t length, void* user);
 """
 
 

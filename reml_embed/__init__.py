@@ -51,6 +51,7 @@ from reml_embed.errors import (
     WrongContextError,
     WrongThreadError,
 )
+from reml_embed.foreign import ForeignBuffer, ForeignPtr
 from reml_embed.limits import Limits
 from reml_embed.metrics import FfiMetrics, process_metrics, reset_metrics
 from reml_embed.module import Export, Module
@@ -91,6 +92,8 @@ __all__ = [
     "Export",
     "FfiMetrics",
     "Fixit",
+    "ForeignBuffer",
+    "ForeignPtr",
     "ForkedError",
     "Function",
     "FutureProxy",

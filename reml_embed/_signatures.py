@@ -9,6 +9,7 @@ import types
 import typing
 from typing import Any, Union
 
+from reml_embed.foreign import ForeignBuffer
 from reml_embed.values import Duration, Err, Ok
 
 _PLAIN: dict[Any, str] = {
@@ -17,6 +18,8 @@ _PLAIN: dict[Any, str] = {
     bool: "Bool",
     str: "Str",
     bytes: "Bytes",
+    memoryview: "ForeignBuffer",
+    ForeignBuffer: "ForeignBuffer",
     None: "()",
     types.NoneType: "()",
     Any: "Any",

@@ -14,11 +14,14 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from reml_embed import foreign
+from reml_embed._ffi import lib
 from reml_embed.errors import StaleError
 from reml_embed.values import PROXIES, Duration, Err, Ok, Opaque, Proxy, Record, Some, Variant
 
 if TYPE_CHECKING:
     from reml_embed.context import Context
+    from reml_embed.foreign import ForeignBuffer
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -111,7 +114,13 @@ class Support:
     def proxy(self, kind: int, serial: int, bits: int, _type: int) -> Proxy:
         """A proxy that owns the handle."""
         context = self._living()
+        if kind == lib.REML_KIND_HOST:
+            return foreign.proxy(context, (kind, serial, bits))
         return PROXIES.get(kind, Opaque)(context, context._border, (kind, serial, bits))
+
+    def foreign_buffer(self, data: object) -> ForeignBuffer:
+        """What stands for *data* where a ForeignBuffer is expected: the script keeps it alive."""
+        return foreign.wrap_buffer(self._living(), data, ownership="transferred", release=None, one_run=False)
 
     def _living(self) -> Context:
         if self.context is None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from reml_embed import diagnostics as diagnostic_shapes
+from reml_embed import foreign
 from reml_embed import limits as limit_table
 from reml_embed import metrics as metric_table
 from reml_embed import target as target_shapes
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
     from reml_embed._waiting import Jobs
     from reml_embed.diagnostics import Diagnostic
+    from reml_embed.foreign import ForeignBuffer, ForeignPtr
     from reml_embed.limits import Limits
     from reml_embed.metrics import FfiMetrics
 
@@ -148,6 +150,10 @@ class Context:
         self._id = _DISPOSED
         self._epoch = 0
         self._callbacks = 0
+        self._lent: list[
+            object
+        ] = []  # memory of loans that Python let go of in another thread: it lives as long as the context
+        self._types: dict[str, Any] = {}
         self._pid = os.getpid()
         self._sink: SinkHolder | None = None
         self._loading = False
@@ -485,6 +491,65 @@ class Context:
         name = f"HostCallback.f{self._callbacks}"
         self._border.define(name, signature, function)
         return self._border.function(name, None)
+
+    # --- host pointers ----------------------------------------------------------------------------------------------------
+
+    def foreign_ptr(
+        self,
+        pointer: object,
+        type: str = "Ptr<u8>",  # noqa: A002  (the word of the language)
+        *,
+        ownership: str = "borrowed",
+        release: Callable[[int], object] | None = None,
+        one_run: bool = False,
+    ) -> ForeignPtr:
+        """
+        A host pointer as a value for scripts: a parameter, a result of a host function.
+
+        Args:
+            pointer: an address, a pointer of cffi or ctypes; None is NULL.
+            type: ``Ptr<T>``, or an opaque type that a module declares.
+            ownership: ``borrowed``: the memory stays the caller's, who ends the loan (`ForeignPtr.end`, or a ``with`` block).
+                ``transferred``: the script owns it.
+            release: of a transferred pointer: called once with its address when the script has dropped it, in the thread of the context.
+            one_run: the loan is over with the run in progress, or with the next one when none is.
+
+        Raises:
+            ValueError: ownership and release do not go together. InvalidArgumentError: the type is not opaque.
+        """
+        if ownership == "transferred" and release is None:
+            raise ValueError("a transferred pointer needs a release handler")
+        return foreign.wrap(
+            self, type, foreign.address_of(pointer), 0,
+            ownership=ownership, release=release, one_run=one_run, keep=pointer,
+        )  # fmt: skip
+
+    def foreign_buffer(
+        self,
+        data: object,
+        *,
+        ownership: str = "borrowed",
+        release: Callable[[int], object] | None = None,
+        one_run: bool = False,
+    ) -> ForeignBuffer:
+        """
+        Memory that scripts may read, without a copy: anything with a contiguous buffer (bytes, bytearray, memoryview, a NumPy array).
+
+        Borrowed, it is Python's until the loan is ended. Transferred, the script keeps *data* alive until it drops it; *release* is called
+        then, if there is one. An object that is passed where a script expects a ForeignBuffer is transferred by itself.
+
+        Raises:
+            TypeError: no contiguous buffer. ValueError: ownership and release do not go together.
+        """
+        return foreign.wrap_buffer(self, data, ownership=ownership, release=release, one_run=one_run)
+
+    def _type(self, text: str) -> Any:
+        found = self._types.get(text)
+        if found is None:
+            found, encoded = ffi.new("reml_type_t*"), text.encode()
+            self._raise_for(lib.reml_type_find(self._id, encoded, len(encoded), found))
+            self._types[text] = found
+        return found[0]
 
     # --- top-level values -------------------------------------------------------------------------------------------------
 

@@ -25,15 +25,21 @@ _TYPE = ffi.typeof("reml_type_t*")
 class _Result:
     """What both have in common."""
 
-    __slots__ = ("__weakref__", "_context", "_handle")
+    __slots__ = ("__weakref__", "_context", "_handle", "_identity")
     ownership = ""
 
     def __init__(self, context: Context, handle: Handle) -> None:
         self._context = context
         self._handle = handle
+        self._identity = context._id  # stays the id of a context that is closed
 
     def _check(self) -> None:
         raise NotImplementedError
+
+    def _refuse(self, message: str) -> NoReturn:
+        """The value is gone: the library says so, too, and records it as an ownership violation."""
+        lib.reml_value_type(self._identity, value_struct(self._handle), ffi.new(_TYPE))
+        raise StaleError(message)
 
     @property
     def kind(self) -> str:
@@ -100,7 +106,7 @@ class BorrowedResult(_Result):
 
     def _check(self) -> None:
         if not self.valid:
-            raise StaleError("the borrowed result is gone: its context has run, loaded or been closed since")
+            self._refuse("the borrowed result is gone: its context has run, loaded or been closed since")
 
     def retain(self) -> TransferredResult:
         """One more owner: a result that outlives the loan and must be released."""
@@ -116,8 +122,7 @@ class BorrowedResult(_Result):
         Raises:
             OwnershipError: always; an audit record tells of it.
         """
-        context = self._context
-        lib.reml_ffi_release_transferred(context._id, value_struct(self._handle))
+        lib.reml_ffi_release_transferred(self._identity, value_struct(self._handle))
         raise OwnershipError("the result is only borrowed")
 
     def __repr__(self) -> str:
@@ -141,9 +146,9 @@ class TransferredResult(_Result):
 
     def _check(self) -> None:
         if self._released:
-            raise StaleError("the result was released before")
+            self._refuse("the result was released before")
         if self._context.closed:
-            raise StaleError("the context of the result is closed")
+            self._refuse("the context of the result is closed")
 
     def release(self) -> None:
         """
@@ -153,7 +158,7 @@ class TransferredResult(_Result):
             OwnershipError: it was released before; an audit record tells of it.
         """
         context = self._context
-        status = lib.reml_ffi_release_transferred(context._id, value_struct(self._handle))
+        status = lib.reml_ffi_release_transferred(self._identity, value_struct(self._handle))
         if self._released:
             raise OwnershipError("the result was released before", status=status or None)
         context._raise_for(status)

@@ -137,6 +137,9 @@ void border_release_later(border_t* border, reml_function_t function);
 
 /* --- function.c --- */
 PyObject* border_function_object(border_t* border, reml_function_t function);
+/* Results of ordinary calls become Python objects: nothing is left to release. Around a call whose result stays a handle, records
+   say that its release is pending. */
+void border_expect_handle(rl_context_t* context, const function_t* function, bool handle);
 /* Run an entry with Python arguments: the result word, before anything can collect it. Frozen when it answers true: thaw after use. */
 bool border_call(border_t* border, rl_context_t* context, reml_function_t function, PyObject* const* args,
     Py_ssize_t count, const rl_rtype_t** out_type, rl_word_t* out);

@@ -2,6 +2,7 @@
 #include "border.h"
 
 #include "vm/core/border.h"
+#include "vm/foreign.h"
 #include "vm/core/collections.h"
 
 #include <stdlib.h>
@@ -529,9 +530,57 @@ static void drop_python_object(void* data, void* user) {
     border_drop_later(user, data);
 }
 
-/* An opaque host object holds the Python object itself. */
-static bool convert_host(const conversion_t* conversion, PyObject* object, rl_word_t* out) {
-    rl_object_t* made = rl_heap_new(&conversion->context->vm.heap, RL_OBJ_HOST, 0, 0, 3);
+/* The handle of a proxy; false with an exception set: it has none. */
+static bool proxy_value(PyObject* object, reml_value_t* out) {
+    *out = (reml_value_t){0};
+    PyObject* handle = PyObject_GetAttrString(object, "_handle");
+    if (!handle) return false;
+    if (PyTuple_Check(handle) && PyTuple_Size(handle) == 3) {
+        out->kind = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(handle, 0));
+        out->context = (uint32_t)PyLong_AsUnsignedLong(PyTuple_GetItem(handle, 1));
+        out->bits = PyLong_AsUnsignedLongLong(PyTuple_GetItem(handle, 2));
+    }
+    Py_DECREF(handle);
+    return !PyErr_Occurred();
+}
+
+/* A host object that came out of a context goes in again. */
+static bool convert_host_proxy(const conversion_t* conversion, const rl_rtype_t* type, PyObject* object,
+    reml_value_t value, const place_t* place, rl_word_t* out) {
+    rl_handle_t* row;
+    reml_embed_status_t status = rl_handle_use(conversion->context, value, "reml_function_call", &row);
+    if (status != REML_EMBED_STATUS_OK) {
+        border_raise(conversion->border, status);
+        return false;
+    }
+    if (row->type != type) return fail(conversion, place, PyExc_TypeError, type, object, "of another type");
+    *out = row->word;
+    return true;
+}
+
+/* Anything with a buffer, for a ForeignBuffer: the script keeps it alive. */
+static bool convert_buffer(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    PyObject* made = PyObject_CallMethod(conversion->border->support, "foreign_buffer", "O", object);
+    reml_value_t value;
+    bool done = made && proxy_value(made, &value) && convert_host_proxy(conversion, type, made, value, place, out);
+    Py_XDECREF(made); /* and its handle: the word is safe while the context is frozen */
+    if (done || !PyErr_ExceptionMatches(PyExc_TypeError)) return done;
+    PyErr_Clear();
+    return fail(conversion, place, PyExc_TypeError, type, object, "no contiguous buffer");
+}
+
+/* An opaque host object holds the Python object itself, unless it is one of a context or a buffer. */
+static bool convert_host(
+    const conversion_t* conversion, const rl_rtype_t* type, PyObject* object, const place_t* place, rl_word_t* out) {
+    rl_context_t* context = conversion->context;
+    int is_proxy = PyObject_IsInstance(object, conversion->border->class_proxy);
+    reml_value_t value = {0};
+    if (is_proxy < 0 || (is_proxy && !proxy_value(object, &value))) return false;
+    if (value.kind == REML_KIND_HOST) return convert_host_proxy(conversion, type, object, value, place, out);
+    if (rl_type_node(&context->program.types, type->type)->a == context->program.known.foreign_buffer)
+        return convert_buffer(conversion, type, object, place, out);
+    rl_object_t* made = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, 3);
     if (!made) return no_memory(conversion);
     void (*destroy)(void*, void*) = drop_python_object;
     Py_INCREF(object);
@@ -670,7 +719,7 @@ static bool convert_named(
     case REML_KIND_STRUCT:
         if (PyDict_Check(object)) return convert_record(conversion, type, object, place, out);
         return convert_handle(conversion, type, object, place, out);
-    case REML_KIND_HOST: return convert_host(conversion, object, out);
+    case REML_KIND_HOST: return convert_host(conversion, type, object, place, out);
     default: return convert_handle(conversion, type, object, place, out);
     }
 }

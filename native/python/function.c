@@ -447,6 +447,35 @@ static bool is_plain(const rl_rtype_t* type, bool result) {
            (result && type->kind == RL_TYPE_UNIT);
 }
 
+/* Does Python get a copy, so that nothing is left to release? */
+static bool is_copied(const rl_rtype_t* type) {
+    switch (rl_kind_of(type)) {
+    case REML_KIND_STRUCT:
+    case REML_KIND_VEC:
+    case REML_KIND_TABLE:
+    case REML_KIND_CELL:
+    case REML_KIND_RANGE:
+    case REML_KIND_ITER:
+    case REML_KIND_HOST:
+    case REML_KIND_FUTURE:
+    case REML_KIND_TASK:
+    case REML_KIND_CLOSURE:
+    case REML_KIND_ANY: return false;
+    default: return true;
+    }
+}
+
+void border_expect_handle(rl_context_t* context, const function_t* function, bool handle) {
+    rl_function_entry_t* entry = function->entry;
+    if (!entry || !entry->proto || entry->generation != (uint32_t)(function->function.id >> 32)) return;
+    if (entry->tally.result == RL_AUDIT_RETURN_SCALAR) return;
+    rl_audit_return_t wanted =
+        handle || !is_copied(entry->proto->result_type) ? RL_AUDIT_RETURN_PENDING : RL_AUDIT_RETURN_TRANSFERRED;
+    if (entry->tally.result == wanted) return;
+    rl_audit_tally_flush(&context->audit, &entry->tally); /* what was counted so far had the other row */
+    entry->tally.result = wanted;
+}
+
 PyObject* border_function_object(border_t* border, reml_function_t function) {
     allocfunc allocate = (allocfunc)PyType_GetSlot(border->function_type, Py_tp_alloc);
     function_t* made = (function_t*)allocate(border->function_type, 0);
@@ -470,6 +499,7 @@ PyObject* border_function_object(border_t* border, reml_function_t function) {
         made->entry = entry;
         made->result_kind = proto->result_type->kind;
         if (plain) made->scalars = (uint8_t)proto->param_count;
+        border_expect_handle(context, made, false);
     }
     made->vectorcall = function_vectorcall;
     return (PyObject*)made;

@@ -202,8 +202,13 @@ static PyObject* border_call_handle(PyObject* self, PyObject* args) {
     const rl_rtype_t* type;
     rl_word_t word;
     const function_t* function = (const function_t*)PyTuple_GetItem(args, 0);
-    if (!context || !border_call(border, context, function->function, given, count, &type, &word)) return NULL;
+    if (!context) return NULL;
+    border_expect_handle(context, function, true);
+    bool done = border_call(border, context, function->function, given, count, &type, &word);
+    border_expect_handle(context, function, false);
+    if (!done) return NULL;
     reml_value_t value = rl_value_out(context, type, word, false);
+    rl_handle_came_from(context, value, RL_ORIGIN_CALL);
     if (value.kind == REML_KIND_NONE) rl_alloc_clear_failure(&context->allocator);
     rl_context_thaw(context);
     if (value.kind == REML_KIND_NONE) return PyErr_NoMemory();
