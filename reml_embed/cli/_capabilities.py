@@ -1,0 +1,78 @@
+"""What `reml run` and `reml check` do about capabilities: they honour ``.reml`` of the directory and the runtime capability file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reml_embed.registry._shape import FileError
+from reml_embed.registry.capability import CapabilityRegistry
+from reml_embed.registry.runtime_file import DEFAULT_PATH, RuntimeFile, environment_stage, resolve
+from reml_embed.registry.stage import InvalidStageError, StageId
+from reml_embed.registry.state import StateFile
+
+
+class StageType(click.ParamType):
+    """A stage by its name."""
+
+    name = "stage"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> StageId:
+        """From text; what is none ends with 2."""
+        try:
+            return StageId.parse(value)
+        except InvalidStageError as error:
+            self.fail(f"{error.code}: {error.message}", param, ctx)
+
+    def get_metavar(self, *_: object) -> str:
+        """As help shows it."""
+        return "STAGE"
+
+
+STAGE = StageType()
+
+
+class BrokenFileError(click.ClickException):
+    """A file that cannot be used: the environment is broken, exit 2."""
+
+    exit_code = 2
+
+    def __init__(self, error: FileError) -> None:
+        super().__init__(error.message)
+
+
+def runtime_options(function: Any) -> Any:
+    """``--effect-stage STAGE`` and ``--runtime-capabilities FILE``."""
+    text = f"A runtime capability file; by default {DEFAULT_PATH.as_posix()}, where it exists."
+    kind = click.Path(dir_okay=False, path_type=Path)
+    function = click.option("--runtime-capabilities", type=kind, metavar="FILE", help=text)(function)
+    text = "The least stage of code that may be loaded; goes before $REMLC_EFFECT_STAGE and the runtime capability file."
+    return click.option("--effect-stage", type=STAGE, help=text)(function)
+
+
+def honour_files(effect_stage: StageId | None, runtime_file: Path | None, triple: str | None = None) -> dict[str, Any]:
+    """
+    Let the process's registry stand as the directory's operator decided.
+
+    Returns: options of `Context`: ``minimum_stage`` and ``granted_capabilities``, where somebody names them.
+
+    Raises:
+        BrokenFileError: a file is not what it should be.
+    """
+    registry = CapabilityRegistry.process()
+    try:
+        StateFile().apply(registry)
+        if runtime_file is None and DEFAULT_PATH.exists():
+            runtime_file = DEFAULT_PATH
+        file = RuntimeFile.read(runtime_file, registry) if runtime_file else None
+        found = resolve(effect_stage, environment_stage(), file, triple)
+    except FileError as error:
+        raise BrokenFileError(error) from None
+    options: dict[str, Any] = {}
+    if found.stage is not None:
+        options["minimum_stage"] = found.stage.value
+    if found.capabilities is not None:
+        options["granted_capabilities"] = found.capabilities
+    return options

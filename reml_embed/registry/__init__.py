@@ -1,0 +1,14 @@
+"""
+What the runtime may do, administered from Python (CONTRACTS 4; DESIGN 2.6).
+
+Comes in: descriptors, manifests, decisions of an operator. Goes out: verified handles, refusals, files below ``.reml``. The list itself and
+its checks are the library's (``reml_capability.h``); nothing here knows what runs in a context.
+
+`capability` is the front: registry, descriptors, handles, errors. `stage`, `security`, `conductor` are what it stands on; `state`,
+`runtime_file` and `records` are the files.
+"""
+
+from reml_embed.registry.capability import CapabilityRegistry
+from reml_embed.registry.stage import StageId, StageRequirement
+
+__all__ = ["CapabilityRegistry", "StageId", "StageRequirement"]
