@@ -10,6 +10,9 @@ from reml_embed._ffi import ffi
 _TEXTS = ("os", "family", "arch", "abi", "env", "vendor", "profile_id", "runtime_revision", "stdlib_version")
 _LISTS = ("features", "capabilities", "known_capabilities", "runners", "known_runners")
 
+#: Target capabilities that hosts made known for every context (`CapabilityRegistry.register_custom_target_capability`).
+CUSTOM_CAPABILITIES: set[str] = set()
+
 #: Stages of a capability, lowest first.
 STAGES = ("experimental", "beta", "stable")
 
@@ -57,6 +60,9 @@ def to_c(target: Mapping[str, Any], features: Iterable[str], keep: list[object])
     if more:
         given = joined("features", values.get("features", ()))
         values["features"] = [name for name in f"{given},{more}".split(",") if name]
+    if CUSTOM_CAPABILITIES:
+        known = joined("known_capabilities", values.get("known_capabilities", ()))
+        values["known_capabilities"] = sorted({name for name in known.split(",") if name} | CUSTOM_CAPABILITIES)
     for name, value in values.items():
         if name in _LISTS:
             setattr(made, name, text(joined(name, value), keep))

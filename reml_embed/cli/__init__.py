@@ -12,6 +12,7 @@ import click
 from reml_embed.cli._main import run_group
 from reml_embed.cli.audit import audit
 from reml_embed.cli.bench import bench
+from reml_embed.cli.capability import capability
 from reml_embed.cli.check import check
 from reml_embed.cli.dis import dis
 from reml_embed.cli.examples import examples
@@ -24,7 +25,7 @@ def reml() -> None:
     """Run, check and look into Reml programs."""
 
 
-for command in (run, check, bench, dis, examples, audit, version):
+for command in (run, check, bench, dis, examples, audit, capability, version):
     reml.add_command(command)
 
 

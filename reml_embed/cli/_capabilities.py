@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from reml_embed.registry.stage import InvalidStageError, StageId
 from reml_embed.registry.state import StateFile
 
 
-class StageType(click.ParamType):
+class StageType(click.ParamType):  # type: ignore[type-arg]
     """A stage by its name."""
 
     name = "stage"
@@ -43,13 +44,24 @@ class BrokenFileError(click.ClickException):
         super().__init__(error.message)
 
 
+_OPTIONS = (
+    click.option("--effect-stage", type=STAGE,
+                 help="The least stage of code that may be loaded; goes before $REMLC_EFFECT_STAGE and the runtime capability file."),
+    click.option("--runtime-capabilities", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+                 help=f"A runtime capability file; by default {DEFAULT_PATH.as_posix()}, where it exists."),
+)  # fmt: skip
+
+
 def runtime_options(function: Any) -> Any:
-    """``--effect-stage STAGE`` and ``--runtime-capabilities FILE``."""
-    text = f"A runtime capability file; by default {DEFAULT_PATH.as_posix()}, where it exists."
-    kind = click.Path(dir_okay=False, path_type=Path)
-    function = click.option("--runtime-capabilities", type=kind, metavar="FILE", help=text)(function)
-    text = "The least stage of code that may be loaded; goes before $REMLC_EFFECT_STAGE and the runtime capability file."
-    return click.option("--effect-stage", type=STAGE, help=text)(function)
+    """The options above; the command gets what `honour_files` answers as one argument ``runtime``: options of `Context`."""
+
+    @functools.wraps(function)
+    def packed(*arguments: Any, effect_stage: StageId | None, runtime_capabilities: Path | None, **others: Any) -> Any:
+        return function(*arguments, runtime=honour_files(effect_stage, runtime_capabilities), **others)
+
+    for option in reversed(_OPTIONS):
+        packed = option(packed)
+    return packed
 
 
 def honour_files(effect_stage: StageId | None, runtime_file: Path | None, triple: str | None = None) -> dict[str, Any]:

@@ -63,14 +63,22 @@ def table(descriptors: list[CapabilityDescriptor]) -> str:
     """A Markdown table of capabilities."""
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for row in descriptors:
-        cells = (f"`{row.id}`", row.stage.value, ", ".join(row.effect_scope), str(row.provider), row.manifest_path or "-")
+        cells = (
+            f"`{row.id}`",
+            row.stage.value,
+            ", ".join(row.effect_scope),
+            str(row.provider),
+            row.manifest_path or "-",
+        )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
 
 @capability.command("list")
 @click.option("--stage", type=STAGE, help="Only those that stand at this stage.")
-@click.option("--format", "form", type=click.Choice(["json", "markdown"]), default="json", show_default=True, help="How to print.")
+@click.option(
+    "--format", "form", type=click.Choice(["json", "markdown"]), default="json", show_default=True, help="How to print."
+)
 @click.pass_context
 def list_all(command: click.Context, stage: StageId | None, form: str) -> None:
     """List the capabilities in the order of their registration."""
@@ -86,9 +94,11 @@ def list_all(command: click.Context, stage: StageId | None, form: str) -> None:
 
 @capability.command()
 @click.argument("id")
-@click.option("--output", "form", type=click.Choice(["human", "json"]), default="json", show_default=True, help="How to print.")
+@click.option(
+    "--output", "form", type=click.Choice(["human", "json"]), default="json", show_default=True, help="How to print."
+)
 @click.pass_context
-def describe(command: click.Context, id: str, form: str) -> None:  # noqa: A002  (the argument's name)
+def describe(command: click.Context, id: str, form: str) -> None:
     """Print what is known of the capability ID. Exits with 1 when nobody registered it."""
     try:
         registry = current()
@@ -116,7 +126,7 @@ def describe(command: click.Context, id: str, form: str) -> None:  # noqa: A002 
         click.echo(f"  {name:<16} {value}")
 
 
-def _metadata(id: str, stage: StageId, **more: str) -> dict[str, Any]:  # noqa: A002
+def _metadata(id: str, stage: StageId, **more: str) -> dict[str, Any]:
     return {"capability.id": id, "capability": id, "stage": stage.value, **more}
 
 
@@ -125,7 +135,7 @@ def _metadata(id: str, stage: StageId, **more: str) -> dict[str, Any]:  # noqa: 
 @click.option("--stage", type=STAGE, help="Let it stand there; not above the stage that it has reached.")
 @trail_option
 @click.pass_context
-def enable(command: click.Context, id: str, stage: StageId | None, audit: Path | None) -> None:  # noqa: A002
+def enable(command: click.Context, id: str, stage: StageId | None, audit: Path | None) -> None:
     """Enable the capability ID in this directory, which counts as opting in to it. Exits with 1 when it does not stand that high."""
     trail = Trail("capability.enable", {"id": id, "stage": stage.value if stage else None}, audit)
 
@@ -144,7 +154,7 @@ def enable(command: click.Context, id: str, stage: StageId | None, audit: Path |
 @click.argument("id")
 @trail_option
 @click.pass_context
-def disable(command: click.Context, id: str, audit: Path | None) -> None:  # noqa: A002
+def disable(command: click.Context, id: str, audit: Path | None) -> None:
     """Disable the capability ID in this directory: `reml run` and `reml check` refuse what needs it."""
     trail = Trail("capability.disable", {"id": id}, audit)
 
@@ -169,7 +179,7 @@ def stage() -> None:
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @trail_option
 @click.pass_context
-def check(command: click.Context, id: str, words: tuple[str, ...], audit: Path | None) -> None:  # noqa: A002
+def check(command: click.Context, id: str, words: tuple[str, ...], audit: Path | None) -> None:
     """
     Run COMMAND, the tests of the capability ID, and record whether it passed at the stage where ID stands.
 
@@ -190,12 +200,21 @@ def check(command: click.Context, id: str, words: tuple[str, ...], audit: Path |
     payload = {"event": "capability.stage.check", "capability": id, "stage": at.value, "tests_passed": passed, "exit_code": code,
                "command": list(words)}  # fmt: skip
     try:
-        trail.log("capability.stage.check", payload, category="capability", capability=id, metadata=_metadata(id, at), audit_id=audit_id)
+        trail.log(
+            "capability.stage.check",
+            payload,
+            category="capability",
+            capability=id,
+            metadata=_metadata(id, at),
+            audit_id=audit_id,
+        )
         StageChecks().record(id, at.value, tests_passed=passed, audit_id=audit_id, timestamp=ended)
     except RemlError as error:
         refuse(command, error)
     except OSError as error:
-        raise BrokenFileError(FileError(f"cannot be written: {error.strerror}", code="capability.file.io_error", file=StageChecks().path)) from None
+        raise BrokenFileError(
+            FileError(f"cannot be written: {error.strerror}", code="capability.file.io_error", file=StageChecks().path)
+        ) from None
     show({"id": id, "stage": at.value, "tests_passed": passed, "audit_id": audit_id})
     command.exit(0 if passed else 1)
 
@@ -205,7 +224,7 @@ def check(command: click.Context, id: str, words: tuple[str, ...], audit: Path |
 @click.option("--to", "to", type=STAGE, required=True, help="The next stage: beta, then stable.")
 @trail_option
 @click.pass_context
-def promote(command: click.Context, id: str, to: StageId, audit: Path | None) -> None:  # noqa: A002
+def promote(command: click.Context, id: str, to: StageId, audit: Path | None) -> None:
     """
     Promote the capability ID to the next stage in this directory.
 
@@ -234,7 +253,11 @@ def promote(command: click.Context, id: str, to: StageId, audit: Path | None) ->
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there, too.")
 @click.pass_context
 def validate(
-    command: click.Context, files: tuple[Path, ...], effect_stage: StageId | None, triple: str | None, output: Path | None
+    command: click.Context,
+    files: tuple[Path, ...],
+    effect_stage: StageId | None,
+    triple: str | None,
+    output: Path | None,
 ) -> None:
     """Check runtime capability FILEs and print the report. Exits with 0 when all are well, else with 1."""
     report = validation_report(files or (DEFAULT_PATH,), CapabilityRegistry(), cli=effect_stage, triple=triple)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from reml_embed import Context, LoadError, RemlError
+from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 
@@ -75,10 +76,13 @@ def run_check(
 @click.command(cls=PipelineCommand)
 @click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
 @with_option
+@runtime_options
 @format_option
 @pipeline_options
 @click.pass_context
-def check(command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], form: str, asked: Asked) -> None:
+def check(
+    command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], runtime: dict[str, Any], form: str, asked: Asked
+) -> None:  # fmt: skip
     """Say what is wrong with each FILE, without running it."""
     session = Session("check", "Check", files, asked, form)
-    command.exit(run_check(files, modules, session))
+    command.exit(run_check(files, modules, session, runtime))

@@ -14,6 +14,7 @@ import click
 
 from reml_embed import Context, Function, LoadError, RemlError, RunError, TransferredResult
 from reml_embed._ffi import ffi, lib, owned_text
+from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.diagnostics import plain
@@ -151,13 +152,14 @@ def run_program(
 @click.option("--entry", default="main", show_default=True, help="Function to run: `main`, `Billing.total`.")
 @click.option("--arg", "words", multiple=True, help="An argument of it, in order; lists and records as JSON.")
 @with_option
+@runtime_options
 @limit_options
 @format_option
 @pipeline_options
 @click.pass_context
 def run(
     command: click.Context, file: Path, args: tuple[str, ...], entry: str, words: tuple[str, ...], modules: tuple[Path, ...],
-    limits: tuple[str, ...], untrusted: bool, form: str, asked: Asked,
+    runtime: dict[str, Any], limits: tuple[str, ...], untrusted: bool, form: str, asked: Asked,
 ) -> None:  # fmt: skip
     """
     Run the program in FILE and show its result. Env.args() answers ARGS, Env.get_env the variables of this process, Console.ask the
@@ -169,7 +171,7 @@ def run(
     session, printed = Session("run", "Embed", [*modules, file], asked, form), list[str]()
     options: dict[str, Any] = {"audit": session.context_log, "limits": allowed}
     options |= {"args": args, "environment": None if untrusted else os.environ}
-    options |= {"input": None if untrusted else answer, "output": None if session.human else printed.append}
+    options |= {"input": None if untrusted else answer, "output": None if session.human else printed.append, **runtime}
     try:
         code = run_program((*modules, file), entry, words, options, session)
     except RemlError as error:  # of the log

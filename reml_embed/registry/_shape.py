@@ -9,18 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reml_embed.effects import _locked, write_atomically
 from reml_embed.errors import RemlError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - no such locks on this system
-    fcntl = None  # type: ignore[assignment]
 
 
 class FileError(RemlError, ValueError):
@@ -65,7 +59,14 @@ class Reader:
         FileError: it is no object.
     """
 
-    def __init__(self, value: object, path: str = "$", file: str | os.PathLike[str] | None = None, *, code: str = "capability.file.invalid") -> None:
+    def __init__(
+        self,
+        value: object,
+        path: str = "$",
+        file: str | os.PathLike[str] | None = None,
+        *,
+        code: str = "capability.file.invalid",
+    ) -> None:
         self.path, self.file, self.code = path, file, code
         if not isinstance(value, Mapping):
             raise self.wrong(f"expected an object, got {kind(value)}")
@@ -73,7 +74,9 @@ class Reader:
 
     def wrong(self, detail: str, name: str | None = None, *, code: str | None = None) -> FileError:
         """The complaint about this object, or about its member *name*."""
-        return FileError(detail, code=code or self.code, file=self.file, key_path=self.path if name is None else key(self.path, name))
+        return FileError(
+            detail, code=code or self.code, file=self.file, key_path=self.path if name is None else key(self.path, name)
+        )
 
     def only(self, *names: str) -> None:
         """Refuse members with other names."""
@@ -156,46 +159,25 @@ def write_json(path: Path, value: object) -> None:
         FileError: it cannot be written; the old file is as it was.
     """
     text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-    name = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as out:
-            name = out.name
-            out.write(text.encode("utf-8", "backslashreplace"))
-            out.flush()
-            os.fsync(out.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            os.chmod(name, path.stat().st_mode & 0o777)
-        os.replace(name, path)
+        write_atomically(path, text)
     except OSError as error:
-        if name is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
         raise FileError(f"cannot be written: {error.strerror}", code="capability.file.io_error", file=path) from None
-
-
-_local_locks: dict[str, threading.Lock] = {}
-_local_locks_lock = threading.Lock()
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """
-    Alone with the file at *path* while it is read and written: among the threads of this process, and among processes where the
-    system has such locks.
+    Alone with the file at *path* while it is read and written, among threads and processes.
 
     Raises:
         FileError: its folder cannot be written.
     """
-    with _local_locks_lock:
-        mine = _local_locks.setdefault(os.path.abspath(path), threading.Lock())
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mine)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            guard = stack.enter_context(path.with_name(f".{path.name}.lock").open("a", encoding="utf-8"))
+            stack.enter_context(_locked(path))
         except OSError as error:
-            raise FileError(f"cannot be written: {error.strerror}", code="capability.file.io_error", file=path) from None
-        if fcntl is not None:
-            fcntl.flock(guard, fcntl.LOCK_EX)
+            raise FileError(
+                f"cannot be written: {error.strerror}", code="capability.file.io_error", file=path
+            ) from None
         yield

@@ -14,14 +14,19 @@ Every check leaves a ``capability_check`` record: in the log of the *context* th
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from reml_embed import target as target_names
 from reml_embed._ffi import NULL, ffi, lib, string
+from reml_embed.audit.context import AuditContext
+from reml_embed.audit.records import Record
+from reml_embed.audit.sinks import FileSink
 from reml_embed.errors import EXCEPTIONS, InvalidArgumentError
 from reml_embed.registry import conductor as contracts
 from reml_embed.registry import errors as refusals
@@ -126,8 +131,8 @@ __all__ = [
     "SandboxProfile",
     "SecurityCapability",
     "SecurityViolation",
-    "Signature",
     "SignalCapability",
+    "Signature",
     "StageId",
     "StageRequirement",
     "StageViolation",
@@ -193,7 +198,9 @@ class CapabilityGuard:
         return StageRequirement.parse(requirement).satisfied_by(self.actual_stage)
 
 
-def transform_capability_manifest(manifest: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def transform_capability_manifest(
+    manifest: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """
     What a capability manifest asks for.
 
@@ -269,6 +276,21 @@ def _take_text(pointer: Any) -> str:
     return text
 
 
+class _DefaultSink:
+    """Where the records of a registry go that was told nothing."""
+
+    def __init__(self, waiting: deque[dict[str, Any]]) -> None:
+        self._waiting = waiting
+
+    def write_record(self, record: Record, /) -> None:
+        """Take one record."""
+        path = os.environ.get("REML_EMBED_AUDIT_PATH")
+        if path:
+            FileSink(path).write_record(record)
+        else:
+            self._waiting.append(record.data)
+
+
 class CapabilityRegistry:
     """
     A registry: the process's (`process`), or one of its own that knows nothing of others.
@@ -278,7 +300,8 @@ class CapabilityRegistry:
     Args:
         empty: without the built-in capabilities.
         legacy_stable: an id that nobody registered counts as stable, as in the prototype of the memo.
-        audit: where ``capability_check`` records of checks without a context go, and ``plugin.revoke``; None: nowhere.
+        audit: where ``capability_check`` records of checks without a context go, and ``plugin.revoke``. By default to the file that
+            ``REML_EMBED_AUDIT_PATH`` names, else the last 4,096 wait for `drain`.
         trusted_issuers: whose signatures count.
         sandbox_rules: what sandbox profiles allow, by name; a profile without rules allows everything.
     """
@@ -298,12 +321,15 @@ class CapabilityRegistry:
         out = ffi.new("reml_capability_registry_t**")
         self._check(lib.reml_capability_registry_create(options, out))
         self._pointer = ffi.gc(out[0], lib.reml_capability_registry_dispose)
-        self._setup(legacy_stable=legacy_stable, audit=audit, trusted_issuers=trusted_issuers, sandbox_rules=sandbox_rules)
+        self._setup(
+            legacy_stable=legacy_stable, audit=audit, trusted_issuers=trusted_issuers, sandbox_rules=sandbox_rules
+        )
 
     def _setup(self, *, legacy_stable: bool = False, audit: Recorder | None = None, trusted_issuers: Iterable[str] = (),
                sandbox_rules: Mapping[str, rules.SandboxRules] | None = None) -> None:  # fmt: skip
         self.legacy_stable = legacy_stable
-        self.audit = audit
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=4096)
+        self.audit = audit or AuditContext(_DefaultSink(self._waiting))
         self.trusted_issuers = frozenset(trusted_issuers)
         self.sandbox_rules: dict[str, rules.SandboxRules] = dict(sandbox_rules or {})
         self._dependencies: dict[str, tuple[str, ...]] = {}
@@ -320,19 +346,28 @@ class CapabilityRegistry:
                 cls._process = made
             return cls._process
 
+    def drain(self) -> list[dict[str, Any]]:
+        """Take the records that wait, oldest first; those of a registry with *audit*, or with a file, do not wait."""
+        found = []
+        while self._waiting:
+            found.append(self._waiting.popleft())
+        return found
+
     def __repr__(self) -> str:
         return f"<CapabilityRegistry {'of the process' if self._pointer == NULL else hex(id(self))}, {len(self)} capabilities>"
 
     def __len__(self) -> int:
         return int(lib.reml_capability_count(self._pointer))
 
-    def __contains__(self, id: object) -> bool:  # noqa: A002
+    def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and lib.reml_capability_enabled(self._pointer, _text(id)) >= 0
 
     @staticmethod
     def _check(status: int) -> None:
         if status:
-            raise EXCEPTIONS[status](f"the registry answered {string(lib.reml_embed_status_label(status))}", status=status)
+            raise EXCEPTIONS[status](
+                f"the registry answered {string(lib.reml_embed_status_label(status))}", status=status
+            )
 
     def _call(self, call: Callable[[Any], int]) -> None:
         """Make a call that may refuse, and raise what it says."""
@@ -368,7 +403,8 @@ class CapabilityRegistry:
         if handle.kind == FfiCapability.kind:
             rules.check_ffi(descriptor)
         rules.check_sandbox(descriptor, self.sandbox_rules)
-        keep = [_text(handle.kind), _text(json.dumps(descriptor.to_json())), _text(json.dumps(handle.metadata()))]
+        metadata = {name: value for name, value in handle.metadata().items() if value != ""}
+        keep = [_text(handle.kind), _text(json.dumps(descriptor.to_json())), _text(json.dumps(metadata))]
         spec = ffi.new("reml_capability_spec_t*", {"struct_size": ffi.sizeof("reml_capability_spec_t")})
         spec.kind, spec.descriptor, spec.metadata = keep
         self._call(lambda error: int(lib.reml_capability_register(self._pointer, spec, error)))
@@ -379,13 +415,15 @@ class CapabilityRegistry:
         """A Python handle from the library's, which is released."""
         try:
             kind = string(lib.reml_capability_kind_label(lib.reml_capability_handle_kind(pointer))) or ""
-            descriptor = CapabilityDescriptor.from_json(json.loads(string(lib.reml_capability_handle_descriptor(pointer)) or "{}"))
+            descriptor = CapabilityDescriptor.from_json(
+                json.loads(string(lib.reml_capability_handle_descriptor(pointer)) or "{}")
+            )
             metadata = json.loads(string(lib.reml_capability_handle_metadata(pointer)) or "{}")
         finally:
             lib.reml_capability_handle_release(pointer)
         return make_handle(kind, descriptor, metadata)
 
-    def get(self, id: str) -> CapabilityHandle:  # noqa: A002
+    def get(self, id: str) -> CapabilityHandle:
         """
         A copy of the handle.
 
@@ -396,7 +434,7 @@ class CapabilityRegistry:
         self._call(lambda error: int(lib.reml_capability_get(self._pointer, _text(id), out, error)))
         return self._handle(out[0])
 
-    def describe(self, id: str) -> CapabilityDescriptor:  # noqa: A002
+    def describe(self, id: str) -> CapabilityDescriptor:
         """
         A copy of the descriptor.
 
@@ -418,7 +456,7 @@ class CapabilityRegistry:
         rank = int(lib.reml_capability_stage_of(self._pointer, _text(effect_tag)))
         return None if rank < 0 else tuple(StageId)[rank]
 
-    def is_enabled(self, id: str) -> bool:  # noqa: A002
+    def is_enabled(self, id: str) -> bool:
         """
         Is it enabled?
 
@@ -432,7 +470,7 @@ class CapabilityRegistry:
 
     # --- checking ---------------------------------------------------------------------------------------------------------
 
-    def verify_capability(self, id: str) -> None:  # noqa: A002
+    def verify_capability(self, id: str) -> None:
         """
         Is it registered?
 
@@ -442,7 +480,7 @@ class CapabilityRegistry:
         self._call(lambda error: int(lib.reml_capability_verify_capability(self._pointer, _text(id), error)))
 
     def verify_capability_stage(
-        self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, context: Context | None = None,  # noqa: A002
+        self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, context: Context | None = None,
     ) -> CapabilityHandle:  # fmt: skip
         """
         Check existence, stage and effects, in that order.
@@ -459,43 +497,72 @@ class CapabilityRegistry:
             SecurityViolation: it is disabled. MissingDependency: what it depends on is not there.
             InvalidStageError: *requirement* is none.
         """
-        wanted, tags = StageRequirement.parse(requirement), effect_set(effects)
-        keep = [_text(id), _text(str(wanted)), _text(target_names.joined("effects", tags)) if tags else NULL]
-        request = ffi.new("reml_capability_request_t*", {"struct_size": ffi.sizeof("reml_capability_request_t")})
-        request.id, request.requirement, request.effects = keep
+        wanted = StageRequirement.parse(requirement)
+        asked = self.check_request(id, wanted, effects)
+        request = asked[0]
         request.context = NULL if context is None else context._id
         out, error = ffi.new("reml_capability_handle_t**"), refusals.new_error()
         status = lib.reml_capability_verify_capability_stage(self._pointer, request, out, error)
         if status == lib.REML_EMBED_STATUS_ERROR and error.kind:
             if context is None:
-                self._record(request, NULL, error)
+                self._record(asked, error=error)
             raised = refusals.from_c(error, legacy_stable=self.legacy_stable)
+            if isinstance(raised, NotRegistered):
+                raised.required = wanted
             if isinstance(raised, CapabilityError):
                 stage_records.write(id, wanted, raised.actual_stage())
             raise raised
         self._check(status)
         pointer = out[0]
         if context is None:
-            self._record(request, pointer, NULL)
+            self._record(asked, handle=pointer)
         handle = self._handle(pointer)
         stage_records.write(id, wanted, handle.descriptor().stage)
         self._verify_dependencies_of(handle)
         return handle
 
-    def _record(self, request: Any, handle: Any, error: Any, extra: Mapping[str, Any] | None = None) -> None:
-        """Write the ``capability_check`` record of a check that named no context."""
-        if self.audit is None:
-            return
-        out = ffi.new("char**")
-        self._check(lib.reml_capability_check_metadata(request, handle, error, out))
-        metadata = json.loads(_take_text(out)) | dict(extra or {})
-        self.audit.log("capability_check", category="capability", capability=string(request.id), metadata=metadata)
+    @staticmethod
+    def check_request(id: str, requirement: StageRequirement, effects: Iterable[str]) -> list[Any]:
+        """A ``reml_capability_request_t``, and behind it what it points to."""
+        tags = effect_set(effects)
+        keep = [_text(id), _text(str(requirement)), _text(target_names.joined("effects", tags)) if tags else NULL]
+        request = ffi.new("reml_capability_request_t*", {"struct_size": ffi.sizeof("reml_capability_request_t")})
+        request.id, request.requirement, request.effects = keep
+        return [request, *keep]
 
-    def verify_stage(self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, context: Context | None = None) -> StageId:  # noqa: A002  # fmt: skip
+    def check_metadata(
+        self,
+        asked: list[Any],
+        *,
+        handle: Any = NULL,
+        error: Any = NULL,
+        failure: tuple[int, dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """What a ``capability_check`` record says of a check: of a good one, of a refusal, or of a failure (kind, fields) found elsewhere."""
+        out = ffi.new("char**")
+        if failure is not None:
+            error = refusals.new_error()
+            self._check(lib.reml_capability_error_make(failure[0], _text(json.dumps(failure[1])), error))
+        try:
+            self._check(lib.reml_capability_check_metadata(asked[0], handle, error, out))
+        finally:
+            if failure is not None:
+                lib.reml_capability_error_release(error)
+        found: dict[str, Any] = json.loads(_take_text(out))
+        return found
+
+    def _record(self, asked: list[Any], *, handle: Any = NULL, error: Any = NULL) -> None:
+        """Write the ``capability_check`` record of a check that named no context."""
+        metadata = self.check_metadata(asked, handle=handle, error=error)
+        self.audit.log(
+            "capability_check", category="capability", capability=metadata["capability.id"], metadata=metadata
+        )
+
+    def verify_stage(self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, context: Context | None = None) -> StageId:  # fmt: skip
         """The same check as `verify_capability_stage`, for those who need the actual stage only."""
         return self.verify_capability_stage(id, requirement, effects, context=context).descriptor().stage
 
-    def verify_dependencies(self, id: str, needed: Iterable[str]) -> None:  # noqa: A002
+    def verify_dependencies(self, id: str, needed: Iterable[str]) -> None:
         """
         Are all of *needed* registered and enabled?
 
@@ -503,7 +570,9 @@ class CapabilityRegistry:
             MissingDependency: not all; ``missing`` names the others.
         """
         names = target_names.joined("needed", needed)
-        self._call(lambda error: int(lib.reml_capability_verify_dependencies(self._pointer, _text(id), _text(names), error)))
+        self._call(
+            lambda error: int(lib.reml_capability_verify_dependencies(self._pointer, _text(id), _text(names), error))
+        )
 
     def _verify_dependencies_of(self, handle: CapabilityHandle) -> None:
         plugin = handle.as_plugin()
@@ -515,23 +584,25 @@ class CapabilityRegistry:
                 error.descriptor = handle.descriptor()
                 raise
 
-    def _guard(self, id: str, requirement: Requirement, effects: Iterable[str], context: Context | None) -> CapabilityGuard:  # noqa: A002
+    def _guard(
+        self, id: str, requirement: Requirement, effects: Iterable[str], context: Context | None
+    ) -> CapabilityGuard:
         wanted = StageRequirement.parse(requirement)
         return CapabilityGuard(id, wanted, self.verify_stage(id, wanted, effects, context=context))
 
-    def guard_io_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = ("io",), *, context: Context | None = None) -> CapabilityGuard:  # noqa: A002  # fmt: skip
+    def guard_io_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = ("io",), *, context: Context | None = None) -> CapabilityGuard:  # fmt: skip
         """Check a capability for an input or output operation; raises like `verify_capability_stage`."""
         return self._guard(id, requirement, effects, context)
 
-    def guard_time_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = ("time",), *, context: Context | None = None) -> CapabilityGuard:  # noqa: A002  # fmt: skip
+    def guard_time_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = ("time",), *, context: Context | None = None) -> CapabilityGuard:  # fmt: skip
         """Check a capability for an operation on time; raises like `verify_capability_stage`."""
         return self._guard(id, requirement, effects, context)
 
-    def guard_async_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = ("io.async",), *, context: Context | None = None) -> CapabilityGuard:  # noqa: A002  # fmt: skip
+    def guard_async_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = ("io.async",), *, context: Context | None = None) -> CapabilityGuard:  # fmt: skip
         """Check a capability for an operation that waits; raises like `verify_capability_stage`."""
         return self._guard(id, requirement, effects, context)
 
-    def guard_unsafe_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, in_unsafe: bool, context: Context | None = None) -> CapabilityGuard:  # noqa: A002  # fmt: skip
+    def guard_unsafe_capability(self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, in_unsafe: bool, context: Context | None = None) -> CapabilityGuard:  # fmt: skip
         """
         Check a capability whose scope may have ``unsafe``.
 
@@ -549,7 +620,9 @@ class CapabilityRegistry:
 
     # --- contracts, signatures, permissions ------------------------------------------------------------------------------
 
-    def verify_conductor_contract(self, contract: contracts.ConductorContract, *, context: Context | None = None) -> None:
+    def verify_conductor_contract(
+        self, contract: contracts.ConductorContract, *, context: Context | None = None
+    ) -> None:
         """
         Verify each requirement of a conductor; then, if it names a manifest, compare with what that declares.
 
@@ -561,7 +634,9 @@ class CapabilityRegistry:
         """
         contracts.verify(self, contract, context=context)
 
-    def verify_conductor_contracts(self, given: Iterable[contracts.ConductorContract], *, context: Context | None = None) -> None:
+    def verify_conductor_contracts(
+        self, given: Iterable[contracts.ConductorContract], *, context: Context | None = None
+    ) -> None:
         """
         `verify_conductor_contract` for each.
 
@@ -573,7 +648,7 @@ class CapabilityRegistry:
         for row in rows:
             self.verify_conductor_contract(row, context=context)
 
-    def verify_signature(self, id: str, signature: Signature | Mapping[str, Any] | None = None) -> None:  # noqa: A002
+    def verify_signature(self, id: str, signature: Signature | Mapping[str, Any] | None = None) -> None:
         """
         Is *signature* (by default the descriptor's own) that of a trusted issuer over the descriptor of *id*?
 
@@ -585,7 +660,7 @@ class CapabilityRegistry:
             signature = CapabilitySecurity.from_json({"signature": dict(signature)}).signature
         rules.check_signature(descriptor, signature or descriptor.security.signature, self.trusted_issuers)
 
-    def require_permission(self, id: str, permission: Permission) -> None:  # noqa: A002
+    def require_permission(self, id: str, permission: Permission) -> None:
         """
         Is the capability permitted to do this?
 
@@ -596,7 +671,7 @@ class CapabilityRegistry:
 
     # --- administration -----------------------------------------------------------------------------------------------------
 
-    def enable(self, id: str, stage: StageId | str | None = None) -> None:  # noqa: A002
+    def enable(self, id: str, stage: StageId | str | None = None) -> None:
         """
         Enable it; with a stage, let it stand there. It counts as opted in to from now on.
 
@@ -606,7 +681,7 @@ class CapabilityRegistry:
         text = NULL if stage is None else _text(str(StageId.parse(stage)))
         self._call(lambda error: int(lib.reml_capability_enable(self._pointer, _text(id), text, error)))
 
-    def disable(self, id: str) -> None:  # noqa: A002
+    def disable(self, id: str) -> None:
         """
         From now on no check of it passes and no context is granted it.
 
@@ -615,7 +690,7 @@ class CapabilityRegistry:
         """
         self._call(lambda error: int(lib.reml_capability_disable(self._pointer, _text(id), error)))
 
-    def set_stage(self, id: str, stage: StageId | str) -> None:  # noqa: A002
+    def set_stage(self, id: str, stage: StageId | str) -> None:
         """
         Let it stand at a stage; what has to be true before is the caller's business (`reml_embed.registry.state`).
 
@@ -625,7 +700,7 @@ class CapabilityRegistry:
         text = _text(str(StageId.parse(stage)))
         self._call(lambda error: int(lib.reml_capability_set_stage(self._pointer, _text(id), text, error)))
 
-    def unregister(self, id: str) -> None:  # noqa: A002
+    def unregister(self, id: str) -> None:
         """
         Take it out.
 
@@ -635,7 +710,7 @@ class CapabilityRegistry:
         self._call(lambda error: int(lib.reml_capability_unregister(self._pointer, _text(id), error)))
         self._dependencies.pop(id, None)
 
-    def revoke_plugin(self, id: str) -> list[str]:  # noqa: A002
+    def revoke_plugin(self, id: str) -> list[str]:
         """
         Take out all that a plugin provides, and record ``plugin.revoke``.
 
@@ -659,13 +734,12 @@ class CapabilityRegistry:
         for row in gone:
             self._dependencies.pop(row.id, None)
         names = [str(row.id) for row in gone]
-        if self.audit is not None:
-            version = next((row.provider.version for row in gone if row.provider.version), None)
-            metadata: dict[str, Any] = {"plugin.package": package, "capability.ids": names}
-            if version is not None:
-                metadata["plugin.version"] = version
-            payload = {"event": "plugin.revoke", "plugin": package, "capabilities": names}
-            self.audit.log("plugin.revoke", payload, category="capability", capability=id, metadata=metadata)
+        version = next((row.provider.version for row in gone if row.provider.version), None)
+        metadata: dict[str, Any] = {"plugin.id": id, "plugin.package": package, "plugin.capabilities": names}
+        if version is not None:
+            metadata["plugin.version"] = version
+        payload = {"event": "plugin.revoke", "plugin": package, "capabilities": names}
+        self.audit.log("plugin.revoke", payload, category="capability", capability=id, metadata=metadata)
         return names
 
     def register_custom_target_capability(self, name: str) -> None:
@@ -691,7 +765,7 @@ class CapabilityRegistry:
 
 
 def verify_stage_for_io(
-    id: str, requirement: Requirement, effects: Iterable[str] = (), *, registry: CapabilityRegistry | None = None,  # noqa: A002
+    id: str, requirement: Requirement, effects: Iterable[str] = (), *, registry: CapabilityRegistry | None = None,
 ) -> StageId:  # fmt: skip
     """`CapabilityRegistry.verify_stage` of the process's registry, as adapters call it."""
     return (registry or CapabilityRegistry.process()).verify_stage(id, requirement, effects)
@@ -708,7 +782,9 @@ class MetricsStageGuard:
 
     CAPABILITY = "metrics.emit"
 
-    def __init__(self, requirement: Requirement = "at_least:stable", *, registry: CapabilityRegistry | None = None) -> None:
+    def __init__(
+        self, requirement: Requirement = "at_least:stable", *, registry: CapabilityRegistry | None = None
+    ) -> None:
         self.requirement = StageRequirement.parse(requirement)
         self._registry = registry
         self._stage: StageId | None = None

@@ -94,7 +94,9 @@ class Requirement:
         object.__setattr__(self, "declared_effects", effect_set(self.declared_effects))
 
     @classmethod
-    def from_json(cls, value: Any, path: str = "$", file: str | os.PathLike[str] | None = None, *, more: tuple[str, ...] = ()) -> Requirement:
+    def from_json(
+        cls, value: Any, path: str = "$", file: str | os.PathLike[str] | None = None, *, more: tuple[str, ...] = ()
+    ) -> Requirement:
         """From ``{id, stage, declared_effects[], source_span{start, end}}``. Raises: FileError."""
         given = Reader(value, path, file)
         given.only("id", "stage", "declared_effects", "source_span", *more)
@@ -162,7 +164,9 @@ class ConductorContract:
         return made
 
     @classmethod
-    def of(cls, context: Context, name: str, *, manifest_path: str | os.PathLike[str] | None = None) -> ConductorContract:
+    def of(
+        cls, context: Context, name: str, *, manifest_path: str | os.PathLike[str] | None = None
+    ) -> ConductorContract:
         """
         The contract of a conductor that is loaded: what its nodes say with ``with_capabilities(["io.fs.read"], stage = "beta",
         effects = ["io"])``. Without a stage, ``at_least:experimental`` is asked.
@@ -260,15 +264,8 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Declared]:
         raise ManifestLoadFailure(name, f"not TOML: {detail}", place) from None
     except RecursionError:
         raise ManifestLoadFailure(name, "nested too deeply") from None
-    rows: Any = manifest
-    for part in ("run", "target", "capabilities"):
-        if not isinstance(rows, Mapping):
-            raise ManifestLoadFailure(name, f"expected a table, got {kind(rows)} at $.run")
-        rows = rows.get(part, {} if part != "capabilities" else [])
-    if not isinstance(rows, list):
-        raise ManifestLoadFailure(name, f"expected a list, got {kind(rows)} at $.run.target.capabilities")
     found: dict[str, Declared] = {}
-    for index, row in enumerate(rows):
+    for index, row in enumerate(_rows(name, manifest)):
         place_of = f"$.run.target.capabilities[{index}]"
         try:
             made = Requirement.from_json(row, place_of, more=("provider",))
@@ -278,6 +275,19 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Declared]:
             raise ManifestLoadFailure(name, f"capability {made.id} is declared twice at {place_of}.id")
         found[made.id] = Declared(made, bare=row["stage"].strip().isalpha())
     return found
+
+
+def _rows(name: str, manifest: Any) -> list[Any]:
+    """``run.target.capabilities``; empty when the manifest has no such part."""
+    rows: Any = manifest
+    path = "$"
+    for part in ("run", "target", "capabilities"):
+        if not isinstance(rows, Mapping):
+            raise ManifestLoadFailure(name, f"expected a table, got {kind(rows)} at {path}")
+        path, rows = f"{path}.{part}", rows.get(part, [] if part == "capabilities" else {})
+    if not isinstance(rows, list):
+        raise ManifestLoadFailure(name, f"expected a list, got {kind(rows)} at {path}")
+    return rows
 
 
 def compare(requirement: Requirement, declared: Declared | None, manifest_path: str) -> None:
@@ -324,12 +334,14 @@ def _range(span: Span | None) -> str:
 def verify(registry: CapabilityRegistry, contract: ConductorContract, *, context: Context | None = None) -> None:
     """See `CapabilityRegistry.verify_conductor_contract`."""
     check_unique(contract.nodes)
-    log: Recorder | None = registry.audit
+    log: Recorder = registry.audit
     if context is not None:
         log = AuditContext(ContextSink(context), channel="runtime")
     for requirement in contract.requirements:
         try:
-            registry.verify_capability_stage(requirement.id, requirement.stage, requirement.declared_effects, context=context)
+            registry.verify_capability_stage(
+                requirement.id, requirement.stage, requirement.declared_effects, context=context
+            )
         except CapabilityError as error:
             _log_mismatch(log, contract, requirement, error)
             raise
@@ -355,9 +367,7 @@ def _actual(error: CapabilityError) -> str:
     return stage.value if stage else "unknown"
 
 
-def _log_mismatch(log: Recorder | None, contract: ConductorContract, requirement: Requirement, error: CapabilityError) -> None:
-    if log is None:
-        return
+def _log_mismatch(log: Recorder, contract: ConductorContract, requirement: Requirement, error: CapabilityError) -> None:
     metadata: dict[str, Any] = {
         "capability.id": str(requirement.id),
         "capability.expected_stage": str(requirement.stage),
@@ -372,34 +382,18 @@ def _log_mismatch(log: Recorder | None, contract: ConductorContract, requirement
 
 
 def _log_contract_failure(
-    registry: CapabilityRegistry, log: Recorder | None, requirement: Requirement, error: ManifestLoadFailure | ContractViolation
+    registry: CapabilityRegistry,
+    log: Recorder,
+    requirement: Requirement,
+    error: ManifestLoadFailure | ContractViolation,
 ) -> None:
     """The ``capability_check`` of a requirement that the registry was content with and the manifest is not."""
-    if log is None:
-        return
-    descriptor = registry.describe(requirement.id)
-    metadata: dict[str, Any] = {
-        "capability.id": str(requirement.id),
-        "capability.ids": [str(requirement.id)],
-        "capability.result": "error",
-        "capability.error.code": error.code(),
-        "capability.error.message": error.detail(),
-        "capability.provider": str(descriptor.provider),
-        "capability.provider.kind": descriptor.provider.kind,
-        "config.manifest.path": error.manifest_path,
-        "effect.capability": str(requirement.id),
-        "effect.capability_descriptor": {"id": str(descriptor.id), "stage": descriptor.stage.value},
-        "effect.actual_capabilities": [{"id": str(descriptor.id), "stage": descriptor.stage.value}],
-        "effect.actual_effects": list(descriptor.effect_scope),
-        "effect.manifest_path": descriptor.manifest_path,
-        "effect.provider": str(descriptor.provider),
-        "effect.required_capabilities": [{"id": str(requirement.id), "stage": str(requirement.stage)}],
-        "effect.required_effects": list(requirement.declared_effects),
-        "effect.stage.actual": descriptor.stage.value,
-        "effect.stage.required": str(requirement.stage),
-        "event.domain": "runtime.capability",
-    }
+    keep = registry.check_request(requirement.id, requirement.stage, requirement.declared_effects)
+    fields: dict[str, Any] = {"id": str(requirement.id), "manifest_path": error.manifest_path}
+    fields["descriptor"] = registry.describe(requirement.id).to_json()
     if error.source_span is not None:
-        metadata["config.manifest.span.start"] = error.source_span.start
-        metadata["config.manifest.span.end"] = error.source_span.end
+        fields["source_span"] = error.source_span.to_json()
+    metadata = registry.check_metadata(keep, failure=(error.KIND, fields)) | {
+        "capability.error.message": error.detail()
+    }
     log.log("capability_check", category="capability", capability=str(requirement.id), metadata=metadata)

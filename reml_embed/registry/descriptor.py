@@ -112,8 +112,8 @@ class Provider:
         return made
 
     def __str__(self) -> str:
-        """As records and tables name it: ``core``, ``plugin:geo@1.2``."""
-        return self.kind + (f":{self.name}" if self.name else "") + (f"@{self.version}" if self.version else "")
+        """As records and tables name it: ``core``, ``geo@1.2``."""
+        return self.kind if self.name is None else self.name + (f"@{self.version}" if self.version else "")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -210,7 +210,9 @@ class CapabilitySecurity:
         given.only("audit_required", "isolation_level", "permissions", "sandbox_profile", "signature", "policy")
         level = given.get("isolation_level", str, "none")
         if level not in ISOLATION_LEVELS:
-            raise given.wrong(f"unknown isolation level `{level}` (known: {', '.join(ISOLATION_LEVELS)})", "isolation_level")
+            raise given.wrong(
+                f"unknown isolation level `{level}` (known: {', '.join(ISOLATION_LEVELS)})", "isolation_level"
+            )
         permissions = tuple(
             Permission.from_json(item, f"{path}.permissions[{index}]")
             for index, item in enumerate(given.get("permissions", list, []))
@@ -318,7 +320,9 @@ class CapabilityDescriptor:
             name,
             stage,
             tuple(given.texts("effect_scope", [])),
-            Provider.from_json(given.value["provider"], key(path, "provider")) if given.value.get("provider") else Provider(),
+            Provider.from_json(given.value["provider"], key(path, "provider"))
+            if given.value.get("provider")
+            else Provider(),
             given.get("manifest_path", str, None),
             verified,
             CapabilitySecurity.from_json(given.value["security"], key(path, "security"))

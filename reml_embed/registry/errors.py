@@ -72,7 +72,9 @@ class RuntimeError(RemlError, builtins.RuntimeError):  # noqa: A001  (the name o
 
 def new_error() -> Any:
     """An empty ``reml_capability_error_t``."""
-    return ffi.new("reml_capability_error_t*", {"struct_size": ffi.sizeof("reml_capability_error_t"), "actual_stage": -1})
+    return ffi.new(
+        "reml_capability_error_t*", {"struct_size": ffi.sizeof("reml_capability_error_t"), "actual_stage": -1}
+    )
 
 
 def _told(kind: int, fields: dict[str, Any]) -> tuple[str, str, str]:
@@ -111,7 +113,9 @@ class CapabilityError(RemlError):
     def __init_subclass__(cls) -> None:
         cls.CODE, cls.DIAGNOSTIC, _ = _told(cls.KIND, {})
 
-    def __init__(self, id: str, descriptor: CapabilityDescriptor | None = None, *, detail: str | None = None, **fields: Any) -> None:  # noqa: A002
+    def __init__(
+        self, id: str, descriptor: CapabilityDescriptor | None = None, *, detail: str | None = None, **fields: Any
+    ) -> None:
         if detail is None:
             given = {"id": str(id), **fields} | ({"descriptor": descriptor.to_json()} if descriptor else {})
             detail = _told(self.KIND, given)[2]
@@ -163,7 +167,7 @@ class NotRegistered(CapabilityError):
 
     KIND, FIELDS, MEANING = 2, ("id", "required"), "nobody registered the id"
 
-    def __init__(self, id: str, required: StageRequirement | None = None, *, legacy_stable: bool = False) -> None:  # noqa: A002
+    def __init__(self, id: str, required: StageRequirement | None = None, *, legacy_stable: bool = False) -> None:
         super().__init__(id)
         self.required, self._legacy = required, legacy_stable
 
@@ -178,7 +182,7 @@ class StageViolation(CapabilityError):
     KIND, FIELDS = 3, ("id", "required", "actual", "descriptor")
     MEANING = "its stage is not what was asked for"
 
-    def __init__(self, id: str, required: StageRequirement | None, actual: StageId | None,  # noqa: A002
+    def __init__(self, id: str, required: StageRequirement | None, actual: StageId | None,
                  descriptor: CapabilityDescriptor | None = None, *, detail: str | None = None) -> None:  # fmt: skip
         super().__init__(id, descriptor, detail=detail, required=_as_json(required), actual=_as_json(actual))
         self.required, self.actual = required, actual
@@ -194,12 +198,16 @@ class EffectScopeMismatch(CapabilityError):
     KIND, FIELDS = 4, ("id", "required", "actual", "descriptor", "missing_effects")
     MEANING = "its effect scope lacks effects that were asked for"
 
-    def __init__(self, id: str, required: Iterable[str], actual: Iterable[str],  # noqa: A002
+    def __init__(self, id: str, required: Iterable[str], actual: Iterable[str],
                  descriptor: CapabilityDescriptor | None = None) -> None:  # fmt: skip
         self.required, self.actual = effect_set(required), effect_set(actual)
         self.missing_effects = effect_set(set(self.required) - set(self.actual))
         super().__init__(
-            id, descriptor, required=list(self.required), actual=list(self.actual), missing_effects=list(self.missing_effects)
+            id,
+            descriptor,
+            required=list(self.required),
+            actual=list(self.actual),
+            missing_effects=list(self.missing_effects),
         )
 
 
@@ -213,7 +221,7 @@ class MissingDependency(CapabilityError):
     KIND, FIELDS = 5, ("id", "missing")
     MEANING = "a capability that it stands on is not registered, or is disabled"
 
-    def __init__(self, id: str, missing: Iterable[str], descriptor: CapabilityDescriptor | None = None) -> None:  # noqa: A002
+    def __init__(self, id: str, missing: Iterable[str], descriptor: CapabilityDescriptor | None = None) -> None:
         self.missing = tuple(sorted(set(missing)))
         super().__init__(id, descriptor, missing=list(self.missing))
 
@@ -224,7 +232,7 @@ class ContractViolation(CapabilityError):
     KIND, FIELDS = 6, ("id", "required", "declared", "manifest_path", "source_span")
     MEANING = "the manifest declares it otherwise than the conductor that needs it"
 
-    def __init__(self, id: str, *, required: Any, declared: Any, manifest_path: str, source_span: Span | None = None,  # noqa: A002
+    def __init__(self, id: str, *, required: Any, declared: Any, manifest_path: str, source_span: Span | None = None,
                  descriptor: CapabilityDescriptor | None = None, detail: str | None = None) -> None:  # fmt: skip
         super().__init__(id, descriptor, detail=detail, manifest_path=manifest_path)
         self.required, self.declared = required, declared
@@ -250,7 +258,9 @@ class SecurityViolation(CapabilityError):
     KIND, FIELDS = 8, ("id", "descriptor", "reason")
     MEANING = "its policy, permissions, sandbox or signature do not allow it, or it is disabled"
 
-    def __init__(self, id: str, reason: str, descriptor: CapabilityDescriptor | None = None, *, path: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self, id: str, reason: str, descriptor: CapabilityDescriptor | None = None, *, path: str | None = None
+    ) -> None:
         super().__init__(id, descriptor, reason=reason)
         self.reason, self.path = reason, path
 
@@ -266,7 +276,7 @@ class InvalidHandle(CapabilityError):
     KIND, FIELDS = 9, ("id", "expected", "actual")
     MEANING = "its handle is of another kind than the one asked for"
 
-    def __init__(self, id: str, expected: str, actual: str, descriptor: CapabilityDescriptor | None = None) -> None:  # noqa: A002
+    def __init__(self, id: str, expected: str, actual: str, descriptor: CapabilityDescriptor | None = None) -> None:
         super().__init__(id, descriptor, expected=expected, actual=actual)
         self.expected, self.actual = expected, actual
 
@@ -290,9 +300,13 @@ def from_c(error: Any, *, legacy_stable: bool = False) -> Exception:
     required = fields.get("required")
     match kind:
         case NotRegistered.KIND:
-            return NotRegistered(name, StageRequirement.parse(required) if required else None, legacy_stable=legacy_stable)
+            return NotRegistered(
+                name, StageRequirement.parse(required) if required else None, legacy_stable=legacy_stable
+            )
         case StageViolation.KIND:
-            return StageViolation(name, StageRequirement.parse(fields["required"]), StageId.parse(fields["actual"]), descriptor)
+            return StageViolation(
+                name, StageRequirement.parse(fields["required"]), StageId.parse(fields["actual"]), descriptor
+            )
         case EffectScopeMismatch.KIND:
             return EffectScopeMismatch(name, fields["required"], fields["actual"], descriptor)
         case MissingDependency.KIND:
@@ -325,4 +339,6 @@ VARIANTS: tuple[type[CapabilityError], ...] = (
 )  # fmt: skip
 
 #: The table of CONTRACTS 4.3, in its order.
-MATRIX: tuple[Row, ...] = tuple(Row(kind.__name__, kind.CODE, kind.FIELDS, kind.DIAGNOSTIC, kind.MEANING) for kind in VARIANTS)
+MATRIX: tuple[Row, ...] = tuple(
+    Row(kind.__name__, kind.CODE, kind.FIELDS, kind.DIAGNOSTIC, kind.MEANING) for kind in VARIANTS
+)

@@ -231,7 +231,9 @@ class SecurityCapability(CapabilityHandle):
     enforces_path_sandbox: bool = False
     tracks_manifest: bool = False
 
-    def enforce(self, policy: SecurityPolicy, handle: CapabilityHandle, envelope: MutableMapping[str, Json] | object) -> object:
+    def enforce(
+        self, policy: SecurityPolicy, handle: CapabilityHandle, envelope: MutableMapping[str, Json] | object
+    ) -> object:
         """
         Hold *handle* against *policy*; see `reml_embed.registry.security.enforce`, which this is.
 
@@ -330,7 +332,9 @@ KINDS: dict[str, type[CapabilityHandle]] = {
 }  # fmt: skip
 
 
-def make_handle(kind: str, descriptor: CapabilityDescriptor, metadata: Json = None, path: str = "$") -> CapabilityHandle:
+def make_handle(
+    kind: str, descriptor: CapabilityDescriptor, metadata: Json = None, path: str = "$"
+) -> CapabilityHandle:
     """
     A handle of *kind* from its JSON parts.
 

@@ -193,4 +193,10 @@ def validation_report(
 
 
 def _error(error: FileError) -> dict[str, Any]:
-    return {"file": error.file, "key_path": error.key_path, "line": error.line, "code": error.code, "message": error.detail}
+    return {
+        "file": error.file,
+        "key_path": error.key_path,
+        "line": error.line,
+        "code": error.code,
+        "message": error.detail,
+    }

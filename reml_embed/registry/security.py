@@ -38,7 +38,13 @@ FFI_EFFECTS = ("audit", "ffi", "security")
 def _pattern(text: str, separator: str) -> re.Pattern[str]:
     """``**`` is anything, ``*`` anything without the separator, ``?`` one character of that."""
     parts = (
-        ".*" if part == "**" else f"[^{separator}]*" if part == "*" else f"[^{separator}]" if part == "?" else re.escape(part)
+        ".*"
+        if part == "**"
+        else f"[^{separator}]*"
+        if part == "*"
+        else f"[^{separator}]"
+        if part == "?"
+        else re.escape(part)
         for part in re.split(r"(\*\*|\*|\?)", text)
     )
     return re.compile("".join(parts), re.DOTALL)
@@ -114,7 +120,9 @@ def check_sandbox(descriptor: CapabilityDescriptor, rules: Mapping[str, SandboxR
     profile = security.sandbox_profile
     if profile is None:
         if security.isolation_level != "none":
-            raise SecurityViolation(descriptor.id, f"isolation {security.isolation_level} without a sandbox profile", descriptor)
+            raise SecurityViolation(
+                descriptor.id, f"isolation {security.isolation_level} without a sandbox profile", descriptor
+            )
         return
     rule = rules.get(profile.name)
     if rule is None:
@@ -123,7 +131,9 @@ def check_sandbox(descriptor: CapabilityDescriptor, rules: Mapping[str, SandboxR
         reason = f"sandbox profile {profile.name} has version {rule.profile.version}, not {profile.version}"
         raise SecurityViolation(descriptor.id, reason, descriptor)
     if ISOLATION_LEVELS.index(security.isolation_level) < ISOLATION_LEVELS.index(rule.isolation_level):
-        raise SecurityViolation(descriptor.id, f"sandbox profile {profile.name} needs isolation {rule.isolation_level}", descriptor)
+        raise SecurityViolation(
+            descriptor.id, f"sandbox profile {profile.name} needs isolation {rule.isolation_level}", descriptor
+        )
     for wanted in security.permissions:
         if not any(covers(held, wanted) for held in rule.permissions):
             what = f"{wanted.kind} {wanted.value}" if wanted.value else wanted.kind
@@ -260,7 +270,9 @@ class SecurityPolicy:
             require_permission(descriptor, permission)
         level = descriptor.security.isolation_level
         if ISOLATION_LEVELS.index(level) < ISOLATION_LEVELS.index(self.minimum_isolation):
-            raise SecurityViolation(descriptor.id, f"isolation {level} is less than {self.minimum_isolation}", descriptor)
+            raise SecurityViolation(
+                descriptor.id, f"isolation {level} is less than {self.minimum_isolation}", descriptor
+            )
         if self.trusted_issuers is not None:
             check_signature(descriptor, descriptor.security.signature, self.trusted_issuers)
 
@@ -278,10 +290,13 @@ def enforce(policy: SecurityPolicy, handle: CapabilityHandle, envelope: MutableM
         StageViolation, EffectScopeMismatch, SecurityViolation: it does not hold; the envelope is as it was.
     """
     policy.check(handle)
-    if isinstance(envelope, MutableMapping):
-        metadata = envelope.setdefault("metadata", {})
-    else:
-        metadata = envelope.metadata  # type: ignore[attr-defined]
-    metadata["stage_requirement"] = str(policy.required_stage)
-    metadata["effect_scope"] = list(handle.descriptor().effect_scope)
+    found = (
+        envelope.setdefault("metadata", {})
+        if isinstance(envelope, MutableMapping)
+        else getattr(envelope, "metadata", None)
+    )
+    if not isinstance(found, MutableMapping):
+        raise TypeError(f"expected an audit envelope, got {type(envelope).__name__}")
+    found["stage_requirement"] = str(policy.required_stage)
+    found["effect_scope"] = list(handle.descriptor().effect_scope)
     return envelope

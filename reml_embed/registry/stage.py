@@ -102,12 +102,12 @@ class StageRequirement:
 
     @classmethod
     def exact(cls, stage: StageId | str) -> StageRequirement:
-        """This stage and no other."""
+        """Exactly that stage."""
         return cls("exact", StageId.parse(stage))
 
     @classmethod
     def at_least(cls, stage: StageId | str) -> StageRequirement:
-        """This stage or a higher one."""
+        """That stage or a higher one."""
         return cls("at_least", StageId.parse(stage))
 
     @classmethod
@@ -155,11 +155,11 @@ class StageRequirement:
         return f"{self.mode}:{self.stage}"
 
 
-def Exact(stage: StageId | str) -> StageRequirement:  # noqa: N802  (the name of the contract)
-    """This stage and no other."""
+def Exact(stage: StageId | str) -> StageRequirement:
+    """Exactly that stage."""
     return StageRequirement.exact(stage)
 
 
-def AtLeast(stage: StageId | str) -> StageRequirement:  # noqa: N802  (the name of the contract)
-    """This stage or a higher one."""
+def AtLeast(stage: StageId | str) -> StageRequirement:
+    """That stage or a higher one."""
     return StageRequirement.at_least(stage)

@@ -32,7 +32,7 @@ class PromotionError(CapabilityError):
 
     KIND, MEANING = 8, "a promotion that its stage checks do not allow"
 
-    def __init__(self, id: str, reason: str) -> None:  # noqa: A002
+    def __init__(self, id: str, reason: str) -> None:
         super().__init__(id, detail=reason)
         self.reason = reason
 
@@ -65,7 +65,12 @@ class CapabilityState:
 
     def to_json(self) -> dict[str, Any]:
         """Its JSON form."""
-        return {"stage": self.stage.value, "enabled": self.enabled, "promoted_at": self.promoted_at, "audit_id": self.audit_id}
+        return {
+            "stage": self.stage.value,
+            "enabled": self.enabled,
+            "promoted_at": self.promoted_at,
+            "audit_id": self.audit_id,
+        }
 
 
 class StateFile:
@@ -132,7 +137,7 @@ class StateFile:
     # --- decisions ------------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _now(registry: CapabilityRegistry, states: dict[str, CapabilityState], id: str) -> tuple[StageId, StageId]:  # noqa: A002
+    def _now(registry: CapabilityRegistry, states: dict[str, CapabilityState], id: str) -> tuple[StageId, StageId]:
         """Where a capability stands, and the highest stage that it reached: registered, or promoted to."""
         registered = registry.describe(id).stage
         state = states.get(id)
@@ -141,7 +146,7 @@ class StateFile:
         return state.stage, max(registered, state.stage) if state.promoted_at else registered
 
     def _decide(
-        self, id: str, decide: Callable[[dict[str, CapabilityState]], CapabilityState], log: Callable[[CapabilityState], str],  # noqa: A002
+        self, id: str, decide: Callable[[dict[str, CapabilityState]], CapabilityState], log: Callable[[CapabilityState], str],
     ) -> CapabilityState:  # fmt: skip
         """Record a decision, then write it: what cannot be recorded does not happen."""
         with locked(self.path):
@@ -152,7 +157,11 @@ class StateFile:
         return state
 
     def enable(
-        self, registry: CapabilityRegistry, id: str, stage: StageId | str | None, log: Callable[[CapabilityState], str]  # noqa: A002
+        self,
+        registry: CapabilityRegistry,
+        id: str,
+        stage: StageId | str | None,
+        log: Callable[[CapabilityState], str],
     ) -> CapabilityState:
         """
         Enable a capability, at a stage not above the one that it reached; by default where it stands.
@@ -176,7 +185,7 @@ class StateFile:
 
         return self._decide(id, decide, log)
 
-    def disable(self, registry: CapabilityRegistry, id: str, log: Callable[[CapabilityState], str]) -> CapabilityState:  # noqa: A002
+    def disable(self, registry: CapabilityRegistry, id: str, log: Callable[[CapabilityState], str]) -> CapabilityState:
         """
         Disable a capability: no check of it passes from now on.
 
@@ -187,11 +196,13 @@ class StateFile:
         def decide(states: dict[str, CapabilityState]) -> CapabilityState:
             current, _ = self._now(registry, states, id)
             before = states.get(id)
-            return CapabilityState(current, enabled=False, promoted_at=before.promoted_at if before else None, audit_id="")
+            return CapabilityState(
+                current, enabled=False, promoted_at=before.promoted_at if before else None, audit_id=""
+            )
 
         return self._decide(id, decide, log)
 
-    def stage(self, registry: CapabilityRegistry, id: str) -> StageId:  # noqa: A002
+    def stage(self, registry: CapabilityRegistry, id: str) -> StageId:
         """
         Where a capability stands in this directory.
 
@@ -201,7 +212,7 @@ class StateFile:
         return self._now(registry, self.read(), id)[0]
 
     def promote(
-        self, registry: CapabilityRegistry, id: str, to: StageId | str, timestamp: str,  # noqa: A002
+        self, registry: CapabilityRegistry, id: str, to: StageId | str, timestamp: str,
         log: Callable[[StageId, CapabilityState], str],
     ) -> tuple[StageId, CapabilityState]:  # fmt: skip
         """
