@@ -300,8 +300,9 @@ types: build $(VENV)/.lint  ## mypy, strict
 	$(Q)$(VENV)/bin/mypy
 
 .PHONY: docs
-docs: $(VENV)/.ready  ## rewrite the tables in docs/: instructions and diagnostics from their .def files, which test covers what
+docs: build  ## rewrite the tables in docs/: instructions, diagnostics and capabilities from the code, which test covers what
 	$(Q)$(VENV_PYTHON) tools/make_tables.py
+	$(Q)$(VENV_PYTHON) tools/make_capability_docs.py
 	$(Q)$(VENV_PYTHON) tools/language_coverage.py
 
 .PHONY: check

@@ -13,7 +13,7 @@ from reml_embed.audit import new_id, now
 from reml_embed.cli._capabilities import STAGE, BrokenFileError
 from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.effects import StageCheckFileError, StageChecks
-from reml_embed.errors import RemlError
+from reml_embed.errors import AuditUnavailableError, RemlError
 from reml_embed.registry._shape import FileError, write_json
 from reml_embed.registry.capability import CapabilityRegistry
 from reml_embed.registry.descriptor import CapabilityDescriptor
@@ -41,6 +41,9 @@ def refuse(command: click.Context, error: RemlError) -> NoReturn:
         raise BrokenFileError(error)
     if isinstance(error, StageCheckFileError):
         raise BrokenFileError(FileError(error.message))
+    if isinstance(error, AuditUnavailableError):
+        click.echo(f"error[audit.unavailable]: {error.message}", err=True)
+        command.exit(2)
     if isinstance(error, CapabilityError):
         click.echo(f"error[{error.code()}]: {error.message}", err=True)
         command.exit(1)
