@@ -42,6 +42,7 @@ from reml_embed._ffi import (
 from reml_embed._signatures import signature_text
 from reml_embed._support import Support, write_stdout
 from reml_embed.audit import chain as audit_log
+from reml_embed.diagnostics import Json
 from reml_embed.errors import (
     EXCEPTIONS,
     WORDS,
@@ -317,15 +318,23 @@ class Context:
         self._load(source, name, lib.REML_EMBED_SOURCE_AMBIENT if ambient else 0)
         return Module(self, self._border.module() or "")
 
-    def check(self, source: str | bytes | Path, *, name: str | None = None) -> list[Diagnostic]:
+    def check(
+        self, source: str | bytes | Path, *, name: str | None = None, telemetry: bool = False
+    ) -> list[Diagnostic]:
         """
         Say what is wrong with a source, without adding it; warnings included. An empty list: nothing.
+
+        Args:
+            source: the text, or the Path of a file.
+            name: file name for diagnostics; by default that of the Path.
+            telemetry: keep what the checker demanded of types, for `constraints`.
 
         Raises:
             OSError: the file cannot be read.
         """
         try:
-            self._load(source, name, lib.REML_EMBED_SOURCE_CHECK_ONLY)
+            flags = lib.REML_EMBED_SOURCE_TELEMETRY if telemetry else 0
+            self._load(source, name, lib.REML_EMBED_SOURCE_CHECK_ONLY | flags)
         except LoadError as error:
             return list(error.diagnostics)
         return list(self.diagnostics)
@@ -636,6 +645,18 @@ class Context:
         """The same as a compiler prints it."""
         _, text = span_text(lambda out: lib.reml_embed_diagnostics_text(self._id, colour, out))
         return text
+
+    def constraints(self) -> dict[str, Json]:
+        """
+        The constraint graph of the last `check` with *telemetry*, as the checker writes it; `reml_embed.telemetry` makes it presentable.
+
+        Raises:
+            RemlError: the last load did not ask for it, or the source has errors of syntax.
+        """
+        status, text = span_text(lambda out: lib.reml_embed_constraints_json(self._id, out))
+        self._raise_for(status)
+        graph: dict[str, Json] = json.loads(text)
+        return graph
 
     def explain(self, what: str, function: str = "") -> str:
         """

@@ -247,7 +247,8 @@ typedef struct reml_embed_source_t {
 enum {
     REML_EMBED_SOURCE_AMBIENT =
         1, /* its public items and extern "host" blocks are visible to later modules without `use` */
-    REML_EMBED_SOURCE_CHECK_ONLY = 2 /* diagnostics only; nothing is added */
+    REML_EMBED_SOURCE_CHECK_ONLY = 2, /* diagnostics only; nothing is added */
+    REML_EMBED_SOURCE_TELEMETRY = 4   /* keep the constraint graph for reml_embed_constraints_json */
 };
 #define REML_EMBED_SOURCE_INIT {sizeof(reml_embed_source_t), 0, NULL, 0, NULL, 0}
 REML_API reml_embed_status_t reml_embed_load(reml_embed_context_t* context, const reml_embed_source_t* source);
@@ -275,6 +276,18 @@ REML_API const char* reml_embed_diagnostic_code(uint32_t index, const char** out
 
 /* Where a column of a line begins: the bytes before the column-th cluster (from 1) of UTF-8 text; its length when it is shorter. */
 REML_API size_t reml_embed_column_offset(const char* line, size_t length, uint32_t column);
+
+/*
+ * What the checker demanded of types in the last load, as one JSON object: {"module", "functions": [{"name", "param_types",
+ * "return_type", "typed_exprs", "constraints", "unresolved_identifiers"}], "constraints": {kind: count}, "typed_exprs",
+ * "unresolved_identifiers", "call_sites", "binary_expressions", "unify_calls", "ast_nodes", "token_count", "nodes": [{"label", "kind"}],
+ * "edges": [{"from", "to": positions among the nodes, "kind"}], "resolutions": […]} (contract reference 9). Also after a load that
+ * failed with errors of types.
+ *
+ * borrowed: until the next load.
+ * fails:    ERROR when the load did not ask for it (REML_EMBED_SOURCE_TELEMETRY) or did not get as far as the checker.
+ */
+REML_API reml_embed_status_t reml_embed_constraints_json(reml_embed_context_t* context, reml_span_t* out_json);
 
 /* Names of the functions of the modules loaded last, one "Module.name signature" per line. transferred: reml_embed_free. */
 REML_API reml_embed_status_t reml_embed_functions(reml_embed_context_t* context, char** out_text, size_t* out_length);

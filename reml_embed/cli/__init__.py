@@ -17,6 +17,7 @@ from reml_embed.cli.check import check
 from reml_embed.cli.dis import dis
 from reml_embed.cli.examples import examples
 from reml_embed.cli.run import run
+from reml_embed.cli.telemetry import telemetry
 from reml_embed.cli.version import version
 
 
@@ -25,7 +26,7 @@ def reml() -> None:
     """Run, check and look into Reml programs."""
 
 
-for command in (run, check, bench, dis, examples, audit, capability, version):
+for command in (run, check, bench, dis, examples, audit, capability, telemetry, version):
     reml.add_command(command)
 
 

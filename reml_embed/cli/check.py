@@ -12,17 +12,19 @@ from reml_embed import Context, LoadError, RemlError
 from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
+from reml_embed.cli._telemetry import Graphs, explained, telemetry_option
 
 
-def check_file(context: Context, file: Path, session: Session) -> int:
+def check_file(context: Context, file: Path, session: Session, graphs: Graphs) -> int:
     """Say what is wrong with one file, without adding it; the number of errors."""
     try:
-        found = context.check(file)
+        found = context.check(file, telemetry=graphs.wanted)
         text, coloured = context.diagnostics_text(), context.diagnostics_text(colour=True)
     except RemlError as error:  # an empty file
         diagnostic, text = as_diagnostic(error)
         found, coloured = [diagnostic], text
-    session.add(found, text=text, coloured=coloured, file=file)
+    graphs.take(context, file)
+    session.add(explained(context, file, found), text=text, coloured=coloured, file=file)
     return sum(diagnostic.severity == "error" for diagnostic in found)
 
 
@@ -37,7 +39,9 @@ def load_modules(context: Context, files: Sequence[Path], session: Session) -> b
     return True
 
 
-def check_files(files: Sequence[Path], modules: Sequence[Path], session: Session, options: dict[str, Any]) -> bool:
+def check_files(
+    files: Sequence[Path], modules: Sequence[Path], session: Session, options: dict[str, Any], graphs: Graphs
+) -> bool:
     """Check each file in a context with *options*; one pipeline each. True: all are well."""
     ok = True
     with Context(**options) as context:
@@ -46,7 +50,7 @@ def check_files(files: Sequence[Path], modules: Sequence[Path], session: Session
             for file in files:
                 before = len(session.shown)
                 with session.pipeline(file) as pipeline:
-                    errors = check_file(context, file, session) if loaded else 1
+                    errors = check_file(context, file, session, graphs) if loaded else 1
                     ok = ok and errors == 0
                     if session.human and loaded:
                         click.echo(
@@ -60,12 +64,15 @@ def check_files(files: Sequence[Path], modules: Sequence[Path], session: Session
 
 
 def run_check(
-    files: Sequence[Path], modules: Sequence[Path], session: Session, options: dict[str, Any] | None = None
-) -> int:
-    """The whole command; its exit code."""
+    files: Sequence[Path], modules: Sequence[Path], session: Session, options: dict[str, Any] | None = None,
+    telemetry: Path | None = None,
+) -> int:  # fmt: skip
+    """The whole command; its exit code. *telemetry* is that of `telemetry_option`."""
+    graphs = Graphs(telemetry, files)
     options = {"audit": session.context_log, **(options or {})}
     try:
-        session.outcome.ok = check_files(files, modules, session, options)
+        session.outcome.ok = check_files(files, modules, session, options, graphs)
+        graphs.write(session)
     except RemlError as error:
         session.refused(error)
     code = 0 if session.outcome.ok else 1
@@ -77,12 +84,14 @@ def run_check(
 @click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
 @with_option
 @runtime_options
+@telemetry_option
 @format_option
 @pipeline_options
 @click.pass_context
 def check(
-    command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], runtime: dict[str, Any], form: str, asked: Asked
+    command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], runtime: dict[str, Any], telemetry: Path | None,
+    form: str, asked: Asked,
 ) -> None:  # fmt: skip
     """Say what is wrong with each FILE, without running it."""
     session = Session("check", "Check", files, asked, form)
-    command.exit(run_check(files, modules, session, runtime))
+    command.exit(run_check(files, modules, session, runtime, telemetry))

@@ -1,7 +1,7 @@
 """
 The command ``remlc``: the compiler's front. ``remlc FILE`` is ``remlc check FILE``.
 
-Sources go through `check_sources`; what is done with a source beside checking it (telemetry) has its place there.
+Sources go through `check_sources`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import click
 from reml_embed.cli._common import SOURCE, with_option
 from reml_embed.cli._main import run_group
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
+from reml_embed.cli._telemetry import telemetry_option
 from reml_embed.cli.check import run_check
 
 
@@ -34,16 +35,19 @@ def remlc() -> None:
 @remlc.command("check", cls=PipelineCommand)
 @click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
 @with_option
+@telemetry_option
 @pipeline_options
 @click.pass_context
-def check_sources(command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], asked: Asked) -> None:
+def check_sources(
+    command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], telemetry: Path | None, asked: Asked
+) -> None:
     """
     Say what is wrong with each FILE, without running it.
 
     Exits with 0, with 1 when a file has errors, with 2 for wrong usage and files that are not there.
     """
     session = Session("check", "Check", files, asked)
-    command.exit(run_check(files, modules, session))
+    command.exit(run_check(files, modules, session, telemetry=telemetry))
 
 
 def main() -> None:

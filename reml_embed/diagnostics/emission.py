@@ -45,6 +45,13 @@ FLAT_KEYS: Final = (
     ("effect.stage.actual", "effects", "actual_stage"),
     ("target.profile.requested", "target", "requested.profile_id"),
     ("target.profile.detected", "target", "detected.profile_id"),
+    ("typeclass.constraint", "typeclass", "constraint"),
+    ("typeclass.resolution_state", "typeclass", "resolution_state"),
+    ("typeclass.dictionary", "typeclass", "dictionary"),
+    ("typeclass.candidates", "typeclass", "candidates"),
+    ("typeclass.pending", "typeclass", "pending"),
+    ("typeclass.generalized_typevars", "typeclass", "generalized_typevars"),
+    ("typeclass.graph.export_dot", "typeclass", "graph.export_dot"),
 )
 _STAGE_GROUP: Final = ("effect.capability", "effect.stage.required", "effect.stage.actual")
 

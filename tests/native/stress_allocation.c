@@ -664,6 +664,8 @@ static void use_context(scene_t* scene) {
     }
     bool loaded = TRY(scene, load(scene, ambient, "shared.reml", REML_EMBED_SOURCE_AMBIENT));
     TRY(scene, load(scene, source, "stress.reml", REML_EMBED_SOURCE_CHECK_ONLY));
+    if (TRY(scene, load(scene, source, "stress.reml", REML_EMBED_SOURCE_CHECK_ONLY | REML_EMBED_SOURCE_TELEMETRY)))
+        TRY(scene, reml_embed_constraints_json(context, &span));
     loaded = loaded && TRY(scene, load(scene, library_source, "library.reml", 0));
     loaded = loaded && TRY(scene, reml_load_module(context, (const unsigned char*)source, sizeof source - 1));
     uint64_t hits = scene->meter.hits;

@@ -200,6 +200,7 @@ struct rl_context {
     rl_buf_t error; /* reml_last_error */
     bool has_error;
     rl_code_t error_code;  /* when has_error */
+    rl_buf_t constraints;  /* constraint graph of the last load, if it was asked for */
     rl_buf_t lent_text;    /* results' text and type, diagnostics' JSON and text */
     rl_buf_t host_failure; /* reml_host_fail */
     bool has_host_failure;

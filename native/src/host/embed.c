@@ -230,6 +230,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     rl_surroundings_init(context, &context->variables);
     rl_buf_init(&context->error, allocator);
     rl_buf_init(&context->lent_text, allocator);
+    rl_buf_init(&context->constraints, allocator);
     rl_buf_init(&context->host_failure, allocator);
     rl_program_init(&context->program, prelude, allocator);
     rl_compiler_init(&context->compiler, &context->program, allocator);
@@ -269,6 +270,7 @@ static void context_deinit(rl_context_t* context) {
     rl_surroundings_deinit(context, &context->arguments);
     rl_buf_deinit(&context->host_failure);
     rl_buf_deinit(&context->lent_text);
+    rl_buf_deinit(&context->constraints);
     rl_buf_deinit(&context->error);
     rl_context_deinit_target(context);
     rl_diags_deinit(&context->diagnostics);
@@ -384,7 +386,7 @@ reml_embed_status_t reml_create_context(const char* abi_version, reml_embed_cont
 static reml_embed_status_t load(rl_context_t* context, const reml_embed_source_t* given, uint64_t* out_bytes) {
     rl_context_clear_error(context);
     reml_embed_source_t source = REML_EMBED_SOURCE_INIT;
-    const uint32_t known_flags = REML_EMBED_SOURCE_AMBIENT | REML_EMBED_SOURCE_CHECK_ONLY;
+    const uint32_t known_flags = REML_EMBED_SOURCE_AMBIENT | REML_EMBED_SOURCE_CHECK_ONLY | REML_EMBED_SOURCE_TELEMETRY;
     if (!given || !rl_copy_versioned(&source, sizeof source, given, given->struct_size) ||
         (source.flags & ~known_flags)) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,

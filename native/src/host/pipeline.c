@@ -7,6 +7,7 @@
 #include "host/context.h"
 #include "syntax/parser.h"
 #include "types/entry.h"
+#include "types/telemetry.h"
 
 static uint32_t limit32(uint64_t limit) { return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit; }
 
@@ -27,6 +28,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
         &context->diag_arena, (rl_str_t){source->file_name, source->file_name ? source->file_name_length : 0});
     context->diagnostics.source = text;
     context->diagnostics.file = file;
+    rl_buf_deinit(&context->constraints);
     if (allocator->failed) goto out_of_memory;
 
     /* 1 */
@@ -71,7 +73,18 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             .target = &context->target,
             .minimum_stage = context->minimum_stage,
         };
+        rl_telemetry_t telemetry;
+        bool asked = (source->flags & REML_EMBED_SOURCE_TELEMETRY) != 0;
+        if (asked) {
+            rl_telemetry_begin(&telemetry, allocator);
+            check.telemetry = &telemetry;
+        }
         done = rl_check_module(&check, &module) && context->diagnostics.errors == 0;
+        if (asked) {
+            context->constraints = telemetry.json;
+            telemetry.json = (rl_buf_t){.allocator = allocator};
+            rl_telemetry_end(&telemetry);
+        }
     }
     rl_vec_deinit(allocator, &disabled.names);
     rl_vec_deinit(allocator, &disabled.fields);

@@ -90,6 +90,18 @@ size_t reml_embed_column_offset(const char* line, size_t length, uint32_t column
     return at;
 }
 
+reml_embed_status_t reml_embed_constraints_json(reml_embed_context_t* id, reml_span_t* out) {
+    if (!out) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out = (reml_span_t){NULL, 0};
+    RL_ENTER(id, context);
+    rl_context_clear_error(context);
+    if (!context->constraints.length)
+        return rl_context_fail(context, REML_EMBED_STATUS_ERROR, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "the last load made no constraint graph");
+    *out = (reml_span_t){(void*)(uintptr_t)rl_buf_cstr(&context->constraints), context->constraints.length};
+    return REML_EMBED_STATUS_OK;
+}
+
 const char* reml_embed_unicode_version(void) { return rl_unicode_version; }
 
 /* --- explanations ------------------------------------------------------------------------------------------------------------ */

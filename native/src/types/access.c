@@ -170,6 +170,7 @@ rl_ir_t rl_infer_field(rl_checker_t* c, rl_ir_t left, rl_sym_t name, rl_node_t n
     if (type == RL_TYPE_NEVER) return left;
     if (kind == RL_TYPE_VAR || kind == RL_TYPE_PARAM) {
         rl_type_t field = rl_fresh(c, name_span);
+        rl_note_constraint(c, RL_REASON_FIELD, type, 0);
         rl_unify_result_t result = rl_solver_require_field(&c->solver, type, name, field, name_span);
         if (result == RL_UNIFY_OK) return rl_ir_make(c, RL_IR_FIELD, field, start, left, name, 0);
     } else if (kind == RL_TYPE_RECORD || kind == RL_TYPE_OPEN || kind == RL_TYPE_NAMED) {
@@ -874,6 +875,7 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
         rl_node_t current = nodes.data[i - 1];
         const rl_node_data_t data = *rl_tree_node(c->tree, current);
         rl_span_t span = rl_span_of(c, current);
+        rl_note_place(c, current);
         bool outermost = i == 1;
         rl_type_t expected = outermost ? chain.expected : 0;
         rl_ir_t ir = 0;

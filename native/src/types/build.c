@@ -261,6 +261,7 @@ void rl_report_unify(
 }
 
 bool rl_unify_at(rl_checker_t* c, rl_type_t expected, rl_type_t found, rl_span_t span, rl_code_t why) {
+    rl_note_constraint(c, RL_REASON_PLACE, found, expected);
     rl_unify_result_t result = rl_unify(&c->solver, expected, found);
     if (result == RL_UNIFY_OK) return true;
     rl_report_unify(c, result, expected, found, span, why);
@@ -268,6 +269,7 @@ bool rl_unify_at(rl_checker_t* c, rl_type_t expected, rl_type_t found, rl_span_t
 }
 
 bool rl_require(rl_checker_t* c, rl_type_t type, uint32_t kinds, rl_span_t span) {
+    if (RL_UNLIKELY(c->telemetry != NULL)) rl_note_operations_now(c, type, kinds);
     rl_unify_result_t result = rl_solver_require(&c->solver, type, kinds, span);
     if (result == RL_UNIFY_OK) return true;
     rl_report_unify(c, result, type, type, span, RL_CODE_TYPE_MISMATCH);

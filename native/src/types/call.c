@@ -123,6 +123,7 @@ static rl_ir_t call_default(
  */
 static bool match_args(
     rl_checker_t* c, const callee_t* callee, rl_arg_t* args, uint32_t count, rl_span_t span, rl_ir_t* values) {
+    rl_note_constraint(c, RL_REASON_ARITY, RL_TYPE_UNIT, 0);
     RL_VEC(uint32_t) slots = {0}; /* by parameter: argument + 1 */
     bool fine = true, ordered = true, defaults = false;
     uint32_t last = 0;

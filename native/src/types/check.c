@@ -50,6 +50,7 @@ static bool begin(rl_checker_t* c, const rl_check_input_t* input) {
     c->symbols = &program->symbols;
     c->diags = input->diags;
     c->allocator = program->allocator;
+    c->telemetry = input->telemetry;
     rl_solver_init(&c->solver, program);
     c->solver.user = c;
     c->solver.param_satisfies = param_satisfies;
@@ -292,6 +293,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
             c->types->too_deep = false;
         }
     }
+    if (RL_UNLIKELY(c->telemetry != NULL) && !rl_failed(c)) rl_telemetry_write(c);
     bool fine = !rl_failed(c) && input->diags->errors == errors;
     end(c);
     return fine;

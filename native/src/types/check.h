@@ -22,6 +22,7 @@ typedef struct rl_check_input {
     const rl_disabled_names_t* disabled; /* names that @cfg removed, or NULL */
     const rl_target_config_t* target;    /* which capabilities @requires_capability may ask for; NULL: all */
     unsigned minimum_stage;              /* 0 experimental, 1 beta, 2 stable: lower declared ones are refused */
+    struct rl_telemetry* telemetry;      /* NULL: nobody asks (telemetry.h) */
 } rl_check_input_t;
 
 /* False: errors were reported, or memory was short (allocator->failed). */

@@ -164,6 +164,73 @@ static void demand_of_impl(rl_checker_t* c, rl_impl_id_t id, const rl_type_t* pa
     }
 }
 
+/* --- telemetry ---------------------------------------------------------------------------------------------------- */
+
+/* All that fit, as find_candidates() looks for them; these, unlike its own, are kept. */
+static void note_candidates(rl_checker_t* c, const wanted_t* w, rl_span_t span, rl_noted_resolution_t* out) {
+    rl_telemetry_t* t = c->telemetry;
+    rl_type_t params[RL_IMPL_PARAMS_MAX];
+    out->candidate_first = t->candidates.count;
+    for (uint32_t i = 0; i < c->rigid.count; i++) {
+        if (c->rigid.data[i].kinds != RL_CON_TRAIT || c->rigid.data[i].trait != w->id) continue;
+        bool exact;
+        uint32_t mark = rl_solver_mark(&c->solver);
+        bool fits = meet_rigid(c, w, i, &exact);
+        rl_solver_rollback(&c->solver, mark);
+        if (fits) (void)rl_vec_push(c->allocator, &t->candidates, RL_CANDIDATE_ASSUMED);
+    }
+    uint32_t mark = rl_solver_mark(&c->solver);
+    if (meet_built_in(c, w)) (void)rl_vec_push(c->allocator, &t->candidates, RL_CANDIDATE_BUILT_IN);
+    rl_solver_rollback(&c->solver, mark);
+    rl_impl_walk_t walk = rl_impl_walk(c->program, w->id, 0);
+    uint32_t assumed = t->candidates.count;
+    for (rl_impl_id_t id;
+        t->candidates.count - out->candidate_first < RL_CANDIDATES_MAX && (id = rl_impl_next(&walk)) != 0;) {
+        mark = rl_solver_mark(&c->solver);
+        if (meet_impl(c, w, id, params, span)) (void)rl_vec_push(c->allocator, &t->candidates, id);
+        rl_solver_rollback(&c->solver, mark);
+    }
+    out->candidate_count = t->candidates.count - out->candidate_first;
+    for (uint32_t i = assumed, k = t->candidates.count; i + 1 < k; i++) { /* the walk begins with the newest */
+        uint32_t other = t->candidates.data[--k];
+        t->candidates.data[k] = t->candidates.data[i];
+        t->candidates.data[i] = other;
+    }
+}
+
+static void note_decision(
+    rl_checker_t* c, uint32_t index, const wanted_t* w, rl_resolution_state_t state, candidate_t found) {
+    static const uint8_t dictionaries[] = {[FROM_NOTHING] = RL_DICTIONARY_NONE,
+        [FROM_RIGID] = RL_DICTIONARY_PARAMETER,
+        [FROM_BUILT_IN] = RL_DICTIONARY_IMPLICIT,
+        [FROM_IMPL] = RL_DICTIONARY_IMPLICIT};
+    if (RL_LIKELY(!c->telemetry)) return;
+    rl_noted_resolution_t noted = {.demand = index, .state = (uint8_t)state};
+    if (state == RL_RESOLVED) {
+        noted.dictionary = w->trait.holds_for_all ? RL_DICTIONARY_IMPLICIT : dictionaries[found.from];
+        noted.index = found.index;
+    }
+    note_candidates(c, w, c->demands.data[index].span, &noted);
+    if (state == RL_RESOLUTION_AMBIGUOUS || state == RL_RESOLUTION_UNRESOLVED_TYPEVAR) {
+        rl_type_list_t vars = {{0}};
+        noted.open_first = c->telemetry->open_variables.count;
+        for (uint32_t i = 0; i < w->count; i++) (void)rl_solver_open_vars(&c->solver, w->types[i], &vars);
+        for (uint32_t i = 0; i < vars.items.count; i++)
+            noted.open_count +=
+                rl_vec_push(c->allocator, &c->telemetry->open_variables, rl_type_node(c->types, vars.items.data[i])->a);
+        rl_vec_deinit(c->allocator, &vars.items);
+    }
+    rl_note_resolution_now(c, &noted);
+}
+
+/* Never decided: several fit, or nothing says which type is meant. */
+static void note_open(rl_checker_t* c, uint32_t index, const wanted_t* w) {
+    bool known = false;
+    for (uint32_t i = c->demands.data[index].any_self ? 1 : 0; i < w->count; i++) known |= !is_open(c, w->types[i]);
+    note_decision(c, index, w, known ? RL_RESOLUTION_AMBIGUOUS : RL_RESOLUTION_UNRESOLVED_TYPEVAR,
+        (candidate_t){FROM_NOTHING, 0, 0});
+}
+
 static answer_t decide(rl_checker_t* c, uint32_t index) {
     const rl_demand_t demand = c->demands.data[index];
     wanted_t w = read_demand(c, &demand);
@@ -172,13 +239,26 @@ static answer_t decide(rl_checker_t* c, uint32_t index) {
         if (w.types[i] == RL_TYPE_ERROR || (i == 0 && w.types[i] == RL_TYPE_NEVER)) return ANSWER_DONE;
         known |= !is_open(c, w.types[i]);
     }
-    if (w.trait.holds_for_all) return ANSWER_DONE;
+    if (w.trait.holds_for_all) {
+        note_decision(c, index, &w, RL_RESOLVED, (candidate_t){FROM_NOTHING, 0, 0});
+        return ANSWER_DONE;
+    }
     if (!known || (!wild && w.trait.takes_self && is_open(c, w.types[0]))) return ANSWER_WAIT;
     const rl_type_node_t* self = rl_type_node(c->types, w.types[0]);
-    if (!wild && self->kind == RL_TYPE_PARAM && self->a >= RL_LOCAL_PARAM_BASE) return ANSWER_DONE; /* assumed there */
+    if (!wild && self->kind == RL_TYPE_PARAM && self->a >= RL_LOCAL_PARAM_BASE) { /* assumed there */
+        if (RL_UNLIKELY(c->telemetry != NULL))
+            rl_note_resolution_now(
+                c, &(rl_noted_resolution_t){.demand = index, .state = RL_RESOLVED, .dictionary = RL_DICTIONARY_LOCAL});
+        return ANSWER_DONE;
+    }
     candidate_t found = find_candidates(c, &w, demand.span);
     if (found.count > 1) return ANSWER_WAIT;
     c->demands.data[index].done = true;
+    note_decision(c, index, &w,
+        demand.depth > RL_IMPL_DEPTH ? RL_RESOLUTION_CYCLIC
+        : found.from == FROM_NOTHING ? RL_RESOLUTION_UNRESOLVED
+                                     : RL_RESOLVED,
+        found);
     rl_type_t params[RL_IMPL_PARAMS_MAX];
     bool exact;
     if (demand.depth > RL_IMPL_DEPTH) {
@@ -280,6 +360,13 @@ uint32_t rl_take_demands(rl_checker_t* c, uint32_t first_param, uint32_t end_par
             continue;
         }
         c->demands.data[index].done = true;
+        if (RL_UNLIKELY(c->telemetry != NULL))
+            rl_note_resolution_now(c, &(rl_noted_resolution_t){.demand = index,
+                                          .state = RL_RESOLUTION_PENDING,
+                                          .dictionary = RL_DICTIONARY_PARAMETER,
+                                          .index = taken,
+                                          .param_first = first_param,
+                                          .param_end = end_param});
         taken += rl_vec_push(c->allocator, out, index);
     }
     c->open_demands.count = kept;
@@ -313,6 +400,10 @@ void rl_finish_demands(rl_checker_t* c, uint16_t level) {
         }
         if (!later) {
             rl_str_t name = rl_text(c, rl_program_trait(c->program, demand.trait)->name);
+            if (RL_UNLIKELY(c->telemetry != NULL)) {
+                wanted_t w = read_demand(c, &demand);
+                note_open(c, index, &w);
+            }
             rl_report(c->diags, RL_CODE_TYPE_ANNOTATION_REQUIRED, demand.span,
                 "the type that trait %.*s is wanted for is not known here", RL_STR_ARG(name));
             for (uint32_t k = 0; k < vars.items.count; k++)

@@ -105,6 +105,7 @@ static bool mentions_any(rl_checker_t* c, rl_type_t type, unsigned depth) {
 
 rl_ir_t rl_convert(rl_checker_t* c, rl_ir_t ir, rl_type_t expected, rl_span_t span, rl_code_t why) {
     rl_type_t found = rl_type_at(c, ir);
+    rl_note_constraint(c, RL_REASON_PLACE, found, expected);
     rl_type_t to = rl_head(c, expected), from = rl_head(c, found);
     uint32_t start = rl_program_node(c->program, ir)->start;
     if (to == from || to == RL_TYPE_ERROR || from == RL_TYPE_ERROR || from == RL_TYPE_NEVER) return ir;
@@ -156,6 +157,7 @@ rl_ir_t rl_check_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected, rl_co
 
 rl_ir_t rl_check_condition(rl_checker_t* c, rl_node_t node) {
     rl_ir_t ir = rl_infer_expr(c, node, RL_TYPE_BOOL);
+    rl_note_constraint(c, RL_REASON_CONDITION, rl_type_at(c, ir), RL_TYPE_BOOL);
     rl_type_t type = rl_head(c, rl_type_at(c, ir));
     if (type == RL_TYPE_BOOL || type == RL_TYPE_NEVER || type == RL_TYPE_ERROR) return ir;
     if (rl_unify(&c->solver, RL_TYPE_BOOL, type) == RL_UNIFY_OK) return ir;
@@ -278,6 +280,7 @@ rl_ir_t rl_infer_if(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool ta
                 result = type;
                 continue;
             }
+            rl_note_constraint(c, RL_REASON_PLACE, type, result);
             rl_unify_result_t unified = rl_unify(&c->solver, result, type);
             if (unified == RL_UNIFY_OK) {
                 if (rl_head(c, result) == RL_TYPE_ERROR) result = type;
@@ -354,6 +357,7 @@ rl_ir_t rl_infer_match(rl_checker_t* c, rl_node_t node, rl_type_t expected, bool
             body = rl_infer_expr(c, body_node, 0);
             rl_type_t own = rl_head(c, rl_type_at(c, body));
             if (own != RL_TYPE_NEVER) {
+                if (result) rl_note_constraint(c, RL_REASON_PLACE, own, result);
                 if (!result || rl_head(c, result) == RL_TYPE_ERROR) {
                     result = own;
                 } else if (rl_unify(&c->solver, result, own) == RL_UNIFY_OK) {
@@ -613,6 +617,8 @@ rl_ir_t rl_infer_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
     bool tail = c->tail, dropped = c->dropped;
     c->tail = c->dropped = false;
     if (rl_failed(c)) return rl_ir_error(c, 0);
+    uint32_t place = rl_note_place(c, node);
+    if (RL_UNLIKELY(c->telemetry != NULL)) rl_note_expression_now(c);
     rl_ir_t ir;
     if (++c->depth >= RL_BIG_STACK_AT && !c->on_big_stack) {
         far_call_t call = {c, node, expected, tail, dropped, 0};
@@ -627,5 +633,6 @@ rl_ir_t rl_infer_expr(rl_checker_t* c, rl_node_t node, rl_type_t expected) {
         ir = infer(c, node, expected, tail, dropped);
     }
     c->depth--;
+    rl_note_place(c, place);
     return ir;
 }

@@ -19,6 +19,7 @@
 #include "types/check.h"
 #include "types/exhaust.h"
 #include "types/solve.h"
+#include "types/telemetry.h"
 #include "types/template.h"
 
 #define RL_NOT_CAPTURED 0xFFFFFFFFu
@@ -295,6 +296,7 @@ typedef struct rl_checker {
     rl_allocator_t* allocator;
     rl_solver_t solver;
     rl_module_id_t module;
+    rl_telemetry_t* telemetry; /* NULL: nobody asks */
 
     uint32_t first_node, first_param, first_fn, first_global, first_local,
         first_constraint;                   /* of this module, as indices in the tables */
@@ -409,6 +411,17 @@ static inline rl_type_kind_t rl_head_kind(rl_checker_t* c, rl_type_t type) {
 }
 static inline rl_span_t rl_span_of(const rl_checker_t* c, rl_node_t node) { return rl_tree_span(c->tree, node); }
 static inline rl_str_t rl_text(const rl_checker_t* c, rl_sym_t name) { return rl_sym_text(c->symbols, name); }
+
+/* For telemetry: what is being checked, what it demands. */
+static inline uint32_t rl_note_place(rl_checker_t* c, rl_node_t node) {
+    if (RL_LIKELY(!c->telemetry)) return 0;
+    uint32_t outer = c->telemetry->place;
+    c->telemetry->place = node;
+    return outer;
+}
+static inline void rl_note_constraint(rl_checker_t* c, rl_reason_t reason, rl_type_t found, rl_type_t wanted) {
+    if (RL_UNLIKELY(c->telemetry != NULL)) rl_note_constraint_now(c, reason, found, wanted);
+}
 
 rl_ir_t rl_ir_make(
     rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c);

@@ -290,6 +290,7 @@ static void settle_pending(rl_checker_t* c, uint32_t index) {
     if (rl_failed(c)) return;
     rl_type_t wanted = rl_type_function(c->types, c->scratch.data + mark, pending.arg_count, pending.result);
     c->scratch.count = mark;
+    rl_note_constraint(c, RL_REASON_FIELD, type, 0);
     rl_unify_result_t result = rl_solver_require_field(&c->solver, type, pending.name, wanted, pending.name_span);
     if (result != RL_UNIFY_OK) {
         rl_str_t text = rl_text(c, pending.name);

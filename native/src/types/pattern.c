@@ -199,6 +199,7 @@ static rl_ir_t check_record(rl_checker_t* c, rl_node_t node, rl_type_t type) {
             }
         } else if (kind == RL_TYPE_VAR || kind == RL_TYPE_PARAM) {
             field_type = rl_fresh(c, name_span);
+            rl_note_constraint(c, RL_REASON_FIELD, type, 0);
             rl_unify_result_t result = rl_solver_require_field(&c->solver, type, field.a, field_type, name_span);
             if (result != RL_UNIFY_OK) rl_report_unify(c, result, type, type, name_span, RL_CODE_TYPE_MISMATCH);
         }

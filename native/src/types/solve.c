@@ -770,6 +770,7 @@ static rl_unify_result_t finish(rl_solver_t* solver, unification_t* u, uint32_t 
 }
 
 rl_unify_result_t rl_unify(rl_solver_t* solver, rl_type_t a, rl_type_t b) {
+    solver->unify_calls++;
     if (a == b) return RL_UNIFY_OK;
     unification_t u = {.solver = solver};
     uint32_t mark = rl_solver_mark(solver);

@@ -67,6 +67,7 @@ typedef struct rl_solver {
     bool (*has_operators)(void* user, rl_type_t type, uint32_t kinds);   /* impls of operators for a composed type */
     bool (*param_field)(void* user, uint32_t param, rl_sym_t field, rl_type_t* out_type);
     RL_VEC(rl_type_t) scratch; /* work lists, used as a stack */
+    uint64_t unify_calls;
 } rl_solver_t;
 
 #define RL_VAR_OPEN 0xFFFFFFFFu /* rl_var_t.bound */

@@ -469,9 +469,11 @@ rl_ir_t rl_check_statements(rl_checker_t* c, rl_list_t list, rl_node_t single, b
     uint32_t returns = c->returns.count;
     bool has_value = false, diverged = false, jumped = false, has_defer = false;
     rl_type_t type = RL_TYPE_UNIT;
+    uint32_t place = c->telemetry ? c->telemetry->place : 0;
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         rl_node_t item = single ? single : rl_tree_list_at(c->tree, list, i);
         rl_node_kind_t kind = rl_tree_kind(c->tree, item);
+        rl_note_place(c, is_statement(kind) ? item : place);
         bool last = i + 1 == count && !discard && !dropped && !is_statement(kind);
         rl_ir_t ir;
         if (jumped)

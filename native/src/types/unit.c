@@ -152,6 +152,7 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
 static void enter_unit(rl_checker_t* c, uint32_t index) {
     const rl_unit_t* unit = &c->units.data[index];
     c->unit = index;
+    rl_note_place(c, unit->node);
     c->generics.count = 0;
     for (uint32_t i = 0; i < unit->generic_count; i++)
         (void)rl_vec_push(c->allocator, &c->generics, c->generics_store.data[unit->generic_first + i]);
@@ -416,6 +417,8 @@ static void infer_component(rl_checker_t* c, const uint32_t* units, uint32_t cou
     for (uint32_t i = 0; i < count; i++) {
         c->units.data[units[i]].in_progress = true;
         renew_signature(c, &c->units.data[units[i]]);
+        if (RL_UNLIKELY(c->telemetry != NULL) && c->units.data[units[i]].kind == RL_UNIT_FN)
+            rl_note_signature_now(c, c->units.data[units[i]].fn);
     }
     if (count > 1) rl_open_component(c, units, count);
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
