@@ -78,7 +78,11 @@ _DISPOSED = context_pointer(0)
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Memory of a context, in bytes and counts."""
+    """
+    Memory of a context, in bytes and counts.
+
+    ``live_bytes`` is all of it, ``heap_bytes`` what values of scripts take; ``pause_…_ns`` is what runs waited for the collector.
+    """
 
     live_bytes: int
     peak_bytes: int
@@ -86,6 +90,10 @@ class Memory:
     collections: int
     allocations: int
     live_handles: int
+    heap_bytes: int
+    pause_last_ns: int
+    pause_longest_ns: int
+    pause_total_ns: int
 
 
 def _c_text(what: str, text: str) -> Any:

@@ -314,6 +314,8 @@ typedef struct reml_embed_memory_t {
     uint64_t live_bytes, peak_bytes; /* all memory of the context */
     uint64_t heap_live_objects, collections, allocations;
     uint64_t live_handles;
+    uint64_t heap_bytes;                                      /* values of scripts only */
+    uint64_t pause_last_ns, pause_longest_ns, pause_total_ns; /* what runs waited for the collector */
 } reml_embed_memory_t;
 REML_API reml_embed_status_t reml_embed_memory(reml_embed_context_t* context, reml_embed_memory_t* out_memory);
 REML_API reml_embed_status_t reml_embed_collect(reml_embed_context_t* context); /* a whole collection now */

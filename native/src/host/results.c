@@ -245,6 +245,10 @@ reml_embed_status_t reml_embed_memory(reml_embed_context_t* id, reml_embed_memor
         .collections = context->vm.heap.stats.collections,
         .allocations = context->allocator.requests,
         .live_handles = context->metrics.live,
+        .heap_bytes = context->vm.heap.stats.live_bytes,
+        .pause_last_ns = context->vm.heap.stats.pause_ns_last,
+        .pause_longest_ns = context->vm.heap.stats.pause_ns_max,
+        .pause_total_ns = context->vm.heap.stats.pause_ns_total,
     };
     memcpy(out, &memory, out->struct_size < sizeof memory ? out->struct_size : sizeof memory);
     return REML_EMBED_STATUS_OK;

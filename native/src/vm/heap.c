@@ -402,6 +402,7 @@ static void finish_cycle(rl_heap_t* heap) {
 static void note_pause(rl_heap_t* heap, uint64_t start) {
     uint64_t pause = rl_os_monotonic_ns() - start;
     heap->stats.pause_ns_total += pause;
+    heap->stats.pause_ns_last = pause;
     if (pause > heap->stats.pause_ns_max) heap->stats.pause_ns_max = pause;
 }
 

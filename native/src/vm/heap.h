@@ -16,7 +16,7 @@
 struct rl_heap;
 typedef struct rl_heap_stats {
     uint64_t live_bytes, allocated_bytes, collections, steps, freed_objects, live_objects;
-    uint64_t pause_ns_max, pause_ns_total;
+    uint64_t pause_ns_max, pause_ns_total, pause_ns_last;
 } rl_heap_stats_t;
 
 typedef struct rl_page rl_page_t;
