@@ -16,6 +16,7 @@ from reml_embed.cli.capability import capability
 from reml_embed.cli.check import check
 from reml_embed.cli.dis import dis
 from reml_embed.cli.examples import examples
+from reml_embed.cli.gates import metrics, report, sync
 from reml_embed.cli.run import run
 from reml_embed.cli.telemetry import telemetry
 from reml_embed.cli.version import version
@@ -28,6 +29,8 @@ def reml() -> None:
 
 for command in (run, check, bench, dis, examples, audit, capability, telemetry, version):
     reml.add_command(command)
+for command in (metrics, report, sync):
+    audit.add_command(command)
 
 
 def main() -> None:
