@@ -132,7 +132,8 @@ _ROWS = (
     _kind("capability.enable", "capability", "capability.id stage capability", "", "4.6", "`reml capability enable`"),
     _kind("capability.disable", "capability", "capability.id", "stage capability", "4.6", "`reml capability disable`"),
     _kind("capability.stage.promote", "capability", "capability.id stage capability", "capability.from capability.to", "4.6", "`reml capability stage promote`"),
-    _kind("plugin.revoke", "capability", "", "plugin.id plugin.package plugin.capabilities", "4.2", "the entries of a plug-in were removed"),
+    _kind("capability.stage.check", "capability", "capability.id stage capability", "event.tests_passed event.exit_code event.command", "4.6", "`reml capability stage check`"),
+    _kind("plugin.revoke", "capability", "plugin.id plugin.package plugin.capabilities", "plugin.version", "4.2", "the entries of a plug-in were removed"),
     # 5 Target
     _kind("toolchain.verify", "target", "toolchain.profile toolchain.status toolchain.report target.hash", "", "5.5", "a toolchain was compared with its profile"),
     _kind("target.diagnostic", "target", f"target.profile.requested target.profile.detected {_ERROR}", "", "5.5", "target and machine differ"),

@@ -26,7 +26,7 @@ from reml_embed import target as target_names
 from reml_embed._ffi import NULL, ffi, lib, string
 from reml_embed.audit.context import AuditContext
 from reml_embed.audit.records import Record
-from reml_embed.audit.sinks import FileSink
+from reml_embed.audit.sinks import ContextSink, FileSink
 from reml_embed.errors import EXCEPTIONS, InvalidArgumentError
 from reml_embed.registry import conductor as contracts
 from reml_embed.registry import errors as refusals
@@ -210,7 +210,7 @@ def transform_capability_manifest(
 
     Returns:
         ``{requirements: [{id, stage, declared_effects, aliases}], stage_bounds: {minimum, current, maximum}}``; stages of requirements are
-        texts like ``at_least:beta``, a bare stage asks for at least that. Bounds that nobody gives: the lowest stage asked for is
+        texts like ``at_least:beta``, a bare stage asks for exactly that. Bounds that nobody gives: the lowest stage asked for is
         the minimum and the current one, ``stable`` the maximum.
 
     Raises:
@@ -227,8 +227,7 @@ def transform_capability_manifest(
         name = item.get("id", str)
         text = item.get("stage", str, None) or fallback.get("stage", str, StageId.EXPERIMENTAL.value)
         try:
-            bare = text.strip().isalpha()
-            requirement = StageRequirement.at_least(text) if bare else StageRequirement.parse(text)
+            requirement = StageRequirement.parse(text)
         except InvalidStageError as error:
             raise StageViolation(name, None, None, detail=error.message) from None
         lowest.append(requirement.stage)
@@ -261,9 +260,9 @@ def transform_capability_manifest(
 # --- texts for the library --------------------------------------------------------------------------------------------------
 
 
-def _text(value: str | None) -> Any:
-    if value is None:
-        return NULL
+def _text(value: str) -> Any:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {type(value).__name__}")
     if "\0" in value:
         raise InvalidArgumentError(f"a NUL in {value!r}")
     return ffi.new("char[]", value.encode("utf-8", "surrogatepass"))
@@ -518,7 +517,7 @@ class CapabilityRegistry:
             self._record(asked, handle=pointer)
         handle = self._handle(pointer)
         stage_records.write(id, wanted, handle.descriptor().stage)
-        self._verify_dependencies_of(handle)
+        self._verify_dependencies_of(handle, asked, context)
         return handle
 
     @staticmethod
@@ -551,12 +550,11 @@ class CapabilityRegistry:
         found: dict[str, Any] = json.loads(_take_text(out))
         return found
 
-    def _record(self, asked: list[Any], *, handle: Any = NULL, error: Any = NULL) -> None:
-        """Write the ``capability_check`` record of a check that named no context."""
-        metadata = self.check_metadata(asked, handle=handle, error=error)
-        self.audit.log(
-            "capability_check", category="capability", capability=metadata["capability.id"], metadata=metadata
-        )
+    def _record(self, asked: list[Any], *, context: Context | None = None, **found: Any) -> None:
+        """Write a ``capability_check`` record that the library does not write: of a check without a context, or of a failure found here."""
+        metadata = self.check_metadata(asked, **found)
+        log = self.audit if context is None else AuditContext(ContextSink(context))
+        log.log("capability_check", category="capability", capability=metadata["capability.id"], metadata=metadata)
 
     def verify_stage(self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, context: Context | None = None) -> StageId:  # fmt: skip
         """The same check as `verify_capability_stage`, for those who need the actual stage only."""
@@ -574,15 +572,19 @@ class CapabilityRegistry:
             lambda error: int(lib.reml_capability_verify_dependencies(self._pointer, _text(id), _text(names), error))
         )
 
-    def _verify_dependencies_of(self, handle: CapabilityHandle) -> None:
+    def _verify_dependencies_of(self, handle: CapabilityHandle, asked: list[Any], context: Context | None) -> None:
+        """After a check that was passed; a failure is a second record."""
         plugin = handle.as_plugin()
         needed = (*self._dependencies.get(handle.id, ()), *(plugin.exposed_capabilities if plugin else ()))
-        if needed:
-            try:
-                self.verify_dependencies(handle.id, needed)
-            except MissingDependency as error:
-                error.descriptor = handle.descriptor()
-                raise
+        if not needed:
+            return
+        try:
+            self.verify_dependencies(handle.id, needed)
+        except MissingDependency as error:
+            fields = error.fields() | {"descriptor": handle.descriptor().to_json()}
+            self._record(asked, context=context, failure=(error.KIND, fields))
+            error.descriptor = handle.descriptor()
+            raise
 
     def _guard(
         self, id: str, requirement: Requirement, effects: Iterable[str], context: Context | None

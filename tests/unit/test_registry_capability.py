@@ -447,6 +447,29 @@ def test_a_plugin_needs_what_it_exposes(registry):
     assert registry.verify_capability_stage("plugin.geo", "beta").as_plugin().package == "geo"
 
 
+def test_a_missing_dependency_is_recorded(registry, sink):
+    registry.register(gc(), depends_on=["metrics.emit"])
+    registry.disable("metrics.emit")
+    with pytest.raises(MissingDependency):
+        registry.verify_capability_stage("my.gc", "beta")
+    record = sink.taken[-1]
+    assert (record.kind, record.metadata["capability.result"]) == ("capability_check", "error")
+    assert record.metadata["capability.error.code"] == "runtime.capability.missing_dependency"
+    assert record.metadata["effect.stage.actual"] == "beta"
+    assert missing_keys(record) == []
+
+
+def test_what_is_no_text_is_a_type_error(registry):
+    for call in (registry.get, registry.describe, registry.verify_capability, registry.disable, registry.stage_of):
+        for value in (7, None, b"gc"):
+            with pytest.raises((TypeError, InvalidArgumentError)):
+                call(value)
+    with pytest.raises(TypeError):
+        registry.verify_stage("gc", "stable", "memory")
+    with pytest.raises(InvalidArgumentError):
+        registry.get("a\0b")
+
+
 def test_stage_of_is_the_highest_stage_among_enabled_capabilities(registry):
     """The user expects Stable for ``io.async``."""
     assert registry.stage_of("io.async") is StageId.STABLE
@@ -610,9 +633,9 @@ def test_transform_capability_manifest():
         manifest, {"stage": "beta", "effect_scope": ["audit"], "stage_bounds": {"current": "beta"}}
     ) == {
         "requirements": [
-            {"id": "io.fs.read", "stage": "at_least:stable", "declared_effects": ["fs.read", "io"], "aliases": ["fs"]},
+            {"id": "io.fs.read", "stage": "exact:stable", "declared_effects": ["fs.read", "io"], "aliases": ["fs"]},
             {"id": "gpu", "stage": "exact:experimental", "declared_effects": ["audit"], "aliases": []},
-            {"id": "actor", "stage": "at_least:beta", "declared_effects": ["audit"], "aliases": []},
+            {"id": "actor", "stage": "exact:beta", "declared_effects": ["audit"], "aliases": []},
         ],
         "stage_bounds": {"minimum": "experimental", "current": "beta", "maximum": "beta"},
     }
