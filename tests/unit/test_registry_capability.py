@@ -236,6 +236,16 @@ def test_every_kind_has_its_helper_and_its_metadata(empty, kind):
     assert handle.expect(kind) is handle
 
 
+def test_handles_are_taken_apart_by_their_kind(registry):
+    """Guide 1.3: ``match handle { CapabilityHandle::Gc(cap) => … }``."""
+    match registry.verify_capability_stage("gc", "stable"):
+        case GcCapability(strategy=strategy) as found:
+            assert strategy
+            assert found.descriptor().effect_scope == ("memory", "runtime")
+        case other:
+            pytest.fail(f"{other} is no gc")
+
+
 def test_metadata_of_each_kind_are_those_of_the_table():
     wanted = {
         "gc": "strategy supports_compaction concurrent", "io": "adapters operations supports_async",
