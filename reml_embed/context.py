@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from reml_embed.foreign import ForeignBuffer, ForeignPtr
     from reml_embed.limits import Limits
     from reml_embed.metrics import FfiMetrics
+    from reml_embed.registry.capability import CapabilityRegistry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,6 +105,40 @@ def _c_text(what: str, text: str) -> Any:
     return ffi.new("char[]", os.fsencode(text))
 
 
+def _ask_for_capabilities(
+    options: Any,
+    keep: list[object],
+    minimum_stage: str,
+    granted: Iterable[str] | None,
+    registry: CapabilityRegistry | None,
+) -> None:
+    """Fill in the fields of the struct that are about capabilities."""
+    if minimum_stage not in target_shapes.STAGES:
+        raise ValueError(f"minimum_stage must be one of {', '.join(target_shapes.STAGES)}, got {minimum_stage!r}")
+    options.minimum_stage = target_shapes.STAGES.index(minimum_stage)
+    if granted is not None:
+        options.granted_capabilities = target_shapes.text(target_shapes.joined("grants", granted), keep)
+    if registry is not None:
+        options.registry = registry._pointer
+
+
+def _needs(capability: str | None, stage: str | None, effects: Iterable[str]) -> tuple[str | None, int, str | None]:
+    """What a host function asks for, as the border takes it."""
+    names = target_shapes.joined("effects", effects)
+    if capability is None:
+        if stage is not None or names:
+            raise ValueError("stage and effects say what is needed of a capability: name it")
+        return None, 0, None
+    requirement = 0
+    if stage is not None:
+        requirement = lib.reml_capability_requirement_parse(ffi.new("char[]", stage.encode()))
+        if requirement < 0:
+            raise ValueError(
+                f"config.invalid_stage: {stage!r} is no stage requirement (at_least:beta, exact:stable, …)"
+            )
+    return capability, requirement, names or None
+
+
 class Context:
     """
     A place where modules are loaded and run; independent of every other context.
@@ -128,7 +163,10 @@ class Context:
         features: further features of the target.
         minimum_stage: ``experimental``, ``beta`` or ``stable``: code that declares a lower one with ``@requires_capability`` does
             not load.
-        granted_capabilities: ids that ``@requires_capability`` may name; by default all.
+        grants: ids of the capabilities that scripts may use (see `grant`); by default every enabled one. ``granted_capabilities``
+            is the same.
+        explicit_experimental: experimental capabilities need a grant by name, or to be enabled explicitly: for hostile code.
+        registry: the registry of capabilities that is asked; by default the process's.
         args: what ``Env.args()`` answers.
         environment: the variables that ``Env.get_env`` sees; without it every one is denied.
         stress_gc: collect at every chance; for tests.
@@ -151,7 +189,10 @@ class Context:
         target: Mapping[str, Any] | None = None,
         features: Iterable[str] = (),
         minimum_stage: str = "experimental",
+        grants: Iterable[str] | None = None,
         granted_capabilities: Iterable[str] | None = None,
+        explicit_experimental: bool = False,
+        registry: CapabilityRegistry | None = None,
         args: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
         stress_gc: bool = False,
@@ -172,6 +213,7 @@ class Context:
             | deny_non_exhaustive * lib.REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE
             | warnings_as_errors * lib.REML_EMBED_OPTION_WARNINGS_AS_ERRORS
             | stress_gc * lib.REML_EMBED_OPTION_STRESS_GC
+            | explicit_experimental * lib.REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL
         )
         options = ffi.new("reml_embed_options_t*", {"struct_size": ffi.sizeof("reml_embed_options_t"), "flags": flags})
         keep: list[object] = []  # what the struct points to, for the duration of the call
@@ -179,12 +221,11 @@ class Context:
             keep.append(limit_table.to_c(limits))
             options.limits = keep[-1]
         options.target = target_shapes.to_c(target or {}, features, keep)
-        if minimum_stage not in target_shapes.STAGES:
-            raise ValueError(f"minimum_stage must be one of {', '.join(target_shapes.STAGES)}, got {minimum_stage!r}")
-        options.minimum_stage = target_shapes.STAGES.index(minimum_stage)
-        if granted_capabilities is not None:
-            names = target_shapes.joined("granted_capabilities", granted_capabilities)
-            options.granted_capabilities = target_shapes.text(names, keep)
+        if grants is not None and granted_capabilities is not None:
+            raise TypeError("grants and granted_capabilities are the same: give one")
+        _ask_for_capabilities(
+            options, keep, minimum_stage, grants if grants is not None else granted_capabilities, registry
+        )
         sink: audit_log.Sink | None = None
         if isinstance(audit, str | os.PathLike):
             keep.append(ffi.new("char[]", os.fsencode(audit)))
@@ -303,6 +344,24 @@ class Context:
             BusyError: it is running. ForkedError: it belongs to the parent process.
         """
         self._raise_for(lib.reml_embed_adopt(self._id))
+
+    def grant(self, capability: str) -> None:
+        """
+        Let scripts use the capability, from any thread and also during a run. A context without ``grants`` may use every enabled
+        one that has not been revoked.
+
+        Raises:
+            ValueError: not one id.
+        """
+        self._raise_for(lib.reml_embed_grant(self._id, _c_text("capability", capability)))
+
+    def revoke(self, capability: str) -> None:
+        """Take a capability away, from any thread: what needs it raises `DeniedError` from now on, whoever calls it."""
+        self._raise_for(lib.reml_embed_revoke(self._id, _c_text("capability", capability)))
+
+    def granted(self, capability: str) -> bool:
+        """May scripts use it now, as far as the host is concerned? (It must also be registered and enabled.)"""
+        return bool(lib.reml_embed_granted(self._id, _c_text("capability", capability)))
 
     def interrupt(self) -> None:
         """Stop the current run, from any thread: it ends with a RunError ``runtime.interrupted``."""
@@ -459,7 +518,15 @@ class Context:
 
     # --- host functions ---------------------------------------------------------------------------------------------------
 
-    def host(self, name: str, *, signature: str | None = None) -> Callable[[F], F]:
+    def host(
+        self,
+        name: str,
+        *,
+        signature: str | None = None,
+        capability: str | None = None,
+        stage: str | None = None,
+        effects: Iterable[str] = (),
+    ) -> Callable[[F], F]:
         """
         Decorator: make a Python function callable by modules loaded later, as ``Host.price`` or ``price``.
 
@@ -468,31 +535,56 @@ class Context:
         and the coroutine runs on the event loop of `run_async`, or while a `run` waits. With neither, a function is bound that a module declares
         itself. Exceptions that it raises come out of the run as the same object.
 
+        What it needs: *capability*, an id of the registry, at *stage* (``at_least:beta``, ``exact:stable``; by default any), covering
+        *effects*. A module that uses it does not load without (`LoadError`: ``target.capability.unknown``, ``runtime.capability.unknown``,
+        ``effects.contract.stage_mismatch``, ``effects.contract.effect_scope_mismatch``); a call after `revoke` raises `DeniedError`,
+        and the function has not been called.
+
         Raises:
             TypeError: there is no Reml type for an annotation.
+            ValueError: the stage cannot be read; stage or effects without a capability.
             RemlError: the signature is wrong, or the name is known with another one.
         """
 
         def decorate(function: F) -> F:
-            self.define(name, function, signature=signature)
+            self.define(name, function, signature=signature, capability=capability, stage=stage, effects=effects)
             return function
 
         return decorate
 
-    def define(self, name: str, function: Callable[..., Any], *, signature: str | None = None) -> None:
+    def define(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        signature: str | None = None,
+        capability: str | None = None,
+        stage: str | None = None,
+        effects: Iterable[str] = (),
+    ) -> None:
         """The same as `host`, without the decorator. Defining a name again replaces it."""
         if not callable(function):
             raise TypeError(f"expected a callable, got {type(function).__name__}")
-        self._border.define(name, signature if signature is not None else signature_text(function), function)
+        text = signature if signature is not None else signature_text(function)
+        self._border.define(name, text, function, *_needs(capability, stage, effects))
 
-    def bind(self, name: str, function: Callable[..., Any]) -> None:
+    def bind(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *,
+        capability: str | None = None,
+        stage: str | None = None,
+        effects: Iterable[str] = (),
+    ) -> None:
         """
         Give *function* to what a module declares without a body: ``fn price(sku: Str) -> Float``, ``fn Logger.json(self, value: Any)``
-        in an ``extern "host"`` block. The declaration is the signature. Binding a name again replaces it.
+        in an ``extern "host"`` block. The declaration is the signature; *capability*, *stage* and *effects* as in `host`. Binding a name
+        again replaces it.
         """
         if not callable(function):
             raise TypeError(f"expected a callable, got {type(function).__name__}")
-        self._border.define(name, None, function)
+        self._border.define(name, None, function, *_needs(capability, stage, effects))
 
     def callback(self, signature: str, function: Callable[..., Any]) -> Function:
         """
@@ -759,18 +851,6 @@ class Context:
         policy = lib.REML_AUDIT_POLICY_EVERY if every else lib.REML_AUDIT_POLICY_SUMMARY
         failing = lib.REML_AUDIT_ON_FAILURE_REFUSE if refuse else lib.REML_AUDIT_ON_FAILURE_COUNT
         self._raise_for(lib.reml_embed_audit_policy(self._id, policy, failing, summary_interval_ms))
-
-    def set_audit_command(self, members: Mapping[str, Any]) -> None:
-        """
-        Name the command that the context works for: keys beginning with ``cli.``, added to every later record (CONTRACTS 0.5).
-
-        Raises:
-            InvalidArgumentError: other keys, or more than 4 KiB of them.
-        """
-        text = json.dumps(dict(sorted(members.items())), ensure_ascii=False, separators=(",", ":"))[1:-1].encode(
-            "utf-8", "replace"
-        )
-        self._raise_for(lib.reml_embed_audit_command(self._id, ffi.from_buffer("char[]", text), len(text)))
 
     # --- failures -------------------------------------------------------------------------------------------------------------
 

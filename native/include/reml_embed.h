@@ -181,16 +181,20 @@ typedef struct reml_embed_options_t {
     void* resize_user;
     const char* audit_path; /* NUL-terminated UTF-8; NULL: none. See reml_embed_set_audit_file for more choice */
     const reml_embed_target_t* target; /* NULL: the machine we run on */
-    const char* granted_capabilities;  /* list of ids that @requires_capability may name; NULL: all */
+    const char* granted_capabilities;  /* list of ids that it may use (see reml_embed_grant); NULL: every enabled one */
     uint32_t minimum_stage;            /* REML_EMBED_STAGE_…: code that declares a lower one does not load */
+    uint32_t reserved;                 /* 0 */
+    struct reml_capability_registry_t* registry; /* that answers for capabilities; NULL: the process's */
 } reml_embed_options_t;
 enum {
     REML_EMBED_OPTION_STRICT_TOP_LEVEL = 1,    /* top-level expression statements are errors */
     REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE = 2, /* a match that misses a case is an error */
     REML_EMBED_OPTION_WARNINGS_AS_ERRORS = 4,
-    REML_EMBED_OPTION_STRESS_GC = 8 /* collect at every chance: for tests */
+    REML_EMBED_OPTION_STRESS_GC = 8, /* collect at every chance: for tests */
+    /* experimental capabilities need a grant by name, or reml_capability_enable: what hostile code should run under */
+    REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL = 16
 };
-#define REML_EMBED_OPTIONS_INIT {sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0}
+#define REML_EMBED_OPTIONS_INIT {sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL}
 
 REML_API reml_embed_status_t reml_embed_create(
     const char* abi_version, const reml_embed_options_t* options, reml_embed_context_t** out_context);
@@ -201,6 +205,18 @@ REML_API reml_embed_status_t reml_embed_get_limits(reml_embed_context_t* context
 
 /* Set the target for modules loaded from now on; NULL: the machine we run on. */
 REML_API reml_embed_status_t reml_embed_set_target(reml_embed_context_t* context, const reml_embed_target_t* target);
+
+/*
+ * Let the scripts of a context use a capability (reml_capability.h), or no longer. A context made with granted_capabilities may use those;
+ * one made without may use every enabled one that has not been revoked. From any thread, also while it runs: what has been loaded is
+ * checked again when it is used (status DENIED, runtime.capability.denied).
+ *
+ * fails: INVALID_ARGUMENT, INVALID_HANDLE, STALE, FORKED, NO_MEMORY (nothing has changed; a capability being revoked is refused).
+ */
+REML_API reml_embed_status_t reml_embed_grant(reml_embed_context_t* context, const char* capability);
+REML_API reml_embed_status_t reml_embed_revoke(reml_embed_context_t* context, const char* capability);
+/* May its scripts use it now? 1 or 0; 0 for no such context. From any thread. */
+REML_API int reml_embed_granted(reml_embed_context_t* context, const char* capability);
 
 /* Make the calling thread the owner of an idle context. */
 REML_API reml_embed_status_t reml_embed_adopt(reml_embed_context_t* context);

@@ -214,10 +214,19 @@ typedef struct reml_host_function_t {
     reml_host_scalar_fn call_scalars;
     void* user;
     void (*destroy)(void* user); /* when the registration goes; NULL: none */
+    /* What it needs (reml_capability.h). A module that uses it loads, and a call of it goes through, only while the context is granted
+       the capability and the registry has it at this stage with these effects. Copied. */
+    const char* capability; /* id; NULL: nothing, the others are 0 then */
+    uint32_t stage;         /* REML_EMBED_STAGE_…: at least that one; with REML_CAPABILITY_EXACT: that one */
+    uint32_t reserved;      /* 0 */
+    const char* effects;    /* list that the scope of the capability must cover; NULL: none */
 } reml_host_function_t;
-#define REML_HOST_FUNCTION_INIT {sizeof(reml_host_function_t), 0, NULL, NULL, NULL, NULL, NULL, NULL}
+#define REML_HOST_FUNCTION_INIT {sizeof(reml_host_function_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL}
 /* Register a host function, visible to modules loaded later. Registering a name again replaces its binding (same signature).
-   On failure destroy has not been called and the caller keeps `user`. */
+   On failure destroy has not been called and the caller keeps `user`.
+   What it needs is looked at in two places: at load, the diagnostic at each use is target.capability.unknown (not granted),
+   runtime.capability.unknown (nobody registered it), effects.contract.stage_mismatch or effects.contract.effect_scope_mismatch; at a
+   call after anything has changed, the run ends with DENIED, runtime.capability.denied, and the function has not been called. */
 REML_API reml_embed_status_t reml_host_define(reml_embed_context_t* context, const reml_host_function_t* function);
 /*
  * Give a value to every `let name: T` of the extern "host" blocks that are loaded. Reading one that has none panics

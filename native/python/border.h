@@ -121,8 +121,8 @@ rl_type_t border_type_of_class(border_t* border, PyTypeObject* cls);
 
 /* --- hosting.c --- */
 void border_attach(border_t* border, rl_context_t* context);
-bool border_define(
-    border_t* border, rl_context_t* context, const char* name, const char* signature_or_null, PyObject* callable);
+/* Name, signature and needs are those of `given`. */
+bool border_define(border_t* border, rl_context_t* context, const reml_host_function_t* given, PyObject* callable);
 void border_take_gil(border_t* border);
 /* Around everything that may run a script. */
 bool border_enter(border_t* border); /* answers what border_leave wants back */

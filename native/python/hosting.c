@@ -253,8 +253,8 @@ static rl_outcome_t call_python(rl_context_t* context, const rl_host_site_t* sit
     return fits ? RL_DONE : failed(border, context, RL_CODE_HOST_VALUE_TYPE_MISMATCH);
 }
 
-bool border_define(
-    border_t* border, rl_context_t* context, const char* name, const char* signature_or_null, PyObject* callable) {
+bool border_define(border_t* border, rl_context_t* context, const reml_host_function_t* given, PyObject* callable) {
+    const char* name = given->name;
     hosted_t* hosted = malloc(sizeof *hosted);
     if (!hosted) {
         PyErr_NoMemory();
@@ -262,7 +262,10 @@ bool border_define(
     }
     *hosted = (hosted_t){border, callable};
     rl_context_clear_error(context);
-    reml_embed_status_t status = rl_host_define_words(context, name, signature_or_null, call_python, hosted, free);
+    reml_host_function_t function = *given;
+    function.user = hosted;
+    function.destroy = free;
+    reml_embed_status_t status = rl_host_define_words(context, &function, call_python);
     if (status != REML_EMBED_STATUS_OK) {
         free(hosted);
         border_raise(border, status);

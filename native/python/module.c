@@ -164,14 +164,18 @@ static PyObject* border_dispose(PyObject* self, PyObject* unused) {
     return PyLong_FromLong((long)status);
 }
 
-/* define(name, signature or None, callable) */
+/* define(name, signature or None, callable, capability or None, requirement, effects or None) */
 static PyObject* border_define_method(PyObject* self, PyObject* args) {
     border_t* border = (border_t*)self;
-    const char *name, *signature;
+    reml_host_function_t given = REML_HOST_FUNCTION_INIT;
     PyObject* callable;
-    if (!PyArg_ParseTuple(args, "szO", &name, &signature, &callable)) return NULL;
+    unsigned int requirement = 0;
+    if (!PyArg_ParseTuple(
+            args, "szO|zIz", &given.name, &given.signature, &callable, &given.capability, &requirement, &given.effects))
+        return NULL;
+    given.stage = requirement;
     rl_context_t* context = border_context(border);
-    return context && border_define(border, context, name, signature, callable) ? Py_NewRef(Py_None) : NULL;
+    return context && border_define(border, context, &given, callable) ? Py_NewRef(Py_None) : NULL;
 }
 
 /* function(name, signature or None): a Function; raises as reml_function_find fails. */

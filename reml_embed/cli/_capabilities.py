@@ -13,6 +13,7 @@ from reml_embed.registry.capability import CapabilityRegistry
 from reml_embed.registry.runtime_file import DEFAULT_PATH, RuntimeFile, environment_stage, resolve
 from reml_embed.registry.stage import InvalidStageError, StageId
 from reml_embed.registry.state import StateFile
+from reml_embed.target import joined
 
 
 class StageType(click.ParamType):  # type: ignore[type-arg]
@@ -49,6 +50,8 @@ _OPTIONS = (
                  help="The least stage of code that may be loaded; goes before $REMLC_EFFECT_STAGE and the runtime capability file."),
     click.option("--runtime-capabilities", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
                  help=f"A runtime capability file; by default {DEFAULT_PATH.as_posix()}, where it exists."),
+    click.option("--grant", "grants", multiple=True, metavar="ID",
+                 help="A capability that the program may use; again for more. With one of them, no others; by default every enabled one."),
 )  # fmt: skip
 
 
@@ -56,12 +59,26 @@ def runtime_options(function: Any) -> Any:
     """The options above; the command gets what `honour_files` answers as one argument ``runtime``: options of `Context`."""
 
     @functools.wraps(function)
-    def packed(*arguments: Any, effect_stage: StageId | None, runtime_capabilities: Path | None, **others: Any) -> Any:
-        return function(*arguments, runtime=honour_files(effect_stage, runtime_capabilities), **others)
+    def packed(
+        *arguments: Any, effect_stage: StageId | None, runtime_capabilities: Path | None, grants: tuple[str, ...], **others: Any
+    ) -> Any:  # fmt: skip
+        options = honour_files(effect_stage, runtime_capabilities)
+        if grants:
+            options["granted_capabilities"] = read_grants(grants)
+        return function(*arguments, runtime=options, **others)
 
     for option in reversed(_OPTIONS):
         packed = option(packed)
     return packed
+
+
+def read_grants(given: tuple[str, ...]) -> list[str]:
+    """Ids of ``--grant``, each once; a wrong one ends with 2."""
+    try:
+        joined("--grant", given)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--grant") from None
+    return sorted(set(given))
 
 
 def honour_files(effect_stage: StageId | None, runtime_file: Path | None, triple: str | None = None) -> dict[str, Any]:

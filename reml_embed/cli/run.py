@@ -43,14 +43,6 @@ def read_argument(text: str, wanted: str) -> Any:
         raise click.BadParameter(f"`{text}` is no {wanted}", param_hint="--arg") from None
 
 
-def check_text(option: str, given: str) -> None:
-    """Refuse what is no UTF-8."""
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("not UTF-8", param_hint=option) from None
-
-
 def answer(question: str) -> str:
     """The next line of standard input, empty at its end; the question is shown where somebody can type."""
     if sys.stdin is None:
@@ -175,14 +167,12 @@ def run(
 
     Exits with 0, or with 1 when the program is wrong, fails, or answers `Err`.
     """
-    check_text("--entry", entry)
-    for word in words:
-        check_text("--arg", word)
     allowed: Limits = read_limits(limits, untrusted=untrusted)
     session, printed = Session("run", "Embed", [*modules, file], asked, form), list[str]()
     options: dict[str, Any] = {"audit": session.context_log, "limits": allowed}
     options |= {"args": args, "environment": None if untrusted else os.environ}
     options |= {"input": None if untrusted else answer, "output": None if session.human else printed.append, **runtime}
+    options["explicit_experimental"] = untrusted
     try:
         code = run_program((*modules, file), entry, words, options, session)
     except RemlError as error:  # of the log

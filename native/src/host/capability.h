@@ -120,8 +120,12 @@ rl_capability_state_t rl_capability_look(reml_capability_registry_t* registry, r
 reml_embed_status_t rl_capability_check(reml_capability_registry_t* registry, const reml_capability_request_t* request,
     reml_capability_handle_t** out_handle, reml_capability_error_t* out_error);
 
-/* Metadata of the capability_check record without the members that every record has. */
+/* Metadata of the capability_check record without the members that every record has. `more`: ready members that sort behind them. */
 reml_embed_status_t rl_capability_metadata(const reml_capability_request_t* request,
-    const reml_capability_handle_t* handle, const reml_capability_error_t* error, rl_buf_t* out);
+    const reml_capability_handle_t* handle, const reml_capability_error_t* error, rl_str_t more, rl_buf_t* out);
+/* Leave the record of a check in the log of a context: of a success (error NULL) or of a refusal. */
+struct rl_context;
+reml_embed_status_t rl_capability_record(struct rl_context* context, const reml_capability_request_t* request,
+    const reml_capability_handle_t* handle, const reml_capability_error_t* error, rl_str_t more);
 
 #endif

@@ -64,8 +64,8 @@ static rl_str_t provider_text(known_t* k, uint32_t provider, rl_str_t kind) {
 }
 
 /* Keys ascending. */
-static void write_metadata(
-    known_t* k, const reml_capability_request_t* request, const reml_capability_error_t* error, rl_json_t* json) {
+static void write_metadata(known_t* k, const reml_capability_request_t* request, const reml_capability_error_t* error,
+    rl_str_t more, rl_json_t* json) {
     rl_str_t id = rl_str(request->id), stage = text_of(&k->doc, 1, "stage"), actual = stage;
     uint32_t provider = k->doc.values.count ? rl_json_find(&k->doc, 1, "provider") : 0;
     rl_str_t provider_kind = text_of(&k->doc, provider, "kind"), by = provider_text(k, provider, provider_kind);
@@ -119,11 +119,12 @@ static void write_metadata(
         rl_str_t version = text_of(&k->doc, provider, "version");
         if (version.data) rl_json_member(json, "plugin.version", version);
     }
+    if (more.length) rl_json_raw(json, more);
     rl_json_object_end(json);
 }
 
 reml_embed_status_t rl_capability_metadata(const reml_capability_request_t* request,
-    const reml_capability_handle_t* handle, const reml_capability_error_t* error, rl_buf_t* out) {
+    const reml_capability_handle_t* handle, const reml_capability_error_t* error, rl_str_t more, rl_buf_t* out) {
     known_t known = {0};
     rl_allocator_t allocator;
     rl_allocator_init(&allocator, NULL, NULL);
@@ -134,7 +135,7 @@ reml_embed_status_t rl_capability_metadata(const reml_capability_request_t* requ
                 rl_list_sorted(&known.arena, rl_str(request->effects), &known.required, &known.required_count);
     if (fine) {
         rl_json_t json = rl_json_begin(out);
-        write_metadata(&known, request, error, &json);
+        write_metadata(&known, request, error, more, &json);
         fine = !out->failed && !allocator.failed;
     }
     rl_json_doc_deinit(&known.doc, &known.arena);
@@ -165,8 +166,28 @@ reml_embed_status_t reml_capability_check_metadata(const reml_capability_request
     size_t length;
     rl_allocator_init(&allocator, NULL, NULL);
     rl_buf_init(&text, &allocator);
-    reml_embed_status_t status = rl_capability_metadata(&request, handle, failed ? error : NULL, &text);
+    reml_embed_status_t status =
+        rl_capability_metadata(&request, handle, failed ? error : NULL, (rl_str_t){NULL, 0}, &text);
     if (status == REML_EMBED_STATUS_OK) status = rl_copy_out(&text, out_json, &length);
+    rl_buf_deinit(&text);
+    return status;
+}
+
+reml_embed_status_t rl_capability_record(rl_context_t* context, const reml_capability_request_t* request,
+    const reml_capability_handle_t* handle, const reml_capability_error_t* error, rl_str_t more) {
+    rl_allocator_t allocator;
+    rl_buf_t text;
+    rl_allocator_init(&allocator, NULL, NULL);
+    rl_buf_init(&text, &allocator);
+    reml_embed_status_t status = rl_capability_metadata(request, handle, error, more, &text);
+    if (status == REML_EMBED_STATUS_OK) {
+        reml_audit_record_t record = REML_AUDIT_RECORD_INIT;
+        record.kind = "capability_check";
+        record.category = "capability";
+        record.capability = request->id;
+        record.metadata = rl_buf_cstr(&text);
+        status = reml_embed_audit_log(context->id, &record, NULL);
+    }
     rl_buf_deinit(&text);
     return status;
 }
@@ -180,7 +201,28 @@ reml_embed_status_t reml_capability_verify_capability_stage(reml_capability_regi
     if (!rl_capability_error_usable(out_error)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     rl_capability_error_clear(out_error);
     if (!read_request(given, &request)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    return rl_capability_check(registry, &request, out_handle, out_error);
+    if (!request.context) return rl_capability_check(registry, &request, out_handle, out_error);
+
+    /* With a record: one that cannot be kept turns a success into a refusal. */
+    RL_ENTER(request.context, context);
+    rl_audit_result_t ready = rl_audit_ready(&context->audit);
+    if (ready != RL_AUDIT_OK) return rl_status_of_audit(ready);
+    reml_capability_handle_t* handle = NULL;
+    reml_capability_error_t error = REML_CAPABILITY_ERROR_INIT;
+    reml_embed_status_t status = rl_capability_check(registry, &request, &handle, &error);
+    if (status == REML_EMBED_STATUS_NO_MEMORY) return status;
+    reml_embed_status_t recorded = rl_capability_record(
+        context, &request, handle, status == REML_EMBED_STATUS_OK ? NULL : &error, (rl_str_t){NULL, 0});
+    if (status == REML_EMBED_STATUS_OK) status = recorded;
+    if (status == REML_EMBED_STATUS_OK && out_handle) *out_handle = handle;
+    else reml_capability_handle_release(handle);
+    if (out_error && error.kind != REML_CAPABILITY_ERROR_NONE) {
+        error.struct_size = out_error->struct_size;
+        *out_error = error;
+    } else {
+        reml_capability_error_release(&error);
+    }
+    return status;
 }
 
 reml_embed_status_t reml_capability_verify_stage(reml_capability_registry_t* registry,

@@ -14,6 +14,7 @@
 #include "code/emit.h"
 #include "reml_async.h"
 #include "reml_audit.h"
+#include "reml_capability.h"
 #include "reml_embed.h"
 #include "reml_ffi_bridge.h"
 #include "reml_value.h"
@@ -37,6 +38,7 @@ typedef struct rl_slot {
     _Atomic uint32_t remote;      /* releases queued by other threads (bridge.c) */
     _Atomic uint32_t completions; /* promises completed by other threads (promises.c) */
     _Atomic uint32_t running;     /* a run is in progress: the context cannot be adopted */
+    struct rl_grants* grants;     /* what its scripts may use; only under rl_process_lock() */
     rl_context_t* context;        /* only for the owner thread */
 } rl_slot_t;
 
@@ -96,6 +98,13 @@ typedef struct rl_function_entry {
 typedef rl_outcome_t (*rl_host_words_fn)(rl_context_t* context, const rl_host_site_t* site, const rl_word_t* s,
     rl_object_t* const* r, rl_word_t* result, void* user);
 
+/* What something asks of the registry and of the grants. */
+typedef struct rl_needs {
+    char* capability; /* owned copy; NULL: nothing */
+    char* effects;    /* owned copy; NULL: none */
+    uint32_t requirement;
+} rl_needs_t;
+
 typedef struct rl_binding {
     rl_sym_t symbol;
     rl_host_words_fn call_words; /* instead of the next two */
@@ -104,6 +113,10 @@ typedef struct rl_binding {
     void* user;
     void (*destroy)(void* user);
     uint32_t running; /* calls in progress: the binding may not go meanwhile */
+    rl_needs_t needs;
+    uint64_t verified; /* rl_capability_generation when the needs were met; 0: never */
+    uint64_t load;     /* that looked at the needs last, and what it found (grants.c) */
+    uint8_t verdict;
     rl_audit_tally_t tally;
     char* name; /* owned copy; text of the tally's symbol */
     size_t name_length;
@@ -159,9 +172,10 @@ struct rl_context {
     uint32_t options; /* REML_EMBED_OPTION_… */
     char abi_version[32];
     rl_limits_t limits;
-    rl_arena_t target_arena, grant_arena; /* texts of `target` */
+    rl_arena_t target_arena;              /* texts of `target` */
     rl_target_config_t target;            /* what the modules to be loaded are for */
     uint32_t minimum_stage;               /* REML_EMBED_STAGE_… */
+    reml_capability_registry_t* registry; /* owned reference; NULL: the process's */
 
     rl_arena_t diag_arena; /* texts of the diagnostics of the last load or run */
     rl_diags_t diagnostics;
@@ -197,6 +211,7 @@ struct rl_context {
     uint32_t depth;  /* runs in progress, nested ones included */
     uint32_t frozen; /* words are being made or read without roots: nothing may run, collect or be freed meanwhile */
     bool loaded;
+    uint64_t loads; /* attempts */
     rl_buf_t error; /* reml_last_error */
     bool has_error;
     rl_code_t error_code;  /* when has_error */
@@ -242,6 +257,23 @@ void rl_host_store_global(rl_context_t* context, rl_global_id_t id, const rl_rty
 /* INVALID_ARGUMENT or NO_MEMORY: nothing is set; rl_context_deinit_target() is fine in any case. */
 reml_embed_status_t rl_context_init_target(rl_context_t* context, const reml_embed_options_t* options);
 void rl_context_deinit_target(rl_context_t* context);
+
+/* --- what scripts may use (grants.c) -------------------------------------------------------------------------------- */
+/* Make the grants of a new context, which has its slot. INVALID_ARGUMENT, NO_MEMORY. */
+reml_embed_status_t rl_grants_init(rl_context_t* context, const reml_embed_options_t* options);
+void rl_grants_deinit(rl_context_t* context, bool forked);
+/* Callbacks of the checker; their host is the context. */
+bool rl_grants_attribute(void* context, rl_str_t capability);
+bool rl_grants_guarded(void* context, rl_fn_id_t function);
+/* Report the uses whose needs are not met, and leave a record for each capability that was looked at. */
+void rl_grants_check_uses(rl_context_t* context, const rl_guarded_uses_t* uses);
+/* The slow half of a call: something has changed since the binding was verified. RL_DONE, or a panic that has been recorded. */
+rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_binding_t* binding);
+/* Copies of texts that were found valid; false: memory, and nothing is owned. */
+bool rl_needs_copy(rl_context_t* context, const reml_host_function_t* from, rl_needs_t* out);
+void rl_needs_deinit(rl_context_t* context, rl_needs_t* needs);
+/* The binding that calls of a function of the program go to; UINT32_MAX: none. */
+uint32_t rl_host_binding_of(const rl_context_t* context, rl_fn_id_t function);
 
 /* --- the run (pipeline.c) ---------------------------------------------------------------------------------------- */
 reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_source_t* source);
@@ -322,8 +354,8 @@ rl_outcome_t rl_host_call(
     void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
 void rl_bindings_deinit(rl_context_t* context);
 /* reml_host_define for a function of words. */
-reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null,
-    rl_host_words_fn call, void* user, void (*destroy)(void* user));
+reml_embed_status_t rl_host_define_words(
+    rl_context_t* context, const reml_host_function_t* function, rl_host_words_fn call);
 
 /* Host pointers (foreign.c). */
 void rl_host_object_dropped(void* user, rl_object_t* object);

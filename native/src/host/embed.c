@@ -295,7 +295,8 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
     *out_id = NULL;
     reml_embed_options_t options = REML_EMBED_OPTIONS_INIT;
     const uint32_t known_flags = REML_EMBED_OPTION_STRICT_TOP_LEVEL | REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE |
-                                 REML_EMBED_OPTION_WARNINGS_AS_ERRORS | REML_EMBED_OPTION_STRESS_GC;
+                                 REML_EMBED_OPTION_WARNINGS_AS_ERRORS | REML_EMBED_OPTION_STRESS_GC |
+                                 REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL;
     rl_limits_t limits;
     if (!abi_version || rl_utf8_validate(rl_str(abi_version)) != strlen(abi_version)) {
         rl_process_create_error("invalid argument: abi_version");
@@ -342,6 +343,17 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
         made = status == REML_EMBED_STATUS_OK;
     }
     if (made) made = (context->slot = rl_slot_take(context, &context->id, &context->serial)) != NULL;
+    if (made) {
+        reml_embed_status_t status = rl_grants_init(context, &options);
+        if (status == REML_EMBED_STATUS_INVALID_ARGUMENT) {
+            rl_slot_give_back(context->slot);
+            context_free(context);
+            rl_process_create_error("invalid argument: options.granted_capabilities");
+            return status;
+        }
+        made = status == REML_EMBED_STATUS_OK;
+        if (!made) rl_slot_give_back(context->slot);
+    }
     if (!made) {
         context_free(context);
         rl_process_create_error("out of memory");
@@ -355,6 +367,7 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
         rl_audit_result_t opened = rl_audit_set_file(&context->audit, &settings);
         if (opened != RL_AUDIT_OK) {
             rl_process_create_error("audit.unavailable: %s", rl_audit_problem(&context->audit));
+            rl_grants_deinit(context, false);
             rl_slot_give_back(context->slot);
             context_free(context);
             return rl_status_of_audit(opened);
@@ -515,6 +528,7 @@ reml_embed_status_t reml_dispose_context(reml_embed_context_t* id) {
         rl_process_unlock();
         rl_process_retire(context);
     }
+    rl_grants_deinit(context, forked);
     rl_slot_give_back(context->slot);
     context_free(context);
     return REML_EMBED_STATUS_OK;

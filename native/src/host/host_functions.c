@@ -1,4 +1,5 @@
 /* Host functions: registration, and the VM's one way to call them. */
+#include "host/capability.h"
 #include "host/context.h"
 
 static rl_binding_t* find_binding(rl_context_t* context, rl_sym_t symbol) {
@@ -59,6 +60,8 @@ static reml_embed_status_t define(
             context, REML_EMBED_STATUS_BUSY, RL_CODE_FFI_SIGNATURE_INVALID, "`%s` is running", given->name);
     }
     if (!binding) binding = symbol ? make_binding(context, symbol, name) : NULL;
+    rl_needs_t needs = {0};
+    if (binding && !rl_needs_copy(context, given, &needs)) binding = NULL;
     size_t length = given->signature ? strlen(given->signature) + 1 : 0;
     if (binding && length && !binding->signature) {
         binding->signature = rl_alloc(allocator, length);
@@ -66,9 +69,13 @@ static reml_embed_status_t define(
         else binding = NULL;
     }
     if (!binding) {
+        rl_needs_deinit(context, &needs);
         if (declared) rl_program_restore(&context->program, mark);
         return rl_context_no_memory(context);
     }
+    rl_needs_deinit(context, &binding->needs);
+    binding->needs = needs;
+    binding->verified = 0;
     if (binding->destroy) binding->destroy(binding->user);
     binding->call_words = call_words;
     binding->call = given->call;
@@ -78,18 +85,24 @@ static reml_embed_status_t define(
     return REML_EMBED_STATUS_OK;
 }
 
+static bool needs_valid(const reml_host_function_t* given) {
+    rl_str_t capability = rl_str(given->capability), effects = rl_str(given->effects);
+    if (!given->capability) return !given->stage && !given->reserved && !given->effects;
+    return capability.length > 0 && rl_utf8_validate(capability) == capability.length && !given->reserved &&
+           rl_utf8_validate(effects) == effects.length &&
+           (given->stage & ~(uint32_t)REML_CAPABILITY_EXACT) <= REML_EMBED_STAGE_STABLE;
+}
+
 reml_embed_status_t reml_host_define(reml_embed_context_t* id, const reml_host_function_t* function) {
     RL_ENTER(id, context);
     rl_context_clear_error(context);
     reml_host_function_t given = REML_HOST_FUNCTION_INIT;
-    if (!function || function->struct_size < sizeof given) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    for (uint32_t i = sizeof given; i < function->struct_size; i++) {
-        if (((const unsigned char*)function)[i]) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    }
-    memcpy(&given, function, sizeof given);
+    if (!function || function->struct_size < offsetof(reml_host_function_t, capability) ||
+        !rl_copy_versioned(&given, sizeof given, function, function->struct_size))
+        return REML_EMBED_STATUS_INVALID_ARGUMENT;
     rl_str_t name = rl_str(given.name);
     bool valid = given.flags == 0 && name.length > 0 && name.length <= 1024 && rl_utf8_validate(name) == name.length &&
-                 (given.call == NULL) != (given.call_scalars == NULL);
+                 (given.call == NULL) != (given.call_scalars == NULL) && needs_valid(&given);
     if (!valid) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID,
             "invalid argument: host function");
@@ -97,14 +110,13 @@ reml_embed_status_t reml_host_define(reml_embed_context_t* id, const reml_host_f
     return define(context, &given, NULL);
 }
 
-reml_embed_status_t rl_host_define_words(rl_context_t* context, const char* name, const char* signature_or_null,
-    rl_host_words_fn call, void* user, void (*destroy)(void* user)) {
-    reml_host_function_t given = REML_HOST_FUNCTION_INIT;
-    given.name = name;
-    given.signature = signature_or_null;
-    given.user = user;
-    given.destroy = destroy;
-    return define(context, &given, call);
+reml_embed_status_t rl_host_define_words(
+    rl_context_t* context, const reml_host_function_t* function, rl_host_words_fn call) {
+    if (!needs_valid(function)) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID,
+            "invalid argument: what the host function needs");
+    }
+    return define(context, function, call);
 }
 
 void rl_bindings_deinit(rl_context_t* context) {
@@ -113,6 +125,7 @@ void rl_bindings_deinit(rl_context_t* context) {
         rl_audit_tally_detach(&context->audit, &binding->tally);
         if (binding->destroy) binding->destroy(binding->user);
         if (binding->signature) rl_free(&context->allocator, binding->signature, strlen(binding->signature) + 1);
+        rl_needs_deinit(context, &binding->needs);
         rl_free(&context->allocator, binding->name, binding->name_length + 1);
         rl_free(&context->allocator, binding, sizeof *binding);
     }
@@ -212,6 +225,12 @@ static uint32_t bound_to(const rl_context_t* context, rl_sym_t symbol) {
     return UINT32_MAX;
 }
 
+uint32_t rl_host_binding_of(const rl_context_t* context, rl_fn_id_t id) {
+    const rl_function_t* function = rl_program_function(&context->program, id);
+    uint32_t found = function->link_name ? bound_to(context, function->link_name) : UINT32_MAX;
+    return found == UINT32_MAX ? bound_to(context, function->symbol) : found;
+}
+
 /* What a call site says about the ownership of its result: the declaration first, then the type (CONTRACTS 2.6). */
 static void find_row(const rl_context_t* context, rl_host_site_t* site) {
     uint32_t flags = rl_program_function(&context->program, site->function)->flags;
@@ -244,15 +263,17 @@ rl_outcome_t rl_host_call(
     void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     rl_context_t* context = host;
     if (RL_UNLIKELY(site->binding == UINT32_MAX)) {
-        const rl_function_t* function = rl_program_function(&context->program, site->function);
-        site->binding = function->link_name ? bound_to(context, function->link_name) : UINT32_MAX;
-        if (site->binding == UINT32_MAX) site->binding = bound_to(context, function->symbol);
+        site->binding = rl_host_binding_of(context, site->function);
         if (site->binding == UINT32_MAX)
             return rl_vm_raise(
                 vm, RL_CODE_HOST_SYMBOL_UNBOUND, "the host has not bound `%.*s`", RL_STR_ARG(site->name));
         find_row(context, site);
     }
     rl_binding_t* binding = context->bindings.data[site->binding];
+    if (RL_UNLIKELY(binding->verified != atomic_load_explicit(&rl_capability_generation, memory_order_acquire))) {
+        rl_outcome_t allowed = rl_grants_check_call(context, binding);
+        if (allowed != RL_DONE) return allowed;
+    }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
     if (RL_UNLIKELY(ready != RL_AUDIT_OK))
         return rl_vm_raise(vm, RL_CODE_AUDIT_UNAVAILABLE, "%s", rl_audit_problem(&context->audit));

@@ -55,6 +55,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
     };
     bool done = rl_parse(&parser, &tree);
     rl_disabled_names_t disabled = {0};
+    rl_guarded_uses_t uses = {0};
     if (done) {
         rl_cfg_t cfg = rl_target_cfg(&context->target);
         done = rl_tree_apply_cfg(&tree, &context->program.symbols, &cfg, &context->diagnostics, &disabled);
@@ -70,7 +71,10 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             .ambient = (source->flags & REML_EMBED_SOURCE_AMBIENT) != 0,
             .deny_non_exhaustive = (context->options & REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE) != 0,
             .disabled = &disabled,
-            .target = &context->target,
+            .granted = rl_grants_attribute,
+            .guarded = rl_grants_guarded,
+            .host = context,
+            .uses = &uses,
             .minimum_stage = context->minimum_stage,
         };
         rl_telemetry_t telemetry;
@@ -79,13 +83,16 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             rl_telemetry_begin(&telemetry, allocator);
             check.telemetry = &telemetry;
         }
-        done = rl_check_module(&check, &module) && context->diagnostics.errors == 0;
+        done = rl_check_module(&check, &module);
+        rl_grants_check_uses(context, &uses);
+        done = done && context->diagnostics.errors == 0;
         if (asked) {
             context->constraints = telemetry.json;
             telemetry.json = (rl_buf_t){.allocator = allocator};
             rl_telemetry_end(&telemetry);
         }
     }
+    rl_vec_deinit(allocator, &uses);
     rl_vec_deinit(allocator, &disabled.names);
     rl_vec_deinit(allocator, &disabled.fields);
     rl_tree_deinit(&tree);

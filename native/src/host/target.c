@@ -18,7 +18,7 @@ static reml_embed_status_t set_target(rl_context_t* context, const reml_embed_ta
     if (given && (!rl_copy_versioned(&target, sizeof target, given, given->struct_size) || target.flags != 0))
         return REML_EMBED_STATUS_INVALID_ARGUMENT;
     const rl_target_config_t host = rl_target_of_host();
-    rl_target_config_t made = {.granted = context->target.granted};
+    rl_target_config_t made = {0};
     rl_arena_t arena;
     rl_arena_init(&arena, &context->allocator);
     bool valid = true, done = true;
@@ -52,20 +52,12 @@ static reml_embed_status_t set_target(rl_context_t* context, const reml_embed_ta
 
 reml_embed_status_t rl_context_init_target(rl_context_t* context, const reml_embed_options_t* options) {
     rl_arena_init(&context->target_arena, &context->allocator);
-    rl_arena_init(&context->grant_arena, &context->allocator);
     if (options->minimum_stage > REML_EMBED_STAGE_STABLE) return REML_EMBED_STATUS_INVALID_ARGUMENT;
     context->minimum_stage = options->minimum_stage;
-    bool valid = true;
-    if (!take(&context->grant_arena, options->granted_capabilities, (rl_str_t){NULL, 0}, &context->target.granted,
-            &valid))
-        return REML_EMBED_STATUS_NO_MEMORY;
-    return valid ? set_target(context, options->target) : REML_EMBED_STATUS_INVALID_ARGUMENT;
+    return set_target(context, options->target);
 }
 
-void rl_context_deinit_target(rl_context_t* context) {
-    rl_arena_deinit(&context->target_arena);
-    rl_arena_deinit(&context->grant_arena);
-}
+void rl_context_deinit_target(rl_context_t* context) { rl_arena_deinit(&context->target_arena); }
 
 reml_embed_status_t reml_embed_set_target(reml_embed_context_t* id, const reml_embed_target_t* target) {
     RL_ENTER(id, context);

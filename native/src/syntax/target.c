@@ -56,10 +56,6 @@ bool rl_target_list_has(rl_str_t list, rl_str_t name) {
     return false;
 }
 
-bool rl_target_grants(const rl_target_config_t* target, rl_str_t capability) {
-    return !target->granted.data || rl_target_list_has(target->granted, capability);
-}
-
 static bool extra_equals(rl_str_t list, rl_str_t name, rl_str_t value) {
     rl_str_t entry;
     for (size_t at = 0; next_entry(list, &at, &entry);) {

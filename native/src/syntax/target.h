@@ -1,5 +1,5 @@
 /*
- * The target that a module is loaded for (LANGUAGE 3.5): what @cfg asks about, and which capabilities the host grants.
+ * The target that a module is loaded for (LANGUAGE 3.5): what @cfg asks about.
  *
  * Lists are texts with commas between the names. All texts are borrowed; a NULL one is not set.
  */
@@ -16,7 +16,6 @@ typedef struct rl_target_config {
     rl_str_t runners;            /* list: kinds of runner that are active */
     rl_str_t known_runners;      /* list: registered beside cli, embed, test and lsp */
     rl_str_t extra;              /* list of `name=value` */
-    rl_str_t granted;            /* list: ids that @requires_capability may ask for; NULL: all */
 } rl_target_config_t;
 
 /* That of the machine we run on. */
@@ -24,7 +23,6 @@ rl_target_config_t rl_target_of_host(void);
 
 /* Does the list hold the name? Blanks around names do not count. */
 bool rl_target_list_has(rl_str_t list, rl_str_t name);
-bool rl_target_grants(const rl_target_config_t* target, rl_str_t capability);
 
 /* Answers predicates of @cfg; `user` of what it returns is `target`. */
 rl_cfg_t rl_target_cfg(const rl_target_config_t* target);

@@ -271,7 +271,7 @@ static void check_capability(rl_checker_t* c, rl_node_t attr) {
     rl_str_t text = rl_attribute_text(c, id);
     if (id && (!text.data || text.length == 0)) {
         invalid(c, id, which, "takes the id as a string");
-    } else if (id && c->input->target && !rl_target_grants(c->input->target, text)) {
+    } else if (id && c->input->granted && !c->input->granted(c->input->host, text)) {
         rl_report(c->diags, RL_CODE_TARGET_CAPABILITY_UNKNOWN, rl_span_of(c, id),
             "the host does not grant capability %.*s", RL_STR_ARG(text));
     }

@@ -11,6 +11,13 @@
 #include "syntax/target.h"
 #include "types/program.h"
 
+/* A place where code reaches for something that the host may guard: a host function. */
+typedef struct rl_guarded_use {
+    rl_fn_id_t function;
+    rl_span_t span;
+} rl_guarded_use_t;
+typedef RL_VEC(rl_guarded_use_t) rl_guarded_uses_t;
+
 typedef struct rl_check_input {
     rl_tree_t* tree;       /* parsed without errors, @cfg applied; grows by the expressions inside format("…{e}…") */
     rl_str_t source, file; /* borrowed; copied into the program's arena */
@@ -20,9 +27,14 @@ typedef struct rl_check_input {
     bool deny_non_exhaustive;
     bool is_prelude;                     /* @builtin declarations are allowed */
     const rl_disabled_names_t* disabled; /* names that @cfg removed, or NULL */
-    const rl_target_config_t* target;    /* which capabilities @requires_capability may ask for; NULL: all */
-    unsigned minimum_stage;              /* 0 experimental, 1 beta, 2 stable: lower declared ones are refused */
-    struct rl_telemetry* telemetry;      /* NULL: nobody asks (telemetry.h) */
+    /* May @requires_capability ask for it? NULL: for every one. */
+    bool (*granted)(void* host, rl_str_t capability);
+    /* Does the host guard this function? Then its uses are listed. NULL: it guards none. */
+    bool (*guarded)(void* host, rl_fn_id_t function);
+    void* host;
+    rl_guarded_uses_t* uses;
+    unsigned minimum_stage;         /* 0 experimental, 1 beta, 2 stable: lower declared ones are refused */
+    struct rl_telemetry* telemetry; /* NULL: nobody asks (telemetry.h) */
 } rl_check_input_t;
 
 /* False: errors were reported, or memory was short (allocator->failed). */

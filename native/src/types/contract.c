@@ -727,6 +727,21 @@ static void check_unsafe(rl_latent_t* l) {
     }
 }
 
+/* --- what the host guards ---------------------------------------------------------------------------------------- */
+
+static void list_guarded_uses(rl_checker_t* c) {
+    const rl_check_input_t* input = c->input;
+    uint32_t end = c->program->first_node + c->program->nodes.count;
+    for (rl_ir_t ir = c->first_node; input->guarded && ir < end && !rl_failed(c); ir++) {
+        const rl_ir_node_t node = *rl_program_node(c->program, ir);
+        if (node.op != RL_IR_CALL && node.op != RL_IR_CLOSURE) continue;
+        if (rl_program_function(c->program, node.a)->kind != RL_FN_HOST || !input->guarded(input->host, node.a))
+            continue;
+        rl_guarded_use_t use = {.function = node.a, .span = span_of_ir(c, ir)};
+        (void)rl_vec_push(c->allocator, input->uses, use);
+    }
+}
+
 /* --- all of it ---------------------------------------------------------------------------------------------------- */
 
 void rl_check_effects(rl_checker_t* c) {
@@ -741,6 +756,7 @@ void rl_check_effects(rl_checker_t* c) {
         check_slots(l);
         check_foreign(l);
         check_unsafe(l);
+        list_guarded_uses(c);
         if (wrong && !rl_failed(c)) {
             rl_latent_explain(l);
             for (uint32_t i = 0; i < c->contracts.count && !rl_failed(c); i++)

@@ -75,6 +75,25 @@ static void record_stack(rl_vm_t* vm, const rl_fiber_t* home, uint32_t floor) {
     vm->allocator->failed = out_of_memory; /* a shorter stack is no further failure */
 }
 
+bool rl_vm_where(const rl_vm_t* vm, rl_module_id_t* out_module, uint32_t* out_start) {
+    rl_module_id_t first = vm->program ? vm->program->first_module : 0;
+    for (const rl_fiber_t* fiber = vm->fiber; fiber; fiber = fiber->parent) {
+        const rl_proto_t* proto = fiber->proto;
+        const rl_instr_t* pc = fiber->pc;
+        for (uint32_t depth = fiber->frame_count; depth > 0 && proto; depth--) {
+            if (proto->module >= first && proto->module) {
+                *out_module = proto->module;
+                *out_start = start_of(proto, pc);
+                return true;
+            }
+            const rl_frame_t* frame = &fiber->frames[depth - 1];
+            pc = frame->return_pc;
+            proto = frame->caller;
+        }
+    }
+    return false;
+}
+
 /* --- frames ------------------------------------------------------------------------------------------------------ */
 
 static void pop_frame(rl_fiber_t* fiber) {

@@ -180,6 +180,8 @@ rl_outcome_t rl_vm_output(rl_vm_t* vm, rl_str_t text, bool is_error);
    True: go on with vm->fiber; false: a failure has left all frames above `floor` of `home`, which is vm->fiber again. */
 bool rl_vm_fail(rl_vm_t* vm, rl_fiber_t* home, uint32_t floor, uint32_t unwinds);   /* vm->failure is set */
 bool rl_vm_unwind(rl_vm_t* vm, rl_fiber_t* home, uint32_t floor, uint32_t unwinds); /* a deferred closure is done */
+/* Where the running code stands: the innermost frame of a loaded module. Between instructions, as in a host function. */
+bool rl_vm_where(const rl_vm_t* vm, rl_module_id_t* out_module, uint32_t* out_start);
 rl_outcome_t rl_vm_call_host(
     rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result);
 

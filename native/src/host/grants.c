@@ -1,0 +1,376 @@
+/*
+ * What the scripts of a context may use: grants, asked together with the registry when a module is loaded, and again when a host
+ * function is called after something has changed (CONTRACTS 4; DESIGN 2.6; RELIABILITY T26).
+ *
+ * Grants hang from the context's slot and are changed by any thread under the lock of the process. Every change moves
+ * rl_capability_generation; a binding remembers the generation at which its needs were met, and a call compares the two.
+ */
+#include "base/utf8.h"
+#include "host/capability.h"
+#include "host/context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- grants of a context ----------------------------------------------------------------------------------------------- */
+
+typedef struct grant {
+    char* id; /* owned */
+    bool given;
+} grant_t;
+
+typedef struct rl_grants {
+    rl_allocator_t allocator; /* not the context's, whose thread alone may use that */
+    RL_VEC(grant_t) named;
+    bool others; /* what is not named: given, as long as it is enabled */
+} rl_grants_t;
+
+static grant_t* find(const rl_grants_t* grants, rl_str_t id) {
+    for (uint32_t i = 0; i < grants->named.count; i++) {
+        if (rl_str_equal(rl_str(grants->named.data[i].id), id)) return &grants->named.data[i];
+    }
+    return NULL;
+}
+
+static bool set(rl_grants_t* grants, rl_str_t id, bool given) {
+    grant_t* known = find(grants, id);
+    if (known) {
+        known->given = given;
+        return true;
+    }
+    char* copy = rl_alloc_zero(&grants->allocator, id.length + 1);
+    if (copy) memcpy(copy, id.data, id.length);
+    if (copy && rl_vec_push(&grants->allocator, &grants->named, (grant_t){copy, given})) return true;
+    rl_free(&grants->allocator, copy, id.length + 1);
+    rl_alloc_clear_failure(&grants->allocator);
+    return false;
+}
+
+static void grants_free(rl_grants_t* grants) {
+    if (!grants) return;
+    for (uint32_t i = 0; i < grants->named.count; i++)
+        rl_free(&grants->allocator, grants->named.data[i].id, strlen(grants->named.data[i].id) + 1);
+    rl_vec_deinit(&grants->allocator, &grants->named);
+    rl_allocator_t allocator = grants->allocator;
+    rl_free(&allocator, grants, sizeof *grants);
+}
+
+reml_embed_status_t rl_grants_init(rl_context_t* context, const reml_embed_options_t* options) {
+    rl_str_t list = rl_str(options->granted_capabilities), id;
+    if (rl_utf8_validate(list) != list.length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    rl_allocator_t allocator;
+    rl_allocator_init(&allocator, NULL, NULL);
+    rl_grants_t* grants = rl_alloc_zero(&allocator, sizeof *grants);
+    if (!grants) return REML_EMBED_STATUS_NO_MEMORY;
+    grants->allocator = allocator;
+    grants->others = !options->granted_capabilities;
+    bool done = true;
+    for (size_t at = 0; done && rl_list_next(list, &at, &id);) done = set(grants, id, true);
+    if (!done) {
+        grants_free(grants);
+        return REML_EMBED_STATUS_NO_MEMORY;
+    }
+    rl_process_lock();
+    context->slot->grants = grants;
+    rl_process_unlock();
+    context->registry = options->registry;
+    rl_capability_registry_retain(context->registry);
+    return REML_EMBED_STATUS_OK;
+}
+
+void rl_grants_deinit(rl_context_t* context, bool forked) {
+    rl_process_lock();
+    rl_grants_t* grants = context->slot->grants;
+    context->slot->grants = NULL;
+    rl_process_unlock();
+    if (!forked) grants_free(grants); /* else another thread of the parent may have been at work on them */
+    reml_capability_registry_dispose(context->registry);
+}
+
+/* The slot of a living context of this process, whoever owns it; locked when the answer is OK. */
+static reml_embed_status_t lock_slot(const reml_embed_context_t* id, rl_slot_t** out) {
+    uint64_t generation;
+    if (!id) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    rl_slot_t* slot = rl_slot_find(id, &generation);
+    if (!slot) return REML_EMBED_STATUS_INVALID_HANDLE;
+    rl_process_lock();
+    reml_embed_status_t status = REML_EMBED_STATUS_OK;
+    if ((atomic_load(&slot->generation) & RL_SLOT_GENERATION_MASK) != generation || !(generation & 1) || !slot->grants)
+        status = REML_EMBED_STATUS_STALE;
+    else if (atomic_load(&slot->fork) != rl_os_fork_generation()) status = REML_EMBED_STATUS_FORKED;
+    if (status != REML_EMBED_STATUS_OK) rl_process_unlock();
+    *out = slot;
+    return status;
+}
+
+static reml_embed_status_t change(reml_embed_context_t* id, const char* capability, bool given) {
+    rl_str_t name = rl_str(capability), entry;
+    size_t at = 0;
+    bool one = rl_list_next(name, &at, &entry) && entry.length == name.length; /* no commas, no blanks around it */
+    if (!one || rl_utf8_validate(name) != name.length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    rl_slot_t* slot;
+    reml_embed_status_t status = lock_slot(id, &slot);
+    if (status != REML_EMBED_STATUS_OK) return status;
+    if (!set(slot->grants, name, given)) {
+        status = REML_EMBED_STATUS_NO_MEMORY;
+        if (!given) slot->grants->others = false; /* rather refuse more than was asked for */
+    }
+    atomic_fetch_add(&rl_capability_generation, 1);
+    rl_process_unlock();
+    return status;
+}
+reml_embed_status_t reml_embed_grant(reml_embed_context_t* id, const char* capability) {
+    return change(id, capability, true);
+}
+reml_embed_status_t reml_embed_revoke(reml_embed_context_t* id, const char* capability) {
+    return change(id, capability, false);
+}
+
+/* Is it given, and by name? */
+static bool is_given(rl_slot_t* slot, rl_str_t id, bool* by_name) {
+    const grant_t* named = find(slot->grants, id);
+    *by_name = named && named->given;
+    return named ? named->given : slot->grants->others;
+}
+
+static bool granted(rl_context_t* context, rl_str_t id, bool* by_name) {
+    rl_process_lock();
+    bool given = is_given(context->slot, id, by_name);
+    rl_process_unlock();
+    return given;
+}
+
+/* --- the verdict --------------------------------------------------------------------------------------------------------- */
+
+typedef enum verdict {
+    FINE,
+    NOT_GRANTED,
+    NOT_ENABLED,
+    NOT_REGISTERED,
+    NOT_OPTED_IN,
+    STAGE_TOO_LOW,
+    EFFECTS_TOO_WIDE,
+    NO_MEMORY
+} verdict_t;
+
+/* What each refusal is at load, and how it is said; at a call all of them are runtime.capability.denied. */
+static const struct {
+    rl_code_t code;
+    const char* reason;
+} refusals[] = {
+    [NOT_GRANTED] = {RL_CODE_TARGET_CAPABILITY_UNKNOWN, "which the host does not grant"},
+    [NOT_ENABLED] = {RL_CODE_TARGET_CAPABILITY_UNKNOWN, "which is disabled"},
+    [NOT_REGISTERED] = {RL_CODE_RUNTIME_CAPABILITY_UNKNOWN, "which nobody has registered"},
+    [NOT_OPTED_IN] = {RL_CODE_EFFECTS_STAGE_MISSING_OPT_IN, "which is experimental and nobody has opted in to"},
+    [STAGE_TOO_LOW] = {RL_CODE_EFFECTS_CONTRACT_STAGE_MISMATCH, "whose stage does not suffice"},
+    [EFFECTS_TOO_WIDE] = {RL_CODE_EFFECTS_CONTRACT_EFFECT_SCOPE_MISMATCH, "whose effects do not cover it"},
+};
+
+/* Existence, grants, stage, effects. A refusal that the registry knows nothing of gets an error that says the same. */
+static verdict_t judge(rl_context_t* context, const reml_capability_request_t* request,
+    reml_capability_handle_t** out_handle, reml_capability_error_t* out_error) {
+    rl_str_t id = rl_str(request->id);
+    bool by_name;
+    bool given = granted(context, id, &by_name);
+    rl_capability_state_t state = rl_capability_look(context->registry, id);
+    verdict_t verdict = FINE;
+    if (!state.registered) verdict = NOT_REGISTERED;
+    else if (!state.enabled) verdict = NOT_ENABLED;
+    else if (!given) verdict = NOT_GRANTED;
+    else if (state.stage == REML_EMBED_STAGE_EXPERIMENTAL && !by_name && !state.opted_in &&
+             (context->options & REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL))
+        verdict = NOT_OPTED_IN;
+    if (verdict == NOT_GRANTED || verdict == NOT_OPTED_IN) {
+        char* descriptor = NULL;
+        reml_embed_status_t status = reml_capability_describe(context->registry, request->id, &descriptor, NULL);
+        rl_refusal_t refusal;
+        rl_refusal_begin(&refusal, REML_CAPABILITY_ERROR_SECURITY_VIOLATION, request->id, out_error);
+        if (status == REML_EMBED_STATUS_OK) {
+            rl_json_key(&refusal.json, "descriptor");
+            rl_json_raw(&refusal.json, rl_str(descriptor));
+        }
+        rl_json_member(&refusal.json, "reason",
+            verdict == NOT_GRANTED ? RL_STR("is not granted") : RL_STR("is experimental and nobody has opted in"));
+        (void)rl_refusal_end(&refusal);
+        reml_embed_free(descriptor);
+        return verdict;
+    }
+    reml_embed_status_t status = rl_capability_check(context->registry, request, out_handle, out_error);
+    if (status == REML_EMBED_STATUS_OK) return FINE;
+    if (status == REML_EMBED_STATUS_NO_MEMORY) return NO_MEMORY;
+    if (verdict != FINE) return verdict;
+    switch (out_error->kind) {
+    case REML_CAPABILITY_ERROR_EFFECT_SCOPE_MISMATCH: return EFFECTS_TOO_WIDE;
+    case REML_CAPABILITY_ERROR_NOT_REGISTERED: return NOT_REGISTERED; /* since we looked */
+    case REML_CAPABILITY_ERROR_SECURITY_VIOLATION: return NOT_ENABLED;
+    default: return STAGE_TOO_LOW;
+    }
+}
+
+static reml_capability_request_t request_of(const rl_needs_t* needs) {
+    reml_capability_request_t request = REML_CAPABILITY_REQUEST_INIT;
+    request.id = needs->capability;
+    request.requirement = reml_capability_requirement_text(needs->requirement);
+    request.effects = needs->effects;
+    return request;
+}
+
+int reml_embed_granted(reml_embed_context_t* id, const char* capability) {
+    rl_slot_t* slot;
+    bool by_name;
+    if (!capability || lock_slot(id, &slot) != REML_EMBED_STATUS_OK) return 0;
+    bool given = is_given(slot, rl_str(capability), &by_name);
+    rl_process_unlock();
+    return given;
+}
+
+/* --- needs ----------------------------------------------------------------------------------------------------------------- */
+
+static bool copy_text(rl_context_t* context, const char* text, char** out) {
+    *out = NULL;
+    if (!text) return true;
+    size_t length = strlen(text) + 1;
+    *out = rl_alloc(&context->allocator, length);
+    if (*out) memcpy(*out, text, length);
+    return *out != NULL;
+}
+
+bool rl_needs_copy(rl_context_t* context, const reml_host_function_t* from, rl_needs_t* out) {
+    *out = (rl_needs_t){.requirement = from->stage};
+    if (copy_text(context, from->capability, &out->capability) && copy_text(context, from->effects, &out->effects))
+        return true;
+    rl_needs_deinit(context, out);
+    return false;
+}
+
+void rl_needs_deinit(rl_context_t* context, rl_needs_t* needs) {
+    if (needs->capability) rl_free(&context->allocator, needs->capability, strlen(needs->capability) + 1);
+    if (needs->effects) rl_free(&context->allocator, needs->effects, strlen(needs->effects) + 1);
+    *needs = (rl_needs_t){0};
+}
+
+/* --- at load ------------------------------------------------------------------------------------------------------------------ */
+
+bool rl_grants_attribute(void* raw, rl_str_t id) {
+    rl_context_t* context = raw;
+    bool by_name;
+    if (!granted(context, id, &by_name)) return false;
+    rl_capability_state_t state = rl_capability_look(context->registry, id);
+    return !state.registered || state.enabled; /* nobody has to register what only scripts speak of (LANGUAGE D17) */
+}
+
+bool rl_grants_guarded(void* raw, rl_fn_id_t function) {
+    const rl_context_t* context = raw;
+    uint32_t binding = rl_host_binding_of(context, function);
+    return binding != UINT32_MAX && context->bindings.data[binding]->needs.capability;
+}
+
+/* Where in a script something was refused, as members of the record. */
+static void add_place(rl_buf_t* out, rl_str_t file, rl_position_t at, rl_str_t symbol) {
+    rl_json_t json = rl_json_begin(out);
+    rl_json_key(&json, "script.column");
+    rl_json_u64(&json, at.column);
+    if (file.length) rl_json_member(&json, "script.file", file);
+    rl_json_key(&json, "script.line");
+    rl_json_u64(&json, at.line);
+    rl_json_member(&json, "script.symbol", symbol);
+}
+
+/* False: the log does not take it. What the attempt says of itself is no error of the call in progress. */
+static bool record(rl_context_t* context, const reml_capability_request_t* request,
+    const reml_capability_handle_t* handle, const reml_capability_error_t* error, const rl_buf_t* place) {
+    reml_embed_status_t status = rl_capability_record(context, request, handle, error, rl_buf_str(place));
+    if (status != REML_EMBED_STATUS_OK) rl_context_clear_error(context);
+    if (status == REML_EMBED_STATUS_NO_MEMORY) context->allocator.failed = true;
+    return status == REML_EMBED_STATUS_OK || status == REML_EMBED_STATUS_NO_MEMORY;
+}
+
+static void report(
+    rl_context_t* context, const rl_binding_t* binding, const reml_capability_error_t* error, rl_span_t span) {
+    rl_diag_t* diag = rl_report(&context->diagnostics, refusals[binding->verdict].code, span,
+        "`%s` needs capability %s, %s", binding->name, binding->needs.capability, refusals[binding->verdict].reason);
+    if (!error || !error->detail) return;
+    if (binding->verdict == STAGE_TOO_LOW || binding->verdict == EFFECTS_TOO_WIDE)
+        rl_note_plain(&context->diagnostics, diag, "%s", error->detail);
+}
+
+/* Judge the needs of a binding for the module that is being loaded: a record, and the diagnostic at its first use. */
+static void check_first_use(rl_context_t* context, rl_binding_t* binding, rl_span_t span) {
+    uint64_t generation = atomic_load(&rl_capability_generation);
+    reml_capability_request_t request = request_of(&binding->needs);
+    reml_capability_error_t error = REML_CAPABILITY_ERROR_INIT;
+    reml_capability_handle_t* handle = NULL;
+    rl_buf_t place;
+    rl_buf_init(&place, &context->allocator);
+    verdict_t verdict = judge(context, &request, &handle, &error);
+    binding->verdict = (uint8_t)verdict;
+    if (verdict == FINE) {
+        binding->verified = generation;
+    } else if (verdict == NO_MEMORY) {
+        context->allocator.failed = true;
+    } else {
+        report(context, binding, &error, span);
+        rl_position_t at = rl_position_of(context->diagnostics.source, span.start);
+        add_place(&place, context->diagnostics.file, at, rl_str(binding->name));
+        error.code = rl_code_text(refusals[verdict].code);
+    }
+    if (verdict != NO_MEMORY && !record(context, &request, handle, verdict == FINE ? NULL : &error, &place))
+        rl_report(&context->diagnostics, RL_CODE_AUDIT_UNAVAILABLE, span, "the check of capability %s left no record",
+            request.id);
+    rl_buf_deinit(&place);
+    reml_capability_handle_release(handle);
+    reml_capability_error_release(&error);
+}
+
+void rl_grants_check_uses(rl_context_t* context, const rl_guarded_uses_t* uses) {
+    uint64_t load = ++context->loads;
+    for (uint32_t i = 0; i < uses->count && !context->allocator.failed; i++) {
+        rl_binding_t* binding = context->bindings.data[rl_host_binding_of(context, uses->data[i].function)];
+        bool first = binding->load != load;
+        binding->load = load;
+        if (first) check_first_use(context, binding, uses->data[i].span);
+        else if (binding->verdict != FINE) report(context, binding, NULL, uses->data[i].span);
+    }
+}
+
+/* --- at a call ------------------------------------------------------------------------------------------------------------------ */
+
+rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_binding_t* binding) {
+    uint64_t generation = atomic_load(&rl_capability_generation);
+    if (!binding->needs.capability) {
+        binding->verified = generation;
+        return RL_DONE;
+    }
+    reml_capability_request_t request = request_of(&binding->needs);
+    reml_capability_error_t error = REML_CAPABILITY_ERROR_INIT;
+    reml_capability_handle_t* handle = NULL;
+    verdict_t verdict = judge(context, &request, &handle, &error);
+    if (verdict == NO_MEMORY) return rl_vm_raise_standard(&context->vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+    rl_buf_t place;
+    rl_buf_init(&place, &context->allocator);
+    if (verdict == FINE) {
+        /* Bound after its users were loaded: this is the first check. */
+        bool kept = binding->verified != 0 || record(context, &request, handle, NULL, &place);
+        reml_capability_handle_release(handle);
+        if (context->allocator.failed) return rl_vm_raise_standard(&context->vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
+        if (!kept)
+            return rl_vm_raise(
+                &context->vm, RL_CODE_AUDIT_UNAVAILABLE, "the check of capability %s left no record", request.id);
+        binding->verified = generation;
+        return RL_DONE;
+    }
+    binding->verified = 0;
+    rl_module_id_t module;
+    uint32_t start;
+    if (rl_vm_where(&context->vm, &module, &start)) {
+        const rl_module_t* known = rl_program_module(&context->program, module);
+        add_place(&place, known->file, rl_position_of(known->source, start), rl_str(binding->name));
+    }
+    error.code = rl_code_text(RL_CODE_RUNTIME_CAPABILITY_DENIED);
+    (void)record(context, &request, NULL, &error, &place); /* refused in any case */
+    rl_alloc_clear_failure(&context->allocator);
+    rl_buf_deinit(&place);
+    reml_capability_error_release(&error);
+    return rl_vm_raise(&context->vm, RL_CODE_RUNTIME_CAPABILITY_DENIED, "`%s` needs capability %s, %s", binding->name,
+        request.id, refusals[verdict].reason);
+}
