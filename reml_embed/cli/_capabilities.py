@@ -8,8 +8,10 @@ from typing import Any
 
 import click
 
+from reml_embed.errors import RemlError
 from reml_embed.registry._shape import FileError
 from reml_embed.registry.capability import CapabilityRegistry
+from reml_embed.registry.errors import CapabilityError
 from reml_embed.registry.runtime_file import DEFAULT_PATH, RuntimeFile, environment_stage, resolve
 from reml_embed.registry.stage import InvalidStageError, StageId
 from reml_embed.registry.state import StateFile
@@ -36,12 +38,21 @@ class StageType(click.ParamType):  # type: ignore[type-arg]
 STAGE = StageType()
 
 
+class RefusedError(click.ClickException):
+    """What the registry refuses before anything runs: exit 1."""
+
+    exit_code = 1
+
+    def __init__(self, error: CapabilityError) -> None:
+        super().__init__(f"{error.diagnostic}: {error.message}")
+
+
 class BrokenFileError(click.ClickException):
     """A file that cannot be used: the environment is broken, exit 2."""
 
     exit_code = 2
 
-    def __init__(self, error: FileError) -> None:
+    def __init__(self, error: RemlError) -> None:
         super().__init__(error.message)
 
 
@@ -88,17 +99,20 @@ def honour_files(effect_stage: StageId | None, runtime_file: Path | None, triple
     Returns: options of `Context`: ``minimum_stage`` and ``granted_capabilities``, where somebody names them.
 
     Raises:
-        BrokenFileError: a file is not what it should be.
+        BrokenFileError: a file is not what it should be. RefusedError: embedding itself does not stand as it has to (CONTRACTS 1.5).
     """
     registry = CapabilityRegistry.process()
     try:
         StateFile().apply(registry)
+        registry.verify_stage("native.embed", "at_least:experimental", ("audit", "native", "unsafe"))
         if runtime_file is None and DEFAULT_PATH.exists():
             runtime_file = DEFAULT_PATH
         file = RuntimeFile.read(runtime_file, registry) if runtime_file else None
         found = resolve(effect_stage, environment_stage(), file, triple)
     except FileError as error:
         raise BrokenFileError(error) from None
+    except CapabilityError as error:
+        raise RefusedError(error) from None
     options: dict[str, Any] = {}
     if found.stage is not None:
         options["minimum_stage"] = found.stage.value

@@ -13,7 +13,7 @@ from reml_embed.audit import new_id, now
 from reml_embed.cli._capabilities import STAGE, BrokenFileError
 from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.effects import StageCheckFileError, StageChecks
-from reml_embed.errors import AuditUnavailableError, RemlError
+from reml_embed.errors import AuditUnavailableError, InvalidArgumentError, RemlError
 from reml_embed.registry._shape import FileError, write_json
 from reml_embed.registry.capability import CapabilityRegistry
 from reml_embed.registry.descriptor import CapabilityDescriptor
@@ -37,10 +37,10 @@ def show(value: object) -> None:
 
 def refuse(command: click.Context, error: RemlError) -> NoReturn:
     """Say why on standard error. Exit 1 for what the registry refuses, 2 for a file or a log that cannot be used."""
-    if isinstance(error, FileError):
+    if isinstance(error, FileError | StageCheckFileError):
         raise BrokenFileError(error)
-    if isinstance(error, StageCheckFileError):
-        raise BrokenFileError(FileError(error.message))
+    if isinstance(error, InvalidArgumentError):
+        raise click.UsageError(error.message)
     if isinstance(error, AuditUnavailableError):
         click.echo(f"error[audit.unavailable]: {error.message}", err=True)
         command.exit(2)

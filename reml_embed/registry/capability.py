@@ -268,6 +268,11 @@ def _text(value: str) -> Any:
     return ffi.new("char[]", value.encode("utf-8", "surrogatepass"))
 
 
+def _id(value: str) -> Any:
+    """The C text of an id. Raises: InvalidArgumentError: it is none."""
+    return _text(CapabilityId(value))
+
+
 def _take_text(pointer: Any) -> str:
     """A copy of a transferred text, whose buffer is freed."""
     text = string(pointer[0]) or ""
@@ -430,7 +435,7 @@ class CapabilityRegistry:
             NotRegistered: nobody registered it.
         """
         out = ffi.new("reml_capability_handle_t**")
-        self._call(lambda error: int(lib.reml_capability_get(self._pointer, _text(id), out, error)))
+        self._call(lambda error: int(lib.reml_capability_get(self._pointer, _id(id), out, error)))
         return self._handle(out[0])
 
     def describe(self, id: str) -> CapabilityDescriptor:
@@ -441,7 +446,7 @@ class CapabilityRegistry:
             NotRegistered: nobody registered it.
         """
         out = ffi.new("char**")
-        self._call(lambda error: int(lib.reml_capability_describe(self._pointer, _text(id), out, error)))
+        self._call(lambda error: int(lib.reml_capability_describe(self._pointer, _id(id), out, error)))
         return CapabilityDescriptor.from_json(json.loads(_take_text(out)))
 
     def describe_all(self) -> list[CapabilityDescriptor]:
@@ -462,7 +467,7 @@ class CapabilityRegistry:
         Raises:
             NotRegistered: nobody registered it.
         """
-        found = int(lib.reml_capability_enabled(self._pointer, _text(id)))
+        found = int(lib.reml_capability_enabled(self._pointer, _id(id)))
         if found < 0:
             raise NotRegistered(id, legacy_stable=self.legacy_stable)
         return bool(found)
@@ -476,7 +481,7 @@ class CapabilityRegistry:
         Raises:
             NotRegistered: it is not.
         """
-        self._call(lambda error: int(lib.reml_capability_verify_capability(self._pointer, _text(id), error)))
+        self._call(lambda error: int(lib.reml_capability_verify_capability(self._pointer, _id(id), error)))
 
     def verify_capability_stage(
         self, id: str, requirement: Requirement, effects: Iterable[str] = (), *, context: Context | None = None,
@@ -524,7 +529,7 @@ class CapabilityRegistry:
     def check_request(id: str, requirement: StageRequirement, effects: Iterable[str]) -> list[Any]:
         """A ``reml_capability_request_t``, and behind it what it points to."""
         tags = effect_set(effects)
-        keep = [_text(id), _text(str(requirement)), _text(target_names.joined("effects", tags)) if tags else NULL]
+        keep = [_id(id), _text(str(requirement)), _text(target_names.joined("effects", tags)) if tags else NULL]
         request = ffi.new("reml_capability_request_t*", {"struct_size": ffi.sizeof("reml_capability_request_t")})
         request.id, request.requirement, request.effects = keep
         return [request, *keep]
@@ -569,7 +574,7 @@ class CapabilityRegistry:
         """
         names = target_names.joined("needed", needed)
         self._call(
-            lambda error: int(lib.reml_capability_verify_dependencies(self._pointer, _text(id), _text(names), error))
+            lambda error: int(lib.reml_capability_verify_dependencies(self._pointer, _id(id), _text(names), error))
         )
 
     def _verify_dependencies_of(self, handle: CapabilityHandle, asked: list[Any], context: Context | None) -> None:
@@ -681,7 +686,7 @@ class CapabilityRegistry:
             NotRegistered: nobody registered it. StageViolation: *stage* is above where it stands.
         """
         text = NULL if stage is None else _text(str(StageId.parse(stage)))
-        self._call(lambda error: int(lib.reml_capability_enable(self._pointer, _text(id), text, error)))
+        self._call(lambda error: int(lib.reml_capability_enable(self._pointer, _id(id), text, error)))
 
     def disable(self, id: str) -> None:
         """
@@ -690,7 +695,7 @@ class CapabilityRegistry:
         Raises:
             NotRegistered: nobody registered it.
         """
-        self._call(lambda error: int(lib.reml_capability_disable(self._pointer, _text(id), error)))
+        self._call(lambda error: int(lib.reml_capability_disable(self._pointer, _id(id), error)))
 
     def set_stage(self, id: str, stage: StageId | str) -> None:
         """
@@ -700,7 +705,7 @@ class CapabilityRegistry:
             NotRegistered: nobody registered it. InvalidStageError: no such stage.
         """
         text = _text(str(StageId.parse(stage)))
-        self._call(lambda error: int(lib.reml_capability_set_stage(self._pointer, _text(id), text, error)))
+        self._call(lambda error: int(lib.reml_capability_set_stage(self._pointer, _id(id), text, error)))
 
     def unregister(self, id: str) -> None:
         """
@@ -709,7 +714,7 @@ class CapabilityRegistry:
         Raises:
             NotRegistered: nobody registered it. SecurityViolation: the core provides it.
         """
-        self._call(lambda error: int(lib.reml_capability_unregister(self._pointer, _text(id), error)))
+        self._call(lambda error: int(lib.reml_capability_unregister(self._pointer, _id(id), error)))
         self._dependencies.pop(id, None)
 
     def revoke_plugin(self, id: str) -> list[str]:

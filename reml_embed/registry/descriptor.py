@@ -33,10 +33,14 @@ class CapabilityId(str):
         """Check *text*."""
         if isinstance(text, CapabilityId):
             return text
-        if not isinstance(text, str) or not all(text.split(".")):
-            raise InvalidArgumentError(f"`{text}` is no capability id: words between dots")
+        if not isinstance(text, str):
+            raise TypeError(f"a capability id is a text, got {type(text).__name__}")
+        if not all(text.split(".")):
+            raise InvalidArgumentError(f"{text!r} is no capability id: words between dots")
         if not text.isprintable() or " " in text or "," in text or '"' in text:
-            raise InvalidArgumentError(f"{text!r} is no capability id: it has spaces, commas or unprintable characters")
+            raise InvalidArgumentError(
+                f"{text!r} is no capability id: it has spaces, commas, quotes or unprintable characters"
+            )
         return super().__new__(cls, text)
 
 

@@ -167,6 +167,23 @@ def test_the_ids_the_guide_asks_for_are_registered(registry):
     assert registry.get("actor").as_actor().mailbox_capacity == 1024
 
 
+def test_a_stage_conflict_over_native_embed_is_effects_contract_stage_mismatch(registry):
+    """CONTRACTS 1.5: stage experimental, effects native, audit, unsafe, provider core."""
+    descriptor = registry.describe("native.embed")
+    assert (descriptor.stage, descriptor.effect_scope, descriptor.provider) == (
+        StageId.EXPERIMENTAL,
+        ("audit", "native", "unsafe"),
+        Provider.core(),
+    )
+    assert (
+        registry.verify_stage("native.embed", "at_least:experimental", ["native", "audit", "unsafe"])
+        is StageId.EXPERIMENTAL
+    )
+    with pytest.raises(StageViolation) as caught:
+        registry.verify_stage("native.embed", "at_least:beta")
+    assert caught.value.diagnostic == "effects.contract.stage_mismatch"
+
+
 # --- 4.1, 4.2 register, get, describe ------------------------------------------------------------------------------------
 
 
@@ -280,8 +297,10 @@ def test_handles_of_another_kind_are_an_invalid_handle(registry):
 
 @pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a..b", "a b", "a,b", "a\0b", "a\nb", 'a"b', 7])
 def test_capability_id_is_a_non_empty_dotted_string(text):
-    with pytest.raises(InvalidArgumentError):
+    with pytest.raises((InvalidArgumentError, TypeError)):
         CapabilityId(text)
+    with pytest.raises((InvalidArgumentError, TypeError)):
+        CapabilityRegistry.process().verify_stage(text, "stable")
 
 
 def test_capability_ids_are_case_sensitive(empty):

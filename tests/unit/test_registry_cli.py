@@ -186,7 +186,7 @@ def test_stage_check_shows_what_the_command_prints_and_passes_options_on(command
 
 @pytest.mark.parametrize(
     "arguments",
-    [["list", "--stage", "alpha"], ["list", "--format", "xml"], ["describe"], ["describe", "gc", "--output", "xml"], ["enable"], ["enable", "gc", "--stage", "alpha"],
+    [["list", "--stage", "alpha"], ["list", "--format", "xml"], ["describe"], ["describe", ""], ["enable", "a\nb"], ["disable", "a..b"], ["stage", "check", "a,b", "--", "true"], ["describe", "gc", "--output", "xml"], ["enable"], ["enable", "gc", "--stage", "alpha"],
      ["stage", "promote", "gc"], ["stage", "promote", "gc", "--to", "alpha"], ["stage", "check", "gc"], ["stage", "check", "gc", "--", "./no-such-command"], ["nope"]],
 )  # fmt: skip
 def test_wrong_usage_exits_with_2(command, arguments):
@@ -235,6 +235,18 @@ def test_the_trail_goes_where_it_is_told(command, answer, tmp_path):
 # --- honoured by reml run and reml check ----------------------------------------------------------------------------------------
 
 PROGRAM = '@requires_capability(stage="beta", id="tracing")\npub fn traced() -> Int = 1\nfn main() -> Int = 2\n'
+
+
+def test_embedding_itself_has_to_be_enabled(command, answer, tmp_path):
+    """CONTRACTS 1.5: a conflict over ``native.embed`` is reported before any embed code runs."""
+    (tmp_path / "program.reml").write_text(PROGRAM)
+    answer("capability", "disable", "native.embed")
+    for name in ("run", "check"):
+        done = command(name, "program.reml", "--audit", "log.ndjson", code=1)
+        assert (done.stdout, "native.embed" in done.stderr) == ("", True)
+    assert not (tmp_path / "log.ndjson").exists()
+    answer("capability", "enable", "native.embed")
+    command("run", "program.reml")
 
 
 def test_run_and_check_tell_of_a_malformed_state_file(command, tmp_path):

@@ -133,6 +133,13 @@ def test_a_read_only_directory_is_refused(state, registry):
     assert state.path.read_text() == before
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no read-only folder that root cannot write either")
+def test_a_folder_that_nobody_can_write_is_refused(registry):
+    with pytest.raises(FileError) as caught:
+        StateFile("/proc/self").enable(registry, "console", None, log)
+    assert caught.value.code == "capability.file.io_error"
+
+
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path, registry):
     (tmp_path / ".reml").write_text("a file")
     with pytest.raises(FileError) as caught:
