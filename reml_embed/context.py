@@ -220,7 +220,8 @@ class Context:
         if limits is not None:
             keep.append(limit_table.to_c(limits))
             options.limits = keep[-1]
-        options.target = target_shapes.to_c(target or {}, features, keep)
+        known = registry.custom_target_capabilities if registry is not None else target_shapes.CUSTOM_CAPABILITIES
+        options.target = target_shapes.to_c(target or {}, features, keep, known)
         if grants is not None and granted_capabilities is not None:
             raise TypeError("grants and granted_capabilities are the same: give one")
         _ask_for_capabilities(

@@ -46,9 +46,9 @@ def text(value: str, keep: list[object]) -> object:
     return keep[-1]
 
 
-def to_c(target: Mapping[str, Any], features: Iterable[str], keep: list[object]) -> object:
+def to_c(target: Mapping[str, Any], features: Iterable[str], keep: list[object], known: Iterable[str] = ()) -> object:
     """
-    The library's struct; what it points to is added to *keep*.
+    The library's struct; what it points to is added to *keep*. *known*: further capabilities that ``@cfg`` may ask for.
 
     Raises:
         TypeError, ValueError: an unknown name, or something that is no text or list.
@@ -60,9 +60,9 @@ def to_c(target: Mapping[str, Any], features: Iterable[str], keep: list[object])
     if more:
         given = joined("features", values.get("features", ()))
         values["features"] = [name for name in f"{given},{more}".split(",") if name]
-    if CUSTOM_CAPABILITIES:
-        known = joined("known_capabilities", values.get("known_capabilities", ()))
-        values["known_capabilities"] = sorted({name for name in known.split(",") if name} | CUSTOM_CAPABILITIES)
+    if known:
+        given = joined("known_capabilities", values.get("known_capabilities", ()))
+        values["known_capabilities"] = sorted({name for name in given.split(",") if name}.union(known))
     for name, value in values.items():
         if name in _LISTS:
             setattr(made, name, text(joined(name, value), keep))

@@ -11,7 +11,7 @@ import click
 from reml_embed.errors import RemlError
 from reml_embed.registry._shape import FileError
 from reml_embed.registry.capability import CapabilityRegistry
-from reml_embed.registry.errors import CapabilityError
+from reml_embed.registry.errors import CapabilityError, SecurityViolation
 from reml_embed.registry.runtime_file import DEFAULT_PATH, RuntimeFile, environment_stage, resolve
 from reml_embed.registry.stage import InvalidStageError, StageId
 from reml_embed.registry.state import StateFile
@@ -75,7 +75,8 @@ def runtime_options(function: Any) -> Any:
     ) -> Any:  # fmt: skip
         options = honour_files(effect_stage, runtime_capabilities)
         if grants:
-            options["granted_capabilities"] = read_grants(grants)
+            offered = options.get("granted_capabilities")
+            options["granted_capabilities"] = [id for id in read_grants(grants) if offered is None or id in offered]  # noqa: A001
         return function(*arguments, runtime=options, **others)
 
     for option in reversed(_OPTIONS):
@@ -104,7 +105,8 @@ def honour_files(effect_stage: StageId | None, runtime_file: Path | None, triple
     registry = CapabilityRegistry.process()
     try:
         StateFile().apply(registry)
-        registry.verify_stage("native.embed", "at_least:experimental", ("audit", "native", "unsafe"))
+        if not registry.is_enabled("native.embed"):
+            raise SecurityViolation("native.embed", "is disabled", registry.describe("native.embed"))
         if runtime_file is None and DEFAULT_PATH.exists():
             runtime_file = DEFAULT_PATH
         file = RuntimeFile.read(runtime_file, registry) if runtime_file else None

@@ -619,6 +619,12 @@ def test_custom_target_capabilities_become_known():
         CUSTOM_CAPABILITIES.discard("acme.quantum")
     with pytest.raises(ValueError):
         registry.register_custom_target_capability("a,b")
+    own = CapabilityRegistry()
+    own.register_custom_target_capability("acme.quantum")
+    with reml.Context(registry=own) as context:
+        context.load(source)
+    with reml.Context(registry=CapabilityRegistry()) as context, pytest.raises(reml.LoadError):
+        context.load(source)
 
 
 def test_runtime_capability_names_map_to_ids(registry):
@@ -847,6 +853,21 @@ def test_records_wait_in_the_registry_that_was_told_nothing(monkeypatch, tmp_pat
     assert registry.drain() == []
     assert "capability_check" in (tmp_path / "log.ndjson").read_text()
     assert reml.audit.verify(tmp_path / "log.ndjson").ok
+
+
+def test_a_check_for_a_context_is_recorded_in_its_log_and_not_twice(registry, sink):
+    with reml.Context() as context:
+        context.drain()
+        registry.verify_capability_stage("gc", "stable", context=context)
+        with pytest.raises(StageViolation):
+            registry.verify_capability_stage("gc", "beta", context=context)
+        records = [Record(row) for row in context.drain()]
+    assert [record.metadata["capability.result"] for record in records if record.kind == "capability_check"] == [
+        "success",
+        "error",
+    ]
+    assert all(missing_keys(record) == [] for record in records)
+    assert sink.taken == []
 
 
 # --- threads --------------------------------------------------------------------------------------------------------------------

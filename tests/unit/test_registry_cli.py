@@ -237,6 +237,18 @@ def test_the_trail_goes_where_it_is_told(command, answer, tmp_path):
 PROGRAM = '@requires_capability(stage="beta", id="tracing")\npub fn traced() -> Int = 1\nfn main() -> Int = 2\n'
 
 
+def test_a_disabled_capability_is_refused_by_run_and_check(command, answer, tmp_path):
+    (tmp_path / "program.reml").write_text(PROGRAM)
+    command("run", "program.reml")
+    command("check", "program.reml")
+    answer("capability", "disable", "tracing")
+    for name in ("run", "check"):
+        found = json.loads(command(name, "program.reml", "--format", "json", code=1).stdout)
+        assert "target.capability.unknown" in [row["code"] for row in found["diagnostics"]]
+    answer("capability", "enable", "tracing")
+    command("run", "program.reml")
+
+
 def test_embedding_itself_has_to_be_enabled(command, answer, tmp_path):
     """CONTRACTS 1.5: a conflict over ``native.embed`` is reported before any embed code runs."""
     (tmp_path / "program.reml").write_text(PROGRAM)
@@ -287,6 +299,9 @@ def test_capabilities_of_the_runtime_file_are_what_is_granted(command, tmp_path)
     assert found["diagnostics"][0]["code"] == "target.capability.unknown"
     (tmp_path / "runtime.json").write_text('{"capabilities": ["gc", "tracing"]}')
     command("check", "program.reml", "--runtime-capabilities", "runtime.json")
+    command("check", "program.reml", "--runtime-capabilities", "runtime.json", "--grant", "tracing")
+    (tmp_path / "runtime.json").write_text('{"capabilities": ["gc"]}')
+    command("check", "program.reml", "--runtime-capabilities", "runtime.json", "--grant", "tracing", code=1)  # not offered
     assert "no such file" in command("check", "program.reml", "--runtime-capabilities", "none.json", code=2).stderr
 
 

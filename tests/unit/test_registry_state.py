@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -133,7 +134,7 @@ def test_a_read_only_directory_is_refused(state, registry):
     assert state.path.read_text() == before
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no read-only folder that root cannot write either")
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no read-only folder that root cannot write either")
 def test_a_folder_that_nobody_can_write_is_refused(registry):
     with pytest.raises(FileError) as caught:
         StateFile("/proc/self").enable(registry, "console", None, log)
