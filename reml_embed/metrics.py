@@ -24,13 +24,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reml_embed._ffi import lib
-from reml_embed.diagnostics import Diagnostic, Json, plain
+from reml_embed.diagnostics import Diagnostic, Entry, Json, build, register_catalog
 from reml_embed.errors import RemlError
 from reml_embed.values import Duration
 
 if TYPE_CHECKING:
     from reml_embed._exporter import Exporter
     from reml_embed.context import Context
+
+register_catalog("metrics", {
+    "core.diagnostics.metric_emit_failed": Entry("the log did not take a metric", "warning", "runtime"),
+    "conductor.metrics.error_rate_high": Entry("too much fails", "warning"),
+    "conductor.metrics.queue_depth_high": Entry("a channel stays above its high watermark"),
+    "runtime.sla.violation": Entry("a number is above what was agreed"),
+})  # fmt: skip
 
 #: Upper bounds of the latency histograms, in milliseconds; one more bucket takes the rest.
 BUCKETS_MS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
@@ -338,19 +345,11 @@ class DslMetrics:
         found = []
         if self.error_rate > ERROR_RATE_HIGH:
             text = f"dsl.error_rate is {self.error_rate:.3g}, above {ERROR_RATE_HIGH}"
-            found.append(_problem("conductor.metrics.error_rate_high", text, "warning"))
+            found.append(build("conductor.metrics.error_rate_high", text))
         if self._above >= QUEUE_CYCLES:
             text = f"channel.queue_depth is {self._depth}, above {self.high_watermark} for {self._above} cycles"
-            found.append(_problem("conductor.metrics.queue_depth_high", text, "error"))
+            found.append(build("conductor.metrics.queue_depth_high", text))
         return tuple(found)
-
-
-def _problem(code: str, message: str, severity: str, **extensions: Json) -> Diagnostic:
-    found = plain(code, message)
-    shaped: dict[str, Json] = {**found.json, "severity": severity}
-    if extensions:
-        shaped["extensions"] = extensions
-    return Diagnostic(severity=severity, code=code, message=message, domain=found.domain, codes=(code,), json=shaped)
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------------
@@ -431,15 +430,17 @@ def _refusal(registry: StageVerifier | None) -> Diagnostic | None:
         registry = CapabilityRegistry.process()
     try:
         registry.verify_capability_stage(_EMIT, _EMIT_STAGE, _EMIT_EFFECTS)
-    except RemlError as error:
+    except Exception as error:  # noqa: BLE001  (who measures is never stopped)
         actual = getattr(error, "actual_stage", None)
-        stage = actual() if callable(actual) else None
+        if not callable(actual):  # not the registry's answer: it could not be asked, or could not record that it was
+            return build("core.diagnostics.metric_emit_failed", f"{_EMIT} cannot be verified: {error}")
+        stage = actual()
         effects: Json = {
             "capability": _EMIT,
             "required_effects": list(_EMIT_EFFECTS),
             "stage": {"required": _EMIT_STAGE, "actual": None if stage is None else str(stage)},
         }
-        return _problem("effects.contract.stage_mismatch", f"{_EMIT}: {error}", "error", effects=effects)
+        return build("effects.contract.stage_mismatch", f"{_EMIT}: {error}", extensions={"effects": effects})
     return None
 
 
@@ -486,7 +487,7 @@ def emit_metrics(
 
     Returns:
         what was written; among its diagnostics ``effects.contract.stage_mismatch`` (then nothing was emitted),
-        ``core.diagnostics.metric_emit_failed`` (Warning: the log did not take it) and ``runtime.sla.violation``.
+        ``core.diagnostics.metric_emit_failed`` (Warning: the log did not take it, or the registry could not be asked) and ``runtime.sla.violation``.
     """
     payload = metrics.payload(event)
     found: list[Diagnostic] = []
@@ -515,7 +516,7 @@ def _write(target: JsonLog | str | os.PathLike[str], payload: dict[str, Json], f
         log.json(payload)
     except Exception as error:  # noqa: BLE001  (whatever a host's log raises must not stop who measures)
         text = f"the metrics of {payload['event']} were not written: {error}"
-        found.append(_problem("core.diagnostics.metric_emit_failed", text, "warning"))
+        found.append(build("core.diagnostics.metric_emit_failed", text))
         return False
     return True
 
@@ -665,7 +666,7 @@ class Sla:
                     "value": mean,
                     "window": rule.window,
                 }
-                found.append(_problem("runtime.sla.violation", text, rule.severity, sla=shown))
+                found.append(build("runtime.sla.violation", text, severity=rule.severity, extensions={"sla": shown}))
         return tuple(found)
 
     def _mean(self, key: tuple[int, str], rule: SlaRule, now: float, value: float) -> float:

@@ -16,7 +16,9 @@ from reml_embed.cli.capability import capability
 from reml_embed.cli.check import check
 from reml_embed.cli.dis import dis
 from reml_embed.cli.examples import examples
-from reml_embed.cli.gates import metrics, report, sync
+from reml_embed.cli.gates import metrics as audit_metrics
+from reml_embed.cli.gates import report, sync
+from reml_embed.cli.metrics import metrics
 from reml_embed.cli.run import run
 from reml_embed.cli.telemetry import telemetry
 from reml_embed.cli.version import version
@@ -27,9 +29,9 @@ def reml() -> None:
     """Run, check and look into Reml programs."""
 
 
-for command in (run, check, bench, dis, examples, audit, capability, telemetry, version):
+for command in (run, check, bench, dis, examples, audit, capability, telemetry, metrics, version):
     reml.add_command(command)
-for command in (metrics, report, sync):
+for command in (audit_metrics, report, sync):
     audit.add_command(command)
 
 

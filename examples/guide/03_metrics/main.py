@@ -1,7 +1,8 @@
-"""Guide §6: a record that the host builds goes in, a map of mixed values comes out."""
+"""Guide §6: a record that the host builds goes in, a line of the structured log comes out, and Prometheus sees it."""
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import uuid
@@ -12,16 +13,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import guide
 
 import reml_embed as reml
+from reml_embed.audit import StructuredLog
+from reml_embed.metrics import RuntimeMetrics
 
 
 class Logger:
-    """The host's own logger; the script only holds it."""
+    """The host's own logger, which writes structured lines; the script only holds it."""
 
     def __init__(self) -> None:
-        self.entries: list[dict[str, Any]] = []
+        self.lines = io.StringIO()
+        self.log = StructuredLog(self.lines)
 
     def json(self, value: dict[str, Any]) -> None:
-        self.entries.append(value)
+        self.log.json(value)
 
 
 def emit(event: str, audit_id: uuid.UUID | None, custom: dict[str, Any]) -> dict[str, Any]:
@@ -36,13 +40,16 @@ def emit(event: str, audit_id: uuid.UUID | None, custom: dict[str, Any]) -> dict
             latency_ms=1.5, throughput_per_min=120.0, error_rate=0.25, last_audit_id=audit_id, custom=custom
         )
         block["emit_metrics"](event, metrics)
-    return logger.entries[0]
+    return json.loads(logger.lines.getvalue())
 
 
 def main() -> None:
     """One event with an audit id, one without."""
     for audit_id in (uuid.UUID(int=7), None):
-        print(json.dumps(emit("runtime.tick", audit_id, {"workers": 4, "queue": ["a", "b"]}), sort_keys=True))
+        line = emit("runtime.tick", audit_id, {"workers": 4, "queue": ["a", "b"]})
+        # The line is the record that hosts emit themselves: it reads back as one.
+        assert RuntimeMetrics.from_payload(line).payload("runtime.tick") == line
+        print(json.dumps(line, sort_keys=True))
 
 
 if __name__ == "__main__":
