@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from reml_embed._waiting import Jobs
     from reml_embed.diagnostics import Diagnostic
     from reml_embed.foreign import ForeignBuffer, ForeignPtr
+    from reml_embed.library import ForeignContract
     from reml_embed.limits import Limits
     from reml_embed.metrics import FfiMetrics
     from reml_embed.registry.capability import CapabilityRegistry
@@ -652,6 +653,49 @@ class Context:
             TypeError: no contiguous buffer. ValueError: ownership and release do not go together.
         """
         return foreign.wrap_buffer(self, data, ownership=ownership, release=release, one_run=one_run)
+
+    def externs(self) -> list[dict[str, Any]]:
+        """
+        What the loaded modules expect of their host: ``module``, ``name``, ``symbol``, ``abi`` (``C`` or ``host``), ``parameters``, ``result``,
+        ``ownership``, ``variadic``, ``bound``, ``line``.
+        """
+        status, text = owned_text(lambda out, length: lib.reml_embed_externs(self._id, out, length))
+        self._raise_for(status)
+        found: list[dict[str, Any]] = json.loads(text)
+        return found
+
+    def bind_library(
+        self,
+        path: str | os.PathLike[str] | None,
+        module: str | None = None,
+        *,
+        header: str = "",
+        release: Mapping[str, str] | None = None,
+        contract: ForeignContract | None = None,
+        registry: CapabilityRegistry | None = None,
+    ) -> list[str]:
+        """
+        Bind what loaded modules declare with ``extern "C"`` to the functions of a shared library that have the same symbols. Calls of scripts go
+        through the steps of `reml_embed.library.call_ffi`; their records are in the log of this context.
+
+        Args:
+            path: see `reml_embed.library.bind_library`.
+            module: bind only what this module declares.
+            header: C prototypes; a declaration that says something else is refused (``ffi.signature.invalid``).
+            release: symbol → symbol of its release handler, for those that are declared ``@ownership("transferred")``: the pointer is
+                released when the script drops it. A script that calls the handler itself gives the pointer up with that call.
+            contract: what is declared of all of them, but for the ownership.
+            registry: that is asked for capabilities.
+
+        Returns: the symbols that are bound now, in the order of their declaration. Others of the module are left for another library.
+
+        Raises:
+            FfiError: LibraryNotFound; SymbolNotFound, when the library has none of them; InvalidSignature.
+            BridgeError: a contract does not hold. Nothing is bound then.
+        """
+        from reml_embed.script_libraries import bind  # noqa: PLC0415  (foreign libraries are not for everybody)
+
+        return bind(self, path, module, header=header, release=release or {}, contract=contract, registry=registry)
 
     def _type(self, text: str) -> Any:
         found = self._types.get(text)

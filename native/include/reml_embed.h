@@ -313,6 +313,11 @@ REML_API reml_embed_status_t reml_embed_functions(reml_embed_context_t* context,
  * "value", "type", "metadata": the named arguments, others under "arguments"}. transferred: reml_embed_free.
  */
 REML_API reml_embed_status_t reml_embed_exports(reml_embed_context_t* context, char** out_text, size_t* out_length);
+/*
+ * What the loaded modules expect of their host: a JSON list of {"module", "name", "symbol": what is looked up first, "abi": "C" or
+ * "host", "parameters": types, "result", "ownership": of @ownership, "", "variadic", "bound", "line"}. transferred: reml_embed_free.
+ */
+REML_API reml_embed_status_t reml_embed_externs(reml_embed_context_t* context, char** out_text, size_t* out_length);
 
 /* Readable typed IR (what 0), bytecode (1) of a loaded function, or of all with an empty name; syntax tree (2), tokens (3) of the
    module loaded last. transferred: reml_embed_free. */

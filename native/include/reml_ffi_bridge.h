@@ -122,7 +122,7 @@ REML_API reml_embed_status_t reml_ffi_box_string(
 REML_API reml_embed_status_t reml_ffi_unbox_span(
     reml_embed_context_t* context, reml_value_t value, reml_span_t* out_span);
 
-/* Count one bridge call made by the host's own wrapper (Python's call_ffi). */
+/* Count one bridge call made by the host's own wrapper (Python's call_ffi); without a context (NULL) for the process. */
 REML_API reml_embed_status_t reml_ffi_bridge_record_status(
     reml_embed_context_t* context, reml_ffi_bridge_status_t status);
 REML_API reml_embed_status_t reml_ffi_bridge_record_success(reml_embed_context_t* context);

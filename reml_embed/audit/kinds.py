@@ -99,7 +99,9 @@ _ROWS = (
     _kind("runtime.limits.unlimited", "runtime", "limits.unlimited", "", "1.4", "limits that a host took away"),
     # 2 FFI bridge
     _kind("ffi.call", "ffi.bridge", "ffi.event ffi.library ffi.symbol ffi.effect_flags ffi.status",
-          f"bridge ffi.call_site ffi.latency_ns ffi.capability ffi.capability_stage ffi.wrapper ffi.count ffi.failures ffi.first_at ffi.last_at {_ERROR}", "2.6", "a crossing of the border, or a summary of many"),
+          f"bridge ffi.call_id ffi.call_site ffi.latency_ns ffi.capability ffi.capability_stage ffi.wrapper ffi.count ffi.failures ffi.first_at ffi.last_at {_ERROR}", "2.6", "a crossing of the border, or a summary of many"),
+    _kind("ffi.call.start", "ffi", "ffi.call_id ffi.library ffi.symbol", "", "2.3", "a foreign function is about to be called"),
+    _kind("ffi.call.end", "ffi", "ffi.call_id ffi.library ffi.symbol", "", "2.3", "it has answered"),
     _kind("unsafe.region", "runtime", "unsafe.function unsafe.line", "unsafe.module", "0.7", "an `unsafe` block ran"),
     # 3 The log itself
     _kind("audit.recovered", "audit", "audit.recovery.events audit.recovery.cut_bytes audit.recovery.damaged_events audit.recovery.missing_records",

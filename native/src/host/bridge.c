@@ -189,6 +189,10 @@ reml_embed_status_t reml_ffi_unbox_span(reml_embed_context_t* id, reml_value_t v
 }
 
 reml_embed_status_t reml_ffi_bridge_record_status(reml_embed_context_t* id, reml_ffi_bridge_status_t status) {
+    if (!id) {
+        rl_process_count(status == REML_FFI_BRIDGE_SUCCESS);
+        return REML_EMBED_STATUS_OK;
+    }
     RL_ENTER(id, context);
     context->metrics.total_calls++;
     if (status == REML_FFI_BRIDGE_SUCCESS) context->metrics.success_calls++;

@@ -428,6 +428,7 @@ void rl_process_unlock(void);
 rl_audit_t* rl_process_audit(void); /* only while locked; NULL: memory */
 void rl_process_register(rl_context_t* context);
 void rl_process_retire(rl_context_t* context);
+void rl_process_count(bool success); /* a bridge call of no context */
 /* A use of a context after its end: counted, and recorded in the process's own log. */
 void rl_process_violation(const char* symbol, const char* what);
 void rl_process_create_error(const char* format, ...) RL_PRINTF(1, 2); /* thread-local; empty clears */

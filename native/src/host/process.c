@@ -119,6 +119,13 @@ void reml_ffi_bridge_reset_metrics(void) {
     rl_process_unlock();
 }
 
+void rl_process_count(bool success) {
+    rl_process_lock();
+    retired.total_calls++;
+    retired.success_calls += success;
+    rl_process_unlock();
+}
+
 void rl_process_violation(const char* symbol, const char* what) {
     reml_ffi_bridge_metrics_t sum = reml_ffi_bridge_get_metrics();
     rl_process_lock();

@@ -179,6 +179,69 @@ reml_embed_status_t reml_embed_exports(reml_embed_context_t* id, char** out_text
     return rl_hand_over(context, &text, out_text, out_length);
 }
 
+static const char* ownership_word(uint32_t flags) {
+    if (flags & RL_FN_TRANSFERS) return "transferred";
+    if (flags & RL_FN_LENDS) return "borrowed";
+    return flags & RL_FN_REFERS ? "reference" : "";
+}
+
+static void add_type(rl_context_t* context, rl_json_t* json, rl_buf_t* scratch, rl_type_t type) {
+    rl_buf_clear(scratch);
+    rl_type_print(&context->program, type, scratch);
+    rl_json_string(json, rl_buf_str(scratch));
+}
+
+reml_embed_status_t reml_embed_externs(reml_embed_context_t* id, char** out_text, size_t* out_length) {
+    if (!out_text || !out_length) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    *out_text = NULL;
+    *out_length = 0;
+    RL_ENTER(id, context);
+    rl_program_t* program = &context->program;
+    rl_buf_t text, type;
+    rl_buf_init(&text, &context->allocator);
+    rl_buf_init(&type, &context->allocator);
+    rl_json_t json = rl_json_begin(&text);
+    rl_json_array_begin(&json);
+    uint32_t first = program->first_fn ? program->first_fn : 1;
+    for (rl_fn_id_t f = first; f < program->first_fn + program->functions.count; f++) {
+        const rl_function_t function = *rl_program_function(program, f);
+        if (function.kind != RL_FN_HOST || function.module < program->first_module || !is_listed(&function)) continue;
+        /* A call of a variadic one with further arguments has made a function of its own, which nobody wrote. */
+        rl_str_t module = rl_sym_text(&program->symbols, rl_program_module(program, function.module)->path);
+        bool written = module.length == 0 || module.data[0] != '#';
+        for (rl_fn_id_t before = first; before < f && written; before++) {
+            const rl_function_t* other = rl_program_function(program, before);
+            written = other->kind != RL_FN_HOST || other->module != function.module ||
+                      other->symbol != function.symbol || other->span.start != function.span.start;
+        }
+        if (!written) continue;
+        rl_sym_t symbol = function.link_name ? function.link_name : function.symbol;
+        rl_json_object_begin(&json);
+        rl_json_member(&json, "module", module);
+        rl_json_member(&json, "name", rl_sym_text(&program->symbols, function.name));
+        rl_json_member(&json, "symbol", rl_sym_text(&program->symbols, symbol ? symbol : function.name));
+        rl_json_member(&json, "abi", function.flags & RL_FN_FOREIGN ? RL_STR("C") : RL_STR("host"));
+        rl_json_key(&json, "parameters");
+        rl_json_array_begin(&json);
+        for (uint32_t i = 0; i < function.param_count; i++)
+            add_type(context, &json, &type, rl_program_param(program, function.param_first + i)->type);
+        rl_json_array_end(&json);
+        rl_json_key(&json, "result");
+        add_type(context, &json, &type, function.result);
+        rl_json_member(&json, "ownership", rl_str(ownership_word(function.flags)));
+        rl_json_key(&json, "variadic");
+        rl_json_bool(&json, (function.flags & RL_FN_VARARGS) != 0);
+        rl_json_key(&json, "bound");
+        rl_json_bool(&json, rl_host_binding_of(context, f) != UINT32_MAX);
+        rl_json_key(&json, "line");
+        rl_json_u64(&json, rl_program_line_of(program, function.module, function.span.start).line);
+        rl_json_object_end(&json);
+    }
+    rl_json_array_end(&json);
+    rl_buf_deinit(&type);
+    return rl_hand_over(context, &text, out_text, out_length);
+}
+
 enum { EXPLAIN_IR, EXPLAIN_BYTECODE, EXPLAIN_TREE, EXPLAIN_TOKENS };
 
 /* Bytecode of every instance that the host's look-ups and runs have made so far, of user functions. */
