@@ -23,7 +23,15 @@ import cffi
 
 HERE = Path(__file__).resolve().parent if "__file__" in globals() else Path.cwd()
 INCLUDE = HERE / "native" / "include"
-HEADERS = ("reml_embed.h", "reml_value.h", "reml_async.h", "reml_ffi_bridge.h", "reml_audit.h", "reml_capability.h")
+HEADERS = (
+    "reml_embed.h",
+    "reml_value.h",
+    "reml_async.h",
+    "reml_ffi_bridge.h",
+    "reml_audit.h",
+    "reml_capability.h",
+    "reml_effects.h",
+)
 LIMITED_API = "0x030c0000" if sys.version_info >= (3, 12) else "0x030b0000"
 
 # What C may call in Python by way of cffi; everything hot goes through native/python.

@@ -43,6 +43,7 @@ from reml_embed._signatures import signature_text
 from reml_embed._support import Support, write_stdout
 from reml_embed.audit import chain as audit_log
 from reml_embed.diagnostics import Json
+from reml_embed.effects import HostHandler
 from reml_embed.errors import (
     EXCEPTIONS,
     WORDS,
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
 
     from reml_embed._waiting import Jobs
     from reml_embed.diagnostics import Diagnostic
+    from reml_embed.effects import OptIn
     from reml_embed.foreign import ForeignBuffer, ForeignPtr
     from reml_embed.library import ForeignContract
     from reml_embed.limits import Limits
@@ -168,6 +170,7 @@ class Context:
             is the same.
         explicit_experimental: experimental capabilities need a grant by name, or to be enabled explicitly: for hostile code.
         registry: the registry of capabilities that is asked; by default the process's.
+        effects: what is opted in to of what is experimental; see `OptIn`.
         args: what ``Env.args()`` answers.
         environment: the variables that ``Env.get_env`` sees; without it every one is denied.
         stress_gc: collect at every chance; for tests.
@@ -175,6 +178,8 @@ class Context:
     Raises:
         AbiMismatchError, UnsupportedTargetError, AuditUnavailableError, OutOfMemoryError: nothing was made.
     """
+
+    _observer: SinkHolder | None = None  # of effects
 
     def __init__(
         self,
@@ -194,6 +199,7 @@ class Context:
         granted_capabilities: Iterable[str] | None = None,
         explicit_experimental: bool = False,
         registry: CapabilityRegistry | None = None,
+        effects: OptIn | None = None,
         args: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
         stress_gc: bool = False,
@@ -208,6 +214,7 @@ class Context:
         self._pid = os.getpid()
         self._sink: SinkHolder | None = None
         self._loading = False
+        self._handler_slots: set[int] = set()  # of the host's handlers: names of their bindings are used again
         check_versions(abi_version)
         flags = (
             strict_top_level * lib.REML_EMBED_OPTION_STRICT_TOP_LEVEL
@@ -254,10 +261,14 @@ class Context:
         _open.add(self)
         if sink is not None:
             self._set_sink(sink)
-        self._show_surroundings(args, environment)
+        self._show_surroundings(args, environment, effects)
 
-    def _show_surroundings(self, args: Iterable[str], environment: Mapping[str, str] | None) -> None:
+    def _show_surroundings(
+        self, args: Iterable[str], environment: Mapping[str, str] | None, effects: OptIn | None
+    ) -> None:
         try:
+            if effects is not None:
+                self.set_effects(effects)
             if args:
                 self.set_args(args)
             if environment is not None:
@@ -704,6 +715,47 @@ class Context:
             self._raise_for(lib.reml_type_find(self._id, encoded, len(encoded), found))
             self._types[text] = found
         return found[0]
+
+    # --- effects ----------------------------------------------------------------------------------------------------------
+
+    def set_effects(self, effects: OptIn | None) -> None:
+        """What is opted in to, for modules loaded from now on; None: nothing."""
+        keep: list[object] = []
+        self._raise_for(lib.reml_embed_set_effects(self._id, NULL if effects is None else effects.to_c(keep)))
+
+    def handle(self, effect: str, operations: Mapping[str, Callable[..., Any]]) -> HostHandler:
+        """
+        Put a handler around every run: Python functions answer the operations of *effect* that reach the root unhandled, and what they
+        return is what the script goes on with. Use it in a ``with`` block, or close it. Of several for one effect the latest answers.
+
+        A function whose last parameter is named ``resume`` gets the continuation instead: it calls ``resume(value)`` once.
+
+        Args:
+            effect: ``Console``, ``Billing.Ledger``; also one that is declared by a module loaded later.
+            operations: all of its operations, by name.
+
+        Raises:
+            EffectError: ``effects.handler.depth_exceeded`` (the 33rd), ``effects.handler.unhandled_operation`` (the error names those
+                that are missing), ``effects.operation.unknown``.
+        """
+        return HostHandler(self, effect, operations)
+
+    def observe_effects(self, observer: Callable[[dict[str, Any]], object] | None) -> None:
+        """
+        Call *observer* with each handler that is applied, each operation that is performed, each computation that is resumed (the events
+        of ``reml_effects.h``), while a script runs. It must not use the context; what it raises is dropped. None: nobody.
+        """
+        self._observer = None if observer is None else SinkHolder(lambda text: observer(json.loads(text)))
+        handle = NULL if self._observer is None else self._observer.handle
+        told = NULL if self._observer is None else lib.reml_python_sink
+        self._raise_for(lib.reml_embed_observe_effects(self._id, told, handle))
+
+    def handlers(self) -> list[dict[str, Any]]:
+        """What is known of every place where a loaded module applies a handler: the same objects as `observe_effects` gives."""
+        status, text = owned_text(lambda out, length: lib.reml_embed_handlers(self._id, out, length))
+        self._raise_for(status)
+        found: list[dict[str, Any]] = json.loads(text)
+        return found
 
     # --- top-level values -------------------------------------------------------------------------------------------------
 

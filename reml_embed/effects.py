@@ -8,24 +8,39 @@ directory ``.reml``. Goes out: options of a context, records.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reml_embed._ffi import NULL, ffi, lib
+from reml_embed.audit import AuditContext, ContextSink
+from reml_embed.diagnostics import Entry, register_catalog
 from reml_embed.errors import RemlError
-from reml_embed.target import STAGES
+from reml_embed.target import STAGES, joined, text
+from reml_embed.values import Err, Ok
+
+if TYPE_CHECKING:
+    from reml_embed.context import Context
 
 try:
     import fcntl
 except ImportError:  # pragma: no cover - no such locks on this system
     fcntl = None  # type: ignore[assignment]
+
+register_catalog("effects", {
+    "effects.stage.checks_invalid": Entry("the file of stage checks is damaged", "error", "effect"),
+    "effects.stage.checks_io": Entry("the file of stage checks cannot be used", "error", "effect"),
+    "manifest.dsl.stage_mismatch": Entry("the manifest expects another stage than the capability has", "error", "manifest"),
+})  # fmt: skip
 
 #: What `-Z` may opt in to, and what that means.
 FEATURES: dict[str, str] = {
@@ -138,6 +153,384 @@ def check_features(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+# --- opting in --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OptIn:
+    """
+    What a context opts in to (CONTRACTS 19.2).
+
+    Attributes:
+        features: of `FEATURES`, as ``-Z`` names them.
+        capabilities: ids of experimental capabilities that were enabled by name.
+        demanded: experimental use that nobody has opted in to is an error, not a hint.
+        acknowledged: errors about what is experimental are warnings.
+    """
+
+    features: Iterable[str] = ()
+    capabilities: Iterable[str] = ()
+    demanded: bool = False
+    acknowledged: bool = False
+
+    def to_c(self, keep: list[object]) -> object:
+        """
+        The library's struct; what it points to is added to *keep*.
+
+        Raises:
+            ValueError: an unknown feature, or an id with a comma in it.
+        """
+        flags = self.demanded * lib.REML_EFFECTS_DEMAND_OPT_IN | self.acknowledged * lib.REML_EFFECTS_ACKNOWLEDGE
+        made = ffi.new("reml_effects_options_t*", {"struct_size": ffi.sizeof("reml_effects_options_t"), "flags": flags})
+        keep.append(made)
+        made.features = text(joined("features", check_features(self.features)), keep)
+        made.capabilities = text(joined("capabilities", self.capabilities), keep)
+        return made
+
+
+# --- handlers of the host ------------------------------------------------------------------------------------------------
+
+
+class Resume:
+    """The continuation that an operation gets: call it once with the answer."""
+
+    def __init__(self, operation: str) -> None:
+        self.operation = operation
+        self.answered = False
+        self.answer: Any = None
+
+    def __call__(self, value: Any = None) -> None:
+        """
+        Let the script go on with *value*, as soon as the operation returns.
+
+        Raises:
+            EffectError: ``effects.handler.invalid_resume``: it has been called before.
+        """
+        if self.answered:
+            raise EffectError("effects.handler.invalid_resume", f"{self.operation} has been resumed before")
+        self.answered, self.answer = True, value
+
+
+def _takes_resume(function: Callable[..., Any]) -> bool:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a builtin that does not say
+        return False
+    return bool(parameters) and parameters[-1].name == "resume"
+
+
+def _with_resume(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def operation(*arguments: Any) -> Any:
+        resume = Resume(name)
+        function(*arguments, resume)
+        if not resume.answered:
+            raise EffectError("runtime.effect.unhandled", f"the handler of {name} has not resumed")
+        return resume.answer
+
+    return operation
+
+
+class HostHandler:
+    """
+    A handler that Python has put around every run of a context; see `Context.handle`.
+
+    Attributes:
+        effect: its name. closed: it has been taken away.
+    """
+
+    def __init__(self, context: Context, effect: str, operations: Mapping[str, Callable[..., Any]]) -> None:
+        self.effect = effect
+        self.closed = False
+        self._context = context
+        names = list(operations)
+        for name in names:
+            if not callable(operations[name]):
+                raise TypeError(f"{effect}.{name}: expected a callable, got {type(operations[name]).__name__}")
+        slot = next(
+            number for number in range(1, len(context._handler_slots) + 2) if number not in context._handler_slots
+        )
+        keep: list[object] = []
+        rows = ffi.new("reml_host_operation_t[]", len(names) or 1)
+        for row, name in zip(rows, names, strict=False):
+            function, bound = operations[name], f"handler {slot}: {effect}.{name}"
+            context.bind(bound, _with_resume(f"{effect}.{name}", function) if _takes_resume(function) else function)
+            row.name, row.function = text(name, keep), text(bound, keep)
+        out = ffi.new("uint32_t*")
+        status = lib.reml_host_handle(context._id, text(effect, keep), rows, len(names), out)
+        if status:
+            raise self._refusal(status)
+        self._id = out[0]
+        self._slot = slot
+        context._handler_slots.add(slot)
+
+    def _refusal(self, status: int) -> BaseException:
+        error = self._context._error(status)
+        found = next(iter(getattr(error, "diagnostics", ())), None)
+        if found is None or not found.code.startswith("effects."):
+            return error
+        extension: Any = found.json.get("extensions") or {}
+        missing = extension.get("effects", {}).get("unhandled_operations", ())
+        return EffectError(found.code, found.message, unhandled_operations=missing)
+
+    def close(self) -> None:
+        """Take it away. Closing twice is fine, and so is closing it after the context."""
+        if self.closed:
+            return
+        self.closed = True
+        self._context._handler_slots.discard(self._slot)
+        if not self._context.closed:
+            self._context._raise_for(lib.reml_host_unhandle(self._context._id, self._id))
+
+    def __enter__(self) -> HostHandler:
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<HostHandler of {self.effect}{', closed' if self.closed else ''}>"
+
+
+# --- the sandbox for foreign calls -----------------------------------------------------------------------------------------
+
+
+def stub_record(
+    audit: AuditContext, name: str, payload_bytes: int, *, capability: str, stage: str, required: str = "experimental"
+) -> str:
+    """
+    Leave the record of a foreign call that a stub answered (CONTRACTS 19.3): no border was crossed, so there is no ``metadata.bridge``.
+
+    Args:
+        audit: where it goes.
+        name: what would have been called.
+        payload_bytes: size of what it would have got.
+        capability: what stands for foreign calls; mandatory.
+        stage: where it stands; mandatory.
+        required: the least stage that was asked for.
+
+    Returns: the audit id.
+
+    Raises:
+        ValueError: no name, no capability, or no stage.
+    """
+    for what, value in (("stage", stage), ("required", required)):
+        if value not in STAGES:
+            raise ValueError(f"a stub record needs a {what}: one of {', '.join(STAGES)}, got {value!r}")
+    if not name or not capability:
+        raise ValueError("a stub record needs the name of what was called, and its capability")
+    payload: dict[str, Any] = {
+        "bytes": payload_bytes, "capability": capability, "effects": ["ffi"], "name": name, "payload_bytes": payload_bytes,
+        "stage": stage, "status": "stubbed", "symbol": name,
+    }  # fmt: skip
+    metadata: dict[str, Any] = {
+        "effect.capability": capability, "effect.manifest_path": None, "effect.provider": "core",
+        "effect.stage.actual": stage, "effect.stage.required": f"at_least:{required}",
+        "ffi": {
+            "capability": capability, "capability_stage": stage, "effect_flags": ["ffi"], "event": "ffi.call", "library": "stub",
+            "status": "stubbed", "symbol": name,
+        },
+    }  # fmt: skip
+    return audit.log("ffi.call", payload, category="ffi.bridge", capability=capability, metadata=metadata)
+
+
+class StubMissingError(EffectError):
+    """What `ForeignCall.call` answers as its ``Err`` for a name that has no stub."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("ffi.contract.symbol_missing", f"no stub for {name!r}")
+        self.name = name
+
+
+class Sandbox:
+    """
+    The stub profile: foreign calls of a context's scripts are answered here and never cross; each leaves a record.
+
+    It handles ``effect ForeignCall : ffi { operation call(name: Text, payload: Bytes) -> Result<Bytes, FfiError> }``: open it around runs
+    (``with Sandbox(context, stubs):``). A script that handles the effect itself, as the guide's does, records with
+    ``audit.log("ffi.call", …)``: bind `log` to that.
+
+    Args:
+        context: whose scripts.
+        stubs: what answers each name: bytes, or a function of the payload. An exception of it is the answer ``Err``, like a missing stub.
+        audit: where records go; by default the log of the context.
+        capability: what stands for foreign calls; its stage is looked up at each call.
+        effect: name of the effect.
+        required: the least stage asked for.
+
+    Attributes:
+        calls: (name, payload) of each call, oldest first.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        stubs: Mapping[str, bytes | Callable[[bytes], bytes]] | None = None,
+        *,
+        audit: AuditContext | None = None,
+        capability: str = "foreign-call",
+        effect: str = "ForeignCall",
+        required: str = "experimental",
+    ) -> None:
+        self.context = context
+        self.stubs = dict(stubs or {})
+        self.audit = audit or AuditContext(ContextSink(context))
+        self.capability = capability
+        self.effect = effect
+        self.required = required
+        self.calls: list[tuple[str, bytes]] = []
+        self._handler: HostHandler | None = None
+
+    def record(self, name: str, payload_bytes: int) -> str:
+        """
+        Leave the record of one stubbed call; its audit id.
+
+        Raises:
+            EffectError: ``runtime.capability.unknown``: nothing stands for foreign calls.
+        """
+        stage = stage_of_capability(self.capability)
+        if stage is None:
+            raise EffectError("runtime.capability.unknown", f"no capability {self.capability!r} is registered")
+        return stub_record(
+            self.audit, name, payload_bytes, capability=self.capability, stage=stage, required=self.required
+        )
+
+    def call(self, name: str, payload: bytes) -> Ok[bytes] | Err[EffectError | str]:
+        """The operation ``call``: recorded, then answered by the stub."""
+        self.record(name, len(payload))
+        self.calls.append((name, payload))
+        stub = self.stubs.get(name)
+        if stub is None:
+            return Err(StubMissingError(name))
+        try:
+            return Ok(stub if isinstance(stub, bytes) else stub(payload))
+        except Exception as error:  # noqa: BLE001  (what a foreign function does wrong is its answer)
+            return Err(EffectError("ffi.call.failed", f"{name}: {error}"))
+
+    def log(self, audit: object, event: str, value: Mapping[str, Any]) -> None:
+        """
+        For ``fn AuditLog.log(self, event: Str, value: Any)``: ``ffi.call`` with ``{name, bytes}`` becomes the whole record, any other
+        event is logged as it is.
+
+        Raises:
+            ValueError: an ``ffi.call`` without name and bytes.
+        """
+        del audit
+        if event != "ffi.call":
+            self.audit.log(event, dict(value))
+            return
+        name, size = value.get("name"), value.get("bytes")
+        if not isinstance(name, str) or not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise ValueError(f"ffi.call needs name and bytes, got {dict(value)!r}")
+        self.record(name, size)
+
+    def __enter__(self) -> Sandbox:
+        if self._handler is not None:
+            raise ValueError("the sandbox is open")
+        self._handler = self.context.handle(self.effect, {"call": self.call})
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        if self._handler is not None:
+            self._handler.close()
+            self._handler = None
+
+
+# --- manifests ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DslEntry:
+    """
+    What ``reml.toml`` says of the effects of a DSL: ``[dsl.<name>]`` (CONTRACTS 10.1).
+
+    Attributes:
+        name: of the section. path: of its entry. manifest: the file.
+        stage: ``expect_effects_stage``; ``stable`` where only ``expect_effects`` is written; None: nothing is expected.
+        capabilities: ids that the section names, sorted.
+    """
+
+    name: str
+    path: Path
+    manifest: Path
+    stage: str | None
+    capabilities: tuple[str, ...]
+
+
+def _texts(manifest: Path, where: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise EffectError("config.manifest.parse_error", f"{manifest}: expected a list of texts at {where}")
+    return tuple(sorted(value))
+
+
+def _dsl_entry(manifest: Path, name: str, section: object) -> DslEntry:
+    where = f"dsl.{name}"
+    if not isinstance(section, dict):
+        raise EffectError("config.manifest.parse_error", f"{manifest}: expected a table at {where}")
+    entry = section.get("entry")
+    if not isinstance(entry, str) or not entry:
+        raise EffectError("manifest.entry.missing", f"{manifest}: {where}.entry names no file")
+    expected = _texts(manifest, f"{where}.expect_effects", section.get("expect_effects", []))
+    stage = section.get("expect_effects_stage", "stable" if expected else None)
+    if stage is not None and stage not in STAGES:
+        known = ", ".join(STAGES)
+        raise EffectError(
+            "config.invalid_stage", f"{manifest}: {where}.expect_effects_stage must be one of {known}, got {stage!r}"
+        )
+    ids = _texts(manifest, f"{where}.capabilities", section.get("capabilities", []))
+    return DslEntry(name, manifest.parent / entry, manifest, stage, ids)
+
+
+def read_dsl(manifest: Path) -> list[DslEntry]:
+    """
+    The DSLs of a manifest, in its order.
+
+    Raises:
+        EffectError: ``config.manifest.parse_error``, ``config.manifest.io_error``, ``config.invalid_stage``,
+            ``manifest.entry.missing``; the message names file, line and key.
+    """
+    try:
+        data = tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EffectError("config.manifest.io_error", f"{manifest}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise EffectError("config.manifest.parse_error", f"{manifest}: {error}") from None
+    sections = data.get("dsl", {})
+    if not isinstance(sections, dict):
+        raise EffectError("config.manifest.parse_error", f"{manifest}: expected a table at dsl")
+    return [_dsl_entry(manifest, name, section) for name, section in sections.items()]
+
+
+def stage_mismatches(entries: Iterable[DslEntry], used: Iterable[str] = ()) -> list[str]:
+    """
+    Where a manifest expects another stage than its capabilities have (``manifest.dsl.stage_mismatch``); one sentence each.
+
+    The stage that counts is the lowest of those capabilities that the section names, or else of those in *used*.
+    """
+    found = []
+    for entry in entries:
+        ids = entry.capabilities or tuple(sorted(set(used)))
+        stages = [(STAGES.index(stage), id_) for id_ in ids if (stage := stage_of_capability(id_)) is not None]
+        if entry.stage is None or not stages:
+            continue
+        lowest, id_ = min(stages)
+        if STAGES[lowest] != entry.stage:
+            found.append(
+                f"{entry.manifest}: dsl.{entry.name}.expect_effects_stage is {entry.stage}, {id_} stands at {STAGES[lowest]}"
+            )
+    return found
+
+
+def stage_of_capability(id: str) -> str | None:  # noqa: A002
+    """The stage where a capability of this process stands; None: there is none of that name."""
+    handle = ffi.new("reml_capability_handle_t**")
+    if "\0" in id or lib.reml_capability_get(NULL, id.encode(), handle, NULL):
+        return None
+    try:
+        return STAGES[lib.reml_capability_handle_stage(handle[0])]
+    finally:
+        lib.reml_capability_handle_release(handle[0])
+
+
 # --- stage checks -----------------------------------------------------------------------------------------------------
 
 
@@ -208,13 +601,13 @@ def _read_check(path: Path, index: int, row: object) -> StageCheck:
     )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the file by *text*, so that a reader sees the old one or the new one; its directory is made."""
+def write_atomically(path: Path, content: str) -> None:
+    """Replace the file by *content*, so that a reader sees the old one or the new one; its directory is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
@@ -259,13 +652,13 @@ class StageChecks:
             StageCheckFileError: the file is no such list. OSError: it cannot be read.
         """
         try:
-            text = self.path.read_text(encoding="utf-8")
+            content = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return []
         except UnicodeDecodeError as error:
             raise StageCheckFileError(self.path, "$", f"not UTF-8 ({error.reason})") from None
         try:
-            rows = json.loads(text)
+            rows = json.loads(content)
         except (ValueError, RecursionError) as error:
             line = error.lineno if isinstance(error, json.JSONDecodeError) else None
             raise StageCheckFileError(self.path, "$", f"no JSON ({error})", line) from None

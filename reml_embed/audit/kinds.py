@@ -192,6 +192,8 @@ _ROWS = (
     _kind("wasi.run", "wasi", "target.profile.requested target.profile.detected wasi.engine wasi.exit", "", "18", "a run in a sandbox"),
     _kind("container.start", "container", "container.profile target_config_errors", "", "18", "a container began"),
     # 19 Effects
+    _kind("effects.stage.missing_opt_in", "effects", "diagnostic.message diagnostic.severity source.line", f"capability.id effect.handler source.file source.module {_STAGE} effect.provider effect.manifest_path", "19.2", "code uses what is experimental, and nobody has opted in"),
+    _kind("effects.stage.check", "effects", "test.target test.passed", f"capability.id effect.diagnostics.open {_STAGE} effect.provider effect.manifest_path", "19.2", "a test ran whose outcome counts for promotion"),
     _kind("effects.handled", "effects", f"{_STAGE} effect.order.before effect.order.after effect.residual.diff effect.handler", "effect.type_row.requested_mode effect.type_row.available_mode effect.type_row.guard_stage", "19.2", "a handler handled an effect"),
     # 20 Actors
     *(_kind(f"async.actor.{what}", "async.actor", _ACTOR, "", "20", f"an actor: {what}") for what in ("spawn", "send", "drop", "stop", "capability_missing", "unhandled_message")),

@@ -11,8 +11,20 @@ import click
 from reml_embed import Context, LoadError, RemlError
 from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
+from reml_embed.cli._effects import EffectsAsked, effects_options, guide_object, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.cli._telemetry import Graphs, explained, telemetry_option
+from reml_embed.effects import EffectError
+
+
+class _Drop:
+    """An audit sink that keeps nothing: for contexts that only look."""
+
+    def write(self, line: str, /) -> None:
+        """Let it go."""
+
+
+DROP = _Drop()
 
 
 def check_file(context: Context, file: Path, session: Session, graphs: Graphs) -> int:
@@ -25,7 +37,24 @@ def check_file(context: Context, file: Path, session: Session, graphs: Graphs) -
         found, coloured = [diagnostic], text
     graphs.take(context, file)
     session.add(explained(context, file, found), text=text, coloured=coloured, file=file)
-    return sum(diagnostic.severity == "error" for diagnostic in found)
+    mismatches = manifest_diagnostics([file], [])
+    session.add(mismatches, text="\n".join(f"error[{item.code}]: {item.message}" for item in mismatches), file=file)
+    return sum(diagnostic.severity == "error" for diagnostic in found) + len(mismatches)
+
+
+def applied_handlers(files: Sequence[Path], modules: Sequence[Path]) -> list[dict[str, Any]]:
+    """Where the files apply handlers; a file that does not load tells of none."""
+    found: list[dict[str, Any]] = []
+    for file in files:
+        with Context(audit=DROP) as context:
+            try:
+                for name in (*modules, file):
+                    before = len(context.handlers())
+                    context.load(name)
+                found += context.handlers()[before:]
+            except RemlError:
+                continue
+    return found
 
 
 def load_modules(context: Context, files: Sequence[Path], session: Session) -> bool:
@@ -86,12 +115,22 @@ def run_check(
 @runtime_options
 @telemetry_option
 @format_option
+@effects_options
 @pipeline_options
 @click.pass_context
 def check(
     command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], runtime: dict[str, Any], telemetry: Path | None,
-    form: str, asked: Asked,
+    form: str, asked: Asked, effects: EffectsAsked,
 ) -> None:  # fmt: skip
     """Say what is wrong with each FILE, without running it."""
     session = Session("check", "Check", files, asked, form)
-    command.exit(run_check(files, modules, session, runtime, telemetry))
+    try:
+        options: dict[str, Any] = {**runtime, "effects": effects.opt_in(files)}
+    except EffectError as error:
+        raise click.ClickException(error.message) from None
+    events = applied_handlers(files, modules) if effects.debug else []
+    for event in events if session.human else ():
+        click.echo(guide_text(event))
+    if effects.debug:
+        session.outcome.__dict__["effects_debug"] = [guide_object(event) for event in events]
+    command.exit(run_check(files, modules, session, options, telemetry))

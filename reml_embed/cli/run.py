@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ from reml_embed import Context, Function, LoadError, RemlError, RunError, Transf
 from reml_embed._ffi import ffi, lib, owned_text
 from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
+from reml_embed.cli._effects import EffectsAsked, effects_options, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
+from reml_embed.cli._test_run import TestRun, debug_objects, record, verdict
+from reml_embed.cli._trail import Trail
 from reml_embed.diagnostics import plain
+from reml_embed.effects import EffectError
 from reml_embed.limits import Limits
 from reml_embed.results import BorrowedResult
 
@@ -92,18 +97,51 @@ def drive(context: Context, future: TransferredResult) -> TransferredResult:
     return TransferredResult(context, (value.kind, value.context, value.bits))
 
 
-def execute(
-    files: Sequence[Path], entry: str, words: tuple[str, ...], options: dict[str, Any], session: Session
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Program:
+    """
+    What is run.
+
+    Attributes:
+        files: the last is the program. entry: its function. words: arguments of it.
+        loaded: called with the context when all is loaded. observer: told of handlers, or None.
+    """
+
+    files: Sequence[Path]
+    entry: str
+    words: tuple[str, ...] = ()
+    loaded: Callable[[Context], object] | None = None
+    observer: Callable[[dict[str, Any]], object] | None = None
+
+
+def check_manifest(context: Context, files: Sequence[Path]) -> None:
+    """
+    Do the capabilities stand where the manifest expects them?
+
+    Raises:
+        LoadError: ``manifest.dsl.stage_mismatch``.
+    """
+    found = manifest_diagnostics(files, [row["capability"] for row in context.handlers() if "capability" in row])
+    if found:
+        text = "\n".join(f"error[{item.code}]: {item.message}" for item in found)
+        raise LoadError(found[0].message, tuple(found), text=text)
+
+
+def execute(program: Program, options: dict[str, Any], session: Session) -> None:
     """Create, load (the last of *files* is the program), run, read and close; the outcome holds what is known whenever this ends."""
     outcome = session.outcome
     context = Context(**options)
     try:
         with context, session.logging_into(context):
             try:
-                for file in files:
+                if program.observer is not None:
+                    context.observe_effects(program.observer)
+                for file in program.files:
                     session.load(context, file)
-                result = call(context, entry, words)
+                if program.loaded is not None:
+                    program.loaded(context)
+                check_manifest(context, program.files)
+                result = call(context, program.entry, program.words)
                 outcome.type, outcome.value = result.type, result.text
                 outcome.ok = not (result.variant == "Err" and outcome.type.startswith("Result<"))
             finally:
@@ -126,13 +164,12 @@ def explain(error: RemlError, session: Session) -> None:
     session.outcome.diagnostics += earlier
 
 
-def run_program(
-    files: Sequence[Path], entry: str, words: tuple[str, ...], options: dict[str, Any], session: Session
-) -> int:
+def run_program(program: Program, options: dict[str, Any], session: Session) -> int:
     """One pipeline around `execute`; the exit code."""
+    files = program.files
     with session.pipeline(files[-1]) as pipeline:
         try:
-            execute(files, entry, words, options, session)
+            execute(program, options, session)
             code = 0 if session.outcome.ok else 1
         except RemlError as error:
             explain(error, session)
@@ -146,8 +183,62 @@ def run_program(
     return code
 
 
+class FileOrTest(click.Path):
+    """An existing file, or the word ``test`` in front of ``MODULE::FUNCTION``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does it; what stands behind ``test`` is looked at later."""
+        return Path("test") if value == "test" else super().convert(value, param, ctx)
+
+
+def wants_test(command: click.Context, file: Path, args: tuple[str, ...]) -> bool:
+    """Is it ``test MODULE::FUNCTION``? A file that is called so is run as ``./test``."""
+    if file != Path("test"):
+        return False
+    if args and "::" in args[0]:
+        return True
+    SOURCE.convert("test", next(item for item in command.command.params if item.name == "file"), command)
+    return False
+
+
+def run_test(asked: Asked, test: TestRun, options: dict[str, Any], effects: EffectsAsked, form: str) -> int:
+    """``reml run test``: the exit code."""
+    session, printed, events = Session("run", "Test", test.files, asked, form), list[str](), list[dict[str, Any]]()
+    options |= {"audit": session.context_log, "output": printed.append, "input": None}
+    program = Program(test.files, test.function, (), test.watch, _collector(events, effects))
+    checks: list[dict[str, Any]] = []
+    try:
+        code = run_program(program, options, session)
+        outcome = session.outcome
+        passed = code == 0 and not (outcome.type == "Bool" and outcome.value == "false")
+        if code != 130:
+            trail = session.trail or Trail("run.test", {"test": test.target}, asked.audit, inputs=session.inputs)
+            checks = record(test, session, trail, passed=passed)
+        code = code if passed or code else 1
+    except (RemlError, OSError) as error:  # of the log, or of the file of stage checks
+        session.refused(error if isinstance(error, RemlError) else EffectError("effects.stage.checks_io", str(error)))
+        passed, code = False, 1
+    session.outcome.ok, session.outcome.stdout = passed, "".join(printed)
+    _show_debug(events, session, effects)
+    verdict(test, session, session.outcome.stdout, checks, passed=passed)
+    more = {"test": test.target, "stage_checks": checks, **debug_objects(events, effects)}
+    session.outcome.__dict__.update(more)
+    session.close(code, ok=passed, stdout=session.outcome.stdout, **more)
+    return code
+
+
+def _collector(events: list[dict[str, Any]], asked: EffectsAsked) -> Callable[[dict[str, Any]], object] | None:
+    return (lambda event: events.append(event) if event["event"] == "handle" else None) if asked.debug else None
+
+
+def _show_debug(events: list[dict[str, Any]], session: Session, asked: EffectsAsked) -> None:
+    if asked.debug and session.human:
+        for event in events:
+            click.echo(guide_text(event))
+
+
 @click.command(cls=PipelineCommand)
-@click.argument("file", type=SOURCE)
+@click.argument("file", type=FileOrTest(exists=True, dir_okay=False, readable=True, path_type=Path))
 @click.argument("args", nargs=-1)
 @click.option("--entry", default="main", show_default=True, help="Function to run: `main`, `Billing.total`.")
 @click.option("--arg", "words", multiple=True, help="An argument of it, in order; lists and records as JSON.")
@@ -155,26 +246,42 @@ def run_program(
 @runtime_options
 @limit_options
 @format_option
+@effects_options
 @pipeline_options
 @click.pass_context
 def run(
     command: click.Context, file: Path, args: tuple[str, ...], entry: str, words: tuple[str, ...], modules: tuple[Path, ...],
-    runtime: dict[str, Any], limits: tuple[str, ...], untrusted: bool, form: str, asked: Asked,
+    runtime: dict[str, Any], limits: tuple[str, ...], untrusted: bool, form: str, asked: Asked, effects: EffectsAsked,
 ) -> None:  # fmt: skip
     """
     Run the program in FILE and show its result. Env.args() answers ARGS, Env.get_env the variables of this process, Console.ask the
     lines of standard input (--untrusted: neither). Warnings go to standard error.
 
-    Exits with 0, or with 1 when the program is wrong, fails, or answers `Err`.
+    `reml run test MODULE::FUNCTION` runs that function of the modules of the manifest (without a reml.toml: of the directory) as a test,
+    with captured output, and records the outcome as a stage check in .reml/stage-checks.json.
+
+    Exits with 0, or with 1 when the program is wrong, fails, or answers `Err` (a test: also `false`).
     """
     allowed: Limits = read_limits(limits, untrusted=untrusted)
-    session, printed = Session("run", "Embed", [*modules, file], asked, form), list[str]()
-    options: dict[str, Any] = {"audit": session.context_log, "limits": allowed}
-    options |= {"args": args, "environment": None if untrusted else os.environ}
-    options |= {"input": None if untrusted else answer, "output": None if session.human else printed.append, **runtime}
-    options["explicit_experimental"] = untrusted
+    test = TestRun(args[0], modules) if wants_test(command, file, args) else None
+    files = test.files if test else [*modules, file]
+    options: dict[str, Any] = {**runtime, "limits": allowed, "args": args[1:] if test else args}
+    options |= {"environment": None if untrusted else os.environ, "explicit_experimental": untrusted}
     try:
-        code = run_program((*modules, file), entry, words, options, session)
+        options["effects"] = effects.opt_in(files, untrusted=untrusted)
+    except EffectError as error:
+        raise click.ClickException(error.message) from None
+    if test:
+        command.exit(run_test(asked, test, options, effects, form))
+    session, printed, events = Session("run", "Embed", files, asked, form), list[str](), list[dict[str, Any]]()
+    options |= {
+        "audit": session.context_log,
+        "input": None if untrusted else answer,
+        "output": None if session.human else printed.append,
+    }
+    try:
+        program = Program(files, entry, words, observer=_collector(events, effects))
+        code = run_program(program, options, session)
     except RemlError as error:  # of the log
         session.refused(error)
         code = 1
@@ -182,5 +289,14 @@ def run(
     outcome.stdout = "".join(printed)
     if session.human and outcome.value is not None and outcome.type != "()":
         click.echo(outcome.value)
-    session.close(code, ok=outcome.ok, value=outcome.value, type=outcome.type, stdout=outcome.stdout)
+    _show_debug(events, session, effects)
+    outcome.__dict__.update(debug_objects(events, effects))
+    session.close(
+        code,
+        **debug_objects(events, effects),
+        ok=outcome.ok,
+        value=outcome.value,
+        type=outcome.type,
+        stdout=outcome.stdout,
+    )
     command.exit(code)

@@ -10,7 +10,8 @@
  * What concerns the whole file stands anywhere in it:
  *
  *   // option: strict_top_level    also deny_non_exhaustive, warnings_as_errors, minimum_stage=0 … 2, and the texts of
- *                                   reml_embed_target_t and granted_capabilities as name=text
+ *                                   reml_embed_target_t and granted_capabilities as name=text; opt_in=FEATURES, enable=IDS,
+ *                                   demand_opt_in, acknowledge: reml_effects_options_t
  *   // entry: Tools.start          what is run instead of main; nothing: initialisation only
  *   // again: runtime.init.failed  a second run fails with this code (or "ok")
  *
@@ -216,8 +217,8 @@ static bool expects_error(const expectation_t* e, size_t count, uint32_t first, 
 }
 
 /* Texts are borrowed from the expectations. */
-static void read_options(
-    const char* path, expectation_t* e, size_t count, reml_embed_options_t* options, reml_embed_target_t* target) {
+static void read_options(const char* path, expectation_t* e, size_t count, reml_embed_options_t* options,
+    reml_embed_target_t* target, reml_effects_options_t* effects) {
     const struct {
         const char* name;
         const char** place;
@@ -227,7 +228,8 @@ static void read_options(
         {"features", &target->features}, {"capabilities", &target->capabilities},
         {"known_capabilities", &target->known_capabilities}, {"runners", &target->runners},
         {"known_runners", &target->known_runners}, {"extra", &target->extra},
-        {"granted_capabilities", &options->granted_capabilities}};
+        {"granted_capabilities", &options->granted_capabilities}, {"opt_in", &effects->features},
+        {"enable", &effects->capabilities}};
     options->target = target;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(e[i].kind, "option") != 0) continue;
@@ -245,6 +247,8 @@ static void read_options(
         else if (strcmp(text, "strict_top_level") == 0) options->flags |= REML_EMBED_OPTION_STRICT_TOP_LEVEL;
         else if (strcmp(text, "deny_non_exhaustive") == 0) options->flags |= REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE;
         else if (strcmp(text, "warnings_as_errors") == 0) options->flags |= REML_EMBED_OPTION_WARNINGS_AS_ERRORS;
+        else if (strcmp(text, "demand_opt_in") == 0) effects->flags |= REML_EFFECTS_DEMAND_OPT_IN;
+        else if (strcmp(text, "acknowledge") == 0) effects->flags |= REML_EFFECTS_ACKNOWLEDGE;
         else if (!known) complain(path, e[i].line, "no such option:", text);
     }
 }
@@ -296,13 +300,15 @@ static void test_file(const char* path) {
     limits.heap_bytes = 512u << 20;
     options.limits = &limits;
     reml_embed_target_t target = REML_EMBED_TARGET_INIT;
-    read_options(path, e, count, &options, &target);
+    reml_effects_options_t effects = REML_EFFECTS_OPTIONS_INIT;
+    read_options(path, e, count, &options, &target, &effects);
     if (under_stress()) options.flags |= REML_EMBED_OPTION_STRESS_GC;
     reml_embed_context_t* id = NULL;
     if (reml_embed_create("0.1.0", &options, &id) != REML_EMBED_STATUS_OK) {
         complain(path, 0, "no context:", reml_embed_last_create_error());
         return;
     }
+    (void)reml_embed_set_effects(id, &effects);
     reml_embed_set_output(id, collect_output, &output);
     virtual_now = 0;
     reml_embed_set_clock(id, virtual_clock, NULL);

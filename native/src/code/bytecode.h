@@ -76,7 +76,9 @@ typedef struct rl_handle_site {
     rl_effect_id_t effect;
     uint16_t clause_count;
     bool has_return;
+    bool told;                     /* the host knows of it */
     uint8_t value_rep, result_rep; /* rl_rep_t of what the body and what the whole yields */
+    rl_ir_t ir;                    /* see rl_application_t */
 } rl_handle_site_t;
 
 typedef struct rl_perform_site {
@@ -85,6 +87,7 @@ typedef struct rl_perform_site {
     uint8_t value_rep;             /* rl_rep_t of what it yields */
     const rl_builtin_site_t* root; /* what stands in without a handler, with the registers of this window; or NULL */
     rl_str_t name;                 /* "Ask.ask" */
+    rl_host_site_t* host;    /* how a handler of the host is called; NULL: cannot be */
 } rl_perform_site_t;
 
 typedef struct rl_proto {
@@ -106,7 +109,7 @@ typedef struct rl_proto {
     const rl_shape_t* shapes;
     const rl_closure_site_t* closures;
     const rl_rtype_t* const* types;
-    const rl_handle_site_t* handles;
+    rl_handle_site_t* handles;
     const rl_perform_site_t* performs;
     const uint32_t* const*
         switches; /* SWITCH tables: [count, default target, target of tag 0 …], targets are instruction indices */

@@ -19,6 +19,29 @@ static rl_str_t operation_name(rl_emitter_t* e, const rl_function_t* op) {
     return (rl_str_t){text, effect.length + name.length + 1};
 }
 
+/* For a handler of the host: how it would be called. */
+static rl_host_site_t* host_site(rl_emitter_t* e, rl_fn_id_t operation, const rl_function_t* op) {
+    if (op->param_count > UINT8_MAX) return NULL;
+    rl_host_site_t* site = rl_arena_alloc(&e->compiler->arena, sizeof *site);
+    const rl_rtype_t** params = rl_arena_alloc(&e->compiler->arena, sizeof(*params) * op->param_count + 1);
+    if (!site || !params) {
+        e->failed = true;
+        return NULL;
+    }
+    *site = (rl_host_site_t){.function = operation,
+        .binding = UINT32_MAX,
+        .param_count = (uint8_t)op->param_count,
+        .params = params,
+        .result = rl_rtype_of(e->compiler, op->result),
+        .name = rl_sym_text(&e->program->symbols, op->name)};
+    for (uint32_t i = 0; i < op->param_count; i++) {
+        params[i] = rl_rtype_of(e->compiler, rl_program_param(e->program, op->param_first + i)->type);
+        if (!params[i]) e->failed = true;
+    }
+    if (!site->result) e->failed = true;
+    return site;
+}
+
 uint32_t rl_perform_site(rl_emitter_t* e, rl_fn_id_t operation, rl_window_t w) {
     const rl_function_t op = *rl_program_function(e->program, operation);
     rl_perform_site_t site = {.effect = op.effect,
@@ -38,6 +61,7 @@ uint32_t rl_perform_site(rl_emitter_t* e, rl_fn_id_t operation, rl_window_t w) {
             e->failed = true;
         site.root = root;
     }
+    site.host = host_site(e, operation, &op);
     if (!rl_vec_push(e->allocator, &e->performs, site)) e->failed = true;
     return e->performs.count ? e->performs.count - 1 : 0;
 }
@@ -52,6 +76,7 @@ void rl_emit_handle(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_handle_site_t site = {.effect = *rl_program_extra(e->program, n.b),
         .clause_count = (uint16_t)clauses,
         .has_return = returned != 0,
+        .ir = id,
         .value_rep = (uint8_t)rl_rep_of(e->compiler, value),
         .result_rep = (uint8_t)rl_rep_of(e->compiler, result)};
     if (clauses > UINT16_MAX) rl_emit_fail(e, RL_CODE_PARSER_LIMIT_EXCEEDED);

@@ -129,8 +129,8 @@ static rl_str_t formatted(rl_diags_t* diags, rl_str_t fallback, const char* form
     return text;
 }
 
-rl_diag_t* rl_report(rl_diags_t* diags, rl_code_t code, rl_span_t span, const char* format, ...) {
-    rl_severity_t severity = rl_code_severity(code);
+static rl_diag_t* report(
+    rl_diags_t* diags, rl_code_t code, rl_severity_t severity, rl_span_t span, const char* format, va_list arguments) {
     if (severity == RL_WARNING && diags->warnings_as_errors) severity = RL_ERROR;
     rl_diag_t* diag = NULL;
     if (!is_repetition(diags, code, span)) {
@@ -146,12 +146,24 @@ rl_diag_t* rl_report(rl_diags_t* diags, rl_code_t code, rl_span_t span, const ch
     if (!kept) diag = &diags->spare;
     free_tables(diags, diag);
     *diag = (rl_diag_t){.code = code, .severity = severity, .span = span, .has_span = true};
-    if (kept) {
-        va_list arguments;
-        va_start(arguments, format);
-        diag->message = formatted(diags, rl_str(rl_code_text(code)), format, arguments);
-        va_end(arguments);
-    }
+    if (kept) diag->message = formatted(diags, rl_str(rl_code_text(code)), format, arguments);
+    return diag;
+}
+
+rl_diag_t* rl_report(rl_diags_t* diags, rl_code_t code, rl_span_t span, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    rl_diag_t* diag = report(diags, code, rl_code_severity(code), span, format, arguments);
+    va_end(arguments);
+    return diag;
+}
+
+rl_diag_t* rl_report_as(
+    rl_diags_t* diags, rl_code_t code, rl_severity_t severity, rl_span_t span, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    rl_diag_t* diag = report(diags, code, severity, span, format, arguments);
+    va_end(arguments);
     return diag;
 }
 

@@ -54,6 +54,8 @@ typedef struct rl_diag {
     RL_VEC(rl_fixit_t) fixits;
     RL_VEC(rl_str_t) expected;      /* syntax errors: expected tokens (LANGUAGE 9.2), in the order to show */
     RL_VEC(rl_stack_entry_t) stack; /* run-time errors: innermost first */
+    /* Ready JSON, in the arena: the object `extensions`, and members of the metadata of a record about it; NULL: none. */
+    rl_str_t extensions, audit;
 } rl_diag_t;
 
 /*
@@ -84,6 +86,9 @@ void rl_diags_deinit(rl_diags_t* diags);
  * The message is one line, lower case at its start, no full stop, naming the thing.
  */
 rl_diag_t* rl_report(rl_diags_t* diags, rl_code_t code, rl_span_t span, const char* format, ...) RL_PRINTF(4, 5);
+/* The same with another severity than the code's own. */
+rl_diag_t* rl_report_as(
+    rl_diags_t* diags, rl_code_t code, rl_severity_t severity, rl_span_t span, const char* format, ...) RL_PRINTF(5, 6);
 void rl_note(rl_diags_t* diags, rl_diag_t* diag, rl_span_t span, const char* format, ...) RL_PRINTF(4, 5);
 void rl_note_plain(rl_diags_t* diags, rl_diag_t* diag, const char* format, ...) RL_PRINTF(3, 4);
 void rl_fix(rl_diags_t* diags, rl_diag_t* diag, rl_fixit_kind_t kind, rl_span_t span, const char* format, ...)

@@ -142,6 +142,10 @@ static void add_diag(
     add_expected(json, diag, scratch);
     add_fixits(json, lines, diag);
     add_stack(json, diag);
+    if (diag->extensions.length) {
+        rl_json_key(json, "extensions");
+        rl_json_raw(json, diag->extensions);
+    }
     if (diag->has_span) {
         number_member(json, "line", start.line);
         number_member(json, "column", start.column);

@@ -51,6 +51,7 @@ reml_embed_status_t reml_embed_set_audit_file(reml_embed_context_t* id, const re
     rl_audit_result_t result = rl_audit_set_file(&context->audit, &settings);
     if (result == RL_AUDIT_OK) {
         rl_audit_set_policy(&context->audit, (rl_audit_policy_t)options.policy, options.summary_interval_ms);
+        rl_context_watch_effects(context);
         rl_audit_set_on_failure(&context->audit, (rl_audit_on_failure_t)options.on_failure);
     }
     return answer(context, result);
@@ -64,6 +65,7 @@ reml_embed_status_t reml_embed_audit_policy(
     if (context->audit.delivering) return REML_EMBED_STATUS_BUSY;
     context->direct = false;
     rl_audit_set_policy(&context->audit, (rl_audit_policy_t)policy, summary_interval_ms);
+    rl_context_watch_effects(context);
     rl_audit_set_on_failure(&context->audit, (rl_audit_on_failure_t)on_failure);
     return REML_EMBED_STATUS_OK;
 }

@@ -15,6 +15,7 @@
 #include "reml_async.h"
 #include "reml_audit.h"
 #include "reml_capability.h"
+#include "reml_effects.h"
 #include "reml_embed.h"
 #include "reml_ffi_bridge.h"
 #include "reml_value.h"
@@ -164,6 +165,28 @@ typedef struct rl_foreigns {
     rl_audit_tally_t lent, given, released;
 } rl_foreigns_t;
 
+/* A handler that stands around every run (effects.c). */
+typedef struct rl_host_handler {
+    uint32_t id;
+    rl_sym_t effect, module; /* module 0: of any */
+    uint32_t count;
+    struct {
+        rl_sym_t name;
+        uint32_t binding; /* row of bindings */
+    }* operations;
+} rl_host_handler_t;
+
+/* What the host says of effects (effects.c). */
+typedef struct rl_effects_host {
+    rl_arena_t arena;
+    rl_str_t features, opted_in; /* lists */
+    uint32_t flags;              /* REML_EFFECTS_… */
+    RL_VEC(rl_host_handler_t) handlers;
+    uint32_t last_handler;
+    reml_effect_observer_t observer;
+    void* observer_user;
+} rl_effects_host_t;
+
 struct rl_context {
     rl_allocator_t allocator;
     reml_embed_context_t* id;
@@ -176,6 +199,7 @@ struct rl_context {
     rl_target_config_t target;            /* what the modules to be loaded are for */
     uint32_t minimum_stage;               /* REML_EMBED_STAGE_… */
     reml_capability_registry_t* registry; /* owned reference; NULL: the process's */
+    rl_effects_host_t effects;
 
     rl_arena_t diag_arena; /* texts of the diagnostics of the last load or run */
     rl_diags_t diagnostics;
@@ -263,6 +287,7 @@ void rl_context_deinit_target(rl_context_t* context);
 reml_embed_status_t rl_grants_init(rl_context_t* context, const reml_embed_options_t* options);
 void rl_grants_deinit(rl_context_t* context, bool forked);
 /* Callbacks of the checker; their host is the context. */
+bool rl_grants_by_name(rl_context_t* context, rl_str_t id); /* not only because all are */
 bool rl_grants_attribute(void* context, rl_str_t capability);
 bool rl_grants_guarded(void* context, rl_fn_id_t function);
 /* Report the uses whose needs are not met, and leave a record for each capability that was looked at. */
@@ -274,6 +299,18 @@ bool rl_needs_copy(rl_context_t* context, const reml_host_function_t* from, rl_n
 void rl_needs_deinit(rl_context_t* context, rl_needs_t* needs);
 /* The binding that calls of a function of the program go to; UINT32_MAX: none. */
 uint32_t rl_host_binding_of(const rl_context_t* context, rl_fn_id_t function);
+
+/* --- effects (effects.c) ---------------------------------------------------------------------------------------- */
+void rl_effects_init(rl_context_t* context);
+void rl_effects_deinit(rl_context_t* context);
+bool rl_effects_opted_in(rl_context_t* context, rl_str_t id); /* by -Z, or by the list of ids */
+rl_stage_policy_t rl_context_stages(rl_context_t* context);   /* for the checker */
+/* Do the host's handlers answer the operations of the effects that the module declares? Else it is reported. */
+bool rl_host_handlers_fit(rl_context_t* context, rl_module_id_t module);
+void rl_effects_record_uses(rl_context_t* context);   /* after a load: of experimental things nobody has opted in to */
+void rl_context_watch_effects(rl_context_t* context); /* the observer or the audit policy has changed */
+void rl_host_site_bind(rl_context_t* context, rl_host_site_t* site, uint32_t binding);
+uint32_t rl_host_binding(rl_context_t* context, rl_str_t name); /* row of bindings, UINT32_MAX: not bound */
 
 /* --- the run (pipeline.c) ---------------------------------------------------------------------------------------- */
 reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_source_t* source);

@@ -247,6 +247,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->vm.argument = rl_host_argument;
     context->vm.mark_host_roots = rl_context_mark_roots;
     context->vm.heap.host_dropped = rl_host_object_dropped;
+    rl_effects_init(context);
     rl_async_connect(context);
     if (context->options & REML_EMBED_OPTION_STRESS_GC) rl_heap_set_stress(&context->vm.heap, true, true);
     return !allocator->failed;
@@ -260,6 +261,7 @@ static void context_deinit(rl_context_t* context) {
     rl_vm_deinit(&context->vm);
     rl_foreign_detach(context);
     rl_foreign_deinit(context);
+    rl_effects_deinit(context);
     rl_bindings_deinit(context); /* after the heap: host objects' destructors may belong to the same library */
     rl_audit_deinit(&context->audit);
     if (context->audit_sink_destroy) context->audit_sink_destroy(context->audit_sink_user);

@@ -140,6 +140,11 @@ static bool granted(rl_context_t* context, rl_str_t id, bool* by_name) {
     return given;
 }
 
+bool rl_grants_by_name(rl_context_t* context, rl_str_t id) {
+    bool by_name;
+    return granted(context, id, &by_name) && by_name;
+}
+
 /* --- the verdict --------------------------------------------------------------------------------------------------------- */
 
 typedef enum verdict {
@@ -178,7 +183,7 @@ static verdict_t judge(rl_context_t* context, const reml_capability_request_t* r
     else if (!state.enabled) verdict = NOT_ENABLED;
     else if (!given) verdict = NOT_GRANTED;
     else if (state.stage == REML_EMBED_STAGE_EXPERIMENTAL && !by_name && !state.opted_in &&
-             (context->options & REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL))
+             (context->options & REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL) && !rl_effects_opted_in(context, id))
         verdict = NOT_OPTED_IN;
     if (verdict == NOT_GRANTED || verdict == NOT_OPTED_IN) {
         char* descriptor = NULL;

@@ -259,6 +259,16 @@ static rl_outcome_t host_row(
     return RL_DONE;
 }
 
+void rl_host_site_bind(rl_context_t* context, rl_host_site_t* site, uint32_t binding) {
+    site->binding = binding;
+    find_row(context, site);
+}
+
+uint32_t rl_host_binding(rl_context_t* context, rl_str_t name) {
+    rl_sym_t symbol = rl_sym_find(&context->program.symbols, name);
+    return symbol ? bound_to(context, symbol) : UINT32_MAX;
+}
+
 rl_outcome_t rl_host_call(
     void* host, rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
     rl_context_t* context = host;

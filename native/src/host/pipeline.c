@@ -62,6 +62,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
     }
     /* 3 */
     if (done) {
+        const rl_stage_policy_t stages = rl_context_stages(context);
         rl_check_input_t check = {
             .tree = &tree,
             .source = text,
@@ -75,6 +76,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             .guarded = rl_grants_guarded,
             .host = context,
             .uses = &uses,
+            .stages = &stages,
             .minimum_stage = context->minimum_stage,
         };
         rl_telemetry_t telemetry;
@@ -91,12 +93,14 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             telemetry.json = (rl_buf_t){.allocator = allocator};
             rl_telemetry_end(&telemetry);
         }
+        if (done && context->effects.handlers.count) done = rl_host_handlers_fit(context, module);
     }
     rl_vec_deinit(allocator, &uses);
     rl_vec_deinit(allocator, &disabled.names);
     rl_vec_deinit(allocator, &disabled.fields);
     rl_tree_deinit(&tree);
     rl_diags_sort(&context->diagnostics);
+    rl_effects_record_uses(context);
     bool check_only = (source->flags & REML_EMBED_SOURCE_CHECK_ONLY) != 0;
     if (done && !check_only && !allocator->failed) {
         /* 4 */

@@ -247,7 +247,7 @@ static int stage_of(rl_str_t text) {
     return -1;
 }
 
-static void check_capability(rl_checker_t* c, rl_node_t attr) {
+static void check_capability(rl_checker_t* c, rl_node_t attr, rl_node_t node) {
     static const char* const names[] = {"stage", "id"};
     const rl_attribute_t which = RL_ATTR_REQUIRES_CAPABILITY;
     check_names(c, attr, which, names, RL_COUNT_OF(names));
@@ -257,6 +257,7 @@ static void check_capability(rl_checker_t* c, rl_node_t attr) {
         invalid(c, attr, which, "needs `stage` or `id`");
         return;
     }
+    bool refused = false;
     int declared = stage ? stage_of(rl_attribute_text(c, stage)) : -1;
     if (stage && declared < 0) {
         invalid(c, stage, which, "knows the stages \"experimental\", \"beta\" and \"stable\"");
@@ -267,6 +268,8 @@ static void check_capability(rl_checker_t* c, rl_node_t attr) {
             texts[c->input->minimum_stage]);
         rl_note_plain(c->diags, diag, "required: %s", texts[c->input->minimum_stage]);
         rl_note_plain(c->diags, diag, "declared: %s", texts[declared]);
+        rl_stage_refused(c, diag, rl_attribute_text(c, id), (int)c->input->minimum_stage, declared);
+        refused = true;
     }
     rl_str_t text = rl_attribute_text(c, id);
     if (id && (!text.data || text.length == 0)) {
@@ -275,6 +278,7 @@ static void check_capability(rl_checker_t* c, rl_node_t attr) {
         rl_report(c->diags, RL_CODE_TARGET_CAPABILITY_UNKNOWN, rl_span_of(c, id),
             "the host does not grant capability %.*s", RL_STR_ARG(text));
     }
+    rl_note_stage(c, attr, node, declared, text, refused);
 }
 
 static bool is_name_or_text(const rl_checker_t* c, rl_node_t node) {
@@ -300,7 +304,7 @@ static void check_export(rl_checker_t* c, rl_node_t attr) {
     }
 }
 
-static void check_arguments(rl_checker_t* c, rl_node_t attr, rl_attribute_t which) {
+static void check_arguments(rl_checker_t* c, rl_node_t attr, rl_attribute_t which, rl_node_t node) {
     uint32_t count = rl_attribute_count(c, attr);
     uint32_t all = rl_tree_list_count(c->tree, rl_tree_node(c->tree, attr)->b);
     bool fine = true;
@@ -328,7 +332,7 @@ static void check_arguments(rl_checker_t* c, rl_node_t attr, rl_attribute_t whic
             invalid(c, attr, which, needed ? "takes one string" : "takes at most one string");
         break;
     }
-    case FORM_CAPABILITY: check_capability(c, attr); break;
+    case FORM_CAPABILITY: check_capability(c, attr, node); break;
     case FORM_EXPORT: check_export(c, attr); break;
     case FORM_UNSTABLE:
         if (all == 0) invalid(c, attr, which, "takes \"inline_asm\" or \"llvm_ir\"");
@@ -357,7 +361,7 @@ static unsigned place_of(const rl_checker_t* c, rl_node_t node) {
     }
 }
 
-static void check_one(rl_checker_t* c, rl_node_t attr, unsigned place) {
+static void check_one(rl_checker_t* c, rl_node_t attr, rl_node_t node) {
     rl_attribute_t which = rl_attribute_of(c, attr);
     rl_span_t span = rl_span_of(c, attr);
     if (which == RL_ATTR_UNKNOWN) {
@@ -371,13 +375,13 @@ static void check_one(rl_checker_t* c, rl_node_t attr, unsigned place) {
         rl_unsupported(c, span, text);
         return;
     }
-    if (!(attributes[which].places & place)) {
+    if (!(attributes[which].places & place_of(c, node))) {
         invalid(c, attr, which, "has no meaning here");
         return;
     }
     if (which == RL_ATTR_NO_ALLOC)
         rl_report(c->diags, RL_CODE_LANGUAGE_ATTRIBUTE_UNCHECKED, span, "@no_alloc is not checked");
-    check_arguments(c, attr, which);
+    check_arguments(c, attr, which, node);
 }
 
 void rl_attributes_check(rl_checker_t* c) {
@@ -385,6 +389,6 @@ void rl_attributes_check(rl_checker_t* c) {
     for (rl_node_t node = 1; node < c->tree->nodes.count && !rl_failed(c); node++) {
         rl_list_t attrs = rl_tree_attrs(c->tree, node);
         uint32_t count = rl_tree_list_count(c->tree, attrs);
-        for (uint32_t i = 0; i < count; i++) check_one(c, rl_tree_list_at(c->tree, attrs, i), place_of(c, node));
+        for (uint32_t i = 0; i < count; i++) check_one(c, rl_tree_list_at(c->tree, attrs, i), node);
     }
 }

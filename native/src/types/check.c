@@ -111,6 +111,8 @@ static void end(rl_checker_t* c) {
     rl_vec_deinit(a, &c->let_checks);
     rl_vec_deinit(a, &c->later);
     rl_vec_deinit(a, &c->contracts);
+    rl_vec_deinit(a, &c->applied);
+    rl_vec_deinit(a, &c->staged);
     rl_vec_deinit(a, &c->regions);
     rl_vec_deinit(a, &c->any_nodes);
     rl_vec_deinit(a, &c->generics);

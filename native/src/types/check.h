@@ -18,6 +18,19 @@ typedef struct rl_guarded_use {
 } rl_guarded_use_t;
 typedef RL_VEC(rl_guarded_use_t) rl_guarded_uses_t;
 
+/* What the host says of stages (CONTRACTS 19.2). */
+typedef struct rl_stage_policy {
+    void* user;
+    /* The stage where capability `id` stands: 0 experimental, 1 beta, 2 stable, -1: there is none. Its descriptor, JSON, goes to
+       `descriptor`. */
+    int (*stage_of)(void* user, rl_str_t id, rl_buf_t* descriptor);
+    bool (*opted_in)(void* user, rl_str_t id);            /* by name: enabled or granted */
+    bool (*handled_by_host)(void* user, rl_str_t effect); /* does a handler of the host stand around every run? */
+    bool feature;                                         /* -Zalgebraic-effects: everything here is opted in to */
+    bool demanded;                                        /* experimental use without opt-in is an error */
+    bool acknowledged;                                    /* errors about what is experimental are warnings */
+} rl_stage_policy_t;
+
 typedef struct rl_check_input {
     rl_tree_t* tree;       /* parsed without errors, @cfg applied; grows by the expressions inside format("…{e}…") */
     rl_str_t source, file; /* borrowed; copied into the program's arena */
@@ -33,9 +46,13 @@ typedef struct rl_check_input {
     bool (*guarded)(void* host, rl_fn_id_t function);
     void* host;
     rl_guarded_uses_t* uses;
-    unsigned minimum_stage;         /* 0 experimental, 1 beta, 2 stable: lower declared ones are refused */
-    struct rl_telemetry* telemetry; /* NULL: nobody asks (telemetry.h) */
+    const rl_stage_policy_t* stages; /* NULL: nothing is asked */
+    unsigned minimum_stage;          /* 0 experimental, 1 beta, 2 stable: lower declared ones are refused */
+    struct rl_telemetry* telemetry;  /* NULL: nobody asks (telemetry.h) */
 } rl_check_input_t;
+
+const char* rl_stage_name(int stage);                       /* "beta"; "unknown" for none */
+void rl_capability_of_effect(rl_str_t name, rl_buf_t* out); /* ForeignCall: foreign-call */
 
 /* False: errors were reported, or memory was short (allocator->failed). */
 bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module);

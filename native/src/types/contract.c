@@ -9,7 +9,7 @@
 
 enum {
     DEMANDS = 1 << RL_ATTR_PURE | 1 << RL_ATTR_NO_PANIC | 1 << RL_ATTR_ASYNC_FREE | 1 << RL_ATTR_NO_BLOCKING |
-    1 << RL_ATTR_NO_TIMER | 1 << RL_ATTR_HANDLES | 1 << RL_ATTR_DSL_EXPORT
+    1 << RL_ATTR_NO_TIMER | 1 << RL_ATTR_HANDLES | 1 << RL_ATTR_DSL_EXPORT | 1 << RL_ATTR_REQUIRES_CAPABILITY
 };
 
 /* --- contracts ---------------------------------------------------------------------------------------------------- */
@@ -100,6 +100,12 @@ typedef struct rule {
     const char* name;  /* of the attribute, NULL: `! {…}` */
 } rule_t;
 
+static bool handled_by_host(const rl_checker_t* c, uint32_t tag) {
+    const rl_stage_policy_t* policy = c->input->stages;
+    if (!policy || !policy->handled_by_host) return false;
+    return policy->handled_by_host(policy->user, rl_text(c, rl_program_effect(c->program, tag & ~RL_TAG_EFFECT)->name));
+}
+
 static bool forbids(const rl_checker_t* c, const rule_t* rule, uint32_t tag) {
     switch (rule->kind) {
     case RULE_BOUND: return !rl_effects_allow(c->program, rule->bound, tag);
@@ -107,7 +113,7 @@ static bool forbids(const rl_checker_t* c, const rule_t* rule, uint32_t tag) {
     case RULE_HANDLED: return tag == rule->tag;
     case RULE_ROOT:
         return tag >= RL_TAG_EFFECT && tag < RL_TAG_EXTENSION &&
-               !rl_program_effect(c->program, tag & ~RL_TAG_EFFECT)->has_root;
+               !rl_program_effect(c->program, tag & ~RL_TAG_EFFECT)->has_root && !handled_by_host(c, tag);
     }
     return false;
 }
@@ -152,7 +158,7 @@ static rl_sym_t called_name(const rl_checker_t* c, const rl_node_data_t* node) {
 
 /* IR knows where an expression begins. Several begin at the same byte (`f(x).g(y)`): the one with the right name, else the
    longest of the calls, else the shortest. */
-static rl_span_t span_of_ir(rl_checker_t* c, rl_ir_t ir) {
+rl_span_t rl_span_of_ir(rl_checker_t* c, rl_ir_t ir) {
     const rl_ir_node_t node = *rl_program_node(c->program, ir);
     rl_span_t best = {node.start, node.start + 1};
     bool found = false, named = false, is_call = node.op == RL_IR_CALL || node.op == RL_IR_CALL_VALUE;
@@ -393,7 +399,7 @@ static void note_path(rl_latent_t* l, rl_diag_t* diag, rl_fn_id_t fn, const blam
 }
 
 /* A function that code belongs to, for its reader: lambdas and parts count as the function around them. */
-static rl_fn_id_t reader_function(rl_checker_t* c, rl_fn_id_t fn) {
+rl_fn_id_t rl_reader_function(rl_checker_t* c, rl_fn_id_t fn) {
     for (unsigned depth = 0; depth < 64; depth++) {
         const rl_function_t* function = rl_program_function(c->program, fn);
         if (!function->parent || (function->name && !(function->flags & (RL_FN_PART | RL_FN_ASYNC)))) break;
@@ -416,13 +422,13 @@ static void report_each(
         if (!blame.charge && !is_host) continue;
         bool active = pure && (contract->is_pattern ||
                                   (blame.charge && rl_program_node(c->program, blame.charge->ir)->op == RL_PAT_ACTIVE));
-        rl_span_t span = blame.charge ? span_of_ir(c, blame.charge->ir) : rl_program_function(c->program, fn)->span;
-        const char* name = shown_function(c, reader_function(c, fn));
+        rl_span_t span = blame.charge ? rl_span_of_ir(c, blame.charge->ir) : rl_program_function(c->program, fn)->span;
+        const char* name = shown_function(c, rl_reader_function(c, fn));
         rl_diag_t* diag = rl_report(c->diags, active ? RL_CODE_PATTERN_ACTIVE_EFFECT_VIOLATION : rule->code, span,
             "@%s %s%s may not have the effect %s", rule->name, block ? "code in " : "", name, shown_tag(c, tag));
-        rl_note_plain(c->diags, diag, "function: %s", shown_function(c, reader_function(c, fn)));
+        rl_note_plain(c->diags, diag, "function: %s", shown_function(c, rl_reader_function(c, fn)));
         rl_note_plain(c->diags, diag, "effect: %s", shown_tag(c, tag));
-        if (blame.charge) note_path(l, diag, reader_function(c, fn), &blame, tag);
+        if (blame.charge) note_path(l, diag, rl_reader_function(c, fn), &blame, tag);
     }
 }
 
@@ -444,15 +450,15 @@ static void report_excess(
         start = rl_program_node(c->program, blame.charge->ir)->start;
     }
     if (block && !first.charge) return; /* it is added elsewhere in the function */
-    rl_span_t span = first.charge ? span_of_ir(c, first.charge->ir) : rl_program_function(c->program, fn)->span;
-    const char* name = shown_function(c, reader_function(c, fn));
+    rl_span_t span = first.charge ? rl_span_of_ir(c, first.charge->ir) : rl_program_function(c->program, fn)->span;
+    const char* name = shown_function(c, rl_reader_function(c, fn));
     rl_diag_t* diag =
         rl_report(c->diags, rule->code, span, "%s has effects beyond what is promised: %s", name, shown_set(c, excess));
     if (rule->kind == RULE_BOUND) rl_note_plain(c->diags, diag, "expected: %s", shown_set(c, rule->bound));
     else rl_note_plain(c->diags, diag, "expected: no %s", shown_tag(c, rule->tag));
     rl_note_plain(c->diags, diag, "actual: %s", shown_set(c, set));
     rl_note_plain(c->diags, diag, "excess: %s", shown_set(c, excess));
-    if (first.charge) note_path(l, diag, reader_function(c, fn), &first, first_tag);
+    if (first.charge) note_path(l, diag, rl_reader_function(c, fn), &first, first_tag);
     if (rule->written.end > rule->written.start) rl_note(c->diags, diag, rule->written, "promised here");
 }
 
@@ -620,7 +626,7 @@ static void check_slots(rl_latent_t* l) {
         rl_type_t type;
         rl_effects_t set, excess = flow_excess(c, rl_latent_flow(l, slot.source), slot.type, &type, &set);
         if (excess <= RL_EFFECTS_NONE) continue;
-        rl_diag_t* diag = rl_report(c->diags, RL_CODE_EFFECTS_CONTRACT_MISMATCH, span_of_ir(c, slot.ir),
+        rl_diag_t* diag = rl_report(c->diags, RL_CODE_EFFECTS_CONTRACT_MISMATCH, rl_span_of_ir(c, slot.ir),
             "this function has effects beyond those of its type: %s", shown_set(c, excess));
         rl_note_plain(c->diags, diag, "expected: %s", shown_set(c, rl_type_node(c->types, type)->a));
         rl_note_plain(c->diags, diag, "actual: %s", shown_set(c, set));
@@ -640,7 +646,7 @@ static bool check_entry(rl_latent_t* l, rl_fn_id_t fn, bool report) {
     while (report && rl_effects_next(c->program, open, &at, &tag)) {
         blame_t blame = find_blame(l, fn, tag, 0, UINT32_MAX, false);
         bool init = rl_function_at(c, fn)->flags & RL_FN_INIT;
-        rl_span_t span = init && blame.charge ? span_of_ir(c, blame.charge->ir) : rl_function_at(c, fn)->span;
+        rl_span_t span = init && blame.charge ? rl_span_of_ir(c, blame.charge->ir) : rl_function_at(c, fn)->span;
         rl_diag_t* diag = rl_report(c->diags, rule.code, span, "nothing handles the effect %s", shown_tag(c, tag));
         rl_note_plain(c->diags, diag, "effect: %s", shown_tag(c, tag));
         if (blame.charge) note_path(l, diag, fn, &blame, tag);
@@ -691,7 +697,7 @@ static void check_foreign(rl_latent_t* l) {
         const rl_ir_node_t node = *rl_program_node(c->program, ir);
         uint32_t flags = rl_program_function(c->program, node.a)->flags, region = unsafe_region(c, node.start);
         if (!region && flags & RL_FN_FOREIGN) {
-            rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_REQUIRED, span_of_ir(c, ir),
+            rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_REQUIRED, rl_span_of_ir(c, ir),
                 "%s is declared with extern \"C\": it can be used inside `unsafe` only", shown_function(c, node.a));
         }
         for (uint32_t at = flags & RL_FN_FOREIGN ? region : 0; at; at = c->regions.data[at - 1].around)
@@ -701,7 +707,7 @@ static void check_foreign(rl_latent_t* l) {
         if (!is_released(c, span)) {
             rl_diag_t* diag = rl_report(c->diags, RL_CODE_EFFECTS_UNSAFE_RELEASE_MISSING, span,
                 "this block takes over what %s answers, and no `defer` releases it", shown_function(c, node.a));
-            rl_note(c->diags, diag, span_of_ir(c, ir), "taken over here");
+            rl_note(c->diags, diag, rl_span_of_ir(c, ir), "taken over here");
         }
     }
 }
@@ -719,7 +725,7 @@ static void check_unsafe(rl_latent_t* l) {
             rl_diag_t* diag =
                 rl_report(c->diags, RL_CODE_EFFECTS_PURITY_VIOLATED, region->span, "@pure code has no unsafe blocks");
             rl_note_plain(c->diags, diag, "function: %s",
-                shown_function(c, reader_function(c, c->frames.data[rl_frame_resolve(c, region->frame)].fn)));
+                shown_function(c, rl_reader_function(c, c->frames.data[rl_frame_resolve(c, region->frame)].fn)));
             rl_note_plain(c->diags, diag, "effect: unsafe");
         }
         if (!(region->bits & RL_REGION_USED))
@@ -737,7 +743,7 @@ static void list_guarded_uses(rl_checker_t* c) {
         if (node.op != RL_IR_CALL && node.op != RL_IR_CLOSURE) continue;
         if (rl_program_function(c->program, node.a)->kind != RL_FN_HOST || !input->guarded(input->host, node.a))
             continue;
-        rl_guarded_use_t use = {.function = node.a, .span = span_of_ir(c, ir)};
+        rl_guarded_use_t use = {.function = node.a, .span = rl_span_of_ir(c, ir)};
         (void)rl_vec_push(c->allocator, input->uses, use);
     }
 }
@@ -748,6 +754,7 @@ void rl_check_effects(rl_checker_t* c) {
     rl_latent_t latent = {.c = c, .first_local = c->first_local};
     rl_latent_t* l = &latent;
     rl_latent_find(l);
+    if ((c->applied.count || c->staged.count || c->program->has_stages) && !rl_failed(c)) rl_check_stages(c);
     if (!c->input->is_prelude && !rl_failed(c)) {
         rl_fn_id_t main = main_function(c), init = rl_program_module(c->program, c->module)->init;
         bool wrong = check_entry(l, main, false) || check_entry(l, init, false) || check_impls(l, false);

@@ -1,6 +1,8 @@
 /* Interning of effect sets and flows: equal ones have equal numbers, in the whole stack of programs. */
 #include "types/effect_set.h"
 
+#include "base/json.h"
+
 #include "types/program.h"
 
 static const char* const core_names[RL_TAG_CORE_COUNT] = {"mut", "io", "io.async", "io.blocking", "io.timer",
@@ -191,6 +193,38 @@ void rl_effects_suffix(const rl_program_t* program, rl_effects_t set, rl_buf_t* 
     if (set <= RL_EFFECTS_NONE) return;
     rl_buf_add_cstr(out, " ! ");
     rl_effects_print(program, set, out);
+}
+
+static rl_str_t shown_tag(const rl_program_t* program, uint32_t tag) {
+    if (is_effect(tag)) {
+        const rl_effect_t* effect = rl_program_effect(program, tag & ~RL_TAG_EFFECT);
+        return rl_sym_text(&program->symbols, effect->tag ? effect->tag : effect->name);
+    }
+    return tag < RL_TAG_CORE_COUNT ? rl_str(core_names[tag]) : rl_sym_text(&program->symbols, tag & ~RL_TAG_EXTENSION);
+}
+
+static int compare(rl_str_t a, rl_str_t b) {
+    int order = memcmp(a.data, b.data, a.length < b.length ? a.length : b.length);
+    return order ? order : (a.length > b.length) - (a.length < b.length);
+}
+
+/* Sets are small: the next one in order is looked for each time. */
+void rl_effects_tags(const rl_program_t* program, rl_effects_t set, rl_json_t* json) {
+    rl_str_t last = {NULL, 0};
+    rl_json_array_begin(json);
+    for (;;) {
+        rl_str_t next = {NULL, 0};
+        uint32_t at = 0, tag;
+        while (set > RL_EFFECTS_NONE && rl_effects_next(program, set, &at, &tag)) {
+            rl_str_t text = shown_tag(program, tag);
+            if (last.data && compare(text, last) <= 0) continue;
+            if (!next.data || compare(text, next) < 0) next = text;
+        }
+        if (!next.data) break;
+        rl_json_string(json, next);
+        last = next;
+    }
+    rl_json_array_end(json);
 }
 
 /* --- flows -------------------------------------------------------------------------------------------------------- */

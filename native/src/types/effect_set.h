@@ -9,6 +9,7 @@
 #include "types/symbol.h"
 
 struct rl_program;
+struct rl_json;
 
 typedef uint32_t rl_effects_t; /* 0: none written; RL_EFFECTS_NONE: `! {}` */
 typedef uint32_t rl_flow_t;    /* 0: a function value that adds nothing when it is called */
@@ -72,6 +73,9 @@ void rl_tag_print(const struct rl_program* program, uint32_t tag, rl_buf_t* out)
 /* " ! {io}" behind a type, nothing when there is nothing to say */
 void rl_effects_suffix(const struct rl_program* program, rl_effects_t set, rl_buf_t* out);
 void rl_effects_print(const struct rl_program* program, rl_effects_t set, rl_buf_t* out); /* "{io, mut}" */
+
+/* The set as a JSON list for the host: effects with a base tag under it, ascending, each once. */
+void rl_effects_tags(const struct rl_program* program, rl_effects_t set, struct rl_json* json);
 
 rl_flow_t rl_flow_make(struct rl_program* program, rl_effects_t effects, rl_flow_t result);
 rl_flow_t rl_flow_join(struct rl_program* program, rl_flow_t a, rl_flow_t b);

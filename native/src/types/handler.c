@@ -258,7 +258,7 @@ static uint32_t operation_of(rl_checker_t* c, const rl_effect_t* effect, rl_node
  * return clause; else `result` is.
  */
 static rl_ir_t check_entries(rl_checker_t* c, rl_effect_id_t effect_id, rl_span_t effect_span, rl_list_t entries,
-    uint32_t handling, rl_ir_t body, rl_type_t value, rl_type_t result, uint32_t start) {
+    uint32_t handling, rl_ir_t body, rl_type_t value, rl_type_t result, uint32_t start, rl_fn_id_t named) {
     const rl_effect_t effect = *rl_program_effect(c->program, effect_id);
     uint32_t count = rl_tree_list_count(c->tree, entries), errors = c->diags->errors;
     rl_node_t return_clause = return_clause_of(c, entries);
@@ -296,6 +296,7 @@ static rl_ir_t check_entries(rl_checker_t* c, rl_effect_id_t effect_id, rl_span_
         uint32_t list = rl_failed(c) ? 0 : rl_extra_put(c, c->scratch.data + mark, c->scratch.count - mark);
         c->scratch.count = mark;
         ir = rl_ir_make(c, RL_IR_HANDLE, result, start, body, list, 0);
+        rl_note_handler(c, ir, body, effect_id, named, named != 0);
     }
     rl_vec_deinit(c->allocator, &clauses);
     return ir;
@@ -334,8 +335,8 @@ static rl_ir_t infer_inline(rl_checker_t* c, rl_node_t node, rl_type_t expected)
     if (return_clause_of(c, handler.b)) value = rl_fresh(c, rl_span_of(c, data.a));
     rl_ir_t body = check_handled(c, data.a, handling, value);
     if (rl_failed(c)) return rl_ir_error(c, data.start);
-    rl_ir_t ir = effect ? check_entries(
-                              c, effect, rl_span_of(c, handler.a), handler.b, handling, body, value, result, data.start)
+    rl_ir_t ir = effect ? check_entries(c, effect, rl_span_of(c, handler.a), handler.b, handling, body, value, result,
+                              data.start, 0)
                         : rl_ir_error(c, data.start);
     return close_handling(c, handling, first_exit, ir, data.start);
 }
@@ -383,7 +384,7 @@ void rl_infer_handler(rl_checker_t* c, uint32_t index) {
     if (function.effect && !rl_failed(c)) {
         rl_ir_t body = rl_read_local(c, local, start);
         ir = check_entries(c, function.effect, decl.effect ? rl_span_of(c, decl.effect) : span, decl.entries, handling,
-            body, value, result, start);
+            body, value, result, start, unit.fn);
     } else if (!rl_failed(c)) {
         (void)rl_unify(&c->solver, result, RL_TYPE_ERROR);
     }
@@ -426,6 +427,7 @@ static rl_ir_t infer_named(rl_checker_t* c, rl_node_t node, rl_type_t expected) 
     if (rl_failed(c)) return rl_ir_error(c, data.start);
     rl_ir_t ir = rl_ir_call(c, result, data.start, fn, 0, &body, 1);
     rl_instance_note(c, &use, ir);
+    rl_note_handler(c, ir, body, function.effect, fn, false);
     return close_handling(c, handling, first_exit, ir, data.start);
 }
 

@@ -278,6 +278,23 @@ typedef struct rl_contract {
     bool is_pattern;
 } rl_contract_t;
 
+/* A handler that is applied (stage.c): by `handle`, or where a named one is declared. */
+typedef struct rl_applied {
+    rl_ir_t ir, body; /* HANDLE or the CALL of a named handler; what is handled */
+    rl_effect_id_t effect;
+    rl_fn_id_t named; /* 0: written at `handle` */
+    uint32_t frame;
+    bool declared; /* the HANDLE inside of a named one */
+} rl_applied_t;
+/* @requires_capability, and the code it stands before. */
+typedef struct rl_staged {
+    rl_node_t attr;
+    rl_span_t span;
+    int stage; /* -1: not written */
+    rl_str_t id;
+    bool refused; /* already: below the minimum of the context */
+} rl_staged_t;
+
 enum { RL_REGION_UNSAFE = 1u << 30, RL_REGION_USED = 1u << 29 };
 typedef struct rl_region {
     rl_span_t span;
@@ -342,6 +359,8 @@ typedef struct rl_checker {
     RL_VEC(rl_marked_t) marked;
     RL_VEC(rl_later_t) later;
     RL_VEC(rl_contract_t) contracts;
+    RL_VEC(rl_applied_t) applied;
+    RL_VEC(rl_staged_t) staged;
     RL_VEC(rl_region_t) regions;
     RL_VEC(rl_ir_t) any_nodes; /* TO_ANY of values whose type was not known: dropped when it becomes Any */
 
@@ -809,6 +828,14 @@ void rl_infer_units(rl_checker_t* c);
 
 /* --- effects (contract.c) ----------------------------------------------------------------------------------------- */
 /* A function (or a block of the current frame, fn 0) with its attributes and written set. */
+/* stage.c */
+void rl_note_handler(rl_checker_t* c, rl_ir_t ir, rl_ir_t body, rl_effect_id_t effect, rl_fn_id_t named, bool declared);
+void rl_note_stage(rl_checker_t* c, rl_node_t attr, rl_node_t node, int stage, rl_str_t id, bool refused);
+/* What a diagnostic about a stage below the context's minimum says to tools. */
+void rl_stage_refused(rl_checker_t* c, rl_diag_t* diag, rl_str_t id, int required, int actual);
+void rl_check_stages(rl_checker_t* c); /* when latent sets are known */
+rl_span_t rl_span_of_ir(rl_checker_t* c, rl_ir_t ir);
+rl_fn_id_t rl_reader_function(rl_checker_t* c, rl_fn_id_t fn);
 void rl_note_contract(rl_checker_t* c, rl_fn_id_t fn, rl_node_t node, rl_node_t effects, rl_list_t attrs);
 void rl_note_region(rl_checker_t* c, rl_span_t span, uint32_t bits);
 void rl_settle_regions(rl_checker_t* c);

@@ -26,7 +26,8 @@
     TABLE(effect_sets, first_effect_set, rl_effect_set_t)                                                              \
     TABLE(effect_tags, first_effect_tag, uint32_t)                                                                     \
     TABLE(flows, first_flow, rl_flow_entry_t)                                                                          \
-    TABLE(effects, first_effect, rl_effect_t)
+    TABLE(effects, first_effect, rl_effect_t)                                                                          \
+    TABLE(applications, first_application, rl_application_t)
 
 enum {
 #define TABLE(table, first, entry) MARK_##table,

@@ -186,8 +186,10 @@ typedef struct rl_function {
     rl_effect_id_t effect; /* OPERATION: whose; HANDLER: which it handles; else 0 */
     uint32_t operation; /* OPERATION: position among those of its effect; `builtin` + 1 in `root`: its root handler */
     uint32_t root;
-    rl_sym_t capability; /* host functions: 0 none */
-    rl_span_t span;      /* name in the source */
+    rl_sym_t capability;          /* host functions: 0 none */
+    uint8_t required_stage;       /* @requires_capability(stage=…): 1 experimental, 2 beta, 3 stable; 0: not written */
+    rl_sym_t required_capability; /* … and what it is about; 0: not known */
+    rl_span_t span;               /* name in the source */
 } rl_function_t;
 
 /* --- effects (LANGUAGE 6.3) ------------------------------------------------------------------------------ */
@@ -200,6 +202,23 @@ typedef struct rl_effect {
     bool has_root; /* root handlers stand in where no other is: never unhandled */
     rl_span_t span;
 } rl_effect_t;
+
+/* A place where a handler is applied (stage.c): a HANDLE, or the CALL of a named handler. */
+typedef struct rl_application {
+    rl_ir_t ir;
+    rl_module_id_t module;
+    uint32_t start;
+    rl_span_t span;
+    rl_fn_id_t fn;    /* the function around it, as a reader sees it */
+    rl_fn_id_t named; /* a named handler; 0: written here */
+    rl_effect_id_t effect;
+    rl_effects_t before, after; /* of the handled computation; of the whole */
+    rl_sym_t capability;        /* that @requires_capability names; 0: none */
+    int8_t stage;               /* that it asks for; -1: none */
+    bool declared;              /* the HANDLE inside of a named handler: its sets say nothing, those of its calls do */
+    bool open;                  /* what is left is more than the function around promises */
+    bool told;                  /* a record was left */
+} rl_application_t;
 /* --- traits --------------------------------------------------------------------------------------------- */
 typedef struct rl_trait {
     rl_sym_t name;
@@ -298,7 +317,7 @@ typedef struct rl_program {
     rl_types_t types;
     uint32_t first_typedef, first_fn, first_global, first_module, first_node, first_extra, first_field, first_variant,
         first_param, first_local, first_constraint, first_capture, first_item, first_line, first_string, first_export,
-        first_effect, first_trait, first_impl;
+        first_effect, first_trait, first_impl, first_application;
     uint32_t first_effect_set, first_effect_tag, first_flow;
     RL_VEC(rl_typedef_t) typedefs;
     RL_VEC(rl_variant_t) variants;
@@ -318,6 +337,8 @@ typedef struct rl_program {
     RL_VEC(uint32_t) lines;
     RL_VEC(rl_export_t) exports;
     RL_VEC(rl_effect_t) effects;
+    RL_VEC(rl_application_t) applications;
+    bool has_stages; /* some function requires a capability */
     RL_VEC(rl_effect_set_t) effect_sets;
     RL_VEC(uint32_t) effect_tags;
     RL_VEC(rl_flow_entry_t) flows;

@@ -28,7 +28,7 @@ bool rl_proto_is_resume(const rl_proto_t* proto) { return proto->code && proto->
 
 /* --- installing ---------------------------------------------------------------------------------------------------- */
 
-rl_outcome_t rl_effect_handle(rl_vm_t* vm, const rl_handle_site_t* site, uint32_t a, uint32_t b) {
+rl_outcome_t rl_effect_handle(rl_vm_t* vm, rl_handle_site_t* site, uint32_t a, uint32_t b) {
     rl_fiber_t* parent = vm->fiber;
     rl_object_t* body = parent->r[parent->r_base + b];
     const rl_proto_t* proto = rl_object_words(body)[body->refs].p;
@@ -43,6 +43,7 @@ rl_outcome_t rl_effect_handle(rl_vm_t* vm, const rl_handle_site_t* site, uint32_
     fiber->r[0] = site->has_return ? *from++ : NULL;
     for (unsigned i = 0; i < site->clause_count; i++) fiber->r[1 + i] = from[i];
     fiber->handler = site;
+    if (RL_UNLIKELY(!site->told || vm->watch_effects) && vm->handler_applied) vm->handler_applied(vm->host, site);
     rl_fiber_enter(vm, fiber, a, b);
     return RL_DONE;
 }
@@ -63,9 +64,30 @@ static rl_fiber_t* find_handler(rl_vm_t* vm, rl_effect_id_t effect, rl_code_t* b
     return NULL;
 }
 
-/* Nobody handles it: the builtin that stands in, or a panic. */
+static void tell_perform(rl_vm_t* vm, const rl_perform_site_t* site, const char* by) {
+    rl_str_t operation = site->name;
+    while (operation.length && operation.data[0] != '.') operation.data++, operation.length--;
+    if (operation.length) operation.data++, operation.length--;
+    vm->effect_event(vm->host, "perform", site->effect, operation, by);
+}
+
+/* A handler of the host answers: what it answers is what the computation goes on with. */
+static rl_outcome_t perform_by_host(rl_vm_t* vm, const rl_perform_site_t* site, uint32_t a, uint32_t b) {
+    rl_word_t result;
+    rl_outcome_t outcome = rl_vm_call_host(
+        vm, site->host, vm->fiber->s + vm->fiber->s_base + a, vm->fiber->r + vm->fiber->r_base + b, &result);
+    if (outcome != RL_DONE) return outcome;
+    if (site->value_rep == RL_REP_R) vm->fiber->r[vm->fiber->r_base + b] = result.o;
+    else vm->fiber->s[vm->fiber->s_base + a] = result;
+    return RL_DONE;
+}
+
+/* No handler of the program: one of the host, the builtin that stands in, or a panic. */
 static rl_outcome_t perform_at_root(rl_vm_t* vm, const rl_perform_site_t* site, uint32_t a, uint32_t b) {
     const rl_builtin_site_t* root = site->root;
+    bool by_host = RL_UNLIKELY(vm->host_handlers) && site->host && vm->host_answers(vm->host, site);
+    if (RL_UNLIKELY(vm->watch_effects)) tell_perform(vm, site, by_host ? "host" : root ? "root" : "none");
+    if (by_host) return perform_by_host(vm, site, a, b);
     if (!root) {
         return rl_vm_raise(vm, RL_CODE_RUNTIME_EFFECT_UNHANDLED, "no handler for %.*s", RL_STR_ARG(site->name));
     }
@@ -97,6 +119,7 @@ rl_outcome_t rl_effect_perform(rl_vm_t* vm, const rl_perform_site_t* site, uint3
         rl_str_t why = rl_vm_standard_message(blocked);
         return rl_vm_raise(vm, blocked, "%.*s: %.*s", RL_STR_ARG(site->name), RL_STR_ARG(why));
     }
+    if (RL_UNLIKELY(vm->watch_effects)) tell_perform(vm, site, "handler");
     rl_fiber_t* to = handler->parent;
     rl_object_t* clause = handler->r[1 + site->operation];
     const rl_proto_t* callee = rl_object_words(clause)[clause->refs].p;
@@ -131,6 +154,8 @@ rl_outcome_t rl_effect_resume(rl_vm_t* vm, bool is_ref) {
     rl_fiber_t* fiber = vm->fiber;
     rl_parked_t* parked = (rl_parked_t*)fiber->r[fiber->r_base];
     if (RL_UNLIKELY(!parked->inner)) return rl_vm_raise_standard(vm, RL_CODE_EFFECTS_HANDLER_INVALID_RESUME);
+    if (RL_UNLIKELY(vm->watch_effects) && parked->outer->handler)
+        vm->effect_event(vm->host, "resume", parked->outer->handler->effect, (rl_str_t){NULL, 0}, NULL);
     rl_word_t value = fiber->s[fiber->s_base];
     if (is_ref) value.o = fiber->r[fiber->r_base + 1];
     const rl_frame_t frame = fiber->frames[fiber->frame_count - 1];

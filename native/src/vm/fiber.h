@@ -119,7 +119,7 @@ void rl_token_land(struct rl_vm* vm, rl_object_t* token); /* vm->fiber has been 
 rl_outcome_t rl_token_escape(struct rl_vm* vm, rl_object_t* token, rl_word_t value, bool is_ref, uint32_t exit);
 
 /* Operands a and b of the running instruction: its window. */
-rl_outcome_t rl_effect_handle(struct rl_vm* vm, const rl_handle_site_t* site, uint32_t a, uint32_t b);
+rl_outcome_t rl_effect_handle(struct rl_vm* vm, rl_handle_site_t* site, uint32_t a, uint32_t b);
 rl_outcome_t rl_effect_perform(struct rl_vm* vm, const rl_perform_site_t* site, uint32_t a, uint32_t b);
 rl_outcome_t rl_effect_resume(struct rl_vm* vm, bool is_ref);
 bool rl_proto_is_resume(const rl_proto_t* proto);

@@ -104,6 +104,12 @@ typedef struct rl_vm {
     /* A host pointer was used when it was no longer the script's to use; a failure follows. */
     void (*ownership_violation)(void* host, const char* symbol, const char* reason);
     uint64_t foreign_epoch; /* runs begun: what was lent for one is not valid in the next */
+    /* Handlers (LANGUAGE 6). */
+    uint32_t host_handlers; /* that stand around every run */
+    bool watch_effects; /* every application, perform and resume is told; else the first application of each handler */
+    bool (*host_answers)(void* host, const rl_perform_site_t* site); /* site->host is bound then */
+    void (*handler_applied)(void* host, rl_handle_site_t* site);
+    void (*effect_event)(void* host, const char* event, rl_effect_id_t effect, rl_str_t operation, const char* by);
     void (*mark_host_roots)(rl_heap_t* heap, void* host);
     uint64_t (*clock)(void* host);      /* monotonic nanoseconds; NULL: the system's */
     uint64_t (*wall_clock)(void* host); /* nanoseconds since 1970; NULL: the system's */
