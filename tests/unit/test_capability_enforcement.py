@@ -254,7 +254,7 @@ def test_untrusted_contexts_opt_in_by_name(tmp_path, registry):
 
 def test_attributes_follow_grants_as_they_are_now(host):
     source = '@requires_capability(id = "net.http.client") fn go() -> Int = 1'
-    assert host.context.check(source) == []
+    assert [d.code for d in host.context.check(source)] == ["effects.stage.missing_opt_in"]  # a hint
     host.context.revoke("net.http.client")
     assert [d.code for d in host.context.check(source)] == ["target.capability.unknown"]
 

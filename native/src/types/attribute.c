@@ -277,6 +277,7 @@ static void check_capability(rl_checker_t* c, rl_node_t attr, rl_node_t node) {
     } else if (id && c->input->granted && !c->input->granted(c->input->host, text)) {
         rl_report(c->diags, RL_CODE_TARGET_CAPABILITY_UNKNOWN, rl_span_of(c, id),
             "the host does not grant capability %.*s", RL_STR_ARG(text));
+        refused = true;
     }
     rl_note_stage(c, attr, node, declared, text, refused);
 }
