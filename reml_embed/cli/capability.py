@@ -266,7 +266,7 @@ def validate(
     report = validation_report(files or (DEFAULT_PATH,), CapabilityRegistry(), cli=effect_stage, triple=triple)
     if output is not None:
         try:
-            write_json(output, report)
+            write_json(output, report, indent=None)
         except FileError as error:
             raise BrokenFileError(error) from None
     show(report)

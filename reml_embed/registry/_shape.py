@@ -151,14 +151,15 @@ def read_json(path: Path) -> Any:
         raise FileError("is nested too deeply", file=path) from None
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, *, indent: int | None = 2) -> None:
     """
-    Replace the file at *path* whole: readers see the old text or the new one, never a part; its folder is made.
+    Replace the file at *path* whole: readers see the old text or the new one, never a part; its folder is made. Without *indent* it is one
+    compact line, as logs have it.
 
     Raises:
         FileError: it cannot be written; the old file is as it was.
     """
-    text = json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(value, ensure_ascii=False, indent=indent, separators=None if indent else (",", ":")) + "\n"
     try:
         write_atomically(path, text)
     except OSError as error:

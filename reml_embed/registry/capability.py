@@ -780,11 +780,14 @@ def verify_stage_for_io(
 
 class MetricsStageGuard:
     """
-    Asks once whether metrics may be emitted and keeps the stage that it found; a refusal is not kept.
+    The guarded door in front of metrics. It asks each time, so that a capability that is taken away counts at once.
 
     Args:
         requirement: what ``metrics.emit`` has to satisfy.
         registry: by default the process's.
+
+    Attributes:
+        stage: what was found last; None before the first time and after a refusal.
     """
 
     CAPABILITY = "metrics.emit"
@@ -793,11 +796,11 @@ class MetricsStageGuard:
         self, requirement: Requirement = "at_least:stable", *, registry: CapabilityRegistry | None = None
     ) -> None:
         self.requirement = StageRequirement.parse(requirement)
+        self.stage: StageId | None = None
         self._registry = registry
-        self._stage: StageId | None = None
 
     def verify(self) -> StageId:
         """The stage; raises like `CapabilityRegistry.verify_stage`."""
-        if self._stage is None:
-            self._stage = verify_stage_for_io(self.CAPABILITY, self.requirement, ("audit",), registry=self._registry)
-        return self._stage
+        self.stage = None
+        self.stage = verify_stage_for_io(self.CAPABILITY, self.requirement, ("audit",), registry=self._registry)
+        return self.stage

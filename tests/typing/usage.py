@@ -4,6 +4,14 @@ from pathlib import Path
 from typing import assert_type
 
 import reml_embed as reml
+from reml_embed.registry.capability import (
+    AtLeast,
+    CapabilityDescriptor,
+    CapabilityError,
+    CapabilityRegistry,
+    GcCapability,
+    StageId,
+)
 from reml_embed.testing import MemorySink, Output
 
 
@@ -53,3 +61,23 @@ def live(vec: reml.VecProxy[int], table: reml.TableProxy[str, int], place: reml.
     match reml.Ok(5):
         case reml.Ok(value):
             assert_type(value, int)
+
+
+def administer(context: reml.Context) -> None:
+    registry = CapabilityRegistry.process()
+    assert_type(registry.describe_all(), list[CapabilityDescriptor])
+    assert_type(registry.stage_of("io.async"), StageId | None)
+    assert_type(registry.verify_stage("gc", "at_least:beta", ["memory"], context=context), StageId)
+    handle = registry.verify_capability_stage("gc", AtLeast("beta"), {"memory"})
+    assert_type(handle.as_gc(), GcCapability | None)
+    match handle:
+        case GcCapability(strategy=strategy):
+            assert_type(strategy, str)
+        case _:
+            pass
+    try:
+        registry.guard_io_capability("io.fs.read", "stable")
+    except CapabilityError as error:
+        assert_type(error.code(), str)
+        assert_type(error.actual_stage(), StageId | None)
+        raise error.to_runtime_error() from error

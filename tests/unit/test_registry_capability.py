@@ -550,14 +550,14 @@ def test_legacy_stable_restores_the_fallback_of_the_memo():
 def test_names_of_the_memo_work(registry):
     assert verify_stage_for_io("io.fs.read", AtLeast("stable"), ["io", "fs.read"], registry=registry) is StageId.STABLE
     guard = MetricsStageGuard(registry=registry)
-    assert guard.verify() is StageId.STABLE
+    assert guard.stage is None
+    assert guard.verify() is guard.stage is StageId.STABLE
     registry.disable("metrics.emit")
-    assert guard.verify() is StageId.STABLE  # it asks once
-    late = MetricsStageGuard(registry=registry)
     with pytest.raises(SecurityViolation):
-        late.verify()
+        guard.verify()
+    assert guard.stage is None
     registry.enable("metrics.emit")
-    assert late.verify() is StageId.STABLE  # a refusal is not kept
+    assert guard.verify() is StageId.STABLE
 
 
 # --- administration -----------------------------------------------------------------------------------------------------------

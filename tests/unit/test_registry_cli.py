@@ -301,7 +301,9 @@ def test_capabilities_of_the_runtime_file_are_what_is_granted(command, tmp_path)
     command("check", "program.reml", "--runtime-capabilities", "runtime.json")
     command("check", "program.reml", "--runtime-capabilities", "runtime.json", "--grant", "tracing")
     (tmp_path / "runtime.json").write_text('{"capabilities": ["gc"]}')
-    command("check", "program.reml", "--runtime-capabilities", "runtime.json", "--grant", "tracing", code=1)  # not offered
+    command(
+        "check", "program.reml", "--runtime-capabilities", "runtime.json", "--grant", "tracing", code=1
+    )  # not offered
     assert "no such file" in command("check", "program.reml", "--runtime-capabilities", "none.json", code=2).stderr
 
 
@@ -311,5 +313,8 @@ def test_validate_prints_and_writes_the_report(command, answer, tmp_path):
     found = answer("capability", "validate", "good.json", "--output", "report.json", "--effect-stage", "stable")
     assert found["validation"]["status"] == "ok"
     assert json.loads((tmp_path / "report.json").read_text()) == found
+    gate = answer("audit", "metrics", "--section", "runtime", "--audit-source", "report.json")
+    gates = gate.get("metrics", [gate])
+    assert [row["pass_rate"] for row in gates if row["metric"] == "runtime.capability_validation"] == [1.0]
     assert answer("capability", "validate", "good.json", "bad.json", code=1)["validation"]["status"] == "error"
     assert answer("capability", "validate", code=1)["validation"]["errors"][0]["code"] == "capability.file.io_error"
