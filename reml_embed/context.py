@@ -949,6 +949,18 @@ class Context:
         failing = lib.REML_AUDIT_ON_FAILURE_REFUSE if refuse else lib.REML_AUDIT_ON_FAILURE_COUNT
         self._raise_for(lib.reml_embed_audit_policy(self._id, policy, failing, summary_interval_ms))
 
+    def set_audit_command(self, members: Mapping[str, Any]) -> None:
+        """
+        Name the command that the context works for: keys beginning with ``cli.``, added to every later record (CONTRACTS 0.5).
+
+        Raises:
+            InvalidArgumentError: other keys, or more than 4 KiB of them.
+        """
+        text = json.dumps(dict(sorted(members.items())), ensure_ascii=False, separators=(",", ":"))[1:-1].encode(
+            "utf-8", "replace"
+        )
+        self._raise_for(lib.reml_embed_audit_command(self._id, ffi.from_buffer("char[]", text), len(text)))
+
     # --- failures -------------------------------------------------------------------------------------------------------------
 
     def _raise_for(self, status: int) -> None:

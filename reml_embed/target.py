@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,18 @@ CUSTOM_CAPABILITIES: set[str] = set()
 
 #: Stages of a capability, lowest first.
 STAGES = ("experimental", "beta", "stable")
+
+
+def detected() -> dict[str, str]:
+    """What this machine is, in the names of a target."""
+    system, arch = platform.system().lower(), platform.machine().lower()
+    name = {"darwin": "macos"}.get(system, system)
+    return {"os": name, "family": "windows" if name == "windows" else "unix", "arch": arch}
+
+
+def comparison(requested: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """What a target diagnostic compares (CONTRACTS 5.4): what was *requested* of modules, else this machine, and what was found."""
+    return {"requested": {**detected(), **(requested or {})}, "detected": detected()}
 
 
 def joined(what: str, names: Iterable[str]) -> str:

@@ -63,6 +63,11 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and "NO_COLOR" not in os.environ
 
 
+def shown_name(file: str | Path) -> str:
+    """A name as text: bytes of it that are no UTF-8 are replaced."""
+    return os.fsencode(file).decode("utf-8", "replace")
+
+
 @dataclass
 class Outcome:
     """What a command found; `show` prints it as the object of the JSON form."""

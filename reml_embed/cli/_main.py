@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -36,6 +37,11 @@ def run_group(group: click.Command, program: str) -> NoReturn:
 
     A file that cannot be read or written is one line on standard error, never a traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # what the terminal cannot show, or is no text (a file name), is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
     code: object
@@ -55,7 +61,9 @@ def run_group(group: click.Command, program: str) -> NoReturn:
         print(as_diagnostic(error)[1], file=sys.stderr)
         code = 1
     except OSError as error:
-        name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        name = (
+            f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else "cannot read or write: "
+        )
         print(f"error: {name}{error.strerror or error}", file=sys.stderr)
         code = 2
     _drop_output()

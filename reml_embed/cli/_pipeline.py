@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import platform
 import re
 import shlex
 import sys
@@ -24,15 +23,19 @@ import click
 from reml_embed import Context
 from reml_embed.audit import ConsoleSink, ContextSink, FileSink, Record, RecordSink, new_id, now
 from reml_embed.audit.store import KEPT, Store, StoreFile
-from reml_embed.cli._common import Outcome, as_diagnostic, complain
+from reml_embed.cli._common import Outcome, as_diagnostic, complain, shown_name
 from reml_embed.cli._trail import Trail
 from reml_embed.diagnostics import Diagnostic, Emitter
 from reml_embed.diagnostics.envelope import envelope, phase_of
 from reml_embed.diagnostics.filters import Filter
 from reml_embed.diagnostics.filters import parse as parse_filter
 from reml_embed.diagnostics.lsp import publish
-from reml_embed.errors import AuditUnavailableError, RemlError
+from reml_embed.errors import AuditUnavailableError, InvalidArgumentError, RemlError
 from reml_embed.pipelines import Pipeline
+from reml_embed.target import comparison, detected
+
+#: Keys that every record of a command run carries (CONTRACTS 0.5).
+COMMAND_KEYS = ("cli.audit_id", "cli.change_set", "cli.command", "cli.run_id")
 
 OUTPUTS = ("human", "json", "lsp")
 _CHUNK = re.compile(r"^(?=(?:\x1b\[[0-9;]*m)*(?:error|warning|info|hint)\[)", re.MULTILINE)
@@ -151,13 +154,12 @@ class Session:
         self, command: str, title: str, files: Sequence[Path | str], asked: Asked, form: str | None = None
     ) -> None:
         if asked.output is not None and form == "json":
-            raise click.UsageError(
-                "--format json and --output say two things: the former is the object of old, take one"
-            )
+            raise click.UsageError("--format json and --output exclude each other")
         self.output = "outcome" if form == "json" else asked.output or "human"
         self.human = self.output == "human"
         self.command, self.title = command, title
-        self.inputs = [str(file) for file in files]
+        self.paths = {shown_name(file): Path(file) for file in files}
+        self.inputs = [shown_name(file) for file in files]
         self.filter = asked.shown
         self.context_log = asked.audit
         self._names_ids = asked.wants_trail and asked.audit is None
@@ -169,9 +171,8 @@ class Session:
         self._switch: _Switch | None = None
         self._stored: StoreFile | None = None
         self.trail = self._make_trail(asked) if asked.wants_trail else None
-        names = ("cli.run_id", "cli.audit_id", "cli.command", "cli.change_set")
-        metadata = {} if self.trail is None else {name: self.trail.metadata[name] for name in names}
-        self.emitter = Emitter(self.trail, channel="cli", metadata=metadata)
+        metadata = {} if self.trail is None else {name: self.trail.metadata[name] for name in COMMAND_KEYS}
+        self.emitter = Emitter(self.trail, channel="cli", metadata=metadata, target=comparison())
 
     def _make_trail(self, asked: Asked) -> Trail:
         sink: RecordSink
@@ -196,24 +197,37 @@ class Session:
         if self._switch is None:
             yield
             return
+        if self.trail is not None:
+            self._name_command(context, self.trail.metadata)
         self._switch.context = ContextSink(context)
         try:
             yield
         finally:
             self._switch.context = None
 
+    @staticmethod
+    def _name_command(context: Context, metadata: dict[str, Any]) -> None:
+        """Records of the context belong to the run, too; a long command line is left to the records of the trail."""
+        members = {name: metadata[name] for name in COMMAND_KEYS}
+        try:
+            context.set_audit_command(members)
+        except InvalidArgumentError:
+            items = metadata["cli.change_set"]["items"]
+            short = {name: metadata["cli.change_set"][name] for name in ("policy", "origin", "run_id")}
+            context.set_audit_command(members | {"cli.change_set": {**short, "items": [], "omitted": len(items)}})
+
     @contextmanager
     def pipeline(self, file: Path | str) -> Iterator[Pipeline]:
         """The pipeline of one input; wrong usage that shows only later fails it, too."""
         program = click.get_current_context().find_root().info_name or "reml"
-        line = shlex.join([program, *sys.argv[1:]])
+        line = shown_name(shlex.join([program, *sys.argv[1:]]))
         keys = {
             "cli.run_id": self.run_id,
             "cli.command": self.command,
             "cli.phase": "Execution",
             "cli.program": program,
         }
-        with Pipeline(self.trail, str(file), metadata={**keys, "cli.command_line": line}) as pipeline:
+        with Pipeline(self.trail, shown_name(file), metadata={**keys, "cli.command_line": line}) as pipeline:
             try:
                 yield pipeline
             except click.ClickException as problem:
@@ -232,7 +246,7 @@ class Session:
             LoadError, …: it is wrong.
         """
         module = context.load(file)
-        self.modules[module.name] = str(file)
+        self.modules[module.name] = shown_name(file)
         self.add(
             context.diagnostics,
             text=context.diagnostics_text(),
@@ -248,7 +262,7 @@ class Session:
         Show those diagnostics that are to *keep*, and record them: *text* and *coloured* are all of them as a compiler prints them, in
         their order; *file* is the source where the module of a diagnostic does not tell.
         """
-        fallback = str(file) if file is not None else self.inputs[-1] if self.inputs else ""
+        fallback = shown_name(file) if file is not None else self.inputs[-1] if self.inputs else ""
         plain, painted = self._chunks(text, diagnostics), self._chunks(coloured or text, diagnostics)
         rows = [row for row in zip(diagnostics, plain, painted, strict=True) if keep(row[0])]
         found, texts = list[dict[str, Any]](), list[tuple[str, str]]()
@@ -307,16 +321,18 @@ class Session:
             return
         for file in filter(None, dict.fromkeys([*self.inputs, *(item["primary"]["file"] for item in visible)])):
             found = [item for item in visible if item["primary"]["file"] == file]
-            click.echo(json.dumps(publish(file, found, _source(file)), ensure_ascii=False, separators=(",", ":")))
+            path = self.paths.get(file, Path(file))
+            click.echo(json.dumps(publish(path, found, _source(path)), ensure_ascii=False, separators=(",", ":")))
 
 
 def machine() -> str:
     """The system that this runs on, as ``x86_64-linux``."""
-    return f"{platform.machine()}-{platform.system().lower()}"
+    found = detected()
+    return f"{found['arch']}-{found['os']}"
 
 
-def _source(file: str) -> bytes | None:
+def _source(file: Path) -> bytes | None:
     try:
-        return Path(file).read_bytes()
+        return file.read_bytes()
     except OSError:
         return None

@@ -21,6 +21,7 @@ import click
 from reml_embed.audit import AuditContext, FileSink, RecordSink, cli_identity, new_id
 from reml_embed.audit.context import POLICY_VERSION
 from reml_embed.audit.records import Json
+from reml_embed.cli._common import shown_name
 
 DEFAULT_PATH = Path(".reml") / "audit.ndjson"
 
@@ -49,7 +50,7 @@ def change_set(
 ) -> dict[str, Json]:  # fmt: skip
     """The change set of a command run: the command itself, its inputs, and a ChangeSet of collections where there is one."""
     workspace = os.environ.get("REMLC_WORKSPACE_ROOT") or "."
-    shown = [str(word) for word in sys.argv[1:]]
+    shown = [shown_name(word) for word in sys.argv[1:]]
     items: list[Json] = [{"kind": "cli-command", "command": command, "arguments": dict(arguments)}]
     items += [{"kind": "input", "path": path, "target": target} for path in inputs]
     made: dict[str, Json] = {

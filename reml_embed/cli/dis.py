@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from reml_embed import Context, LoadError, RemlError, RunError
+from reml_embed import Context, LoadError, RemlError, RunError, UnknownFunctionError
 from reml_embed.cli._common import SOURCE, as_diagnostic, complain
 
 
@@ -22,12 +22,15 @@ def dis(command: click.Context, file: Path, function: str, what: tuple[str, ...]
     try:
         with Context() as context:
             context.load(file)
-            for part in shown:
-                if len(shown) > 1:
-                    click.echo(f"; {part}")
-                click.echo(context.explain(part, function).rstrip("\n"))
+            texts = [context.explain(part, function).rstrip("\n") for part in shown]  # all or nothing
+        for part, text in zip(shown, texts, strict=True):
+            click.echo(f"; {part}\n{text}" if len(shown) > 1 else text)
+    except UnknownFunctionError as error:
+        complain(text := f"error[{error.code}]: {file} has no function `{function}`", text)
+        command.exit(1)
     except (LoadError, RunError) as error:
-        complain(error.text or error.message, error.coloured or error.message)
+        text = error.text or f"error[{error.code}]: {error.message}"
+        complain(text, error.coloured or text)
         command.exit(1)
     except RemlError as error:
         _, text = as_diagnostic(error)

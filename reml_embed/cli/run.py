@@ -48,6 +48,14 @@ def read_argument(text: str, wanted: str) -> Any:
         raise click.BadParameter(f"`{text}` is no {wanted}", param_hint="--arg") from None
 
 
+def check_text(option: str, given: str) -> None:
+    """Refuse what is no UTF-8."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("not UTF-8", param_hint=option) from None
+
+
 def answer(question: str) -> str:
     """The next line of standard input, empty at its end; the question is shown where somebody can type."""
     if sys.stdin is None:
@@ -262,6 +270,9 @@ def run(
 
     Exits with 0, or with 1 when the program is wrong, fails, or answers `Err` (a test: also `false`).
     """
+    check_text("--entry", entry)
+    for word in words:
+        check_text("--arg", word)
     allowed: Limits = read_limits(limits, untrusted=untrusted)
     test = TestRun(args[0], modules) if wants_test(command, file, args) else None
     files = test.files if test else [*modules, file]

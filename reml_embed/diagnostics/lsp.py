@@ -67,10 +67,12 @@ def uri(file: str | os.PathLike[str]) -> str:
     return Path(os.path.abspath(file)).as_uri()  # noqa: PTH100  (links stay: an editor knows the file by the name it opened)
 
 
-def to_lsp(shown: Mapping[str, Any], positions: Positions | None) -> dict[str, Any]:
+def to_lsp(
+    shown: Mapping[str, Any], positions: Positions | None, file: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
     """
     The LSP Diagnostic of an emitted one. ``data`` carries what editors hand back: ``audit_id``, the id, domain, extensions and fix-its.
-    Without the *positions* of its source the range is where the numbers say, counted from zero.
+    *file* is its source, by default the one it names. Without the *positions* in it the range is where the numbers say, counted from zero.
     """
     primary = shown["primary"]
     place = positions or Positions(b"")
@@ -102,7 +104,10 @@ def to_lsp(shown: Mapping[str, Any], positions: Positions | None) -> dict[str, A
             for fix in shown.get("fixits") or ()
         ]
         related = [
-            {"location": {"uri": uri(primary["file"]), "range": place.range(note["span"])}, "message": note["message"]}
+            {
+                "location": {"uri": uri(file or primary["file"]), "range": place.range(note["span"])},
+                "message": note["message"],
+            }
             for note in notes
             if note.get("span")
         ]
@@ -121,7 +126,7 @@ def _counted(primary: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     }
 
 
-def publish(file: str, shown: Iterable[Mapping[str, Any]], source: bytes | None) -> dict[str, Any]:
+def publish(file: str | os.PathLike[str], shown: Iterable[Mapping[str, Any]], source: bytes | None) -> dict[str, Any]:
     """PublishDiagnosticsParams of one file: ``{"uri", "diagnostics"}``."""
     positions = None if source is None else Positions(source)
-    return {"uri": uri(file), "diagnostics": [to_lsp(item, positions) for item in shown]}
+    return {"uri": uri(file), "diagnostics": [to_lsp(item, positions, file) for item in shown]}

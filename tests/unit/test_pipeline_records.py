@@ -353,6 +353,7 @@ def test_a_store_keeps_a_file_of_each_run_and_an_index(command, source, tmp_path
     }  # fmt: skip
     assert (good["status"], bad["status"], good["audit_store"]) == ("success", "failure", store)
     path = tmp_path / "logs" / bad["path"]
+    assert {item.name for item in (tmp_path / "logs").iterdir()} == {".index.lock", "index.json", good["path"], bad["path"]}
     assert path.stat().st_size == bad["size_bytes"]
     assert path.suffix == (".gz" if store == "ci" else ".ndjson")
     assert [line.record.kind for line in audit.read(path)] == [
@@ -442,3 +443,62 @@ def test_cli_and_lsp_show_the_same_audit_id_as_the_log(command, source, tmp_path
     assert len(ids) == 1
     assert f"  = audit: {ids.pop()}\n" in human
     assert seen["range"]["start"] == {"line": 0, "character": 22}
+
+
+WARNING = 'fn main() -> Str {\n  1\n  "ok"\n}\n'
+
+
+@pytest.mark.parametrize("name", ["run", "check"])
+def test_records_made_while_a_context_writes_the_log_go_by_way_of_it(command, source, tmp_path, name):
+    for _ in range(2):  # the chain goes on in a log that is there
+        before = (tmp_path / "log").read_text().count("\n") if (tmp_path / "log").exists() else 0
+        found = json.loads(command(name, source(WARNING), "--audit", "log", "--format", "json").stdout)
+        text = (tmp_path / "log").read_text()
+        assert found["audit_count"] == text.count("\n") - before
+    assert audit.verify(tmp_path / "log").ok
+    seen = [kind for kind in kinds(text) if kind.startswith(("pipeline", "diagnostic"))]
+    assert seen == ["pipeline_started", "diagnostic.emitted", "pipeline_completed"] * 2
+    (record,) = [r for r in records(text)[before:] if r["envelope"]["metadata"]["event.kind"] == "diagnostic.emitted"]
+    assert record["envelope"]["audit_id"] == found["diagnostics"][0]["audit"]["audit_id"]
+    for line in audit.read(tmp_path / "log"):
+        assert missing_keys(line.record) == []
+
+
+def test_a_log_of_the_environment_may_be_the_trail_too(command, source, tmp_path):
+    environment = os.environ | {"REML_EMBED_AUDIT_PATH": str(tmp_path / "log")}
+    for name in ("run", "check"):
+        command(name, source(WARNING), "--audit", "log", env=environment)
+        assert "pipeline_" not in command(name, source(GOOD), env=environment).stderr
+        command(name, source(GOOD), "--emit-audit", env=environment)
+    assert audit.verify(tmp_path / "log").ok
+
+
+def test_a_full_disk_is_an_error_and_the_command_does_not_claim_success(source, tmp_path):
+    if not os.path.exists("/dev/full"):  # noqa: PTH110
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(
+            [*REML, "check", source(GOOD), "--emit-audit"],
+            stdout=subprocess.PIPE,
+            stderr=full,
+            cwd=tmp_path,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert done.stdout == b""
+
+
+def test_records_of_the_context_carry_the_keys_of_the_command(command, source, tmp_path):
+    for log, arguments in (("short", []), ("long", ["x" * 5000])):
+        command("run", source(WARNING), *arguments, "--audit", log)
+        first, *others = (r["envelope"]["metadata"] for r in records((tmp_path / log).read_text()))
+        created = [metadata for metadata in others if metadata.get("native.embed.entrypoint") == "reml_create_context"]
+        assert len(created) == 1  # it is made before anybody can tell it
+        for metadata in others:
+            if metadata in created:
+                continue
+            assert metadata["cli.run_id"] == first["cli.run_id"]
+            assert metadata["cli.audit_id"] == first["cli.audit_id"]
+            assert metadata["cli.command"] == "run"
+            assert metadata["cli.change_set"]["origin"] == "cli"
