@@ -490,6 +490,15 @@ static uint32_t tag_of_argument(rl_checker_t* c, rl_node_t node, bool only_effec
     return tag;
 }
 
+static bool is_refused_argument(rl_checker_t* c, rl_node_t node) {
+    rl_buf_t text;
+    rl_buf_init(&text, c->allocator);
+    bool refused = rl_attribute_path(c, node, &text) && !rl_failed(c) &&
+                   rl_is_refused_effect(c, rl_sym_intern(c->symbols, rl_buf_str(&text)));
+    rl_buf_deinit(&text);
+    return refused;
+}
+
 static void check_handles(rl_latent_t* l, const rl_contract_t* contract, rl_fn_id_t fn, rl_effects_t set, bool report) {
     rl_checker_t* c = l->c;
     rl_node_t attr = rl_attribute_find(c, contract->attrs, RL_ATTR_HANDLES);
@@ -498,6 +507,7 @@ static void check_handles(rl_latent_t* l, const rl_contract_t* contract, rl_fn_i
         rl_node_t arg = rl_attribute_at(c, attr, i);
         uint32_t tag = tag_of_argument(c, arg, true);
         if (tag == UINT32_MAX) {
+            if (is_refused_argument(c, arg)) continue;
             rl_report(c->diags, RL_CODE_EFFECTS_HANDLES_UNDEFINED, rl_span_of(c, arg), "there is no such effect");
             continue;
         }

@@ -140,6 +140,19 @@ static void declare_effect(rl_checker_t* c, rl_node_t node) {
         declare_operation(c, id, rl_tree_list_at(c->tree, decl.operations, i), is_public);
 }
 
+/* Only looked for on the way to an error, so no list of them is kept. */
+bool rl_is_refused_effect(const rl_checker_t* c, rl_sym_t name) {
+    rl_list_t items = rl_tree_node(c->tree, c->tree->root)->b;
+    uint32_t count = rl_tree_list_count(c->tree, items);
+    for (uint32_t i = 0; i < count; i++) {
+        rl_node_t node = rl_tree_list_at(c->tree, items, i);
+        if (rl_tree_kind(c->tree, node) != RL_NODE_EFFECT) continue;
+        rl_effect_decl_t decl = rl_tree_effect(c->tree, node);
+        if (rl_tree_name(c->tree, decl.name) == name) return rl_tree_list_count(c->tree, decl.generics) > 0;
+    }
+    return false;
+}
+
 void rl_declare_effects(rl_checker_t* c) {
     rl_list_t items = rl_tree_node(c->tree, c->tree->root)->b;
     uint32_t count = rl_tree_list_count(c->tree, items);

@@ -303,6 +303,7 @@ static rl_ir_t check_entries(rl_checker_t* c, rl_effect_id_t effect_id, rl_span_
 }
 
 static void report_unknown_effect(rl_checker_t* c, rl_sym_t name, rl_span_t span) {
+    if (rl_is_refused_effect(c, name)) return;
     rl_str_t text = rl_text(c, name);
     rl_diag_t* diag = rl_report(c->diags, rl_cfg_code(c, name, false, RL_CODE_EFFECTS_OPERATION_UNKNOWN), span,
         "unknown effect: %.*s", RL_STR_ARG(text));

@@ -523,6 +523,8 @@ rl_effect_id_t rl_find_effect(
 /* Item of that name space at the end of a path of modules; visible or not; 0: none. */
 uint32_t rl_find_path_item(rl_checker_t* c, rl_list_t path, uint32_t count, unsigned space);
 void rl_declare_effects(rl_checker_t* c);
+/* Is it declared here, but reported as unsupported? Then nothing more is said of it. */
+bool rl_is_refused_effect(const rl_checker_t* c, rl_sym_t name);
 rl_fn_id_t rl_prelude_function(
     rl_checker_t* c, const char* name); /* by item name ("print_str") in the prelude; 0: none */
 
