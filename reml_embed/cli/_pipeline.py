@@ -170,6 +170,7 @@ class Session:
         self.modules: dict[str, str] = {}
         self._switch: _Switch | None = None
         self._stored: StoreFile | None = None
+        self._status = "failure"  # until `close` says otherwise
         self.trail = self._make_trail(asked) if asked.wants_trail else None
         metadata = {} if self.trail is None else {name: self.trail.metadata[name] for name in COMMAND_KEYS}
         self.emitter = Emitter(self.trail, channel="cli", metadata=metadata, target=comparison())
@@ -184,6 +185,8 @@ class Session:
             )
         else:
             sink = ConsoleSink()
+        if self._stored is not None:
+            click.get_current_context().call_on_close(self._enter_store)
         return Trail(self.command, {"files": list(self.inputs)}, sink=sink, inputs=self.inputs, run_id=self.run_id)
 
     @property
@@ -299,14 +302,18 @@ class Session:
         self.add([diagnostic], text=text + "".join(f"\n  = note: {note}" for note in getattr(error, "__notes__", ())))
 
     def close(self, code: int, **stats: Any) -> None:
-        """Print the object of the forms that are objects, and enter the trail into its store."""
+        """Print the object of the forms that are objects; *code* is how the command ends."""
         if self.output == "outcome":
             self.outcome.audit_count += self.appended
             self.outcome.show()
         elif self.output in ("json", "lsp"):
             self._print_object(code, stats)
+        self._status = "success" if code == 0 else "failure"
+
+    def _enter_store(self) -> None:
+        """The command is over, however it ended: its file goes into the index of the store."""
         if self._stored is not None:
-            kept = self._stored.close(status="success" if code == 0 else "failure")
+            kept = self._stored.close(status=self._status)
             if kept.warning:
                 click.echo(f"warning: {kept.warning}", err=True)
 

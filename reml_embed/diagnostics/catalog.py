@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from reml_embed._ffi import ffi, lib, string
 from reml_embed.errors import EXCEPTIONS, CatalogError, RemlError
@@ -114,9 +115,30 @@ def _statuses() -> Iterator[tuple[str, Entry]]:
             )
 
 
-def register_catalog(namespace: str, entries: Mapping[str, Entry] | Iterable[tuple[str, Entry]]) -> None:
+def _entry(namespace: str, code: str, given: Entry | Mapping[str, Any]) -> Entry:
+    """An entry, checked."""
+    if not isinstance(given, Entry):
+        unknown = set(given) - set(Entry.__slots__)
+        if unknown:
+            raise CatalogError("catalog.invalid_entry", f"`{code}` of {namespace}: unknown member `{min(unknown)}`")
+        given = Entry(**given)
+    if not code or code != code.strip():
+        raise CatalogError("catalog.invalid_entry", f"`{code}` of {namespace} is no diagnostic code")
+    if given.default_severity not in SEVERITIES:
+        raise CatalogError(
+            "catalog.invalid_entry", f"`{code}` of {namespace}: `{given.default_severity}` is no severity"
+        )
+    if given.default_domain:
+        normal_domain(given.default_domain)
+    return given
+
+
+def register_catalog(
+    namespace: str,
+    entries: Mapping[str, Entry | Mapping[str, Any]] | Iterable[tuple[str, Entry | Mapping[str, Any]]],
+) -> None:
     """
-    Make the codes of *namespace* known; all of them or, on failure, none.
+    Make the codes of *namespace* known; all of them or, on failure, none. An entry may be a mapping with the members of `Entry`.
 
     Raises:
         CatalogError: ``catalog.duplicate_key`` (a code is there already, or twice in *entries*), ``catalog.unknown_domain``,
@@ -128,20 +150,13 @@ def register_catalog(namespace: str, entries: Mapping[str, Entry] | Iterable[tup
     with _lock:
         known, added = _known(), dict[str, tuple[str, Entry]]()
         for code, entry in pairs:
-            if not code or code != code.strip():
-                raise CatalogError("catalog.invalid_entry", f"`{code}` of {namespace} is no diagnostic code")
-            if entry.default_severity not in SEVERITIES:
-                raise CatalogError(
-                    "catalog.invalid_entry", f"`{code}` of {namespace}: `{entry.default_severity}` is no severity"
-                )
-            if entry.default_domain:
-                normal_domain(entry.default_domain)
+            checked = _entry(namespace, code, entry)
             owner = known.get(code) or added.get(code)
             if owner is not None:
                 raise CatalogError(
                     "catalog.duplicate_key", f"`{code}` of {namespace} is registered already, by {owner[0]}"
                 )
-            added[code] = (namespace, entry)
+            added[code] = (namespace, checked)
         known.update(added)
 
 

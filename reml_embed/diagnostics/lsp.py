@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reml_embed._ffi import ffi, lib
+from reml_embed.diagnostics.catalog import entry_of
 
 #: LSP DiagnosticSeverity.
 SEVERITIES = {"error": 1, "warning": 2, "info": 3, "hint": 4}
@@ -92,6 +93,9 @@ def to_lsp(
         "message": "\n".join([str(shown["message"]), *said]),
         "data": {"audit_id": shown["audit"]["audit_id"], **data},
     }
+    entry = entry_of(shown["code"])
+    if entry is not None and entry.docs_url:
+        found["codeDescription"] = {"href": entry.docs_url}
     if shown["code"] in _UNNECESSARY:
         found["tags"] = [1]
     if positions:

@@ -243,11 +243,28 @@ def test_wrong_catalog_entries_are_refused():
         ("", {"x.y": Entry()}, "catalog.invalid_entry"),
         ("n", {"": Entry()}, "catalog.invalid_entry"),
         ("n", {"x.y": Entry("", "fatal")}, "catalog.invalid_entry"),
+        ("n", {"x.y": {"message": "x"}}, "catalog.invalid_entry"),
         ("n", {"x.y": Entry("", "error", "nowhere")}, "catalog.unknown_domain"),
     ):
         with pytest.raises(reml.CatalogError) as caught:
             register_catalog(name, entries)
         assert caught.value.code == code
+
+
+def test_entries_may_be_plain_mappings():
+    facts = {
+        "default_message": "m",
+        "default_severity": "info",
+        "default_domain": "cli",
+        "docs_url": "https://example.org",
+    }
+    register_catalog("plain", {"plain.code": facts})
+    try:
+        made = build("plain.code")
+        assert (made.message, made.severity, made.domain) == ("m", "info", "cli")
+        assert to_lsp(Emitter().emit(made), None)["codeDescription"] == {"href": "https://example.org"}
+    finally:
+        catalog.unregister_catalog("plain")
 
 
 def test_defaults_of_a_diagnostic_come_from_the_catalog(own_codes):

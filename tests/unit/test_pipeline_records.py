@@ -353,7 +353,12 @@ def test_a_store_keeps_a_file_of_each_run_and_an_index(command, source, tmp_path
     }  # fmt: skip
     assert (good["status"], bad["status"], good["audit_store"]) == ("success", "failure", store)
     path = tmp_path / "logs" / bad["path"]
-    assert {item.name for item in (tmp_path / "logs").iterdir()} == {".index.lock", "index.json", good["path"], bad["path"]}
+    assert {item.name for item in (tmp_path / "logs").iterdir()} == {
+        ".index.lock",
+        "index.json",
+        good["path"],
+        bad["path"],
+    }
     assert path.stat().st_size == bad["size_bytes"]
     assert path.suffix == (".gz" if store == "ci" else ".ndjson")
     assert [line.record.kind for line in audit.read(path)] == [
@@ -370,6 +375,22 @@ def test_stores_are_where_they_are_expected_without_a_directory(command, source,
     assert len(list((tmp_path / ".reml" / "audit" / "local").glob("*.ndjson"))) == 1
     command("check", source(GOOD), "--audit-dir", "mine")
     assert json.loads((tmp_path / "mine" / "index.json").read_text())["entries"][0]["audit_store"] == "directory"
+
+
+def test_a_run_that_is_ended_from_outside_is_in_the_index_too(source, tmp_path):
+    file = source('fn main() -> Int { println("go"); var i = 0; while true { i := i + 1 }; i }\n')
+    child = subprocess.Popen([*REML, "run", file, "--audit-store", "local", "--audit-dir", "logs"], stdout=subprocess.PIPE, text=True,
+                             cwd=tmp_path, env=os.environ | {"PYTHONUNBUFFERED": "1"})  # fmt: skip
+    assert child.stdout.readline() == "go\n"
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=20)
+    assert child.returncode == 143
+    (entry,) = json.loads((tmp_path / "logs" / "index.json").read_text())["entries"]
+    assert entry["status"] == "failure"
+    assert [line.record.kind for line in audit.read(tmp_path / "logs" / entry["path"])] == [
+        "pipeline_started",
+        "pipeline_failed",
+    ]
 
 
 def test_retention_is_that_of_the_store():
