@@ -184,7 +184,9 @@ class StoreFile:
             AuditUnavailableError: the index cannot be written; the file of the run is whole.
         """
         try:
-            self.path.with_name(self.path.name + ".journal").unlink(missing_ok=True)  # all of it is in the file; nobody writes it again
+            self.path.with_name(self.path.name + ".journal").unlink(
+                missing_ok=True
+            )  # it is all in the file, which nobody writes again
             if self.store.name == "ci":
                 packed = self.path.with_name(self.path.name + ".gz")
                 with self.path.open("rb") as plain, gzip.open(packed, "wb") as file:

@@ -64,7 +64,7 @@ def wants_colour(stream: TextIO) -> bool:
 
 
 def shown_name(file: str | Path) -> str:
-    """A name as text: bytes of it that are no UTF-8 are replaced."""
+    """A file name as text: its bytes that are no UTF-8 are replaced."""
     return os.fsencode(file).decode("utf-8", "replace")
 
 

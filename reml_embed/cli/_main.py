@@ -38,9 +38,7 @@ def run_group(group: click.Command, program: str) -> NoReturn:
     A file that cannot be read or written is one line on standard error, never a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # what the terminal cannot show, or is no text (a file name), is shown as an escape
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is no text is shown with escapes
             stream.reconfigure(errors="backslashreplace")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)

@@ -50,13 +50,13 @@ def change_set(
 ) -> dict[str, Json]:  # fmt: skip
     """The change set of a command run: the command itself, its inputs, and a ChangeSet of collections where there is one."""
     workspace = os.environ.get("REMLC_WORKSPACE_ROOT") or "."
-    shown = [shown_name(word) for word in sys.argv[1:]]
+    words = [shown_name(word) for word in sys.argv[1:]]
     items: list[Json] = [{"kind": "cli-command", "command": command, "arguments": dict(arguments)}]
     items += [{"kind": "input", "path": path, "target": target} for path in inputs]
     made: dict[str, Json] = {
         "policy": POLICY_VERSION,
         "origin": "cli",
-        "source": {"command": command, "args": shown, "workspace": workspace},
+        "source": {"command": command, "args": words, "workspace": workspace},
         "run_id": run_id,
         "items": items,
     }

@@ -22,7 +22,9 @@ def dis(command: click.Context, file: Path, function: str, what: tuple[str, ...]
     try:
         with Context() as context:
             context.load(file)
-            texts = [context.explain(part, function).rstrip("\n") for part in shown]  # all or nothing
+            texts = [
+                context.explain(part, function).rstrip("\n") for part in shown
+            ]  # nothing is printed before an error
         for part, text in zip(shown, texts, strict=True):
             click.echo(f"; {part}\n{text}" if len(shown) > 1 else text)
     except UnknownFunctionError as error:
