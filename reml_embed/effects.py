@@ -44,6 +44,7 @@ register_catalog("effects", {
 
 #: What `-Z` may opt in to, and what that means.
 FEATURES: dict[str, str] = {
+    "runtime-bridge": "bridges to external runtimes whose stage is experimental",
     "algebraic-effects": "handlers of effects whose capability is experimental, and code that requires an experimental capability",
 }
 

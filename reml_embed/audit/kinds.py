@@ -161,6 +161,8 @@ _ROWS = (
     _kind("bridge.smoke_test", "bridge", _BRIDGE, "bridge.capability", "12.6", "a bridge was tried"),
     _kind("bridge.promote", "bridge", f"{_BRIDGE} bridge.from bridge.to bridge.evidence", "bridge.capability", "12.6", "a bridge was promoted"),
     _kind("bridge.rollout", "bridge", f"{_BRIDGE} outcome bridge.checklist", "bridge.capability", "12.6", "a bridge was rolled out"),
+    _kind("bridge.check_off", "bridge", f"{_BRIDGE} event.item", "bridge.capability event.evidence", "12.6", "an item of a bridge's checklist is done"),
+    _kind("bridge.promotion_frozen", "bridge", f"{_BRIDGE} bridge.cause", "bridge.capability", "12.4", "a failed gate holds promotions of a bridge up"),
     # 13 Metrics
     _kind("metric_point", "metrics", "metric_point.name metric_point.value metric_point.kind metric_point.timestamp metric_point.tags", "", "13", "one measured value"),
     # 14 Streams

@@ -12,6 +12,7 @@ import click
 from reml_embed.cli._main import run_group
 from reml_embed.cli.audit import audit
 from reml_embed.cli.bench import bench
+from reml_embed.cli.bridge import bridge
 from reml_embed.cli.capability import capability
 from reml_embed.cli.check import check
 from reml_embed.cli.dis import dis
@@ -29,7 +30,7 @@ def reml() -> None:
     """Run, check and look into Reml programs."""
 
 
-for command in (run, check, bench, dis, examples, audit, capability, telemetry, metrics, version):
+for command in (run, check, bench, dis, examples, audit, capability, telemetry, metrics, version, bridge):
     reml.add_command(command)
 for command in (audit_metrics, report, sync):
     audit.add_command(command)

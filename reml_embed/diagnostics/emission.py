@@ -238,7 +238,7 @@ class Emitter:
         metadata: dict[str, Any] = {
             "event.kind": "diagnostic.emitted", "schema.version": SCHEMA_VERSION, "audit.policy.version": POLICY_VERSION,
             "audit.channel": self.channel, "diagnostic.id": shown["id"], "error.code": source["code"], "error.message": source["message"],
-            "error.severity": source["severity"], **self.metadata, **self._flat(extensions),
+            "error.severity": source["severity"], **self.metadata, **self._flat(extensions), **_object(source.get("audit_metadata")),
         }  # fmt: skip
         audit_id = self.audit_id(source, name)
         if self.log is not None and source["severity"] in ("error", "warning"):
