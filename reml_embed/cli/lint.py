@@ -10,6 +10,7 @@ import click
 
 from reml_embed import Context, RemlError
 from reml_embed.audit import cli_identity
+from reml_embed.cli._capabilities import honour_files
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.cli.check import load_modules
@@ -88,9 +89,9 @@ def lint(
             )
     session = Session("lint", "Lint", files, asked)
     audit_id = session.trail.audit_id if session.trail is not None else str(cli_identity()["cli.audit_id"])
-    options: dict[str, Any] = {"audit": session.context_log}
+    options: dict[str, Any] = {"audit": session.context_log, **honour_files(None, None)}
     if "experimental" in deny:
-        options["minimum_stage"] = STAGES[STAGES.index("experimental") + 1]
+        options["minimum_stage"] = max("beta", options.get("minimum_stage", "beta"), key=STAGES.index)
     if form == "json":
         session.silence()
     reports: list[dict[str, Any]] = []

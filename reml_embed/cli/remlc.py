@@ -7,9 +7,11 @@ Sources go through `check_sources`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, with_option
 from reml_embed.cli._main import run_group
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
@@ -35,19 +37,21 @@ def remlc() -> None:
 @remlc.command("check", cls=PipelineCommand)
 @click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
 @with_option
+@runtime_options
 @telemetry_option
 @pipeline_options
 @click.pass_context
 def check_sources(
-    command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], telemetry: Path | None, asked: Asked
-) -> None:
+    command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], runtime: dict[str, Any], telemetry: Path | None,
+    asked: Asked,
+) -> None:  # fmt: skip
     """
     Say what is wrong with each FILE, without running it.
 
     Exits with 0, with 1 when a file has errors, with 2 for wrong usage and files that are not there.
     """
     session = Session("check", "Check", files, asked)
-    command.exit(run_check(files, modules, session, telemetry=telemetry))
+    command.exit(run_check(files, modules, session, runtime, telemetry))
 
 
 def main() -> None:

@@ -245,8 +245,28 @@ def test_a_disabled_capability_is_refused_by_run_and_check(command, answer, tmp_
     for name in ("run", "check"):
         found = json.loads(command(name, "program.reml", "--format", "json", code=1).stdout)
         assert "target.capability.unknown" in [row["code"] for row in found["diagnostics"]]
+    for program in (["remlc", "check"], ["reml_run", "lint"]):
+        words = [sys.executable, "-m", f"reml_embed.cli.{program[0]}", program[1], "program.reml"]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+        assert (done.returncode, "target.capability.unknown" in done.stdout + done.stderr) == (1, True), (words, done)
     answer("capability", "enable", "tracing")
     command("run", "program.reml")
+
+
+def test_enabling_is_opting_in(command, answer, tmp_path):
+    """CONTRACTS 19.1, 19.2: where opting in is demanded, ``reml capability enable console --stage experimental`` is one way."""
+    attribute = '@requires_capability(stage="experimental", id="console")\n'
+    (tmp_path / "program.reml").write_text(
+        f"{attribute}pub fn logged() -> Int = 1\n{attribute}fn main() -> Int = logged()\n"
+    )
+    for options in (["--deny", "experimental"], ["--untrusted"]):
+        found = json.loads(command("run", "program.reml", "--format", "json", *options, code=1).stdout)
+        assert "effects.stage.missing_opt_in" in [row["code"] for row in found["diagnostics"]]
+    answer("capability", "enable", "console", "--stage", "experimental")
+    for options in (["--deny", "experimental"], ["--untrusted"]):
+        command("run", "program.reml", *options)
+    answer("capability", "disable", "console")
+    command("run", "program.reml", "--deny", "experimental", code=1)
 
 
 def test_embedding_itself_has_to_be_enabled(command, answer, tmp_path):
