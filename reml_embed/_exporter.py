@@ -57,6 +57,16 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+def table() -> str:
+    """Rows of the table in ``docs/metrics.md``."""
+    rows = ""
+    for family in FAMILIES:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        rows += f"| `{name}` | {family.type} | {labels} | {family.text} |\n"
+    return rows
+
+
 def sample_names() -> frozenset[str]:
     """Names that a query may use."""
     suffixes = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",), "gauge": ("",)}

@@ -744,6 +744,8 @@ def _flatten(data: Any) -> Iterator[dict[str, Any]]:
 def _document(path: str) -> Any:
     """The whole file as JSON, when its first line is none by itself; else None."""
     file = Path(path)
+    if file.exists() and not file.is_file():
+        return None  # a pipe is read once, line by line
     with file.open("rb") as opened:
         head = opened.readline(1 << 20).strip()
         if head.startswith((b"\x1f\x8b", b"\xef\xbb\xbf")):

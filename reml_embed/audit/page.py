@@ -141,12 +141,27 @@ def collect(paths: Iterable[str | os.PathLike[str]]) -> Findings:
             _take(found, item)
         log.size = Path(path).stat().st_size
         if chained:
-            report = verify(path)
-            log.verdict, log.detail, log.head = report.verdict, report.detail, report.head
+            _check_chain(log)
         found.logs.append(log)
         found.records += log.records
     found.results = collector.results(keep_empty=False)
     return found
+
+
+def _check_chain(log: Log) -> None:
+    path = Path(log.path)
+    if not path.is_file():
+        log.detail = "read from a pipe: the chain was not checked"
+        return
+    with path.open("rb") as file:
+        if file.read(2) == b"\x1f\x8b":
+            log.detail = "packed: unpack it to check its chain"
+            return
+    report = verify(path)
+    log.verdict, log.detail, log.head = report.verdict, report.detail, report.head
+    if report.pending:
+        waiting = f"{report.pending} more events lie in the journal"
+        log.detail = f"{log.detail}; {waiting}" if log.detail else waiting
 
 
 def _fail(found: Findings, item: gates.Item, key: tuple[str, str, str, str], when: str, count: int = 1) -> None:
@@ -441,7 +456,7 @@ def _verdict(found: Findings) -> tuple[bool, str]:
         return False, f"{found.broken:,} lines are no records."
     chained = sum(log.verdict != "no chain" for log in found.logs)
     if not chained:
-        whole = "The logs carry no chain" if len(found.logs) > 1 else "The log carries no chain"
+        whole = "No chain was checked"
     elif chained < len(found.logs):
         whole = f"The chain is whole in {chained} of {len(found.logs)} logs, the others carry none"
     else:

@@ -20,6 +20,7 @@ from typing import Any
 
 import click
 
+from reml_embed.cli._common import format_option
 from reml_embed.testing import normalised
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,10 +194,11 @@ def show_suites(folder: Path | None) -> None:
 @click.option("--suite", "suites", multiple=True, required=True, metavar="NAME", help="Which one; again for more.")
 @click.option("--with-audit", is_flag=True, help="Compare the records, too.")
 @click.option("--update-golden", is_flag=True, help="Rewrite the golden files; implies --with-audit.")
+@format_option
 @_folder_option
 @click.pass_context
 def run_suites(
-    command: click.Context, suites: tuple[str, ...], with_audit: bool, update_golden: bool, folder: Path | None
+    command: click.Context, suites: tuple[str, ...], with_audit: bool, update_golden: bool, form: str, folder: Path | None
 ) -> None:
     """
     Run the cases of a suite and compare what they print, and record, with their golden files.
@@ -206,6 +208,7 @@ def run_suites(
     """
     home = examples_folder(folder)
     failed = total = 0
+    rows: list[dict[str, Any]] = []
     for name in suites:
         known = sorted(file.parent.name for file in home.glob("*/suite.toml"))
         if name not in known:
@@ -227,9 +230,14 @@ def run_suites(
             else:
                 wrong = differences(home / name, texts)
             allowed = " (allowed failure)" if case.allowed_failure and done.returncode == case.exit else ""
-            click.echo(f"{name}/{case.name}: {'FAILED' if wrong else 'ok'}: exit {done.returncode}{allowed}")
+            rows.append({"suite": name, "name": case.name, "status": "failed" if wrong else "passed", "exit": done.returncode})
+            if form == "human":
+                click.echo(f"{name}/{case.name}: {'FAILED' if wrong else 'ok'}: exit {done.returncode}{allowed}")
             for line in wrong:
                 click.echo(f"    {line}", err=True)
             failed += bool(wrong)
-    click.echo(f"{total - failed} of {total} cases ok{', golden files written' if update_golden else ''}")
+    if form == "json":  # what `reml audit metrics --scenario example_suite` judges
+        click.echo(json.dumps({"examples": rows}, ensure_ascii=False, separators=(",", ":")))
+    else:
+        click.echo(f"{total - failed} of {total} cases ok{', golden files written' if update_golden else ''}")
     command.exit(1 if failed else 0)

@@ -1,5 +1,6 @@
 """`reml audit report`: one page about logs that needs no network, shows nothing as markup, and works in a real browser."""
 
+import gzip
 import html.parser
 import json
 import os
@@ -143,7 +144,7 @@ def test_capability_checks_are_counted(tmp_path):
         ["error", "console", "exact:stable", "experimental", "1"], ["success", "metrics.emit", "exact:stable", "stable", "3"],
     ]  # fmt: skip
     assert found.tiles["checks refused"] == "1"
-    assert "carries no chain" in "".join(found.text)
+    assert "No chain was checked" in "".join(found.text)
 
 
 def test_the_page_needs_no_network(log, tmp_path):
@@ -291,6 +292,18 @@ def test_a_hundred_thousand_records_make_a_page_like_any_other(tmp_path):
     assert sum("data-tip" in given for _, given in found.tags) <= 72
 
 
+def test_packed_logs_and_pipes_are_read_and_their_chain_is_not_called_broken(log, tmp_path):
+    packed = tmp_path / "log.gz"
+    packed.write_bytes(gzip.compress(log.read_bytes()))
+    found = Cells(made(tmp_path, packed).read_text(encoding="utf-8"))
+    assert (found.tables["logs"][1][0], digits(found.tiles["crossings"])) == ("no chain", 1004)
+    text = log.read_text(encoding="utf-8")
+    done = run("/dev/stdin", "--output", "pipe.html", cwd=tmp_path, input=text)
+    assert not done.stderr
+    found = Cells((tmp_path / "pipe.html").read_text(encoding="utf-8"))
+    assert (found.tables["logs"][1][0], digits(found.tiles["crossings"])) == ("no chain", 1004)
+
+
 def test_odd_times_do_no_harm(tmp_path):
     path = tmp_path / "log"
     times = [
@@ -309,10 +322,10 @@ def test_odd_times_do_no_harm(tmp_path):
     assert "there is nothing to judge" in made(tmp_path, path).read_text(encoding="utf-8")
 
 
-def run(*arguments, cwd, code=0):
+def run(*arguments, cwd, code=0, **options):
     done = subprocess.run(
         [sys.executable, "-m", "reml_embed.cli", "audit", "report", *map(str, arguments)], capture_output=True, text=True, cwd=cwd,
-        timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)}, **options,
     )  # fmt: skip
     assert done.returncode == code, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr

@@ -557,6 +557,27 @@ def test_core_io_example_suite(tmp_path):
     both_ways(tmp_path / "good", tmp_path / "bad", "core_io", "example_suite", missing=["example.status=passed"])
 
 
+def test_the_examples_tell_how_they_ended_in_the_form_that_the_gate_reads(tmp_path):
+    done = subprocess.run(
+        [*REML, "examples", "run", "--suite", "core_diagnostics", "--format", "json"], capture_output=True, text=True, cwd=ROOT,
+        timeout=120, check=False, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    (tmp_path / "suite.json").write_text(done.stdout, encoding="utf-8")
+    items = list(gates.load(tmp_path / "suite.json"))
+    assert items
+    assert {item.get("example.suite") for item in items} == {"core_diagnostics"}
+    assert done.returncode == any(item.get("example.status") != "passed" for item in items)
+
+
+def test_a_log_is_read_from_a_pipe(tmp_path):
+    text = "".join(json.dumps(crossing()) + "\n" for _ in range(3))
+    done = subprocess.run(
+        [*REML, "audit", "metrics", "--section", "ffi_bridge", "--audit-source", "/dev/stdin"], input=text, capture_output=True,
+        text=True, timeout=60, check=True, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert json.loads(done.stdout)["total"] == 3
+
+
 # --- 14.4: streams -----------------------------------------------------------------------------------------------------------
 
 

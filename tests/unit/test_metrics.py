@@ -646,3 +646,15 @@ def test_a_scrape_stays_quick_while_a_log_grows(tmp_path):
     for _ in range(20):
         exporter.render()
     assert time.monotonic() - began < 5  # what was read once is not read again
+
+
+def test_the_page_names_every_metric_and_its_example_runs(python, tmp_path):
+    page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    assert _exporter.table() in page
+    program, printed = re.search(r"```python\n(.*?)```\n\n```text\n(.*?)```", page, re.DOTALL).groups()
+    assert python(program).stdout == printed
+    assert re.search(r"```json\n(.*?)```", page, re.DOTALL).group(1) == (tmp_path / "metrics.ndjson").read_text(
+        encoding="utf-8"
+    )
+    (tmp_path / "sla.toml").write_text(re.search(r"```toml\n(.*?)```", page, re.DOTALL).group(1), encoding="utf-8")
+    assert Sla.load(tmp_path / "sla.toml").rules[0].window == 60
