@@ -41,6 +41,13 @@ def run_guide_sample() -> bool:
     return True
 
 
+def run_capability() -> bool:
+    """Its log goes to a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        title = "capabilities refused, and the log of it, from C (examples/c/capability.c)"
+        return run(title, BUILT / "capability", Path(folder) / "audit.ndjson")
+
+
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -52,6 +59,7 @@ def main() -> int:
         run_guide_sample(),
         run("host functions, from C (examples/c/host_function.c)", BUILT / "host_function"),
         run("hostile scripts under limits (examples/c/limits.c)", BUILT / "limits"),
+        run_capability(),
         run("the same flow, from Python (examples/python/hello.py)", python, HERE / "python" / "hello.py"),
         run("the plain shared library, through ctypes", python, HERE / "python" / "ctypes_hello.py"),
         run("words of the standard library (examples/stdlib_words)", python, HERE / "stdlib_words" / "main.py",

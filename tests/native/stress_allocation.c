@@ -10,6 +10,7 @@
 #include "check.h"
 
 #include "reml_audit.h"
+#include "reml_capability.h"
 #include "reml_embed.h"
 #include "reml_ffi_bridge.h"
 #include "reml_value.h"
@@ -642,6 +643,33 @@ static void use_handlers(scene_t* scene) {
     call_shows(scene, "Handlers.main", NULL, 0, "100 103 zero one q0 2 6");
 }
 
+/* Refused at load, granted, called, revoked, refused at the call. */
+static void use_grants(scene_t* scene) {
+    reml_embed_context_t* context = scene->context;
+    reml_host_function_t function = REML_HOST_FUNCTION_INIT;
+    function.name = "Guarded.twice";
+    function.signature = "(Int) -> Int";
+    function.call_scalars = host_twice;
+    function.capability = "gc";
+    function.effects = "memory";
+    if (!TRY(scene, reml_host_define(context, &function))) return;
+    static const char guarded[] =
+        "module Guard\n@requires_capability(id = \"net\") fn main() -> Int = Guarded.twice(21)\n";
+    if (!TRY_STATUS(scene, load(scene, guarded, "guard.reml", 0), REML_EMBED_STATUS_ERROR)) return;
+    CHECK_INT_EQ(reml_embed_grant(context, "gc"), OK);
+    if (!TRY(scene, load(scene, guarded, "guard.reml", 0))) return;
+    call_shows(scene, "Guard.main", NULL, 0, "42");
+    reml_capability_request_t request = REML_CAPABILITY_REQUEST_INIT;
+    reml_capability_handle_t* handle = NULL;
+    request.id = "gc";
+    request.requirement = "exact:stable";
+    request.context = context;
+    if (TRY(scene, reml_capability_verify_capability_stage(NULL, &request, &handle, NULL)))
+        reml_capability_handle_release(handle);
+    CHECK_INT_EQ(reml_embed_revoke(context, "gc"), OK);
+    TRY_STATUS(scene, reml_run(context, "Guard.main"), REML_EMBED_STATUS_DENIED);
+}
+
 static void use_context(scene_t* scene) {
     reml_embed_context_t* context = scene->context;
     reml_embed_set_output(context, take_output, scene);
@@ -680,6 +708,7 @@ static void use_context(scene_t* scene) {
         use_texts(scene);
         bool alive = use_foreign(scene);
         if (alive) use_handlers(scene);
+        if (alive) use_grants(scene);
         CHECK_INT_EQ(reml_embed_collect(context), OK);
         if (alive) use_audit(scene);
     }
