@@ -412,6 +412,70 @@ TEST(test_grants__contexts_know_nothing_of_each_others_grants) {
     close_with(first);
 }
 
+/* --- effects -------------------------------------------------------------------------------------------------------------------- */
+
+static const char mail[] = "module Mail\n"
+                           "@requires_capability(id = \"net.send\", stage = \"beta\")\n"
+                           "pub effect Post : net { operation post : Int -> Int }\n";
+static const char mailer[] = "use Mail.{Post}\n"
+                             "fn main() -> Int = handle perform Post.post(1) with handler Post { operation post(n, "
+                             "resume) { resume(n + 1) } return r { r } }\n";
+
+TEST(test_grants__performing_an_effect_needs_the_capability_that_it_names) {
+    reml_embed_context_t* context = open_with("net.send", 0);
+    CHECK_INT_EQ(load(context, mail), OK);
+    free(drained(context));
+    if (!CHECK_INT_EQ(load(context, mailer), OK)) printf("  %s\n", reml_last_error(context));
+    char* text = drained(context);
+    CHECK_INT_EQ(count_in(text, "\"event.kind\":\"capability_check\""), 1);
+    free(text);
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    CHECK_INT_EQ(reml_embed_revoke(context, "net.send"), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), DENIED);
+    CHECK(said(context, "runtime.capability.denied: `Post` needs capability net.send, which the host does not grant"));
+    CHECK_INT_EQ(load(context, mailer), ERROR);
+    CHECK(said(
+        context, "2:27: target.capability.unknown: `Post` needs capability net.send, which the host does not grant"));
+    CHECK_INT_EQ(reml_embed_grant(context, "net.send"), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    CHECK_INT_EQ(reml_capability_set_stage(registry, "net.send", "experimental", NULL), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), DENIED);
+    CHECK_INT_EQ(load(context, mailer), ERROR);
+    CHECK(said(context, "effects.contract.stage_mismatch"));
+    close_with(context);
+}
+
+TEST(test_grants__a_failed_load_leaves_no_guard_for_the_next_module_behind) {
+    reml_embed_context_t* context = open_with("net.send", 0);
+    static const char both[] = "@requires_capability(id = \"net.send\") effect A : io { operation a : Int -> Int }\n"
+                               "fn main() -> Int = handle perform A.a(1) with handler A { operation a(n, resume) { "
+                               "resume(n) } return r { r } }\n";
+    static const char free_one[] = "effect A : io { operation a : Int -> Int }\n"
+                                   "fn main() -> Int = handle perform A.a(1) with handler A { operation a(n, resume) { "
+                                   "resume(n) } return r { r } }\n";
+    char broken[512];
+    snprintf(broken, sizeof broken, "%sfn wrong() -> Int = \"x\"\n", both);
+    CHECK_INT_EQ(load(context, broken), ERROR);
+    CHECK_INT_EQ(reml_embed_revoke(context, "net.send"), OK);
+    CHECK_INT_EQ(load(context, free_one), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    close_with(context);
+}
+
+TEST(test_grants__the_console_needs_its_capability) {
+    reml_embed_context_t* context = open_with("gc", 0);
+    static const char source[] = "fn main() -> Str = perform Console.ask(\"?\")";
+    CHECK_INT_EQ(load(context, source), ERROR);
+    CHECK(said(context, "1:20: target.capability.unknown: `Console` needs capability console"));
+    CHECK_INT_EQ(load(context, "fn main() -> Str = \"no console\""), OK);
+    CHECK_INT_EQ(reml_embed_grant(context, "console"), OK);
+    CHECK_INT_EQ(load(context, source), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), OK);
+    CHECK_INT_EQ(reml_capability_disable(registry, "console", NULL), OK);
+    CHECK_INT_EQ(reml_run(context, "main"), DENIED);
+    close_with(context);
+}
+
 /* --- misuse ------------------------------------------------------------------------------------------------------------------- */
 
 TEST(test_grants__misuse_is_refused_with_a_status) {
@@ -570,6 +634,9 @@ int main(int argc, char** argv) {
         RUN(test_grants__another_thread_may_revoke_during_a_run),
         RUN(test_grants__what_is_bound_after_load_is_checked_at_its_first_call),
         RUN(test_grants__contexts_know_nothing_of_each_others_grants),
+        RUN(test_grants__performing_an_effect_needs_the_capability_that_it_names),
+        RUN(test_grants__a_failed_load_leaves_no_guard_for_the_next_module_behind),
+        RUN(test_grants__the_console_needs_its_capability),
         RUN(test_grants__misuse_is_refused_with_a_status),
         RUN(test_grants__a_check_with_a_context_leaves_its_record_there),
         RUN(test_grants__a_check_whose_record_cannot_be_kept_does_not_pass),

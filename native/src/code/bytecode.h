@@ -85,6 +85,7 @@ typedef struct rl_perform_site {
     rl_effect_id_t effect;
     uint16_t operation;            /* its position in the effect */
     uint8_t value_rep;             /* rl_rep_t of what it yields */
+    bool guarded;                  /* its effect needs a capability */
     const rl_builtin_site_t* root; /* what stands in without a handler, with the registers of this window; or NULL */
     rl_str_t name;                 /* "Ask.ask" */
     rl_host_site_t* host;    /* how a handler of the host is called; NULL: cannot be */

@@ -47,6 +47,7 @@ uint32_t rl_perform_site(rl_emitter_t* e, rl_fn_id_t operation, rl_window_t w) {
     rl_perform_site_t site = {.effect = op.effect,
         .operation = (uint16_t)op.operation,
         .value_rep = (uint8_t)rl_rep_of(e->compiler, op.result),
+        .guarded = rl_program_effect(e->program, op.effect)->capability != 0,
         .name = operation_name(e, &op)};
     if (op.operation > UINT16_MAX) rl_emit_fail(e, RL_CODE_PARSER_LIMIT_EXCEEDED);
     if (op.root && op.param_count <= RL_BUILTIN_ARGS_MAX) {

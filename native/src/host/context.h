@@ -99,12 +99,19 @@ typedef struct rl_function_entry {
 typedef rl_outcome_t (*rl_host_words_fn)(rl_context_t* context, const rl_host_site_t* site, const rl_word_t* s,
     rl_object_t* const* r, rl_word_t* result, void* user);
 
-/* What something asks of the registry and of the grants. */
-typedef struct rl_needs {
-    char* capability; /* owned copy; NULL: nothing */
-    char* effects;    /* owned copy; NULL: none */
+/* What a host function or an effect asks of the registry and of the grants (grants.c). */
+typedef struct rl_guard {
+    char* capability; /* owned copy of a binding's, else lent by the program; NULL: it asks for nothing */
+    char* effects;    /* the same; NULL: none */
     uint32_t requirement;
-} rl_needs_t;
+    uint8_t verdict;   /* of the load that looked at it last */
+    uint64_t load;     /* that one */
+    uint64_t verified; /* rl_capability_generation when all was fine; 0: never */
+} rl_guard_t;
+typedef struct rl_effect_guard {
+    rl_effect_id_t effect;
+    rl_guard_t guard;
+} rl_effect_guard_t;
 
 typedef struct rl_binding {
     rl_sym_t symbol;
@@ -114,10 +121,7 @@ typedef struct rl_binding {
     void* user;
     void (*destroy)(void* user);
     uint32_t running; /* calls in progress: the binding may not go meanwhile */
-    rl_needs_t needs;
-    uint64_t verified; /* rl_capability_generation when the needs were met; 0: never */
-    uint64_t load;     /* that looked at the needs last, and what it found (grants.c) */
-    uint8_t verdict;
+    rl_guard_t guard;
     rl_audit_tally_t tally;
     char* name; /* owned copy; text of the tally's symbol */
     size_t name_length;
@@ -215,7 +219,8 @@ struct rl_context {
     RL_VEC(rl_function_entry_t*) functions; /* row 0 unused; entries do not move: tallies are linked */
     uint32_t free_function;
     RL_VEC(rl_binding_t*) bindings;
-    RL_VEC(rl_job_t*) jobs; /* row 0 unused */
+    RL_VEC(rl_effect_guard_t) effect_guards; /* of effects that modules reached for */
+    RL_VEC(rl_job_t*) jobs;                  /* row 0 unused */
     uint32_t free_job;
     RL_VEC(rl_promise_t) promises; /* row 0 unused */
     uint32_t free_promise;
@@ -290,13 +295,15 @@ void rl_grants_deinit(rl_context_t* context, bool forked);
 bool rl_grants_by_name(rl_context_t* context, rl_str_t id); /* not only because all are */
 bool rl_grants_attribute(void* context, rl_str_t capability);
 bool rl_grants_guarded(void* context, rl_fn_id_t function);
-/* Report the uses whose needs are not met, and leave a record for each capability that was looked at. */
+/* Report the uses that are refused, and leave a record for each guard that was looked at. */
 void rl_grants_check_uses(rl_context_t* context, const rl_guarded_uses_t* uses);
-/* The slow half of a call: something has changed since the binding was verified. RL_DONE, or a panic that has been recorded. */
-rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_binding_t* binding);
+/* The slow half of a call: something has changed since the guard was verified. RL_DONE, or a panic that has been recorded. */
+rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_guard_t* guard, rl_str_t name);
+void rl_grants_forget(rl_context_t* context); /* the guards of effects that a failed load had declared */
+bool rl_grants_may_perform(void* context, rl_effect_id_t effect); /* the vm's question */
 /* Copies of texts that were found valid; false: memory, and nothing is owned. */
-bool rl_needs_copy(rl_context_t* context, const reml_host_function_t* from, rl_needs_t* out);
-void rl_needs_deinit(rl_context_t* context, rl_needs_t* needs);
+bool rl_guard_copy(rl_context_t* context, const reml_host_function_t* from, rl_guard_t* out);
+void rl_guard_deinit(rl_context_t* context, rl_guard_t* guard);
 /* The binding that calls of a function of the program go to; UINT32_MAX: none. */
 uint32_t rl_host_binding_of(const rl_context_t* context, rl_fn_id_t function);
 

@@ -238,6 +238,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     if (!rl_vm_init(&context->vm, allocator, &context->program)) return false;
     context->vm.host = context;
     context->vm.call_host = rl_host_call;
+    context->vm.may_perform = rl_grants_may_perform;
     context->vm.output = vm_output;
     context->vm.input = vm_input;
     context->vm.poll = vm_poll;
@@ -268,6 +269,7 @@ static void context_deinit(rl_context_t* context) {
     rl_compiler_deinit(&context->compiler);
     rl_program_deinit(&context->program);
     rl_vec_deinit(&context->allocator, &context->module_states);
+    rl_vec_deinit(&context->allocator, &context->effect_guards);
     rl_surroundings_deinit(context, &context->variables);
     rl_surroundings_deinit(context, &context->arguments);
     rl_buf_deinit(&context->host_failure);

@@ -212,11 +212,11 @@ static verdict_t judge(rl_context_t* context, const reml_capability_request_t* r
     }
 }
 
-static reml_capability_request_t request_of(const rl_needs_t* needs) {
+static reml_capability_request_t request_of(const rl_guard_t* guard) {
     reml_capability_request_t request = REML_CAPABILITY_REQUEST_INIT;
-    request.id = needs->capability;
-    request.requirement = reml_capability_requirement_text(needs->requirement);
-    request.effects = needs->effects;
+    request.id = guard->capability;
+    request.requirement = reml_capability_requirement_text(guard->requirement);
+    request.effects = guard->effects;
     return request;
 }
 
@@ -229,7 +229,7 @@ int reml_embed_granted(reml_embed_context_t* id, const char* capability) {
     return given;
 }
 
-/* --- needs ----------------------------------------------------------------------------------------------------------------- */
+/* --- guards ----------------------------------------------------------------------------------------------------------------- */
 
 static bool copy_text(rl_context_t* context, const char* text, char** out) {
     *out = NULL;
@@ -240,18 +240,44 @@ static bool copy_text(rl_context_t* context, const char* text, char** out) {
     return *out != NULL;
 }
 
-bool rl_needs_copy(rl_context_t* context, const reml_host_function_t* from, rl_needs_t* out) {
-    *out = (rl_needs_t){.requirement = from->stage};
+bool rl_guard_copy(rl_context_t* context, const reml_host_function_t* from, rl_guard_t* out) {
+    *out = (rl_guard_t){.requirement = from->stage};
     if (copy_text(context, from->capability, &out->capability) && copy_text(context, from->effects, &out->effects))
         return true;
-    rl_needs_deinit(context, out);
+    rl_guard_deinit(context, out);
     return false;
 }
 
-void rl_needs_deinit(rl_context_t* context, rl_needs_t* needs) {
-    if (needs->capability) rl_free(&context->allocator, needs->capability, strlen(needs->capability) + 1);
-    if (needs->effects) rl_free(&context->allocator, needs->effects, strlen(needs->effects) + 1);
-    *needs = (rl_needs_t){0};
+void rl_guard_deinit(rl_context_t* context, rl_guard_t* guard) {
+    if (guard->capability) rl_free(&context->allocator, guard->capability, strlen(guard->capability) + 1);
+    if (guard->effects) rl_free(&context->allocator, guard->effects, strlen(guard->effects) + 1);
+    *guard = (rl_guard_t){0};
+}
+
+/* The guard of an effect that names a capability; made at its first use. NULL: memory. */
+static rl_guard_t* guard_of_effect(rl_context_t* context, rl_effect_id_t id) {
+    for (uint32_t i = 0; i < context->effect_guards.count; i++) {
+        if (context->effect_guards.data[i].effect == id) return &context->effect_guards.data[i].guard;
+    }
+    const rl_effect_t* effect = rl_program_effect(&context->program, id);
+    rl_effect_guard_t made = {.effect = id, .guard = {.requirement = effect->stage}};
+    made.guard.capability = (char*)(uintptr_t)rl_sym_text(&context->program.symbols, effect->capability).data;
+    if (!rl_vec_push(&context->allocator, &context->effect_guards, made)) return NULL;
+    return &rl_vec_last(&context->effect_guards).guard;
+}
+
+void rl_grants_forget(rl_context_t* context) {
+    rl_effect_id_t end = context->program.first_effect + context->program.effects.count;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < context->effect_guards.count; i++) {
+        if (context->effect_guards.data[i].effect < end)
+            context->effect_guards.data[kept++] = context->effect_guards.data[i];
+    }
+    context->effect_guards.count = kept;
+}
+
+static rl_str_t name_of_effect(const rl_context_t* context, rl_effect_id_t id) {
+    return rl_sym_text(&context->program.symbols, rl_program_effect(&context->program, id)->name);
 }
 
 /* --- at load ------------------------------------------------------------------------------------------------------------------ */
@@ -264,10 +290,13 @@ bool rl_grants_attribute(void* raw, rl_str_t id) {
     return !state.registered || state.enabled; /* nobody has to register what only scripts speak of (LANGUAGE D17) */
 }
 
-bool rl_grants_guarded(void* raw, rl_fn_id_t function) {
+bool rl_grants_guarded(void* raw, rl_fn_id_t id) {
     const rl_context_t* context = raw;
-    uint32_t binding = rl_host_binding_of(context, function);
-    return binding != UINT32_MAX && context->bindings.data[binding]->needs.capability;
+    const rl_function_t* function = rl_program_function(&context->program, id);
+    if (function->kind == RL_FN_OPERATION)
+        return rl_program_effect(&context->program, function->effect)->capability != 0;
+    uint32_t binding = rl_host_binding_of(context, id);
+    return binding != UINT32_MAX && context->bindings.data[binding]->guard.capability;
 }
 
 /* Where in a script something was refused, as members of the record. */
@@ -290,33 +319,33 @@ static bool record(rl_context_t* context, const reml_capability_request_t* reque
     return status == REML_EMBED_STATUS_OK || status == REML_EMBED_STATUS_NO_MEMORY;
 }
 
-static void report(
-    rl_context_t* context, const rl_binding_t* binding, const reml_capability_error_t* error, rl_span_t span) {
-    rl_diag_t* diag = rl_report(&context->diagnostics, refusals[binding->verdict].code, span,
-        "`%s` needs capability %s, %s", binding->name, binding->needs.capability, refusals[binding->verdict].reason);
+static void report(rl_context_t* context, const rl_guard_t* guard, rl_str_t name, const reml_capability_error_t* error,
+    rl_span_t span) {
+    rl_diag_t* diag = rl_report(&context->diagnostics, refusals[guard->verdict].code, span,
+        "`%.*s` needs capability %s, %s", RL_STR_ARG(name), guard->capability, refusals[guard->verdict].reason);
     if (!error || !error->detail) return;
-    if (binding->verdict == STAGE_TOO_LOW || binding->verdict == EFFECTS_TOO_WIDE)
+    if (guard->verdict == STAGE_TOO_LOW || guard->verdict == EFFECTS_TOO_WIDE)
         rl_note_plain(&context->diagnostics, diag, "%s", error->detail);
 }
 
-/* Judge the needs of a binding for the module that is being loaded: a record, and the diagnostic at its first use. */
-static void check_first_use(rl_context_t* context, rl_binding_t* binding, rl_span_t span) {
+/* Judge what a guard asks for, for the module that is being loaded: a record, and the diagnostic at its first use. */
+static void check_first_use(rl_context_t* context, rl_guard_t* guard, rl_str_t name, rl_span_t span) {
     uint64_t generation = atomic_load(&rl_capability_generation);
-    reml_capability_request_t request = request_of(&binding->needs);
+    reml_capability_request_t request = request_of(guard);
     reml_capability_error_t error = REML_CAPABILITY_ERROR_INIT;
     reml_capability_handle_t* handle = NULL;
     rl_buf_t place;
     rl_buf_init(&place, &context->allocator);
     verdict_t verdict = judge(context, &request, &handle, &error);
-    binding->verdict = (uint8_t)verdict;
+    guard->verdict = (uint8_t)verdict;
     if (verdict == FINE) {
-        binding->verified = generation;
+        guard->verified = generation;
     } else if (verdict == NO_MEMORY) {
         context->allocator.failed = true;
     } else {
-        report(context, binding, &error, span);
+        report(context, guard, name, &error, span);
         rl_position_t at = rl_position_of(context->diagnostics.source, span.start);
-        add_place(&place, context->diagnostics.file, at, rl_str(binding->name));
+        add_place(&place, context->diagnostics.file, at, name);
         error.code = rl_code_text(refusals[verdict].code);
     }
     if (verdict != NO_MEMORY && !record(context, &request, handle, verdict == FINE ? NULL : &error, &place))
@@ -330,23 +359,29 @@ static void check_first_use(rl_context_t* context, rl_binding_t* binding, rl_spa
 void rl_grants_check_uses(rl_context_t* context, const rl_guarded_uses_t* uses) {
     uint64_t load = ++context->loads;
     for (uint32_t i = 0; i < uses->count && !context->allocator.failed; i++) {
-        rl_binding_t* binding = context->bindings.data[rl_host_binding_of(context, uses->data[i].function)];
-        bool first = binding->load != load;
-        binding->load = load;
-        if (first) check_first_use(context, binding, uses->data[i].span);
-        else if (binding->verdict != FINE) report(context, binding, NULL, uses->data[i].span);
+        const rl_function_t* function = rl_program_function(&context->program, uses->data[i].function);
+        bool performed = function->kind == RL_FN_OPERATION;
+        rl_binding_t* binding =
+            performed ? NULL : context->bindings.data[rl_host_binding_of(context, uses->data[i].function)];
+        rl_guard_t* guard = performed ? guard_of_effect(context, function->effect) : &binding->guard;
+        rl_str_t name = performed ? name_of_effect(context, function->effect) : binding->tally.symbol;
+        if (!guard) return;
+        bool first = guard->load != load;
+        guard->load = load;
+        if (first) check_first_use(context, guard, name, uses->data[i].span);
+        else if (guard->verdict != FINE) report(context, guard, name, NULL, uses->data[i].span);
     }
 }
 
 /* --- at a call ------------------------------------------------------------------------------------------------------------------ */
 
-rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_binding_t* binding) {
+rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_guard_t* guard, rl_str_t name) {
     uint64_t generation = atomic_load(&rl_capability_generation);
-    if (!binding->needs.capability) {
-        binding->verified = generation;
+    if (!guard->capability) {
+        guard->verified = generation;
         return RL_DONE;
     }
-    reml_capability_request_t request = request_of(&binding->needs);
+    reml_capability_request_t request = request_of(guard);
     reml_capability_error_t error = REML_CAPABILITY_ERROR_INIT;
     reml_capability_handle_t* handle = NULL;
     verdict_t verdict = judge(context, &request, &handle, &error);
@@ -355,27 +390,35 @@ rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_binding_t* binding) 
     rl_buf_init(&place, &context->allocator);
     if (verdict == FINE) {
         /* Bound after its users were loaded: this is the first check. */
-        bool kept = binding->verified != 0 || record(context, &request, handle, NULL, &place);
+        bool kept = guard->verified != 0 || record(context, &request, handle, NULL, &place);
         reml_capability_handle_release(handle);
         if (context->allocator.failed) return rl_vm_raise_standard(&context->vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
         if (!kept)
             return rl_vm_raise(
                 &context->vm, RL_CODE_AUDIT_UNAVAILABLE, "the check of capability %s left no record", request.id);
-        binding->verified = generation;
+        guard->verified = generation;
         return RL_DONE;
     }
-    binding->verified = 0;
+    guard->verified = 0;
     rl_module_id_t module;
     uint32_t start;
     if (rl_vm_where(&context->vm, &module, &start)) {
         const rl_module_t* known = rl_program_module(&context->program, module);
-        add_place(&place, known->file, rl_position_of(known->source, start), rl_str(binding->name));
+        add_place(&place, known->file, rl_position_of(known->source, start), name);
     }
     error.code = rl_code_text(RL_CODE_RUNTIME_CAPABILITY_DENIED);
     (void)record(context, &request, NULL, &error, &place); /* refused in any case */
     rl_alloc_clear_failure(&context->allocator);
     rl_buf_deinit(&place);
     reml_capability_error_release(&error);
-    return rl_vm_raise(&context->vm, RL_CODE_RUNTIME_CAPABILITY_DENIED, "`%s` needs capability %s, %s", binding->name,
-        request.id, refusals[verdict].reason);
+    return rl_vm_raise(&context->vm, RL_CODE_RUNTIME_CAPABILITY_DENIED, "`%.*s` needs capability %s, %s",
+        RL_STR_ARG(name), request.id, refusals[verdict].reason);
+}
+
+bool rl_grants_may_perform(void* raw, rl_effect_id_t effect) {
+    rl_context_t* context = raw;
+    rl_guard_t* guard = guard_of_effect(context, effect);
+    if (!guard) return rl_vm_raise_standard(&context->vm, RL_CODE_RUNTIME_LIMIT_MEMORY) == RL_DONE;
+    if (guard->verified == atomic_load_explicit(&rl_capability_generation, memory_order_acquire)) return true;
+    return rl_grants_check_call(context, guard, name_of_effect(context, effect)) == RL_DONE;
 }

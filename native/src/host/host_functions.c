@@ -60,8 +60,8 @@ static reml_embed_status_t define(
             context, REML_EMBED_STATUS_BUSY, RL_CODE_FFI_SIGNATURE_INVALID, "`%s` is running", given->name);
     }
     if (!binding) binding = symbol ? make_binding(context, symbol, name) : NULL;
-    rl_needs_t needs = {0};
-    if (binding && !rl_needs_copy(context, given, &needs)) binding = NULL;
+    rl_guard_t guard = {0};
+    if (binding && !rl_guard_copy(context, given, &guard)) binding = NULL;
     size_t length = given->signature ? strlen(given->signature) + 1 : 0;
     if (binding && length && !binding->signature) {
         binding->signature = rl_alloc(allocator, length);
@@ -69,13 +69,12 @@ static reml_embed_status_t define(
         else binding = NULL;
     }
     if (!binding) {
-        rl_needs_deinit(context, &needs);
+        rl_guard_deinit(context, &guard);
         if (declared) rl_program_restore(&context->program, mark);
         return rl_context_no_memory(context);
     }
-    rl_needs_deinit(context, &binding->needs);
-    binding->needs = needs;
-    binding->verified = 0;
+    rl_guard_deinit(context, &binding->guard);
+    binding->guard = guard;
     if (binding->destroy) binding->destroy(binding->user);
     binding->call_words = call_words;
     binding->call = given->call;
@@ -125,7 +124,7 @@ void rl_bindings_deinit(rl_context_t* context) {
         rl_audit_tally_detach(&context->audit, &binding->tally);
         if (binding->destroy) binding->destroy(binding->user);
         if (binding->signature) rl_free(&context->allocator, binding->signature, strlen(binding->signature) + 1);
-        rl_needs_deinit(context, &binding->needs);
+        rl_guard_deinit(context, &binding->guard);
         rl_free(&context->allocator, binding->name, binding->name_length + 1);
         rl_free(&context->allocator, binding, sizeof *binding);
     }
@@ -280,8 +279,8 @@ rl_outcome_t rl_host_call(
         find_row(context, site);
     }
     rl_binding_t* binding = context->bindings.data[site->binding];
-    if (RL_UNLIKELY(binding->verified != atomic_load_explicit(&rl_capability_generation, memory_order_acquire))) {
-        rl_outcome_t allowed = rl_grants_check_call(context, binding);
+    if (RL_UNLIKELY(binding->guard.verified != atomic_load_explicit(&rl_capability_generation, memory_order_acquire))) {
+        rl_outcome_t allowed = rl_grants_check_call(context, &binding->guard, binding->tally.symbol);
         if (allowed != RL_DONE) return allowed;
     }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);

@@ -114,6 +114,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
     if (!done || check_only || allocator->failed) {
         bool memory = allocator->failed; /* what diagnostics say may then be wrong */
         rl_program_restore(&context->program, mark);
+        rl_grants_forget(context);
         if (context->module_states.count > context->program.modules.count)
             context->module_states.count = context->program.modules.count;
         if (context->modules_ready > context->module_states.count)

@@ -247,6 +247,11 @@ static int stage_of(rl_str_t text) {
     return -1;
 }
 
+int rl_attribute_stage(const rl_checker_t* c, rl_node_t attr) {
+    rl_node_t stage = attr ? rl_attribute_named(c, attr, "stage") : 0;
+    return stage ? stage_of(rl_attribute_text(c, stage)) : -1;
+}
+
 static void check_capability(rl_checker_t* c, rl_node_t attr, rl_node_t node) {
     static const char* const names[] = {"stage", "id"};
     const rl_attribute_t which = RL_ATTR_REQUIRES_CAPABILITY;

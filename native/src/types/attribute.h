@@ -45,6 +45,8 @@ rl_attribute_t rl_attribute_of(const struct rl_checker* c, rl_node_t attr);
 rl_node_t rl_attribute_find(const struct rl_checker* c, rl_list_t attrs, rl_attribute_t wanted);
 /* All of them that stand there, as 1u << rl_attribute_t. */
 uint32_t rl_attribute_set(const struct rl_checker* c, rl_list_t attrs);
+/* @requires_capability: its stage, 0 experimental … 2 stable; -1: not written, or none. */
+int rl_attribute_stage(const struct rl_checker* c, rl_node_t attr);
 /* The value of the named argument, 0: not written. */
 rl_node_t rl_attribute_named(const struct rl_checker* c, rl_node_t attr, const char* name);
 /* The number of positional arguments and the one at `index` (an expression of the tree, see rl_attribute_path). */

@@ -11,7 +11,7 @@
 #include "syntax/target.h"
 #include "types/program.h"
 
-/* A place where code reaches for something that the host may guard: a host function. */
+/* A place where code reaches for something that the host may guard: a host function, or an operation of an effect. */
 typedef struct rl_guarded_use {
     rl_fn_id_t function;
     rl_span_t span;

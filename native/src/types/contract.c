@@ -751,8 +751,8 @@ static void list_guarded_uses(rl_checker_t* c) {
     for (rl_ir_t ir = c->first_node; input->guarded && ir < end && !rl_failed(c); ir++) {
         const rl_ir_node_t node = *rl_program_node(c->program, ir);
         if (node.op != RL_IR_CALL && node.op != RL_IR_CLOSURE) continue;
-        if (rl_program_function(c->program, node.a)->kind != RL_FN_HOST || !input->guarded(input->host, node.a))
-            continue;
+        uint8_t kind = rl_program_function(c->program, node.a)->kind;
+        if ((kind != RL_FN_HOST && kind != RL_FN_OPERATION) || !input->guarded(input->host, node.a)) continue;
         rl_guarded_use_t use = {.function = node.a, .span = rl_span_of_ir(c, ir)};
         (void)rl_vec_push(c->allocator, input->uses, use);
     }

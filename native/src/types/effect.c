@@ -131,6 +131,11 @@ static void declare_effect(rl_checker_t* c, rl_node_t node) {
         rl_note(c->diags, diag, first, "first defined here");
         return;
     }
+    rl_node_t attr = rl_attribute_find(c, decl.attrs, RL_ATTR_REQUIRES_CAPABILITY);
+    rl_str_t capability = rl_attribute_text(c, rl_attribute_named(c, attr, "id"));
+    int stage = rl_attribute_stage(c, attr);
+    if (attr && capability.length) effect.capability = rl_sym_intern(&program->symbols, capability);
+    if (attr && stage > 0) effect.stage = (uint8_t)stage;
     rl_effect_id_t id = program->first_effect + program->effects.count;
     if (!rl_vec_push(c->allocator, &program->effects, effect)) return;
     (void)rl_add_item(c, RL_SPACE_EFFECT, effect.name, RL_ITEM_EFFECT, id, 0, is_public, effect.span, false);

@@ -113,6 +113,7 @@ static rl_outcome_t perform_at_root(rl_vm_t* vm, const rl_perform_site_t* site, 
 
 rl_outcome_t rl_effect_perform(rl_vm_t* vm, const rl_perform_site_t* site, uint32_t a, uint32_t b) {
     rl_code_t blocked;
+    if (RL_UNLIKELY(site->guarded) && vm->may_perform && !vm->may_perform(vm->host, site->effect)) return RL_RAISE;
     rl_fiber_t *from = vm->fiber, *handler = find_handler(vm, site->effect, &blocked);
     if (!handler) return perform_at_root(vm, site, a, b);
     if (RL_UNLIKELY(blocked != 0)) {

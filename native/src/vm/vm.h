@@ -88,6 +88,8 @@ typedef struct rl_vm {
     /* The host, seen from here. */
     void* host;
     /* `s` and `r` stay valid until it enters this vm. */
+    /* False: the host refuses it, and has raised. Asked for effects that need a capability. */
+    bool (*may_perform)(void* host, rl_effect_id_t effect);
     rl_outcome_t (*call_host)(void* host, struct rl_vm* vm, rl_host_site_t* site, const rl_word_t* s,
         rl_object_t* const* r, rl_word_t* result);
     bool (*output)(void* host, rl_str_t text, bool is_error); /* false: refused (host error) */
