@@ -116,7 +116,8 @@ _ROWS = (
     _kind("capability_mismatch", "capability", "capability.id capability.expected_stage capability.actual_stage dsl.node", _STAGE, "3.2", "a capability has not the stage that was asked for"),
     _kind("capability_check", "capability", f"capability.id capability.result {_STAGE} capability.ids effect.required_capabilities effect.actual_capabilities",
           "event.domain effect.provider effect.manifest_path effect.required_effects effect.actual_effects effect.capability_descriptor capability.provider capability.provider.kind capability.error.code "
-          "capability.error.message effect.missing_effects config.manifest.path config.manifest.span.start config.manifest.span.end", "3.2, 4.5", "a capability and its stage were verified", verifies_stage=True),
+          "capability.error.message effect.missing_effects config.manifest.path config.manifest.span.start config.manifest.span.end "
+          "plugin.package plugin.version script.file script.line script.column script.symbol", "3.2, 4.5", "a capability and its stage were verified", verifies_stage=True),
     _kind("async_supervisor_restarted", "async.supervisor", "async.supervisor.id async.supervisor.actor async.supervisor.restart_count", "", "3.2", "a supervisor restarted a child"),
     _kind("async_supervisor_exhausted", "async.supervisor", "async.supervisor.id async.supervisor.actor async.supervisor.restart_count async.supervisor.budget async.supervisor.outcome", "", "3.2", "a supervisor gave up"),
     _kind("config_compat_changed", "config", "config.source config.format config.profile config.compatibility", "", "3.2", "a compatibility profile was chosen"),

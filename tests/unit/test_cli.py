@@ -268,7 +268,9 @@ def test_standard_input_answers_console_ask(command, source):
     done = command("run", file, input="Ada\r\nlast")
     assert (done.stdout, done.stderr) == ("hi Ada\nlast\n", "")  # no question: nobody types
     assert command("run", file, stdin=subprocess.DEVNULL).stdout == "hi \n\n"
-    assert command("run", file, "--untrusted", input="Ada\n").stdout == "hi \n\n"
+    assert command("run", file, "--untrusted", "--grant", "console", input="Ada\n").stdout == "hi \n\n"
+    refused = command("run", file, "--untrusted", code=1)  # CONTRACTS 19.2: experimental ids are opted in to by name
+    assert "effects.stage.missing_opt_in" in refused.stderr
     assert json.loads(command("run", file, "--format", "json", input="Ada\nx\n").stdout)["value"] == "x"
 
 
