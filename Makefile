@@ -255,6 +255,11 @@ stress-gc: $(STRESS_GC)
 stress-python: build build/asan/libreml_internal.a
 	$(Q)$(VENV_PYTHON) tools/stress_python.py --archive build/asan/libreml_internal.a --cc '$(CC)' -- $(PYTEST_ARGS)
 
+.PHONY: soak
+SOAK_STEPS ?= 1000000
+soak: build  ## a long random walk over ownership at the border, against its model
+	$(Q)REML_OWNERSHIP_STEPS=$(SOAK_STEPS) $(VENV_PYTHON) -m pytest -q tests/unit/test_ownership.py
+
 .PHONY: fuzz
 ifneq ($(shell command -v clang 2>/dev/null),)
 fuzz:  ## each fuzz target for FUZZ_SECONDS (needs clang; without it the targets only run over their seeds)

@@ -17,6 +17,7 @@ from reml_embed.cli.capability import capability
 from reml_embed.cli.check import check
 from reml_embed.cli.dis import dis
 from reml_embed.cli.examples import examples
+from reml_embed.cli.ffi import ffi
 from reml_embed.cli.gates import metrics as audit_metrics
 from reml_embed.cli.gates import report, sync
 from reml_embed.cli.metrics import metrics
@@ -30,7 +31,7 @@ def reml() -> None:
     """Run, check and look into Reml programs."""
 
 
-for command in (run, check, bench, dis, examples, audit, capability, telemetry, metrics, version, bridge):
+for command in (run, check, bench, dis, examples, audit, capability, ffi, telemetry, metrics, version, bridge):
     reml.add_command(command)
 for command in (audit_metrics, report, sync):
     audit.add_command(command)
