@@ -149,6 +149,8 @@ def read_json(path: Path) -> Any:
         raise FileError(error.detail, file=path, key_path=error.key_path) from None
     except RecursionError:
         raise FileError("is nested too deeply", file=path) from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise FileError(f"is not JSON: {error}", file=path) from None
 
 
 def write_json(path: Path, value: object, *, indent: int | None = 2) -> None:

@@ -264,6 +264,8 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Declared]:
         raise ManifestLoadFailure(name, f"not TOML: {detail}", place) from None
     except RecursionError:
         raise ManifestLoadFailure(name, "nested too deeply") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise ManifestLoadFailure(name, f"not TOML: {error}") from None
     found: dict[str, Declared] = {}
     for index, row in enumerate(_rows(name, manifest)):
         place_of = f"$.run.target.capabilities[{index}]"
