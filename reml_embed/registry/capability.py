@@ -43,6 +43,7 @@ from reml_embed.registry.descriptor import (
     Signature,
     VerifiedAt,
     effect_set,
+    read_id,
 )
 from reml_embed.registry.errors import (
     MATRIX,
@@ -224,7 +225,7 @@ def transform_capability_manifest(
     for index, row in enumerate(given.get("capabilities", list, [])):
         item = Reader(row, f"$.capabilities[{index}]")
         item.only("id", "stage", "effect_scope", "aliases")
-        name = item.get("id", str)
+        name = read_id(item)
         text = item.get("stage", str, None) or fallback.get("stage", str, StageId.EXPERIMENTAL.value)
         try:
             requirement = StageRequirement.parse(text)
@@ -233,7 +234,7 @@ def transform_capability_manifest(
         lowest.append(requirement.stage)
         effects = item.texts("effect_scope", fallback.texts("effect_scope", []))
         found.append(
-            {"id": str(CapabilityId(name)), "stage": str(requirement), "declared_effects": list(effect_set(effects)),
+            {"id": str(name), "stage": str(requirement), "declared_effects": list(effect_set(effects)),
              "aliases": item.texts("aliases", [])}
         )  # fmt: skip
     bounds: dict[str, str] = {}

@@ -19,7 +19,7 @@ from reml_embed.audit.context import AuditContext
 from reml_embed.audit.sinks import ContextSink
 from reml_embed.errors import RemlError
 from reml_embed.registry._shape import FileError, Reader, kind
-from reml_embed.registry.descriptor import CapabilityId, effect_set
+from reml_embed.registry.descriptor import CapabilityId, effect_set, read_id
 from reml_embed.registry.errors import (
     CapabilityError,
     ContractViolation,
@@ -100,14 +100,11 @@ class Requirement:
         """From ``{id, stage, declared_effects[], source_span{start, end}}``. Raises: FileError."""
         given = Reader(value, path, file)
         given.only("id", "stage", "declared_effects", "source_span", *more)
+        name = read_id(given)
         try:
-            name, stage = CapabilityId(given.get("id", str)), StageRequirement.parse(given.get("stage", str))
+            stage = StageRequirement.parse(given.get("stage", str))
         except InvalidStageError as error:
             raise given.wrong(error.message, "stage", code=error.code) from None
-        except RemlError as error:
-            if isinstance(error, FileError):
-                raise
-            raise given.wrong(error.message, "id") from None
         span = given.value.get("source_span")
         place = None if span is None else Span.from_json(span, f"{path}.source_span", file)
         node = given.get("node", str, None) if "node" in more else None

@@ -44,6 +44,14 @@ class CapabilityId(str):
         return super().__new__(cls, text)
 
 
+def read_id(given: Reader, name: str = "id") -> CapabilityId:
+    """The id that stands in a JSON object. Raises: FileError."""
+    try:
+        return CapabilityId(given.get(name, str))
+    except InvalidArgumentError as error:
+        raise given.wrong(error.message, name) from None
+
+
 def effect_set(effects: Iterable[str]) -> tuple[str, ...]:
     """Effect tags as they are kept: sorted, each once. Unknown ones stay."""
     if isinstance(effects, str):
@@ -308,10 +316,7 @@ class CapabilityDescriptor:
         """
         given = Reader(value, path, code=INVALID)
         given.only(*cls.MEMBERS)
-        try:
-            name = CapabilityId(given.get("id", str))
-        except InvalidArgumentError as error:
-            raise given.wrong(error.message, "id") from None
+        name = read_id(given)
         try:
             stage = StageId.parse(given.get("stage", str))
         except InvalidStageError as error:
