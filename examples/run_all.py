@@ -54,6 +54,7 @@ def main() -> int:
     parser.add_argument("--limit-mb", default="32")
     options = parser.parse_args()
     python = sys.executable
+    boundaries = sorted((HERE / "boundaries").glob("*/main.py"))
     blocks = sorted((HERE / "guide").glob("*/main.py"))
     results = [
         run_guide_sample(),
@@ -64,6 +65,7 @@ def main() -> int:
         run("the plain shared library, through ctypes", python, HERE / "python" / "ctypes_hello.py"),
         run("words of the standard library (examples/stdlib_words)", python, HERE / "stdlib_words" / "main.py",
             "--limit-mb", options.limit_mb),
+        *(run(f"the guide's boundary {path.parent.name} (examples/boundaries)", python, path) for path in boundaries),
         *(run(f"the guide's block {path.parent.name} (examples/guide)", python, path) for path in blocks),
     ]  # fmt: skip
     failed = results.count(False)
