@@ -29,6 +29,7 @@ STAGES: Final = ("at_least:beta", "stable")
 register_catalog("pipeline", {
     "cli.input.unreadable": Entry("the input cannot be read"),
     "cli.output.closed": Entry("whoever read the output has gone"),
+    "cli.usage": Entry("the command was not used rightly"),
     "cli.terminated": Entry("the command was told to end"),
 })  # fmt: skip
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reml_embed._layout import draw
-from reml_embed.diagnostics import Json
+from reml_embed.diagnostics import Entry, Json, register_catalog
 from reml_embed.errors import RemlError
 
 SCHEMA_VERSION: Final = "3.0.0-alpha"
@@ -42,6 +42,12 @@ RESOLUTION_STATES: Final = (
 SETTLED: Final = frozenset({"resolved", "pending"})
 
 _COUNTS = ("unresolved_identifiers", "call_sites", "binary_expressions", "unify_calls", "ast_nodes", "token_count")
+
+
+register_catalog("telemetry", {
+    "telemetry.graph.invalid": Entry("the document is no constraint graph", "error", "type"),
+    "telemetry.graph.empty": Entry("the constraint graph has no nodes", "error", "type"),
+})  # fmt: skip
 
 
 class TelemetryError(RemlError, ValueError):

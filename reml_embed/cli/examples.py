@@ -198,7 +198,12 @@ def show_suites(folder: Path | None) -> None:
 @_folder_option
 @click.pass_context
 def run_suites(
-    command: click.Context, suites: tuple[str, ...], with_audit: bool, update_golden: bool, form: str, folder: Path | None
+    command: click.Context,
+    suites: tuple[str, ...],
+    with_audit: bool,
+    update_golden: bool,
+    form: str,
+    folder: Path | None,
 ) -> None:
     """
     Run the cases of a suite and compare what they print, and record, with their golden files.
@@ -230,7 +235,9 @@ def run_suites(
             else:
                 wrong = differences(home / name, texts)
             allowed = " (allowed failure)" if case.allowed_failure and done.returncode == case.exit else ""
-            rows.append({"suite": name, "name": case.name, "status": "failed" if wrong else "passed", "exit": done.returncode})
+            rows.append(
+                {"suite": name, "name": case.name, "status": "failed" if wrong else "passed", "exit": done.returncode}
+            )
             if form == "human":
                 click.echo(f"{name}/{case.name}: {'FAILED' if wrong else 'ok'}: exit {done.returncode}{allowed}")
             for line in wrong:

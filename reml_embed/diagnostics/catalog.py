@@ -92,9 +92,17 @@ def _library() -> Iterator[tuple[str, Entry]]:
 def _known() -> dict[str, tuple[str, Entry]]:
     with _lock:
         if not _entries:
-            _entries.update((code, ("reml", entry)) for code, entry in [*_statuses(), *_library()])
+            _entries.update((code, ("reml", entry)) for code, entry in [*_OWN.items(), *_statuses(), *_library()])
         return _entries
 
+
+#: Codes of this module's own refusals.
+_OWN = {
+    "catalog.duplicate_key": Entry("a diagnostic code is registered twice", "error", "other:catalog"),
+    "catalog.unknown_code": Entry("nobody registered a diagnostic code", "error", "other:catalog"),
+    "catalog.unknown_domain": Entry("a domain of diagnostics that is none", "error", "other:catalog"),
+    "catalog.invalid_entry": Entry("an entry of a catalog that is none", "error", "other:catalog"),
+}
 
 #: Codes of failures whose status has a better name than its label.
 _STATUS_CODES = {13: "audit.unavailable", 5: "runtime.limit.memory"}

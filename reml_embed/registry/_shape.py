@@ -13,8 +13,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reml_embed.diagnostics import Entry, register_catalog
 from reml_embed.effects import _locked, write_atomically
 from reml_embed.errors import RemlError
+
+register_catalog("capability files", {
+    "capability.file.invalid": Entry("a file of capabilities is not what it has to be", "error", "security"),
+    "capability.file.io_error": Entry("a file of capabilities cannot be read or written", "error", "security"),
+    "capability.descriptor.invalid": Entry("a descriptor is not what it has to be", "error", "security"),
+})  # fmt: skip
 
 
 class FileError(RemlError, ValueError):

@@ -58,6 +58,38 @@ def test_pipeline_success_leaves_two_records_and_exit_0():
         assert (metadata["pipeline.node"], metadata["pipeline.dsl_id"]) == ("pipeline_success", "pipeline_success.reml")
 
 
+def test_pipeline_branch_completes_with_one_stage_mismatch_and_exit_code_failure():
+    started, emitted, completed = (record["envelope"]["metadata"] for record in golden("pipeline_branch"))
+    assert (started["event.kind"], emitted["event.kind"], completed["event.kind"]) == (
+        "pipeline_started", "diagnostic.emitted", "pipeline_completed",
+    )  # fmt: skip
+    assert (completed["pipeline.outcome"], completed["pipeline.exit_code"], completed["pipeline.diagnostics"]) == (
+        "success",
+        "failure",
+        1,
+    )
+    found = json.loads(
+        (EXAMPLES / "core_diagnostics" / "pipeline_branch.expected.diagnostic.json").read_text(encoding="utf-8")
+    )
+    (item,) = found["diagnostics"]
+    assert (item["code"], item["severity"], item["domain"]) == ("effects.contract.stage_mismatch", "error", "effect")
+    effects = item["extensions"]["effects"]
+    assert (effects["capability"], effects["required_stage"], effects["actual_stage"]) == (
+        "async.stream",
+        "at_least:stable",
+        "beta",
+    )
+    assert emitted["effect.capability"] == "async.stream"
+    assert found["exit_code"] == {"label": "failure", "value": 1}
+    assert item["audit"]["audit_id"] == golden("pipeline_branch")[1]["envelope"]["audit_id"]
+
+
+def test_a_failure_that_is_meant_is_an_allowed_failure():
+    done = call("run", "--suite", "core_diagnostics")
+    assert "core_diagnostics/pipeline_branch: ok: exit 1 (allowed failure)" in done.stdout
+    assert "core_diagnostics/pipeline_success: ok: exit 0\n" in done.stdout
+
+
 def test_golden_records_are_valid_records():
     for file in EXAMPLES.glob("core_diagnostics/*.expected.audit.jsonl"):
         for line in file.read_text(encoding="utf-8").splitlines():

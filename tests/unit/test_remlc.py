@@ -245,8 +245,9 @@ def test_deny_experimental_finds_what_is_left(source):
     call(reml_run, "lint", file, "--domain", "async")
     done = call(reml_run, "lint", file, "--domain", "async", "--deny", "experimental", "--format", "json", code=1)
     found = json.loads(done.stdout)
-    (item,) = [item for item in found["diagnostics"] if item["severity"] == "error"]
+    (item,) = found["diagnostics"]
     assert item["primary"]["start_line"] == 1
+    assert (item["code"], item["severity"]) == ("effects.stage.missing_opt_in", "error")
     assert item["extensions"]["effects"]["stage"] == "experimental"
     assert found["domain"] == "async"
     for stage in ("beta", "stable"):
