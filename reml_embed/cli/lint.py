@@ -18,6 +18,7 @@ from reml_embed.diagnostics import Diagnostic
 from reml_embed.diagnostics.catalog import DOMAINS, normal_domain
 from reml_embed.effects import OptIn
 from reml_embed.errors import CatalogError
+from reml_embed.target import STAGES
 
 #: Suffixes of configurations; everything else is a Reml source.
 CONFIGURATIONS = (".toml", ".json")
@@ -46,18 +47,7 @@ def lint_file(context: Context, file: Path, domain: str | None, session: Session
     except RemlError as error:  # an empty file
         diagnostic, text = as_diagnostic(error)
         found, coloured = [diagnostic], text
-    told = {item.line for item in found if item.code == "effects.stage.missing_opt_in"}
-    return session.add(
-        found, text=text, coloured=coloured, file=file,
-        keep=lambda item: belongs(item, domain) and not (item.line in told and is_below_the_minimum(item)),
-    )  # fmt: skip
-
-
-def is_below_the_minimum(found: Diagnostic) -> bool:
-    """Is it an attribute with a stage below that of the context? Where nobody has opted in to it, that is said instead."""
-    return found.code == "effects.contract.stage_mismatch" and any(
-        note.message.startswith("declared: ") for note in found.notes
-    )
+    return session.add(found, text=text, coloured=coloured, file=file, keep=lambda item: belongs(item, domain))
 
 
 def counts(found: list[dict[str, Any]]) -> dict[str, int]:
@@ -102,7 +92,9 @@ def lint(
     audit_id = session.trail.audit_id if session.trail is not None else str(cli_identity()["cli.audit_id"])
     options: dict[str, Any] = {"audit": session.context_log, **honour_files(None, None)}
     if "experimental" in deny:
-        options["effects"] = OptIn(demanded=True)
+        options["effects"] = OptIn(
+            demanded=True
+        )  # handlers; attributes are found by their stage, whatever is enabled here
         options["minimum_stage"] = max("beta", options.get("minimum_stage", "beta"), key=STAGES.index)
     if form == "json":
         session.silence()

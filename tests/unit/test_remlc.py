@@ -247,7 +247,7 @@ def test_deny_experimental_finds_what_is_left(source):
     found = json.loads(done.stdout)
     (item,) = found["diagnostics"]
     assert item["primary"]["start_line"] == 1
-    assert (item["code"], item["severity"]) == ("effects.stage.missing_opt_in", "error")
+    assert (item["code"], item["severity"]) == ("effects.contract.stage_mismatch", "error")
     assert item["extensions"]["effects"]["stage"] == "experimental"
     assert found["domain"] == "async"
     for stage in ("beta", "stable"):
@@ -258,6 +258,14 @@ def test_deny_experimental_finds_what_is_left(source):
             "--deny",
             "experimental",
         )
+
+
+def test_deny_experimental_does_not_ask_what_is_enabled(source):
+    from reml_embed.cli import reml
+
+    done = CliRunner().invoke(reml, ["capability", "enable", "async.distributed", "--stage", "experimental"])
+    assert done.exit_code == 0, done.output
+    call(reml_run, "lint", source(EXPERIMENTAL), "--deny", "experimental", code=1)
 
 
 def test_a_domain_chooses_warnings_but_hides_no_error(source):
