@@ -30,6 +30,7 @@ from reml_embed.values import Duration
 
 if TYPE_CHECKING:
     from reml_embed._exporter import Exporter
+    from reml_embed.audit import AuditContext
     from reml_embed.context import Context
 
 register_catalog("metrics", {
@@ -132,7 +133,7 @@ class RuntimeMetrics:
         custom: anything else; its numbers become samples of ``reml_custom``.
 
     Raises:
-        ValueError: *error_rate* outside 0..1, or *last_audit_id* is no UUID.
+        ValueError: *error_rate* outside 0..1, or *last_audit_id* is no UUID (or, as TypeError, no text either).
     """
 
     latency_ms: float
@@ -146,6 +147,8 @@ class RuntimeMetrics:
             raise ValueError(f"error_rate must lie within 0..1, got {self.error_rate!r}")
         if isinstance(self.last_audit_id, str):
             object.__setattr__(self, "last_audit_id", uuid.UUID(self.last_audit_id))
+        elif not isinstance(self.last_audit_id, uuid.UUID | None):
+            raise TypeError(f"last_audit_id must be a UUID, got {type(self.last_audit_id).__name__}")
 
     def payload(self, event: str) -> dict[str, Json]:
         """The flat record, members in the guide's order."""
@@ -227,6 +230,11 @@ class MetricPoint:
             "metric_point.timestamp": _rfc3339(self.timestamp),
             "metric_point.value": value,
         }
+
+    def log(self, audit: AuditContext) -> str:
+        """Write it as a ``metric_point`` record; answers the audit id, which is the point's own where it has one."""
+        given = None if self.audit_id is None else str(self.audit_id)
+        return audit.log("metric_point", metadata=self.metadata(), audit_id=given)
 
 
 # --- counting in a DSL ----------------------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ changes nothing, and rows of gates that were not measured this time stay.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,17 +192,37 @@ def sync(reports: Iterable[str | os.PathLike[str]], folder: str | os.PathLike[st
         GateError: a report cannot be read. OSError: a page cannot be written.
     """
     entries = [entry for path in reports for entry in read_report(path)]
-    pages: list[Path] = []
-    for name in (BRIDGE_PAGE, COLLECTOR_PAGE):
-        mine = [entry for entry in entries if entry.metric.startswith(_BRIDGE_PREFIXES) == (name == BRIDGE_PAGE)]
-        path = Path(folder) / name
-        old = path.read_text(encoding="utf-8") if path.exists() else ""
-        if mine or old:
-            new = merge(old, name, mine)
-            if new != old:
-                write_atomically(path, new)
-            pages.append(path)
+    home, pages = Path(folder), list[Path]()
+    home.mkdir(parents=True, exist_ok=True)
+    with _alone(home):
+        for name in (BRIDGE_PAGE, COLLECTOR_PAGE):
+            mine = [entry for entry in entries if entry.metric.startswith(_BRIDGE_PREFIXES) == (name == BRIDGE_PAGE)]
+            path = home / name
+            old = _page(path)
+            if mine or old:
+                new = merge(old, name, mine)
+                if new != old:
+                    write_atomically(path, new)
+                pages.append(path)
     return Synchronised(tuple(pages), tuple(entries), watched_problem(entries))
+
+
+def _page(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except UnicodeDecodeError as error:
+        raise GateError(f"{path}: byte {error.start + 1} is not UTF-8; nothing was changed") from None
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One at a time merges into the pages of a folder: jobs that end together lose no row."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def watched_problem(entries: Iterable[Entry]) -> str | None:

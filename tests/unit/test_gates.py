@@ -1,9 +1,11 @@
 """Gates (CONTRACTS 3.8, 1.7, 2.8, 6.5, 7.6, 14.4, 15): what they divide by what, what they print, when they fail."""
 
+import contextlib
 import json
 import random
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -14,7 +16,8 @@ from hypothesis import strategies as st
 
 import reml_embed as reml
 from reml_embed import metrics
-from reml_embed.audit import gates, summaries
+from reml_embed.audit import AuditContext, FileSink, gates, summaries
+from reml_embed.registry.stage import StageRequirement
 
 ROOT = Path(__file__).resolve().parents[2]
 REML = [sys.executable, "-m", "reml_embed.cli"]
@@ -205,6 +208,35 @@ def test_the_gate_of_a_real_log_equals_the_counters(tmp_path_factory, every, ste
     assert (found.total, found.passed) == (counters.total_calls, counters.success_calls)
     assert gates.compare(results, counters) is None
     assert gates.compare(results, counters.pass_rate) is None
+
+
+def test_gate_and_counters_agree_about_leaks_violations_and_libraries(tmp_path):
+    from reml_embed.library import auto_bind, bind_library, call_ffi
+
+    path = tmp_path / "log"
+    context = reml.Context(audit=path)
+    context.load('fn main() -> List<Int> = [1, 2]\nfn text() -> Str = "a"')
+    context.run("main")
+    kept = context.result_take()
+    libm = bind_library("m", context=context)
+    cosine = auto_bind(libm, "cos", "(F64) -> F64")
+    assert call_ffi(cosine, [0.0]) == 1.0
+    with pytest.raises(reml.RemlError):
+        call_ffi(cosine, ["x"])
+    context.run("text")
+    released = context.result_take()
+    released.release()
+    with contextlib.suppress(reml.RemlError):
+        released.release()
+    before = reml.process_metrics()
+    counted = context.metrics()
+    context.close()
+    after = reml.process_metrics()
+    assert kept is not None
+    (found,) = gates.evaluate(gates.find(["ffi_bridge"]), [path])
+    leaks = after.total_calls - before.total_calls
+    assert leaks == 1
+    assert (found.total, found.passed) == (counted.total_calls + leaks, counted.success_calls)
 
 
 def test_gate_and_process_counters_agree(tmp_path, python):
@@ -681,6 +713,36 @@ def test_streaming_for_windows_needs_every_metric(log, tmp_path):
     run(*words, "--audit-source", log(pending()), cwd=tmp_path, code=1)
 
 
+@pytest.mark.parametrize(("required", "told", "ok"), [("at_least:experimental", False, True), ("at_least:beta", True, True), ("at_least:beta", False, False)])  # fmt: skip
+def test_the_signals_of_a_real_bridge_pass_with_their_diagnostics(tmp_path, required, told, ok):
+    """12.4 and 14.4 fit: what the registry of bridges writes and finds is what the gate wants."""
+    from reml_embed.registry.bridge import (
+        FEATURE,
+        BackpressureSignal,
+        RuntimeBridgeDescriptor,
+        RuntimeBridgeRegistry,
+        StreamSignal,
+    )
+
+    log, found = tmp_path / "log.ndjson", tmp_path / "found.json"
+    bridges = RuntimeBridgeRegistry(audit=AuditContext(FileSink(log), channel="bridge"), features={FEATURE})
+    bridges.register_bridge(RuntimeBridgeDescriptor.from_json({
+        "id": "host.scene", "stage": "experimental", "required_capabilities": ["async.stream"], "required_effects": ["io.async"],
+        "reload": {"rollback": "required"}, "audit": {"requires_audit_effect": True},
+    }))  # fmt: skip
+    signal = StreamSignal(
+        kind="pending", last_reason="pending.backpressure", resume_hint={"min_bytes": 4096, "preferred_bytes": 16384},
+        demand_min_bytes=4096, preferred_bytes=16384, stage_required=StageRequirement.parse(required), flow_policy="auto",
+        backpressure=BackpressureSignal(16, 4, None),
+    )  # fmt: skip
+    for _ in range(3):
+        bridges.stream_signal("host.scene", signal)
+    diagnostics = [diagnostic.json for diagnostic in bridges.diagnostics] if told else []
+    found.write_text(json.dumps({"diagnostics": diagnostics}), encoding="utf-8")
+    results = gates.evaluate(gates.find(["streaming"], "bridge_stage_propagation"), [log], diagnostic_sources=[found])
+    assert (results[0].total, results[0].ok) == (3, ok)
+
+
 # --- 3.8: the collector ---------------------------------------------------------------------------------------------------------
 
 
@@ -967,6 +1029,29 @@ def test_a_folder_that_cannot_be_written_is_no_traceback(tmp_path, log):
     (tmp_path / "reports").write_text("a file", encoding="utf-8")
     run("sync", "--report", collected(tmp_path, log, "macos-arm64"), cwd=tmp_path, code=2)
     run("sync", cwd=tmp_path, code=2)
+
+
+def test_a_page_that_is_no_text_is_left_alone(tmp_path, log):
+    report = collected(tmp_path, log, "macos-arm64")
+    page = tmp_path / "reports" / "ffi-bridge-summary.md"
+    page.parent.mkdir()
+    page.write_bytes(b"\xff\xfe")
+    assert "ffi-bridge-summary.md: byte 1 is not UTF-8" in run("sync", "--report", report, cwd=tmp_path, code=2).stderr
+    assert page.read_bytes() == b"\xff\xfe"
+
+
+def test_jobs_that_end_together_lose_no_row(tmp_path, log):
+    names = [f"p{number}" for number in range(12)]
+    for name in names:
+        row = {"metric": "ffi_bridge.audit_pass_rate", "total": 1, "passed": 1, "failed": 0, "sources": [], "failures": [], "pass_rate": 1.0, "platform": name}  # fmt: skip
+        (tmp_path / name).write_text(json.dumps(row), encoding="utf-8")
+    threads = [threading.Thread(target=summaries.sync, args=([tmp_path / name], tmp_path / "out")) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    text = (tmp_path / "out" / "ffi-bridge-summary.md").read_text(encoding="utf-8")
+    assert text.count("\n## ") == len(names)
 
 
 def test_no_source_name_breaks_the_page(tmp_path):

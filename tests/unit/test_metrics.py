@@ -21,7 +21,7 @@ import pytest
 import reml_embed as reml
 from reml_embed import _exporter, metrics
 from reml_embed._exporter import Exporter
-from reml_embed.audit import StructuredLog
+from reml_embed.audit import AuditContext, FileSink, StructuredLog, gates
 from reml_embed.metrics import (
     DslMetrics,
     MetricPoint,
@@ -126,6 +126,8 @@ def test_error_rate_lies_within_0_and_1():
             some(error_rate=rate)
     with pytest.raises(ValueError, match="badly formed"):
         some(last_audit_id="no uuid")
+    with pytest.raises(TypeError, match="got int"):
+        some(last_audit_id=5)
 
 
 def test_the_fields_are_those_of_quality_reports():
@@ -266,6 +268,15 @@ def test_metric_points_have_their_audit_keys():
             "metric_point.timestamp": "2026-03-02T08:15:00.500Z", "metric_point.value": shown,
         }  # fmt: skip
     assert json.loads(json.dumps(MetricPoint(name="n", value=math.nan).metadata()))["metric_point.value"] is None
+
+
+def test_a_metric_point_becomes_a_record_that_its_gate_accepts(tmp_path):
+    audit = AuditContext(FileSink(tmp_path / "log"))
+    own = uuid.uuid4()
+    assert MetricPoint(name="queue", value=3, tags={"a": "b"}, audit_id=own).log(audit) == str(own)
+    MetricPoint(name="queue", value=reml.Duration(5)).log(audit)
+    (found,) = gates.evaluate(gates.find(["numeric_time"]), [tmp_path / "log"])
+    assert (found.total, found.pass_rate) == (2, 1.0)
 
 
 def test_dsl_metrics_have_the_names_of_the_contract():
