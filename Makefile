@@ -305,9 +305,10 @@ types: build $(VENV)/.lint  ## mypy, strict
 	$(Q)$(VENV)/bin/mypy
 
 .PHONY: docs
-docs: build  ## rewrite the tables in docs/: instructions, diagnostics and capabilities from the code, which test covers what
+docs: build  ## rewrite the tables in docs/: instructions, diagnostics, capabilities and kinds of events, which test covers what
 	$(Q)$(VENV_PYTHON) tools/make_tables.py
 	$(Q)$(VENV_PYTHON) tools/make_capability_docs.py
+	$(Q)$(VENV_PYTHON) tools/make_audit_tables.py
 	$(Q)$(VENV_PYTHON) tools/language_coverage.py
 
 .PHONY: check

@@ -13,6 +13,8 @@ Something happened → `Record` → policy → sink. What a kind of event must c
 a file. Nothing that runs reads a log to decide.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from reml_embed.audit.chain import Report, Sink, append, drain, parse, recover, verify
 from reml_embed.audit.context import AuditContext, StructuredLog
 from reml_embed.audit.ids import cli_identity, new_id, now
@@ -28,22 +30,55 @@ from reml_embed.audit.sinks import (
     RecordSink,
 )
 
+if TYPE_CHECKING:
+    from reml_embed.audit.index import Follower, Index, Query
+    from reml_embed.audit.otel import OtelSink
+    from reml_embed.audit.policy import AuditPolicy, FilteredSink, PolicyError, RedactPolicy, load_policy
+    from reml_embed.audit.schema import make_schema
+    from reml_embed.audit.validation import validate, verify_metadata
+
+#: What not every program needs is imported when it is asked for.
+_LATER = {
+    "AuditPolicy": "policy", "FilteredSink": "policy", "Follower": "index", "Index": "index", "OtelSink": "otel", "PolicyError": "policy",
+    "Query": "index", "RedactPolicy": "policy", "load_policy": "policy", "make_schema": "schema", "validate": "validation",
+    "verify_metadata": "validation",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    found = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = found
+    return found
+
+
 __all__ = [
     "GROUPS",
     "KINDS",
     "AuditContext",
+    "AuditPolicy",
     "AuditValidationError",
     "CallbackSink",
     "ConsoleSink",
     "ContextSink",
     "FileSink",
+    "FilteredSink",
+    "Follower",
+    "Index",
     "Kind",
     "Line",
     "MemorySink",
     "MultiSink",
+    "OtelSink",
+    "PolicyError",
     "Problem",
+    "Query",
     "Record",
     "RecordSink",
+    "RedactPolicy",
     "Report",
     "Sink",
     "StructuredLog",
@@ -51,12 +86,16 @@ __all__ = [
     "cli_identity",
     "drain",
     "has",
+    "load_policy",
     "lookup",
+    "make_schema",
     "missing_keys",
     "new_id",
     "now",
     "parse",
     "read",
     "recover",
+    "validate",
     "verify",
+    "verify_metadata",
 ]

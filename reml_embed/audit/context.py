@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from reml_embed.audit import ids
-from reml_embed.audit.kinds import CHANNELS, kind_of, require_keys
+from reml_embed.audit.kinds import CHANNELS, POLICY_VERSION, SCHEMA_VERSION, kind_of, require_keys
 from reml_embed.audit.records import Json, Record, has, lookup
 from reml_embed.audit.sinks import RecordSink
-
-SCHEMA_VERSION = "3.0.0-alpha"
-POLICY_VERSION = "rust.poc.audit.v1"
 
 
 class AuditContext:

@@ -227,10 +227,34 @@ GROUPS: Final[tuple[Group, ...]] = (
 BASE_KEYS: Final = ("event.kind", "schema.version", "audit.policy.version", "audit.channel")
 #: Keys that the library gives to records of a file.
 CHAIN_KEYS: Final = ("audit.sequence", "audit.chain.previous", "audit.chain.hash")
+#: ``schema.version`` and ``audit.policy.version`` of what this project writes (CONTRACTS 0.1).
+SCHEMA_VERSION: Final = "3.0.0-alpha"
+POLICY_VERSION: Final = "rust.poc.audit.v1"
 #: Values of ``audit.channel``.
 CHANNELS: Final = ("cli", "embed", "runtime", "bridge", "lsp", "ci")
 
-_STAGE_VERIFIED = ("effect.provider", "effect.manifest_path")
+#: What a key may say where the contract lists it; keys that are not here may say anything.
+VALUES: Final[dict[str, tuple[str, ...]]] = {
+    "audit.channel": CHANNELS,
+    "bridge.ownership": ("borrowed", "transferred", "reference", "none"),
+    "bridge.reload": ("applied", "dry_run", "rejected", "failed", "rolled_back", "none"),
+    "bridge.return.ownership": ("borrowed", "transferred", "none"),
+    "bridge.return.rc_adjustment": ("dec_ref", "none"),
+    "bridge.return.release_handler": ("dec_ref", "none"),
+    "bridge.return.status": ("wrap", "wrap_and_release", "pending", "failure", "null", "none"),
+    "bridge.return.wrap": ("wrap_foreign_ptr", "none"),
+    "bridge.status": ("ok", "error", "leak"),
+    "capability.result": ("success", "error"),
+    "dsl.dispatch.cache": ("hit", "miss", "disabled"),
+    "dsl.gc.action": ("register", "release", "promote"),
+    "dsl.mailbox.action": ("enqueue", "dequeue", "spawn", "shutdown"),
+    "error.severity": ("error", "warning", "info", "hint"),
+    "ffi.status": ("success", "failed", "stubbed", "leak"),
+    "pipeline.exit_code": ("success", "failure"),
+}
+
+#: Of a verified stage, with the stage group; null is a value.
+STAGE_VERIFIED: Final = ("effect.provider", "effect.manifest_path")
 
 
 def kind_of(name: str | None) -> Kind | None:
@@ -271,7 +295,7 @@ def missing_keys(record: Record) -> list[str]:
         if any(has(record, key) for key in group.any_of):
             wanted.update(group.required)
             if group.name == "stage" and row is not None and row.verifies_stage:
-                wanted.update(_STAGE_VERIFIED)
+                wanted.update(STAGE_VERIFIED)
     return sorted(key for key in wanted if not _has(record, key))
 
 

@@ -10,6 +10,7 @@ import gzip
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -362,3 +363,15 @@ class _borrowed:  # noqa: N801  (a context manager)
 def read_text(text: str) -> Iterator[Line]:
     """The lines of a text, as `read`."""
     return read(io.BytesIO(text.encode("utf-8", "surrogatepass")))
+
+
+def segments(path: str | os.PathLike[str]) -> list[Path]:
+    """The files of a log, oldest first: rotated ones (``PATH.N`` by N, packed ones included), then PATH itself when it is there."""
+    base = Path(path)
+    found = []
+    if base.parent.is_dir():
+        for file in base.parent.iterdir():
+            match = re.fullmatch(re.escape(base.name) + r"\.([0-9]+)(\.gz)?", file.name)
+            if match:
+                found.append((int(match[1]), file))
+    return [*(file for _, file in sorted(found)), *([base] if base.exists() else [])]

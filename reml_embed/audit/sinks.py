@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from reml_embed.audit.chain import append
-from reml_embed.audit.kinds import BASE_KEYS, CHAIN_KEYS
+from reml_embed.audit.ids import new_id, now
+from reml_embed.audit.kinds import BASE_KEYS, CHAIN_KEYS, POLICY_VERSION, SCHEMA_VERSION
 from reml_embed.audit.records import AuditValidationError, Record
 from reml_embed.testing import MemorySink as _LineMemorySink
 
@@ -102,9 +103,26 @@ def describe(record: Record) -> str:
     return " ".join(part if part.isprintable() else ascii(part)[1:-1] for part in parts)
 
 
+def _failure_record(name: str, failures: int, error: Exception) -> Record:
+    """``audit.sink_failed``: a secondary sink has begun to refuse."""
+    metadata = {
+        "audit.channel": "runtime", "audit.policy.version": POLICY_VERSION, "schema.version": SCHEMA_VERSION, "audit.sink.name": name,
+        "audit.sink.failures": failures, "error.code": _error_kind(error), "error.message": str(error), "error.severity": "warning",
+    }  # fmt: skip
+    return Record.make("audit.sink_failed", metadata, timestamp=now(), audit_id=new_id(), category="audit")
+
+
+def _error_kind(error: Exception) -> str:
+    """AuditErrorKind of CONTRACTS 3.1 as a code."""
+    if isinstance(error, UnicodeError | AuditValidationError):
+        return "audit.sink.encoding"
+    return "audit.sink.policy_violation" if isinstance(error, PermissionError) else "audit.sink.transport"
+
+
 class MultiSink(LineSink):
     """
-    Writes to a primary sink and to others. The first one decides; failures of the others are reported and never end the audited call.
+    Writes to a primary sink and to others. The first one decides; failures of the others are reported, also by a record
+    (``audit.sink_failed``) to the primary one, and never end the audited call.
 
     Attributes:
         failures: (name of the sink, exception) of each refusal of a secondary sink, the last 64.
@@ -118,6 +136,7 @@ class MultiSink(LineSink):
         if not self._sinks:
             raise ValueError("a MultiSink needs at least one sink")
         self._report = report
+        self._failing: set[int] = set()
         self.failures: list[tuple[str, Exception]] = []
         self.failed = 0
 
@@ -125,14 +144,18 @@ class MultiSink(LineSink):
         """Take one record."""
         primary, *others = self._sinks
         primary.write_record(record)
-        for sink in others:
+        for place, sink in enumerate(others):
             try:
                 sink.write_record(record)
+                self._failing.discard(place)
             except Exception as error:  # noqa: BLE001  (whatever it is, the call goes on)
                 self.failed += 1
                 self.failures = [*self.failures[-63:], (type(sink).__name__, error)]
                 if self._report is not None:
                     self._report(sink, error)
+                if place not in self._failing:  # one record for each time that it begins to fail
+                    self._failing.add(place)
+                    primary.write_record(_failure_record(type(sink).__name__, self.failed, error))
 
 
 #: Keys that the library gives to each record that it takes.

@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 from reml_embed.audit import AuditContext, FileSink, RecordSink, cli_identity, new_id
-from reml_embed.audit.context import POLICY_VERSION
+from reml_embed.audit.kinds import POLICY_VERSION
 from reml_embed.audit.records import Json
 from reml_embed.cli._common import shown_name
 

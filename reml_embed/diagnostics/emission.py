@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from reml_embed.audit.context import POLICY_VERSION, SCHEMA_VERSION
 from reml_embed.audit.ids import label_uuid, new_id, now
+from reml_embed.audit.kinds import POLICY_VERSION, SCHEMA_VERSION
 from reml_embed.diagnostics.catalog import SEVERITIES, check_code, domain_of, normal_domain, read_domain
 from reml_embed.diagnostics.shape import Diagnostic, Json, Span, from_json
 

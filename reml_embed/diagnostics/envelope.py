@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from reml_embed.audit.context import SCHEMA_VERSION
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.diagnostics.shape import Json
 
 COMMANDS: Final = ("Build", "Test", "Fmt", "Check", "Publish", "New", "Lint", "Diff", "Reload", "Embed")
