@@ -116,7 +116,7 @@ typedef struct reml_capability_registry_t reml_capability_registry_t;
 typedef struct reml_capability_registry_options_t {
     uint32_t struct_size;
     uint32_t flags;        /* REML_CAPABILITY_REGISTRY_… */
-    reml_resize_fn resize; /* NULL: the C library's allocator. Called by any thread */
+    reml_resize_fn resize; /* NULL: the C library's allocator. Called by any thread; may not use the registry */
     void* resize_user;
 } reml_capability_registry_options_t;
 enum {
