@@ -673,8 +673,18 @@ class Pointer:
             return
         error = OwnershipError("ffi.wrap.ownership_violation: transferred and never released")
         error.code = "ffi.wrap.ownership_violation"  # type: ignore[attr-defined]
-        self._function.library._record(self._function, "pending", status="leak", error=error)
-        self._end("released")
+        try:
+            self._function.library._record(self._function, "pending", status="leak", error=error)
+            self._end("released")
+        except RemlError:  # a finaliser on a thread that the log does not belong to: the memory goes all the same
+            release = self._function._release
+            if isinstance(release, ForeignFunction):
+                release._address(release.library._ffi.cast("void *", self._address))
+            elif self._state == "held" and release is not None:
+                release(self._address)
+            if self._state == "held":
+                self._function.library.released += 1
+            self._state = "released"
 
     def __repr__(self) -> str:
         return f"<Pointer {self._address:#x}, {self.ownership if self.alive else self._state}>"

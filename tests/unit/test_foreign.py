@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import sys
 import threading
 
@@ -403,3 +404,20 @@ def test_a_leaked_result_is_reported_at_the_end():
     assert [leak["bridge"]["extern_symbol"] for leak in leaks] == ["reml_embed_result_take"]
     assert leaks[0]["ffi"]["status"] == "leak"
     assert taken.valid is False
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_runs_no_release_handler(context):
+    """What a child inherited is its parent's (T30)."""
+    released = []
+    context.function("hold")(context.foreign_ptr(8, "ForeignBuffer", ownership="transferred", release=released.append))
+    child = os.fork()
+    if child == 0:
+        try:
+            context.close()
+        finally:
+            os._exit(len(released))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert released == []
+    context.close()
+    assert released == [8]

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import gc
 import json
+import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -717,3 +718,18 @@ def test_running_an_unsafe_block_leaves_a_record_with_function_and_line():
         assert [(metadata["unsafe.function"], metadata["unsafe.line"]) for metadata in found] == [("inner", 5)] * 2
         for metadata in found:
             assert metadata["schema.version"] == "3.0.0-alpha"
+
+
+def test_a_pointer_let_go_on_another_thread_is_released_all_the_same():
+    with reml.Context() as context, bind_library(None, context=context) as libc:
+        freed = []
+        malloc = auto_bind(libc, "malloc", "(U64) -> Ptr", ownership="transferred", release=freed.append)
+        boxed = [call_ffi(malloc, [8])]
+        address = boxed[0].address
+        thread = threading.Thread(target=boxed.clear)
+        thread.start()
+        thread.join()
+        gc.collect()
+        assert freed == [address]
+        assert libc.live == 0
+        ctypes.CDLL(None).free(ctypes.c_void_p(address))

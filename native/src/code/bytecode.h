@@ -88,7 +88,7 @@ typedef struct rl_perform_site {
     bool guarded;                  /* its effect needs a capability */
     const rl_builtin_site_t* root; /* what stands in without a handler, with the registers of this window; or NULL */
     rl_str_t name;                 /* "Ask.ask" */
-    rl_host_site_t* host;    /* how a handler of the host is called; NULL: cannot be */
+    rl_host_site_t* host;          /* how a handler of the host is called; NULL: cannot be */
 } rl_perform_site_t;
 
 typedef struct rl_proto {

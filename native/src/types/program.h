@@ -199,7 +199,7 @@ typedef struct rl_effect {
     rl_sym_t tag;               /* base tag as written ("io", "io.async"); 0: only the name counts */
     rl_fn_id_t operation_first; /* functions of kind RL_FN_OPERATION, in the order of the declaration */
     uint32_t operation_count;
-    bool has_root; /* root handlers stand in where no other is: never unhandled */
+    bool has_root;       /* root handlers stand in where no other is: never unhandled */
     rl_sym_t capability; /* that @requires_capability(id = …) names: performing it needs it; 0: none */
     uint8_t stage;       /* that it must at least stand at: 0 experimental, 1 beta, 2 stable */
     rl_span_t span;
