@@ -151,7 +151,7 @@ _ROWS = (
     # 9 Telemetry
     _kind("telemetry.constraint_graph", "telemetry", "telemetry.path telemetry.nodes telemetry.edges cli.run_id", "", "9", "a constraint graph was exported"),
     # 10 Config
-    *(_kind(f"config.{what}", "config", f"{_CONFIG_CHANGE}", "cli.change_set config.migration.steps config.migration.risk config.migration.downtime config.migration.estimated_seconds", "10.6", f"a configuration: {what}") for what in ("apply", "approve", "rollback")),
+    *(_kind(f"config.{what}", "config", f"{_CONFIG_CHANGE}", "cli.change_set config.migration.steps config.migration.risk config.migration.downtime config.migration.estimated_seconds", "10.6", f"a configuration: {what}") for what in ("diff", "apply", "approve", "rollback")),
     _kind("reml.data.validate", "data", "", "event.profile event.findings event.stats event.generated_at", "10.6", "data were validated"),
     _kind("reml.data.apply", "data", "", "event.profile event.findings event.stats event.generated_at", "10.6", "a change of data was applied"),
     # 11 Reload

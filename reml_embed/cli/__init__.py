@@ -22,6 +22,7 @@ from reml_embed.cli.gates import metrics as audit_metrics
 from reml_embed.cli.gates import report, sync
 from reml_embed.cli.metrics import metrics
 from reml_embed.cli.run import run
+from reml_embed.cli.target import build, target, toolchain
 from reml_embed.cli.telemetry import telemetry
 from reml_embed.cli.version import version
 
@@ -31,7 +32,23 @@ def reml() -> None:
     """Run, check and look into Reml programs."""
 
 
-for command in (run, check, bench, dis, examples, audit, capability, ffi, telemetry, metrics, version, bridge):
+for command in (
+    run,
+    check,
+    dis,
+    build,
+    examples,
+    audit,
+    capability,
+    bridge,
+    ffi,
+    metrics,
+    target,
+    toolchain,
+    telemetry,
+    bench,
+    version,
+):
     reml.add_command(command)
 for command in (audit_metrics, report, sync):
     audit.add_command(command)

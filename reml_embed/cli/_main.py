@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from reml_embed.cli._common import as_diagnostic
-from reml_embed.errors import RemlError
+from reml_embed.errors import AuditUnavailableError, RemlError
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
@@ -31,11 +31,12 @@ def _drop_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def run_group(group: click.Command, program: str) -> NoReturn:
+def run_group(group: click.Command, program: str, *, io_error: int = 2, unavailable: int = 1) -> NoReturn:
     """
     Run a command line and end the process: 0 well · 1 errors · 2 wrong usage, missing file · 130 Ctrl-C · 143 told to end.
 
-    A file that cannot be read or written is one line on standard error, never a traceback.
+    A file that cannot be read or written ends with *io_error*, a log that cannot be kept with *unavailable*: one line on standard error,
+    never a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file name that is no text is shown with escapes
@@ -57,12 +58,12 @@ def run_group(group: click.Command, program: str) -> NoReturn:
         code = 1
     except RemlError as error:
         print(as_diagnostic(error)[1], file=sys.stderr)
-        code = 1
+        code = unavailable if isinstance(error, AuditUnavailableError) else 1
     except OSError as error:
         name = (
             f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else "cannot read or write: "
         )
         print(f"error: {name}{error.strerror or error}", file=sys.stderr)
-        code = 2
+        code = io_error
     _drop_output()
     sys.exit(code if isinstance(code, int) else 0)

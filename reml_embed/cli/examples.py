@@ -26,7 +26,8 @@ from reml_embed.testing import normalised
 ROOT = Path(__file__).resolve().parents[2]
 
 #: The commands that cases may run, as modules.
-PROGRAMS = {"reml": "reml_embed.cli", "remlc": "reml_embed.cli.remlc", "reml-run": "reml_embed.cli.reml_run"}
+PROGRAMS = {"reml": "reml_embed.cli", "remlc": "reml_embed.cli.remlc", "reml-run": "reml_embed.cli.reml_run",
+            "reml-config": "reml_embed.cli.reml_config"}  # fmt: skip
 
 _MEMBERS = {"name": str, "command": list, "exit": int, "allowed_failure": bool, "output": str, "audit": str}
 _SECONDS_MOST = 120
@@ -95,7 +96,7 @@ def _read_case(file: Path, number: int, row: dict[str, Any]) -> Case:
     if command[0] not in PROGRAMS:
         raise SuiteError(f"{where}.command: `{command[0]}` is none of {', '.join(PROGRAMS)}")
     for member in ("output", "audit"):
-        if member in row and Path(row[member]).name != row[member]:
+        if member in row and (Path(row[member]).is_absolute() or not {"..", "."}.isdisjoint(row[member].split("/"))):
             raise SuiteError(f"{where}.{member}: the name of a file beside suite.toml is expected, got `{row[member]}`")
     if row.get("exit", 0) != 0 and not row.get("allowed_failure", False):
         raise SuiteError(f"{where}: an exit other than 0 is an `allowed_failure`")

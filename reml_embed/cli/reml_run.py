@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from reml_embed.cli._main import run_group
+from reml_embed.cli.diff import diff
 from reml_embed.cli.lint import lint
 
 
@@ -13,7 +14,7 @@ def reml_run() -> None:
     """Look after programs that are to run, and that do."""
 
 
-for command in (lint,):
+for command in (lint, diff):
     reml_run.add_command(command)
 
 

@@ -17,6 +17,7 @@ from reml_embed.cli._main import run_group
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.cli._telemetry import telemetry_option
 from reml_embed.cli.check import run_check
+from reml_embed.cli.config import config, manifest
 
 
 class DefaultGroup(click.Group):
@@ -31,7 +32,7 @@ class DefaultGroup(click.Group):
 
 @click.group(cls=DefaultGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def remlc() -> None:
-    """Check Reml sources. `remlc FILE` is `remlc check FILE`."""
+    """Check Reml sources, manifests and configuration. `remlc FILE` is `remlc check FILE`."""
 
 
 @remlc.command("check", cls=PipelineCommand)
@@ -52,6 +53,10 @@ def check_sources(
     """
     session = Session("check", "Check", files, asked)
     command.exit(run_check(files, modules, session, runtime, telemetry))
+
+
+for group in (config, manifest):
+    remlc.add_command(group)
 
 
 def main() -> None:

@@ -1,0 +1,151 @@
+"""What the commands about documents share: reading two of them, showing problems and differences, applying a difference on record."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reml_embed.audit import ids
+from reml_embed.cli._trail import Trail
+from reml_embed.config import approvals, changes, documents, schema
+from reml_embed.config.documents import Document
+from reml_embed.config.problems import ConfigError, Problem
+from reml_embed.config.profiles import Compatibility, resolve
+from reml_embed.data import change_set
+from reml_embed.data.change_set import ChangeSet
+
+#: Exit codes of `reml-config`.
+OK, WARNINGS, VALIDATION_ERROR, RENDER_ERROR, IO_ERROR = range(5)
+EXIT_CODES = {
+    "ValidationError": VALIDATION_ERROR,
+    "ApplyError": VALIDATION_ERROR,
+    "RenderError": RENDER_ERROR,
+    "IoError": IO_ERROR,
+}
+#: What to do about a problem, for whoever automates (CONTRACTS 21).
+SEVERITY_HINTS = {"error": "escalate", "warning": "ignore", "info": "ignore"}
+
+
+def show_json(value: Any) -> None:
+    """One object on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def complain(problems: list[Problem]) -> None:
+    """Problems where errors go, one a line."""
+    for problem in problems:
+        click.echo(str(problem), err=True)
+
+
+def locale_of(given: str | None, environment: dict[str, str] | None = None) -> tuple[str, bool]:
+    """``--locale``, else ``REML_LOCALE``, else ``LANG``, else ``en-US``; and whether nobody chose."""
+    environment = dict(os.environ) if environment is None else environment
+    for text in (given, environment.get("REML_LOCALE"), environment.get("LANG")):
+        name = (text or "").partition(".")[0].replace("_", "-")
+        if name and name not in {"C", "POSIX"}:
+            return name, False
+    return "en-US", True
+
+
+def compatibility_for(path: Path, profile: str | None) -> Compatibility:
+    """How strictly a file is read: option, environment, default of its format."""
+    return resolve(documents.format_of(path), cli=profile).compatibility
+
+
+@dataclass(slots=True)
+class Pair:
+    """Two documents and what distinguishes them."""
+
+    old: Document
+    new: Document
+    changes: ChangeSet
+
+    @property
+    def schema_diff(self) -> dict[str, Any]:
+        """Of schemas, what changes in their fields; of other documents, the typed list of changes."""
+        if all(_is_schema(document.value) for document in (self.old, self.new)):
+            return schema.diff(schema.read(self.old), schema.read(self.new)).json()
+        return self.changes.schema_diff()
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, dict) and {"name", "fields"} <= value.keys() and not schema.is_json_schema(value)
+
+
+def read_pair(old: Path, new: Path, profile: str | None = None) -> Pair:
+    """
+    Two documents and their difference.
+
+    Raises:
+        ConfigError: one cannot be read, is no document, or cannot be compared.
+    """
+    pair = [documents.check(documents.read(path, compatibility_for(path, profile))) for path in (old, new)]
+    try:
+        found = change_set.compare(pair[0].value, pair[1].value)
+    except change_set.ChangeSetError as error:
+        problem = Problem("config.change_set.invalid", str(error), os.fspath(old))
+        raise ConfigError("ValidationError", [problem]) from error
+    return Pair(pair[0], pair[1], found)
+
+
+def record(
+    trail: Trail, event: str, pair: Pair, *, status: str, keep: bool, applied: tuple[bytes, bytes] | None = None
+) -> str:
+    """Log a change of *pair*; with *keep* its state is saved for approval and rollback. The audit id comes back."""
+    metadata = {
+        "config.source": "cli",
+        "config.path": pair.old.file,
+        "config.change_set.total": len(pair.changes.items),
+        "config.status": status,
+        "requested_by": os.environ.get("USER") or "unknown",
+    }
+    shown = pair.changes.json()
+    audit_id = trail.log(event, category="config", metadata=metadata, change_set=shown)
+    if keep:
+        created = ids.now()
+        change = approvals.Change(
+            audit_id, status, pair.old.file, pair.new.file, shown, created, history=[f"{created} {status}"]
+        )
+        if applied:
+            change.keep_previous(*applied)
+        change.save()
+    return audit_id
+
+
+def apply_recorded(trail: Trail, pair: Pair) -> str:
+    """
+    Put the difference of *pair* into the file of `Pair.old`, on record; the audit id comes back.
+
+    Raises:
+        ConfigError: it cannot be written; the file is as it was.
+    """
+    before, after = documents.read_bytes(pair.old.file), changes.applied_text(pair.old.file, pair.changes)
+    with documents.replaced(pair.old.file, after):
+        return record(trail, "config.apply", pair, status="applied", keep=True, applied=(before, after))
+
+
+def show_table(changes_found: ChangeSet, title: str) -> None:
+    """A difference for people."""
+    if not changes_found:
+        click.echo(f"{title}: no difference")
+        return
+    summary = changes_found.summary
+    rows = [("change", "key", "previous", "current")]
+    for item in changes_found.items:
+        before = "" if item.kind == "added" else _short(item.previous)
+        after = "" if item.kind == "removed" else _short(item.current)
+        rows.append((item.kind, item.key, before, after))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    click.echo(f"{title}: {summary['added']} added, {summary['removed']} removed, {summary['updated']} updated")
+    for row in rows:
+        click.echo(("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip())
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(change_set.jsonable(value), ensure_ascii=False)
+    return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,53 @@
+"""``reml-run diff``: what distinguishes two documents or schemas (guide 4; CONTRACTS 10.5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reml_embed.audit import new_id
+from reml_embed.cli._documents import apply_recorded, complain, read_pair, record, show_json, show_table
+from reml_embed.cli._trail import Trail
+from reml_embed.config.problems import ConfigError
+
+PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("old", type=PATH)
+@click.argument("new", type=PATH)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
+)
+@click.option(
+    "--apply", "applies", is_flag=True, help="Put the difference into OLD, in its own format, whole or not at all."
+)
+@click.option(
+    "--audit", "audited", is_flag=True, help="Record the comparison; with --apply it is recorded in any case."
+)
+@click.pass_context
+def diff(command: click.Context, old: Path, new: Path, form: str, applies: bool, audited: bool) -> None:
+    """
+    Show what turns OLD into NEW: documents, or schemas.
+
+    Exits with 0; 1 when the difference cannot be made or applied; 2 when a file cannot be read or written.
+    """
+    try:
+        pair = read_pair(old, new)
+        schema_diff = pair.schema_diff
+        trail = Trail("diff", {"old": str(old), "new": str(new)}, inputs=[str(old), str(new)])
+        audit_id, status = new_id(), "compared" if pair.changes else "unchanged"
+        if applies and pair.changes:
+            audit_id, status = apply_recorded(trail, pair), "applied"
+        elif audited:
+            audit_id = record(trail, "config.diff", pair, status="proposed", keep=True)
+    except ConfigError as error:
+        complain(error.problems)
+        command.exit(2 if error.kind == "IoError" else 1)
+    if form == "json":
+        result = {"status": status, "audit_id": audit_id}
+        show_json({"command": "diff", "change_set": pair.changes.json(), "schema_diff": schema_diff, "result": result})
+    else:
+        show_table(pair.changes, f"{old} → {new}")
+        click.echo(f"{status}, audit id {audit_id}")

@@ -1,0 +1,147 @@
+"""
+What is wrong with a document: code, sentence, and the place in file, line and key path (CONTRACTS 10.3, 21).
+
+A `Problem` is plain data; commands complete it with ids and times when they show it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from reml_embed.diagnostics.catalog import Entry, register_catalog
+from reml_embed.errors import RemlError
+
+#: Codes of this part of the package, with their severities (CONTRACTS 10.3; those of ``config.schema`` beside
+#: ``version_incompatible`` are ours).
+CODES: dict[str, str] = {
+    "config.missing_field": "error",
+    "config.invalid_stage": "error",
+    "config.project.kind_unknown": "error",
+    "config.project.version_invalid": "error",
+    "config.build.optimize_unknown": "error",
+    "config.manifest.io_error": "error",
+    "config.manifest.parse_error": "error",
+    "config.manifest.signature_serialization": "error",
+    "config.manifest.capability_contract": "error",
+    "config.manifest.type_mismatch": "error",
+    "config.manifest.unknown_key": "warning",
+    "manifest.entry.missing": "error",
+    "config.dsl.not_found": "error",
+    "config.dsl.export_not_found": "error",
+    "config.dsl.unknown_kind": "error",
+    "config.schema.version_incompatible": "error",
+    "config.schema.invalid": "error",
+    "config.schema.type_mismatch": "error",
+    "config.schema.rule_violation": "error",
+    "config.schema.unknown_field": "warning",
+    "manifest.dsl.unknown_effect": "error",
+    "manifest.dsl.effect_mismatch": "error",
+    "manifest.dsl.category_mismatch": "error",
+    "manifest.dsl.stage_mismatch": "error",
+    "manifest.dsl.capability_missing": "error",
+    "manifest.dsl.stage_prerelease_conflict": "error",
+    "config.compat.trailing_comma": "error",
+    "config.compat.unquoted_key": "error",
+    "config.compat.duplicate_key": "error",
+    "config.compat.number_format": "error",
+    "config.compat.env_invalid": "error",
+    "config.compat.unknown_profile": "error",
+    "config.feature.mismatch": "error",
+    "config.feature.unapproved": "error",
+    "config.key.unquoted": "error",
+    "config.change_set.invalid": "error",
+    "config.change_set.conflict": "error",
+    "config.render.unknown_name": "error",
+    "cli.locale.default": "warning",
+}
+
+
+register_catalog("config", {code: Entry(default_severity=severity) for code, severity in CODES.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point of a text: line and column from 1, the column in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """
+    One thing that is wrong with a document, or worth knowing.
+
+    Attributes:
+        code: see `CODES`.
+        message: one line in words.
+        file: the document, as it was named.
+        key_path: where in it: ``project.version``, ``dsl.orders.exports[0]``; empty: the whole document.
+        place: where in its text, when it is known.
+        severity: ``error``, ``warning`` or ``info``.
+        details: further members of ``extensions.config``.
+    """
+
+    code: str
+    message: str
+    file: str = ""
+    key_path: str = ""
+    place: Place | None = None
+    severity: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.severity:
+            object.__setattr__(self, "severity", CODES[self.code])
+
+    @property
+    def domain(self) -> str:
+        """``config`` or ``manifest``."""
+        return self.code.split(".", 1)[0]
+
+    def __str__(self) -> str:
+        place = f":{self.place.line}:{self.place.column}" if self.place else ""
+        key = f" at `{self.key_path}`" if self.key_path else ""
+        return f"{self.file}{place}: {self.severity}[{self.code}]: {self.message}{key}"
+
+    def json(self, source: str = "file", audit: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The shape of ``config lint``: ``code, domain, severity, message, primary, extensions, audit`` (CONTRACTS 10.5)."""
+        extension: dict[str, Any] = {"source": source, "path": self.file, "key_path": self.key_path, **self.details}
+        line, column = (self.place.line, self.place.column) if self.place else (1, 1)
+        primary = {"file": self.file, "start_line": line, "start_col": column, "end_line": line, "end_col": column}
+        metadata = {
+            "config.source": source,
+            "config.path": self.file,
+            "config.key_path": self.key_path,
+            **{f"config.{name}": value for name, value in self.details.items() if isinstance(value, str)},
+        }
+        return {
+            "code": self.code,
+            "domain": self.domain,
+            "severity": self.severity,
+            "message": self.message,
+            "primary": primary,
+            "extensions": {"config": extension},
+            "audit": {**(audit or {}), "metadata": metadata | (audit or {}).get("metadata", {})},
+        }
+
+
+class ConfigError(RemlError):
+    """
+    A document, a schema or a change that cannot be used; nothing was changed.
+
+    Attributes:
+        kind: ``ValidationError``, ``RenderError``, ``IoError`` or ``ApplyError``.
+        problems: all that is wrong, in the order of the text.
+    """
+
+    def __init__(self, kind: str, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.kind = kind
+        self.problems = problems
+
+    @property
+    def code(self) -> str:
+        """Code of the first error."""
+        return next((problem.code for problem in self.problems if problem.severity == "error"), self.problems[0].code)
