@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from reml_embed._ffi import NULL, ffi, lib
 from reml_embed.audit import AuditContext, ContextSink
+from reml_embed.config import problems as _problems  # noqa: F401  (registers the codes of manifests)
 from reml_embed.diagnostics import Entry, register_catalog
 from reml_embed.errors import RemlError
 from reml_embed.target import STAGES, joined, text
@@ -39,7 +40,6 @@ except ImportError:  # pragma: no cover - no such locks on this system
 register_catalog("effects", {
     "effects.stage.checks_invalid": Entry("the file of stage checks is damaged", "error", "effect"),
     "effects.stage.checks_io": Entry("the file of stage checks cannot be used", "error", "effect"),
-    "manifest.dsl.stage_mismatch": Entry("the manifest expects another stage than the capability has", "error", "manifest"),
 })  # fmt: skip
 
 #: What `-Z` may opt in to, and what that means.
