@@ -12,7 +12,7 @@ import inspect
 import json
 import os
 import re
-import tempfile
+import secrets
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -605,16 +605,16 @@ def _read_check(path: Path, index: int, row: object) -> StageCheck:
 def write_atomically(path: Path, content: str) -> None:
     """Replace the file by *content*, so that a reader sees the old one or the new one; its directory is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with name.open("x", encoding="utf-8", newline="\n") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        name.replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(name).unlink()
+            name.unlink()
         raise
 
 

@@ -15,11 +15,9 @@ Must not know: the command line, audit logs::
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,27 +144,6 @@ def document_text(document: Mapping[str, Json]) -> str:
 def default_path(source: Path) -> Path:
     """Where the document of a source goes when nobody says: below the working directory."""
     return Path("tmp") / "telemetry" / f"{source.stem}-constraint_graph.json"
-
-
-def write_text(path: Path, text: str) -> None:
-    """
-    Write a file in one step; its folders are made, what stood there before stays until the new text is whole.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 # --- reading a graph --------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from typing import Any
 
 import reml_embed as reml
 from reml_embed.audit import AuditContext, ContextSink, new_id
-from reml_embed.registry.capability import CapabilityDescriptor, CapabilityRegistry, make_handle
+from reml_embed.registry.capability import CapabilityDescriptor, CapabilityRegistry
+from reml_embed.registry.handles import make_handle
 
 HERE = Path(__file__).resolve().parent
 CAPABILITY = "bank.transaction"
