@@ -1102,29 +1102,6 @@ def _rate_of(counters: FfiMetrics | Mapping[str, Any] | float) -> tuple[float, i
     raise GateError("the counters have neither $.total_calls and $.success_calls nor $.pass_rate")
 
 
-def ffi_summary(items: Iterable[Item]) -> dict[str, Any]:
-    """The summary of CONTRACTS 2.8: calls, those that passed, and how many by ABI and by ownership."""
-    gate = BRIDGE_GATE
-    total = passed = 0
-    abi: defaultdict[str, int] = defaultdict(int)
-    ownership: defaultdict[str, int] = defaultdict(int)
-    for item in items:
-        if not gate.select(item):
-            continue
-        count, failures = gate.weight(item)
-        total += count
-        passed += 0 if list(gate.missing(item, _NOTHING)) else count - failures
-        abi[str(item.get("bridge.abi", "unknown"))] += count
-        ownership[str(item.get("bridge.ownership", "unknown"))] += count
-    return {
-        "ffi_bridge_pass_rate": passed / total if total else None,
-        "total_ffi_declarations": total,
-        "passed_ffi_declarations": passed,
-        "abi_breakdown": dict(sorted(abi.items())),
-        "ownership_breakdown": dict(sorted(ownership.items())),
-    }
-
-
 def table() -> str:
     """The gates as the markdown table of ``docs/gates.md``."""
     lines = ["| section | scenario | metric | formula | contract |", "|---|---|---|---|---|"]

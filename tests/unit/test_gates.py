@@ -292,15 +292,6 @@ def test_a_mismatch_above_1e_9_between_gate_and_counters_is_an_error(log, tmp_pa
     )
 
 
-def test_the_summary_of_declarations(log):
-    path = log(crossing(**{"ffi.count": 3, "ffi.failures": 0}), crossing(status="error", ownership="transferred"))
-    assert gates.ffi_summary(gates.load(path)) == {
-        "ffi_bridge_pass_rate": 0.75, "total_ffi_declarations": 4, "passed_ffi_declarations": 3,
-        "abi_breakdown": {"system_v": 4}, "ownership_breakdown": {"borrowed": 3, "transferred": 1},
-    }  # fmt: skip
-    assert gates.ffi_summary([])["ffi_bridge_pass_rate"] is None
-
-
 # --- 1.7 -----------------------------------------------------------------------------------------------------------------
 
 
