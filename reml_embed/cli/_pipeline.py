@@ -22,6 +22,7 @@ import click
 
 from reml_embed import Context
 from reml_embed.audit import ConsoleSink, ContextSink, FileSink, Record, RecordSink, new_id, now
+from reml_embed.audit.policy import LEVELS, AuditPolicy, FilteredSink
 from reml_embed.audit.store import KEPT, Store, StoreFile
 from reml_embed.cli._common import Outcome, as_diagnostic, complain, shown_name
 from reml_embed.cli._trail import Trail
@@ -62,6 +63,7 @@ class Asked:
     emit: bool | None
     store: str | None
     folder: Path | None
+    level: str
 
     @property
     def wants_trail(self) -> bool:
@@ -85,6 +87,8 @@ _OPTIONS = (
     click.option("--emit-audit-log", is_flag=True, help="The same as --emit-audit."),
     click.option("--audit-store", type=click.Choice(list(KEPT)), default=None, help="Keep them in a file of this store."),
     click.option("--audit-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where the store is."),
+    click.option("--audit-level", type=click.Choice(list(LEVELS)), default="full", show_default=True,
+                 help="Which records of the pipeline: summary leaves out what went well."),
 )  # fmt: skip
 
 
@@ -95,7 +99,7 @@ def pipeline_options(function: Any) -> Any:
     def packed(
         *arguments: Any, output: str | None, filters: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...],
         effect_tags: tuple[str, ...], audit: Path | None, emit_audit: str | None, emit_audit_log: bool, audit_store: str | None,
-        audit_dir: Path | None, **others: Any,
+        audit_dir: Path | None, audit_level: str, **others: Any,
     ) -> Any:  # fmt: skip
         try:
             shown = parse_filter(filters, include, exclude, effect_tags)
@@ -104,7 +108,9 @@ def pipeline_options(function: Any) -> Any:
         if audit is not None and (audit_store or audit_dir):
             raise click.UsageError("--audit names a file: --audit-store and --audit-dir are for records without one")
         emit = emit_audit == "on" or emit_audit_log if emit_audit != "off" else False
-        asked = Asked(output, shown, audit, emit if emit_audit or emit_audit_log else None, audit_store, audit_dir)
+        asked = Asked(
+            output, shown, audit, emit if emit_audit or emit_audit_log else None, audit_store, audit_dir, audit_level
+        )
         return function(*arguments, asked=asked, **others)
 
     for option in reversed(_OPTIONS):
@@ -170,6 +176,7 @@ class Session:
         self.modules: dict[str, str] = {}
         self._switch: _Switch | None = None
         self._stored: StoreFile | None = None
+        self._level = asked.level
         self._status = "failure"  # until `close` says otherwise
         self.trail = self._make_trail(asked) if asked.wants_trail else None
         metadata = {} if self.trail is None else {name: self.trail.metadata[name] for name in COMMAND_KEYS}
@@ -187,6 +194,8 @@ class Session:
             sink = ConsoleSink()
         if self._stored is not None:
             click.get_current_context().call_on_close(self._enter_store)
+        if asked.level != "full":
+            sink = FilteredSink(AuditPolicy(level=asked.level), sink)
         return Trail(self.command, {"files": list(self.inputs)}, sink=sink, inputs=self.inputs, run_id=self.run_id)
 
     @property
@@ -313,7 +322,7 @@ class Session:
     def _enter_store(self) -> None:
         """The command is over, however it ended: its file goes into the index of the store."""
         if self._stored is not None:
-            kept = self._stored.close(status=self._status)
+            kept = self._stored.close(status=self._status, audit_level=self._level)
             if kept.warning:
                 click.echo(f"warning: {kept.warning}", err=True)
 

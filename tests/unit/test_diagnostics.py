@@ -231,7 +231,8 @@ def test_codes_have_the_domains_of_the_reference():
     warnings = {code for code, _, severity in rows if severity == "WARNING"}
     assert {"W6101", "W6102", "language.use.core_unavailable", "language.attribute.unknown", "type.unused.must_use",
             "language.statement.unused_value", "pattern.exhaustiveness.missing", "pattern.unreachable_arm",
-            "pattern.guard.if_deprecated", "effects.unsafe.release_missing", "effects.unhandled_at_entry", "E1301"} == warnings  # fmt: skip
+            "pattern.guard.if_deprecated", "effects.unsafe.release_missing", "effects.unhandled_at_entry", "E1301",
+            "effects.stage.promote_without_checks"} == warnings  # fmt: skip
     assert {code for code, _, severity in rows if severity == "HINT"} == {
         "language.attribute.unchecked", "effects.unsafe.unused", "async.await.redundant",
     }  # fmt: skip

@@ -377,6 +377,21 @@ def test_stores_are_where_they_are_expected_without_a_directory(command, source,
     assert json.loads((tmp_path / "mine" / "index.json").read_text())["entries"][0]["audit_store"] == "directory"
 
 
+def test_the_audit_level_chooses_records_of_the_trail(command, source, tmp_path):
+    for level, seen in (
+        ("summary", ["diagnostic.emitted"]),
+        ("full", ["pipeline_started", "diagnostic.emitted", "pipeline_completed"]),
+        ("debug", ["pipeline_started", "diagnostic.emitted", "pipeline_completed"]),
+    ):
+        done = command("check", source(BAD), "--emit-audit", "--audit-level", level, code=1)
+        assert kinds(done.stderr) == seen
+        for record in records(done.stderr):  # the groups of keys hold at every level
+            assert missing_keys(Record(record)) == []
+    command("check", source(GOOD), "--audit-store", "tmp", "--audit-dir", "logs", "--audit-level", "summary")
+    assert json.loads((tmp_path / "logs" / "index.json").read_text())["entries"][0]["audit_level"] == "summary"
+    command("check", source(GOOD), "--audit-level", "loud", code=2)
+
+
 def test_a_run_that_is_ended_from_outside_is_in_the_index_too(source, tmp_path):
     file = source('fn main() -> Int { println("go"); var i = 0; while true { i := i + 1 }; i }\n')
     child = subprocess.Popen([*REML, "run", file, "--audit-store", "local", "--audit-dir", "logs"], stdout=subprocess.PIPE, text=True,
