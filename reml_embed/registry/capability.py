@@ -509,19 +509,20 @@ class CapabilityRegistry:
         out, error = ffi.new("reml_capability_handle_t**"), refusals.new_error()
         status = lib.reml_capability_verify_capability_stage(self._pointer, request, out, error)
         if status == lib.REML_EMBED_STATUS_ERROR and error.kind:
-            if context is None:
-                self._record(asked, error=error)
+            metadata = self.check_metadata(asked, error=error)
             raised = refusals.from_c(error, legacy_stable=self.legacy_stable)
+            if context is None:
+                self._record(metadata)
             if isinstance(raised, NotRegistered):
                 raised.required = wanted
             if isinstance(raised, CapabilityError):
                 stage_records.write(id, wanted, raised.actual_stage())
             raise raised
         self._check(status)
-        pointer = out[0]
+        metadata = self.check_metadata(asked, handle=out[0])
+        handle = self._handle(out[0])
         if context is None:
-            self._record(asked, handle=pointer)
-        handle = self._handle(pointer)
+            self._record(metadata)
         stage_records.write(id, wanted, handle.descriptor().stage)
         self._verify_dependencies_of(handle, asked, context)
         return handle
@@ -556,9 +557,8 @@ class CapabilityRegistry:
         found: dict[str, Any] = json.loads(_take_text(out))
         return found
 
-    def _record(self, asked: list[Any], *, context: Context | None = None, **found: Any) -> None:
+    def _record(self, metadata: dict[str, Any], context: Context | None = None) -> None:
         """Write a ``capability_check`` record that the library does not write: of a check without a context, or of a failure found here."""
-        metadata = self.check_metadata(asked, **found)
         log = self.audit if context is None else AuditContext(ContextSink(context))
         log.log("capability_check", category="capability", capability=metadata["capability.id"], metadata=metadata)
 
@@ -588,7 +588,7 @@ class CapabilityRegistry:
             self.verify_dependencies(handle.id, needed)
         except MissingDependency as error:
             fields = error.fields() | {"descriptor": handle.descriptor().to_json()}
-            self._record(asked, context=context, failure=(error.KIND, fields))
+            self._record(self.check_metadata(asked, failure=(error.KIND, fields)), context)
             error.descriptor = handle.descriptor()
             raise
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reml_embed._ffi import ffi, lib, string
-from reml_embed.errors import EXCEPTIONS, RemlError
+from reml_embed.errors import EXCEPTIONS, OutOfMemoryError, RemlError
 from reml_embed.registry._shape import FileError
 from reml_embed.registry.descriptor import CapabilityDescriptor, effect_set
 from reml_embed.registry.stage import InvalidStageError, StageId, StageRequirement
@@ -291,6 +291,9 @@ class UnsafeViolation(CapabilityError):
 def from_c(error: Any, *, legacy_stable: bool = False) -> Exception:
     """The exception for a filled ``reml_capability_error_t``, which is released."""
     kind, code = error.kind, string(error.code) or ""
+    if error.fields == ffi.NULL:
+        lib.reml_capability_error_release(error)
+        return OutOfMemoryError(f"{code}: no memory is left to say more")
     fields: dict[str, Any] = json.loads(string(error.fields) or "{}")
     text = string(error.descriptor)
     detail = string(error.detail) or code

@@ -855,6 +855,16 @@ def test_records_wait_in_the_registry_that_was_told_nothing(monkeypatch, tmp_pat
     assert reml.audit.verify(tmp_path / "log.ndjson").ok
 
 
+def test_a_log_that_takes_nothing_refuses_the_check(registry, sink):
+    sink.failing = True
+    for requirement in ("stable", "beta"):
+        with pytest.raises(Exception) as caught:
+            registry.verify_stage("gc", requirement)
+        assert not isinstance(caught.value, CapabilityError)
+    sink.failing = False
+    assert registry.verify_stage("gc", "stable") is StageId.STABLE
+
+
 def test_a_check_for_a_context_is_recorded_in_its_log_and_not_twice(registry, sink):
     with reml.Context() as context:
         context.drain()
