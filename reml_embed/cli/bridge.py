@@ -236,6 +236,7 @@ def promote(
                 failure = error
             else:
                 failure = None
+            states[id] = registry.state(id)  # a refusal changes something, too: what is frozen stays so
         show(answer)
         if failure is not None:
             raise failure
@@ -256,6 +257,7 @@ def check_off(
     with told(command), BridgeStateFile().changing() as states:
         registry = open_registry(find(files), id, states, capabilities=CapabilityRegistry(), audit=trail)
         audit_id = registry.complete_checklist(id, item, evidence=evidence)
+        states[id] = registry.state(id)
         row, state = registry.describe_bridge(id), registry.state(id)
     missing = [name for name in row.checklist if name not in state.completed]
     show(

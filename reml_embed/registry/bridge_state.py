@@ -113,14 +113,12 @@ class BridgeStateFile:
 
     @contextmanager
     def changing(self) -> Iterator[dict[str, BridgeState]]:
-        """Alone with the states; what they are at the end is written, also when a refusal ends the block: a frozen promotion stays so."""
+        """Alone with the states; what they are at the end is written, if that is not what they were."""
         with locked(self.path):
             states, before = self.read(), _rows(self.read())
-            try:
-                yield states
-            finally:
-                if _rows(states) != before:
-                    self.write(states)
+            yield states
+            if _rows(states) != before:
+                self.write(states)
 
 
 def open_registry(
@@ -130,7 +128,7 @@ def open_registry(
     """A registry with one bridge of the directory, standing where it was left; nothing is recorded by opening it."""
     registry = RuntimeBridgeRegistry(capabilities)
     if id in descriptors:
-        registry.adopt(descriptors[id], states.setdefault(id, BridgeState(descriptors[id].stage)))
+        registry.adopt(descriptors[id], states.get(id) or BridgeState(descriptors[id].stage))
     registry.audit = audit
     return registry
 

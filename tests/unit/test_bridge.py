@@ -894,6 +894,15 @@ def test_a_log_that_cannot_be_written_changes_nothing(folder: Path) -> None:
     done = command("check-off", "host.scene", "signal.wiring", "--audit", "log")
     assert done.exit_code == 2
     assert said(command("describe", "host.scene", "--format", "json"))["checklist_missing"] == list(ALL_DONE)
+    assert not (folder / ".reml" / "bridges.json").exists()
+
+
+def test_an_export_whose_record_cannot_be_written_exits_with_a_message(folder: Path) -> None:
+    (folder / "g.json").write_text('{"nodes": [{"id": "a"}]}', encoding="utf-8")
+    (folder / "log").mkdir()
+    done = CliRunner().invoke(reml, ["telemetry", "export", "g.json"], env={"REML_EMBED_AUDIT_PATH": "log"})
+    assert done.exit_code != 0
+    assert "audit log cannot be opened" in str(done.exception)
 
 
 def test_bridges_declared_twice_are_refused(folder: Path) -> None:
