@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -307,3 +309,24 @@ def test_reml_run_grants_ids_by_name(tmp_path):
     assert code == 1
     assert "target.capability.unknown" in text
     assert reml_run("a,b")[0] == 2
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_c_program_shows_refusals_and_a_log_that_verifies(tmp_path):
+    archive, compiler = ROOT / "build" / "libreml_embed.a", shutil.which("cc")
+    if compiler is None or not archive.exists():
+        pytest.skip("needs a C compiler and `make lib`")
+    program, log = tmp_path / "capability", tmp_path / "log.ndjson"
+    source, headers = ROOT / "examples" / "c" / "capability.c", ROOT / "native" / "include"
+    command = [compiler, "-std=c11", f"-I{headers}", source, archive, "-lm", "-pthread", "-o", program]
+    subprocess.run([str(word) for word in command], check=True)
+    done = subprocess.run([program, log], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert [word for word in ("MISSING", "letters sent: 1", "  verify                 ok") if word in done.stdout] == [
+        "letters sent: 1",
+        "  verify                 ok",
+    ]
+    kinds = [json.loads(line)["envelope"]["metadata"]["event.kind"] for line in log.read_text().splitlines()]
+    assert kinds.count("capability_check") == 3  # refused at load, passed at load, denied at the call
