@@ -184,7 +184,7 @@ typedef struct reml_embed_options_t {
     const char* granted_capabilities;  /* list of ids that it may use (see reml_embed_grant); NULL: every enabled one */
     uint32_t minimum_stage;            /* REML_EMBED_STAGE_…: code that declares a lower one does not load */
     uint32_t reserved;                 /* 0 */
-    struct reml_capability_registry_t* registry; /* that answers for capabilities; NULL: the process's */
+    struct reml_capability_registry_t* registry; /* that answers for capabilities, kept alive; NULL: the process's */
 } reml_embed_options_t;
 enum {
     REML_EMBED_OPTION_STRICT_TOP_LEVEL = 1,    /* top-level expression statements are errors */
