@@ -364,7 +364,10 @@ reml_embed_status_t rl_hand_over(rl_context_t* context, rl_buf_t* text, char** o
 reml_embed_status_t rl_handle_find(rl_context_t* context, reml_value_t value, rl_handle_t** out);
 /* The same for a function of the public interface: a refusal is an ownership violation of `symbol`, and recorded. */
 reml_embed_status_t rl_handle_use(rl_context_t* context, reml_value_t value, const char* symbol, rl_handle_t** out);
-void rl_handle_came_from(rl_context_t* context, reml_value_t value, rl_origin_t origin);
+/* Of a value that is alive: how the host got it. */
+static inline void rl_handle_came_from(rl_context_t* context, reml_value_t value, rl_origin_t origin) {
+    if (value.context) context->handles.data[(uint32_t)value.bits].origin = (uint8_t)origin;
+}
 /* At the end of a context: tell what was transferred and never released. */
 void rl_handles_report_leaks(rl_context_t* context);
 reml_value_t rl_handle_new(rl_context_t* context, const rl_rtype_t* type, rl_word_t word, bool lent);

@@ -66,12 +66,6 @@ reml_embed_status_t rl_handle_use(rl_context_t* context, reml_value_t value, con
                                                     : "there never was such a value");
 }
 
-void rl_handle_came_from(rl_context_t* context, reml_value_t value, rl_origin_t origin) {
-    rl_handle_t* handle;
-    if (value.context && rl_handle_find(context, value, &handle) == REML_EMBED_STATUS_OK)
-        handle->origin = (uint8_t)origin;
-}
-
 void rl_handles_report_leaks(rl_context_t* context) {
     static const char* const symbols[RL_ORIGIN_COUNT] = {[RL_ORIGIN_TAKEN] = "reml_embed_result_take",
         [RL_ORIGIN_CALL] = "reml_function_call",
