@@ -501,16 +501,22 @@ def read_dsl(manifest: Path) -> list[DslEntry]:
     return [_dsl_entry(manifest, name, section) for name, section in sections.items()]
 
 
-def stage_mismatches(entries: Iterable[DslEntry], used: Iterable[str] = ()) -> list[str]:
+def stage_mismatches(
+    entries: Iterable[DslEntry],
+    used: Iterable[str] = (),
+    *,
+    stage_of: Callable[[str], str | None] | None = None,
+) -> list[str]:
     """
     Where a manifest expects another stage than its capabilities have (``manifest.dsl.stage_mismatch``); one sentence each.
 
-    The stage that counts is the lowest of those capabilities that the section names, or else of those in *used*.
+    The stage that counts is the lowest of those capabilities that the section names, or else of those in *used*. *stage_of* says where
+    one stands; by default the registry of the process does.
     """
-    found = []
+    found, look = [], stage_of or stage_of_capability
     for entry in entries:
         ids = entry.capabilities or tuple(sorted(set(used)))
-        stages = [(STAGES.index(stage), id_) for id_ in ids if (stage := stage_of_capability(id_)) is not None]
+        stages = [(STAGES.index(stage), id_) for id_ in ids if (stage := look(id_)) is not None]
         if entry.stage is None or not stages:
             continue
         lowest, id_ = min(stages)

@@ -12,7 +12,15 @@ from typing import Any
 import click
 
 from reml_embed.diagnostics import Diagnostic, plain
-from reml_embed.effects import FEATURES, DslEntry, OptIn, check_features, read_dsl, stage_mismatches
+from reml_embed.effects import (
+    FEATURES,
+    DslEntry,
+    OptIn,
+    check_features,
+    read_dsl,
+    stage_mismatches,
+    stage_of_capability,
+)
 
 MANIFEST = Path("reml.toml")
 
@@ -96,6 +104,14 @@ def entries_of(files: Sequence[Path]) -> list[DslEntry]:
         return []
     wanted = {file.resolve() for file in files}
     return [entry for entry in read_dsl(MANIFEST) if entry.path.resolve() in wanted]
+
+
+def mismatches_after(id: str, stage: str) -> list[str]:  # noqa: A002
+    """Where the manifest of the directory expects another stage than the one to which capability *id* was promoted."""
+    if not MANIFEST.is_file():
+        return []
+    entries = [entry for entry in read_dsl(MANIFEST) if id in entry.capabilities]
+    return stage_mismatches(entries, stage_of=lambda name: stage if name == id else stage_of_capability(name))
 
 
 def manifest_diagnostics(files: Sequence[Path], used: Sequence[str]) -> list[Diagnostic]:

@@ -11,8 +11,9 @@ import click
 
 from reml_embed.audit import new_id, now
 from reml_embed.cli._capabilities import STAGE, BrokenFileError
+from reml_embed.cli._effects import mismatches_after
 from reml_embed.cli._trail import Trail, trail_option
-from reml_embed.effects import StageCheckFileError, StageChecks
+from reml_embed.effects import EffectError, StageCheckFileError, StageChecks
 from reml_embed.errors import AuditUnavailableError, InvalidArgumentError, RemlError
 from reml_embed.registry._shape import FileError, write_json
 from reml_embed.registry.capability import CapabilityRegistry
@@ -246,6 +247,11 @@ def promote(command: click.Context, id: str, to: StageId, audit: Path | None) ->
         before, state = StateFile().promote(CapabilityRegistry(), id, to, now(), log)
     except RemlError as error:
         refuse(command, error)
+    try:
+        for message in mismatches_after(id, state.stage.value):
+            click.echo(f"warning[manifest.dsl.stage_mismatch]: {message}", err=True)
+    except EffectError as error:  # of the manifest, which only `reml run` needs
+        click.echo(f"warning[{error.code}]: {error.message.removeprefix(f'{error.code}: ')}", err=True)
     show({"id": id, "from": before.value, "to": state.stage.value, "audit_id": state.audit_id})
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +186,87 @@ def test_a_directory_that_cannot_be_written_is_an_error(directory: Path) -> None
     result = run("run", "-Zalgebraic-effects", "test", "async::collect_logs")
     assert result.exit_code in (1, 2)
     assert "Traceback" not in result.output
+
+
+# --- the guide's flow, with its commands -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has run, in a process of its own: what a directory's files say of capabilities stays in the process."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+def reml(line: str) -> Ended:
+    """A command as the guide prints it."""
+    words = line.split()
+    assert words[0] == "reml"
+    command = [sys.executable, "-m", "reml_embed.cli", *words[1:]]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_the_flow_of_guide_11_1_with_the_printed_commands(directory: Path) -> None:
+    # 1 the experimental feature is enabled
+    assert reml("reml run -Zalgebraic-effects test async::collect_logs").exit_code == 0
+    # 2 the capability is opted in to
+    enabled = reml("reml capability enable console --stage experimental")
+    assert enabled.exit_code == 0
+    assert json.loads(enabled.stdout)["enabled"] is True
+    assert "missing_opt_in" not in reml("reml check async.reml").output
+    # 3 the handler stands at its stage, and says so
+    debug = reml("reml check --effects-debug --format json async.reml")
+    (applied,) = json.loads(debug.stdout)["effects_debug"]
+    assert applied["effects"]["stage"] == "experimental"
+    assert applied["message"] == "effects.contract.mismatch resolved"
+    # 4 promote, test again, promote
+    assert reml("reml capability stage promote console --to beta").exit_code == 0
+    too_early = reml("reml capability stage promote console --to stable")
+    assert too_early.exit_code == 1
+    assert "effects.stage.promote_without_checks" in too_early.output
+    assert reml("reml run -Zalgebraic-effects test async::collect_logs").exit_code == 0
+    assert [check["stage"] for check in checks()] == ["experimental", "beta"]
+    assert reml("reml capability stage promote console --to stable").exit_code == 0
+    assert json.loads(reml("reml capability describe console").stdout)["stage"] == "stable"
+    promotions = records("capability.stage.promote")
+    assert all(row["capability"] == "console" for row in promotions)
+    assert [row["metadata"]["stage"] for row in promotions][-1] == "stable"
+
+
+def test_promotion_fails_while_an_experimental_diagnostic_is_open(directory: Path) -> None:
+    assert reml("reml run test async::collect_logs").exit_code == 0  # passes, but nobody has opted in
+    result = reml("reml capability stage promote console --to beta")
+    assert result.exit_code == 1
+    assert "effects.stage.promote_without_checks" in result.output
+    assert reml("reml run -Zalgebraic-effects test async::collect_logs").exit_code == 0
+    assert reml("reml capability stage promote console --to beta").exit_code == 0
+
+
+def test_promotion_fails_after_a_failed_test(directory: Path) -> None:
+    assert reml("reml run -Zalgebraic-effects test async::fails").exit_code == 1
+    assert reml("reml capability stage promote console --to beta").exit_code == 1
+
+
+def test_promoting_foreign_calls_wants_the_manifest_at_the_same_stage(directory: Path) -> None:
+    Path("calls.reml").write_text("module Calls\npub fn main() -> Int = 1\n")
+    manifest = '[dsl.calls]\nentry = "calls.reml"\nexpect_effects = ["ffi"]\ncapabilities = ["foreign-call"]\n'
+    Path("reml.toml").write_text(manifest + 'expect_effects_stage = "experimental"\n')
+    assert reml("reml run calls.reml").exit_code == 0
+    assert reml("reml capability stage check foreign-call -- true").exit_code == 0
+    promoted = reml("reml capability stage promote foreign-call --to beta")
+    assert promoted.exit_code == 0
+    assert "warning[manifest.dsl.stage_mismatch]" in promoted.stderr
+    for command in ("run", "check"):
+        result = reml(f"reml {command} calls.reml")
+        assert result.exit_code == 1
+        assert "error[manifest.dsl.stage_mismatch]" in result.stderr
+    Path("reml.toml").write_text(manifest + 'expect_effects_stage = "beta"\n')
+    assert reml("reml run calls.reml").exit_code == 0
+    assert reml("reml check calls.reml").exit_code == 0

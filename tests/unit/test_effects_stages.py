@@ -385,3 +385,19 @@ def test_a_broken_manifest_names_file_key_and_code(program: Path, text: str, cod
     assert result.exit_code in (1, 2)
     assert f"{code}: reml.toml" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_missing_operations_are_listed_in_extensions() -> None:
+    source = 'fn main() -> Str = handle do Console.ask("q") with handler Console { }'
+    with reml.Context() as context:
+        found = next(item for item in context.check(source) if item.code == "effects.handler.unhandled_operation")
+    effects = found.json["extensions"]["effects"]  # type: ignore[index,call-overload]
+    assert effects == {"handler_name": "Console", "unhandled_operations": ["log", "ask"]}
+
+
+def test_a_broken_contract_tells_its_sets_in_extensions() -> None:
+    with reml.Context() as context:
+        (found,) = context.check("fn f() -> () ! {mut} = println(1)")
+    assert found.code == "effects.contract.mismatch"
+    effects = found.json["extensions"]["effects"]  # type: ignore[index,call-overload]
+    assert effects == {"before": ["io"], "handled": [], "residual": ["io"]}

@@ -460,6 +460,8 @@ static void report_excess(
     rl_note_plain(c->diags, diag, "excess: %s", shown_set(c, excess));
     if (first.charge) note_path(l, diag, rl_reader_function(c, fn), &first, first_tag);
     if (rule->written.end > rule->written.start) rl_note(c->diags, diag, rule->written, "promised here");
+    rl_effects_t handled = rule->kind == RULE_HANDLED ? rl_effects_of_tag(c->program, rule->tag) : RL_EFFECTS_NONE;
+    rl_attach_sets(c, diag, set, handled, excess);
 }
 
 /* --- reading contracts -------------------------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
  */
 #include "types/infer.h"
 
+#include "base/json.h"
+
 /* --- jumps out of parts ------------------------------------------------------------------------------------------- */
 
 static bool is_part(const rl_frame_t* frame) { return frame->kind == RL_FRAME_BODY || frame->kind == RL_FRAME_CLAUSE; }
@@ -210,6 +212,15 @@ static rl_node_t return_clause_of(rl_checker_t* c, rl_list_t entries) {
 
 static void report_missing(rl_checker_t* c, const rl_effect_t* effect, const rl_ir_t* clauses, rl_span_t span) {
     rl_diag_t* diag = NULL;
+    rl_buf_t text;
+    rl_buf_init(&text, c->allocator);
+    rl_json_t json = rl_json_begin(&text);
+    rl_json_object_begin(&json);
+    rl_json_key(&json, "effects");
+    rl_json_object_begin(&json);
+    rl_json_member(&json, "handler_name", rl_text(c, effect->name));
+    rl_json_key(&json, "unhandled_operations");
+    rl_json_array_begin(&json);
     for (uint32_t i = 0; i < effect->operation_count; i++) {
         if (clauses[i]) continue;
         rl_str_t name = rl_text(c, rl_program_function(c->program, effect->operation_first + i)->name);
@@ -220,7 +231,13 @@ static void report_missing(rl_checker_t* c, const rl_effect_t* effect, const rl_
         } else {
             rl_note_plain(c->diags, diag, "nor for %.*s.%.*s", RL_STR_ARG(owner), RL_STR_ARG(name));
         }
+        rl_json_string(&json, name);
     }
+    rl_json_array_end(&json);
+    rl_json_object_end(&json);
+    rl_json_object_end(&json);
+    if (diag) diag->extensions = rl_arena_copy(c->diags->arena, rl_buf_str(&text));
+    rl_buf_deinit(&text);
 }
 
 /* Position of the operation an OP_CLAUSE is for; UINT32_MAX: reported. */

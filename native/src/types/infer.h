@@ -836,6 +836,8 @@ void rl_note_stage(rl_checker_t* c, rl_node_t attr, rl_node_t node, int stage, r
 /* What a diagnostic about a stage below the context's minimum says to tools. */
 void rl_stage_refused(rl_checker_t* c, rl_diag_t* diag, rl_str_t id, int required, int actual);
 void rl_check_stages(rl_checker_t* c); /* when latent sets are known */
+/* `extensions.effects` of a diagnostic: {before, handled, residual}. */
+void rl_attach_sets(rl_checker_t* c, rl_diag_t* diag, rl_effects_t before, rl_effects_t handled, rl_effects_t residual);
 rl_span_t rl_span_of_ir(rl_checker_t* c, rl_ir_t ir);
 rl_fn_id_t rl_reader_function(rl_checker_t* c, rl_fn_id_t fn);
 void rl_note_contract(rl_checker_t* c, rl_fn_id_t fn, rl_node_t node, rl_node_t effects, rl_list_t attrs);

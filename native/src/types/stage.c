@@ -155,6 +155,23 @@ void rl_stage_refused(rl_checker_t* c, rl_diag_t* diag, rl_str_t id, int require
     attach(c, diag, &facts);
 }
 
+void rl_attach_sets(
+    rl_checker_t* c, rl_diag_t* diag, rl_effects_t before, rl_effects_t handled, rl_effects_t residual) {
+    rl_buf_t text;
+    rl_buf_init(&text, c->allocator);
+    rl_json_t json = rl_json_begin(&text);
+    rl_json_object_begin(&json);
+    rl_json_key(&json, "effects");
+    rl_json_object_begin(&json);
+    add_set(c, &json, "before", before);
+    add_set(c, &json, "handled", handled);
+    add_set(c, &json, "residual", residual);
+    rl_json_object_end(&json);
+    rl_json_object_end(&json);
+    diag->extensions = kept(c, &text);
+    rl_buf_deinit(&text);
+}
+
 /* Errors about what is experimental are warnings when they are acknowledged. */
 static rl_severity_t strict(const rl_checker_t* c) { return c->input->stages->acknowledged ? RL_WARNING : RL_ERROR; }
 
