@@ -123,6 +123,12 @@ def register_tag(name: str, description: str) -> None:
     TAGS[name] = description
 
 
+#: Features that cannot be had here, and why.
+BLOCKED_FEATURES: dict[str, str] = {
+    "type-row-integration": "effect sets are no part of types here: they are inferred beside them (`effect.type_row.*` say metadata-only)",
+}
+
+
 class EffectError(RemlError):
     """
     Something of this module was refused.
@@ -144,11 +150,14 @@ def check_features(names: Iterable[str]) -> tuple[str, ...]:
 
     Raises:
         ValueError: an unknown one; the message lists those that are known. TypeError: a text instead of a list.
+        EffectError: ``effects.type_row.integration_blocked``: one that cannot be had.
     """
     if isinstance(names, str):
         raise TypeError("features must be an iterable of names, got a str")
     found = sorted(set(names))
     for name in found:
+        if name in BLOCKED_FEATURES:
+            raise EffectError("effects.type_row.integration_blocked", f"-Z{name}: {BLOCKED_FEATURES[name]}")
         if name not in FEATURES:
             raise ValueError(f"unknown feature {name!r}; known: {', '.join(sorted(FEATURES))}")
     return tuple(found)

@@ -15,6 +15,7 @@ from reml_embed.diagnostics import Diagnostic, plain
 from reml_embed.effects import (
     FEATURES,
     DslEntry,
+    EffectError,
     OptIn,
     check_features,
     read_dsl,
@@ -77,6 +78,8 @@ def effects_options(function: Any) -> Any:
             known = check_features(features)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="-Z") from None
+        except EffectError as error:
+            raise click.ClickException(error.message) from None
         asked = EffectsAsked(known, "experimental" in denied, acknowledged, effects_debug)
         return function(*arguments, effects=asked, **others)
 

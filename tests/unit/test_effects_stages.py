@@ -15,7 +15,8 @@ import reml_embed as reml
 from reml_embed.audit.kinds import KINDS, missing_keys
 from reml_embed.audit.records import Record
 from reml_embed.cli import reml as cli
-from reml_embed.effects import OptIn
+from reml_embed.effects import EffectError, OptIn
+from reml_embed.registry.capability import CapabilityRegistry
 
 QUIET = """
 @handles(Console)
@@ -401,3 +402,41 @@ def test_a_broken_contract_tells_its_sets_in_extensions() -> None:
     assert found.code == "effects.contract.mismatch"
     effects = found.json["extensions"]["effects"]  # type: ignore[index,call-overload]
     assert effects == {"before": ["io"], "handled": [], "residual": ["io"]}
+
+
+def test_a_disabled_capability_binds_its_handlers() -> None:
+    registry = CapabilityRegistry()
+    with reml.Context(registry=registry) as context:
+        registry.disable("console")
+        found = [item for item in context.check(QUIET) if item.severity == "error"]
+        assert [item.code for item in found] == ["target.capability.unknown"]
+        assert "console, which is disabled" in found[0].message
+        registry.enable("console")
+        assert context.check(QUIET) == []  # enabled by name: opted in to
+
+
+def test_integrated_type_rows_are_blocked(program: Path) -> None:
+    result = run("run", "-Ztype-row-integration", program.name)
+    assert result.exit_code == 1
+    assert "effects.type_row.integration_blocked" in result.stderr
+    with pytest.raises(EffectError, match="metadata-only"):
+        reml.Context(effects=OptIn(features=["type-row-integration"]))
+
+
+def test_named_handlers_are_told_with_the_sets_of_their_calls() -> None:
+    source = """
+    handler Quiet for Console {
+      operation log(text, resume) { resume(()) }
+      operation ask(text, resume) { resume("no") }
+    }
+    fn main() -> Str = handle { println("x"); perform Console.ask("?") } with Quiet
+    """
+    events: list[dict[str, Any]] = []
+    with loaded(source, output=len) as context:
+        context.observe_effects(events.append)
+        assert context.run() == "no"
+        (row,) = kinds(context, "effects.handled")
+    assert events[0]["effects"] == {
+        "stage": "experimental", "before": ["io"], "handled": ["io"], "residual": ["io"], "handler": "Quiet",
+    }  # fmt: skip
+    assert row["envelope"]["metadata"]["effect.handler"] == "Quiet"

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import guide
 
 import reml_embed as reml
+from reml_embed import effects
 
 FOLDER = "08_ffi_sandbox"
 
@@ -21,7 +22,8 @@ class Sandbox:
     def __init__(self, context: reml.Context) -> None:
         self.audited: list[tuple[str, dict[str, Any]]] = []
         guide.load_bindings(context, FOLDER)
-        context.bind("AuditLog.log", lambda audit, event, value: audit.append((event, value)))
+        self.stubs = effects.Sandbox(context)
+        context.bind("AuditLog.log", self.log)
         context.bind("encode", lambda request: json.dumps(request).encode())
         context.bind(
             "stub_response", lambda name, payload: json.dumps({"stub": name, "echo": payload.decode()}).encode()
@@ -29,6 +31,11 @@ class Sandbox:
         context.bind("decode_response", self.decode)
         context.set_value("audit", self.audited)
         self.block = guide.load_block(context, FOLDER)
+
+    def log(self, audit: list[tuple[str, dict[str, Any]]], event: str, value: dict[str, Any]) -> None:
+        """What the block calls `audit.log`: the context's log gets the whole record of a stubbed call."""
+        audit.append((event, value))
+        self.stubs.log(audit, event, value)
 
     def decode(self, payload: bytes) -> reml.Ok[Any] | reml.Err[Any]:
         answer = json.loads(payload)
@@ -47,6 +54,10 @@ def main() -> None:
             print(sandbox.send(request))
         for event, value in sandbox.audited:
             print(event, value)
+        for record in context.drain():
+            metadata = record["envelope"]["metadata"]
+            if metadata.get("ffi", {}).get("status") == "stubbed":
+                print(metadata["event"]["stage"], metadata["event"]["capability"], metadata["ffi"]["library"])
 
 
 if __name__ == "__main__":
