@@ -37,12 +37,6 @@ static bool opted_in(void* user, rl_str_t id) {
 
 /* --- opting in --------------------------------------------------------------------------------------------------- */
 
-static bool disabled(void* user, rl_str_t id) {
-    rl_context_t* context = user;
-    rl_capability_state_t state = rl_capability_look(context->registry, id);
-    return state.registered && !state.enabled;
-}
-
 static bool handled_by_host(void* user, rl_str_t effect) {
     rl_context_t* context = user;
     rl_sym_t name = rl_sym_find(&context->program.symbols, effect);
@@ -57,7 +51,6 @@ rl_stage_policy_t rl_context_stages(rl_context_t* context) {
         .stage_of = stage_of,
         .opted_in = opted_in,
         .handled_by_host = handled_by_host,
-        .disabled = disabled,
         .feature = rl_target_list_has(context->effects.features, RL_STR("algebraic-effects")),
         .demanded = (context->effects.flags & REML_EFFECTS_DEMAND_OPT_IN) != 0 ||
                     (context->options & REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL) != 0,

@@ -26,7 +26,6 @@ typedef struct rl_stage_policy {
     int (*stage_of)(void* user, rl_str_t id, rl_buf_t* descriptor);
     bool (*opted_in)(void* user, rl_str_t id);            /* by name: enabled or granted */
     bool (*handled_by_host)(void* user, rl_str_t effect); /* does a handler of the host stand around every run? */
-    bool (*disabled)(void* user, rl_str_t id);            /* registered, and disabled */
     bool feature;                                         /* -Zalgebraic-effects: everything here is opted in to */
     bool demanded;                                        /* experimental use without opt-in is an error */
     bool acknowledged;                                    /* errors about what is experimental are warnings */

@@ -267,12 +267,6 @@ static void check_handler(rl_checker_t* c, const rl_application_t* application) 
     facts.handler = effect_name(c, application->effect);
     facts.standing = standing_of_effect(c, facts.handler);
     facts.stage = facts.actual = facts.standing.actual;
-    if (facts.standing.id.length && policy->disabled && policy->disabled(policy->user, facts.standing.id)) {
-        rl_report(c->diags, RL_CODE_TARGET_CAPABILITY_UNKNOWN, application->span,
-            "%.*s stands for capability %.*s, which is disabled", RL_STR_ARG(facts.handler),
-            RL_STR_ARG(facts.standing.id));
-        return;
-    }
     if (region_at(c, application->start) || facts.actual < 0 || facts.actual == STABLE) return;
     rl_span_t span = application->span;
     rl_str_t function = function_at(c, application->start);
