@@ -10,7 +10,7 @@ from __future__ import annotations
 import click
 
 from reml_embed.cli._main import run_group
-from reml_embed.cli.audit import audit
+from reml_embed.cli.audit import audit, create_audit_index, verify_audit_metadata
 from reml_embed.cli.bench import bench
 from reml_embed.cli.bridge import bridge
 from reml_embed.cli.capability import capability
@@ -52,6 +52,8 @@ for command in (
     reml.add_command(command)
 for command in (audit_metrics, report, sync):
     audit.add_command(command)
+for command in (verify_audit_metadata, create_audit_index):  # the names of the contract
+    reml.add_command(command)
 
 
 def main() -> None:

@@ -312,3 +312,27 @@ def test_a_secondary_sink_that_begins_to_fail_is_an_event_of_its_own():
 
 def test_every_type_of_personal_data_has_a_default():
     assert set(PII_TYPES) == {"Email", "PhoneNumber", "CreditCard", "SocialSecurityNumber"}
+
+
+@pytest.mark.parametrize(("level", "kinds"), [("summary", []), ("full", ["pipeline_started", "pipeline_completed"])])
+def test_audit_level_decides_which_records_of_a_pipeline_are_written(level, kinds, tmp_path):
+    from click.testing import CliRunner
+
+    from reml_embed.cli import reml as command_line
+
+    source = tmp_path / "a.reml"
+    source.write_text("fn main() -> Int = 1\n")
+    words = ["check", str(source), "--emit-audit", "--audit-dir", str(tmp_path / "store"), "--audit-level", level]
+    assert CliRunner().invoke(command_line, words).exit_code == 0
+    [entry] = json.loads((tmp_path / "store" / "index.json").read_text())["entries"]
+    assert entry["audit_level"] == level
+    found = [line.record.kind for line in audit.read(tmp_path / "store" / entry["path"])]
+    assert [kind for kind in found if kind.startswith("pipeline")] == kinds
+
+
+def test_the_policy_of_the_manual_is_one(tmp_path):
+    from pathlib import Path
+
+    page = (Path(__file__).resolve().parents[2] / "docs" / "audit-log.md").read_text(encoding="utf-8")
+    (tmp_path / "policy.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    assert load_policy(tmp_path / "policy.toml").policy.exclude_patterns == ("dsl.vm.*",)

@@ -462,3 +462,11 @@ def test_no_bytes_break_a_reader(data):
 
 def test_lines_of_a_text_are_read_as_those_of_a_file():
     assert [line.record.kind for line in read_text('{"event":"a"}\n{"event":"b"}')] == ["a", "b"]
+
+
+def test_the_commands_of_the_contract_are_there_under_their_own_names(tmp_path):
+    path = write(tmp_path / "log", record())
+    assert CliRunner().invoke(command_line, ["verify-audit-metadata", "--strict", str(path)]).exit_code == 0
+    words = ["create-audit-index", f"dev:linux:{path}", "--audit-dir", str(tmp_path)]
+    assert CliRunner().invoke(command_line, words).exit_code == 0
+    assert (tmp_path / "index.json").exists()
