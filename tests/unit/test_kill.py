@@ -102,7 +102,7 @@ def lengths(metadata: list[dict[str, object]]) -> list[int]:
     found: list[int] = []
     for entry in metadata:
         if entry["event.kind"] != "native.embed.call":
-            assert entry["event.kind"] in ("ffi.call", "audit.recovered")
+            assert entry["event.kind"] in ("ffi.call", "audit.recovered", "pipeline_started", "pipeline_completed")
             assert entry.get("audit.recovery.damaged_events", 0) == entry.get("audit.recovery.missing_records", 0) == 0
             continue
         assert entry["embed.status"] == "ok"
