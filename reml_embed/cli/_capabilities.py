@@ -30,7 +30,7 @@ class StageType(click.ParamType):  # type: ignore[type-arg]
         except InvalidStageError as error:
             self.fail(f"{error.code}: {error.message}", param, ctx)
 
-    def get_metavar(self, *_: object) -> str:
+    def get_metavar(self, *_: object, **__: object) -> str:
         """As help shows it."""
         return "STAGE"
 

@@ -270,3 +270,11 @@ def test_promoting_foreign_calls_wants_the_manifest_at_the_same_stage(directory:
     Path("reml.toml").write_text(manifest + 'expect_effects_stage = "beta"\n')
     assert reml("reml run calls.reml").exit_code == 0
     assert reml("reml check calls.reml").exit_code == 0
+
+
+def test_help_names_the_options_of_effects() -> None:
+    for command in ("run", "check"):
+        shown = run(command, "--help")
+        assert shown.exit_code == 0
+        for option in ("-Z FEATURE", "--deny", "--ack-experimental-diagnostics", "--effects-debug", "--effect-stage"):
+            assert option in shown.stdout
