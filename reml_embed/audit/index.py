@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from reml_embed.audit.records import LINE_BYTES_MOST, Line, Problem, Record, lookup, parse_line, segments
+from reml_embed.audit.records import LINE_BYTES_MOST, Line, Problem, Record, parse_line, segments, status_of, symbol_of
 from reml_embed.errors import RemlError
 
 _VERSION: Final = 1
@@ -29,16 +29,6 @@ CREATE INDEX record_id ON record (audit_id);
 CREATE INDEX record_kind ON record (kind, timestamp);
 CREATE INDEX record_time ON record (timestamp);
 """
-_STATUS: Final = (
-    "embed.status",
-    "bridge.status",
-    "ffi.status",
-    "capability.result",
-    "pipeline.outcome",
-    "event.status",
-    "status",
-)
-_SYMBOL: Final = ("ffi.symbol", "bridge.extern_symbol", "native.embed.entrypoint")
 
 
 class IndexUnavailableError(RemlError):
@@ -58,16 +48,6 @@ class Entry:
         if self.line.record is None:
             raise ValueError("a line without a record")
         return self.line.record
-
-
-def status_of(record: Record) -> str | None:
-    """What became of it: the first of the status keys that is there."""
-    return next((str(value) for key in _STATUS if (value := lookup(record, key)) is not None), None)
-
-
-def symbol_of(record: Record) -> str | None:
-    """The symbol of a crossing, or the lifecycle function."""
-    return next((str(value) for key in _SYMBOL if (value := lookup(record, key)) is not None), None)
 
 
 # --- following ------------------------------------------------------------------------------------------------------------
@@ -102,7 +82,26 @@ class Follower:
             self._file.close()
             self._file = None
 
-    def _open_next(self) -> bool:
+    def _next(self) -> IO[bytes] | None:
+        """
+        The oldest file that was not read yet, open; None: there is none.
+
+        Between listing and opening the writer may rotate, so that a name means a newer file than it did: what was found counts only
+        if a second look finds nothing older.
+        """
+        while True:
+            found = self._oldest()
+            if found is None:
+                return None
+            again = self._oldest()
+            same = again is not None and self._identity(again) == self._identity(found)
+            if again is not None:
+                again.close()
+            if same:
+                return found
+            found.close()
+
+    def _oldest(self) -> IO[bytes] | None:
         for path in segments(self.path):
             if path.suffix == ".gz":
                 continue
@@ -110,18 +109,18 @@ class Follower:
                 file = path.open("rb")
             except FileNotFoundError:  # renamed a moment ago: it comes again under its new name
                 continue
-            identity = self._identity(file)
-            if identity in self._seen:
-                file.close()
-                continue
-            self.close()
-            self._seen.add(identity)
-            self._file, self._number, self._rest = file, 0, b""
-            if self._from_end:
-                self._from_end = False
-                self._pass_over(file)
-            return True
-        return False
+            if self._identity(file) not in self._seen:
+                return file
+            file.close()
+        return None
+
+    def _turn_to(self, file: IO[bytes]) -> None:
+        self.close()
+        self._seen.add(self._identity(file))
+        self._file, self._number, self._rest = file, 0, b""
+        if self._from_end:
+            self._from_end = False
+            self._pass_over(file)
 
     def _pass_over(self, file: IO[bytes]) -> None:
         while block := file.read(1 << 20):
@@ -134,18 +133,22 @@ class Follower:
     def poll(self) -> Iterator[Entry]:
         """Whole lines that came since the last call."""
         while True:
-            if self._file is None and not self._open_next():
-                return
             file = self._file
-            if file is None:
+            if file is not None:
+                if self._was_cut(file):  # somebody emptied it in place: begin again
+                    file.seek(0)
+                    self._number, self._rest = 0, b""
+                yield from self._read(file)
+            following = self._next()
+            if following is None:
                 return
-            if self._was_cut(file):  # somebody emptied it in place: begin again
-                file.seek(0)
-                self._number, self._rest = 0, b""
-            while block := file.read(1 << 20):
-                yield from self._lines(block)
-            if not self._open_next():
-                return
+            if file is not None:  # nothing is written to it any more; what came before the rotation is read first
+                yield from self._read(file)
+            self._turn_to(following)
+
+    def _read(self, file: IO[bytes]) -> Iterator[Entry]:
+        while block := file.read(1 << 20):
+            yield from self._lines(block)
 
     def _lines(self, block: bytes) -> Iterator[Entry]:
         pieces = (self._rest + block).split(b"\n")

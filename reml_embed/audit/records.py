@@ -375,3 +375,48 @@ def segments(path: str | os.PathLike[str]) -> list[Path]:
             if match:
                 found.append((int(match[1]), file))
     return [*(file for _, file in sorted(found)), *([base] if base.exists() else [])]
+
+
+# --- what a record is about -------------------------------------------------------------------------------------------
+
+_STATUS: Final = (
+    "embed.status",
+    "bridge.status",
+    "ffi.status",
+    "capability.result",
+    "pipeline.outcome",
+    "event.status",
+    "status",
+)
+_SYMBOL: Final = ("ffi.symbol", "bridge.extern_symbol", "native.embed.entrypoint")
+#: What people call what a record is about, where it has no symbol.
+_SUBJECT: Final = (*_SYMBOL, "capability.id", "bridge.id", "pipeline.id", "config.path", "effect.handler", "error.code")
+
+
+def _first(record: Record, keys: tuple[str, ...]) -> str | None:
+    return next((str(value) for key in keys if (value := lookup(record, key)) is not None), None)
+
+
+def status_of(record: Record) -> str | None:
+    """What became of it: the first of the status keys that is there."""
+    return _first(record, _STATUS)
+
+
+def symbol_of(record: Record) -> str | None:
+    """The symbol of a crossing, or the lifecycle function."""
+    return _first(record, _SYMBOL)
+
+
+def describe(record: Record) -> str:
+    """
+    One line for people: number, time, kind, what it is about, what became of it or its error. Control characters are shown as escapes.
+    """
+    error = lookup(record, "error.code", lookup(record, "capability.error.code"))
+    said = lookup(record, "error.message", lookup(record, "capability.error.message"))
+    severity = record.severity or "error"
+    outcome = f"{severity}[{error}]: {said}" if error is not None else status_of(record) or ""
+    number = "" if record.sequence is None else str(record.sequence)
+    subject = _first(record, _SUBJECT) or record.capability or ""
+    parts = (f"{number:>5}", record.timestamp or "-", f"{record.kind or '-':20}", subject, outcome)
+    text = "  ".join(part for part in parts if part)
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
 from reml_embed.audit.chain import append
 from reml_embed.audit.ids import new_id, now
 from reml_embed.audit.kinds import BASE_KEYS, CHAIN_KEYS, POLICY_VERSION, SCHEMA_VERSION
-from reml_embed.audit.records import AuditValidationError, Record
+from reml_embed.audit.records import AuditValidationError, Record, describe
 from reml_embed.testing import MemorySink as _LineMemorySink
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ConsoleSink(LineSink):
 
     Args:
         stream: by default standard error.
-        human: ``time kind capability`` instead of JSON.
+        human: `describe` instead of JSON.
     """
 
     def __init__(self, stream: IO[str] | None = None, *, human: bool = False) -> None:
@@ -89,18 +89,6 @@ class ConsoleSink(LineSink):
         stream = self._stream or sys.stderr
         stream.write((describe(record) if self._human else record.to_json()) + "\n")
         stream.flush()
-
-
-def describe(record: Record) -> str:
-    """One line for people: time, severity, kind, capability, audit id. Control characters are shown as escapes."""
-    parts = (
-        record.timestamp or "-",
-        record.severity or "info",
-        record.kind or "-",
-        record.capability or "-",
-        record.audit_id or "-",
-    )
-    return " ".join(part if part.isprintable() else ascii(part)[1:-1] for part in parts)
 
 
 def _failure_record(name: str, failures: int, error: Exception) -> Record:

@@ -14,9 +14,8 @@ import click
 from reml_embed.audit import Record
 from reml_embed.audit import verify as verify_log
 from reml_embed.audit.index import Entry, Follower, Index, IndexUnavailableError, Query, search
-from reml_embed.audit.records import segments
+from reml_embed.audit.records import describe, segments
 from reml_embed.audit.schema import schema_text
-from reml_embed.audit.sinks import describe
 from reml_embed.audit.specs import SpecError, create_index
 from reml_embed.audit.store import KEPT
 from reml_embed.audit.validation import Verdict
