@@ -414,9 +414,10 @@ def describe(record: Record) -> str:
     error = lookup(record, "error.code", lookup(record, "capability.error.code"))
     said = lookup(record, "error.message", lookup(record, "capability.error.message"))
     severity = record.severity or "error"
+    said = str(said).removeprefix(f"{error}: ")  # messages of runs begin with their code
     outcome = f"{severity}[{error}]: {said}" if error is not None else status_of(record) or ""
     number = "" if record.sequence is None else str(record.sequence)
     subject = _first(record, _SUBJECT) or record.capability or ""
     parts = (f"{number:>5}", record.timestamp or "-", f"{record.kind or '-':20}", subject, outcome)
-    text = "  ".join(part for part in parts if part)
+    text = "  ".join(part for part in parts if part).rstrip()
     return text if text.isprintable() else ascii(text)[1:-1]
