@@ -14,6 +14,11 @@ from reml_embed.cli._capabilities import honour_files
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.cli.check import load_modules
+from reml_embed.config import documents
+from reml_embed.config.manifest import check_sources, from_document, is_manifest
+from reml_embed.config.manifest import read as read_manifest
+from reml_embed.config.problems import ConfigError, diagnostics
+from reml_embed.config.profiles import resolve
 from reml_embed.diagnostics import Diagnostic
 from reml_embed.diagnostics.catalog import DOMAINS, normal_domain
 from reml_embed.effects import OptIn
@@ -50,6 +55,38 @@ def lint_file(context: Context, file: Path, domain: str | None, session: Session
     return session.add(found, text=text, coloured=coloured, file=file, keep=lambda item: belongs(item, domain))
 
 
+def lint_configuration(file: Path, domain: str | None, session: Session) -> list[dict[str, Any]]:
+    """Report what is wrong with a manifest or another document."""
+    try:
+        document = documents.read(file, resolve(documents.format_of(file)).compatibility)
+        problems = document.problems
+        if is_manifest(document):
+            manifest = from_document(document)
+            problems = manifest.problems + (check_sources(manifest) if manifest.ok else [])
+    except ConfigError as error:
+        problems = error.problems
+    found, text = diagnostics(problems)
+    return session.add(found, text=text, file=file, keep=lambda item: belongs(item, domain))
+
+
+def entries() -> tuple[Path, ...]:
+    """
+    What is looked at when no file is named: the manifest here, and the entries of its DSLs.
+
+    Raises:
+        click.UsageError: there is no manifest.
+    """
+    manifest = Path("reml.toml")
+    if not manifest.is_file():
+        raise click.UsageError("name the files to look at: there is no reml.toml here whose entries could be meant")
+    try:
+        found = read_manifest(manifest)
+    except ConfigError:  # said when the manifest itself is looked at
+        return (manifest,)
+    sources = [found.entry(name) for name in found.dsls]
+    return (manifest, *(source for source in sources if source is not None and source.is_file()))
+
+
 def counts(found: list[dict[str, Any]]) -> dict[str, int]:
     """``{errors, warnings}``."""
     severities = [item["severity"] for item in found]
@@ -76,18 +113,13 @@ def lint(
     modules: tuple[Path, ...], form: str, asked: Asked,
 ) -> None:  # fmt: skip
     """
-    Check each FILE before it goes to production, without running it.
+    Check each FILE before it goes to production, without running it: Reml sources, manifests and other configurations (.toml, .json). Without
+    FILE: reml.toml and the entries of its DSLs.
 
     With `--deny experimental` every `@requires_capability(stage="experimental")` that is left is an error. Exits with 0, with 1 for errors
     (and, with --fail-on-warning, for warnings), with 2 for wrong usage and files that are not there.
     """
-    if not files:
-        raise click.UsageError("name the files to look at: the entries of a manifest are not read yet")
-    for file in files:
-        if file.suffix in CONFIGURATIONS:
-            raise click.UsageError(
-                f"{file}: only Reml sources can be checked; a configuration ({file.suffix}) needs `remlc config lint`"
-            )
+    files = files or entries()
     session = Session("lint", "Lint", files, asked)
     audit_id = session.trail.audit_id if session.trail is not None else str(cli_identity()["cli.audit_id"])
     options: dict[str, Any] = {"audit": session.context_log, **honour_files(None, None)}
@@ -104,7 +136,11 @@ def lint(
             loaded = load_modules(context, modules, session)
             for file in files:
                 with session.pipeline(file) as pipeline:
-                    found = lint_file(context, file, domain, session) if loaded else []
+                    found = []
+                    if file.suffix in CONFIGURATIONS:
+                        found = lint_configuration(file, domain, session)
+                    elif loaded:
+                        found = lint_file(context, file, domain, session)
                     numbers = counts(found)
                     failed = not loaded or numbers["errors"] > 0 or (fail_on_warning and numbers["warnings"] > 0)
                     pipeline.finish(count=1 + len(modules), diagnostics=len(found), code=int(failed))

@@ -32,7 +32,7 @@ from reml_embed.cli._documents import (
 from reml_embed.cli._main import run_group
 from reml_embed.cli._trail import Trail
 from reml_embed.config import approvals, changes, documents
-from reml_embed.config.manifest import from_document
+from reml_embed.config.manifest import from_document, is_manifest
 from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.config.profiles import resolve
 
@@ -91,8 +91,7 @@ def validate(
         resolved = resolve(documents.format_of(file), cli=profile)
         used = resolved.compatibility.profile
         document = documents.read(file, resolved.compatibility)
-        is_manifest = file.name == "reml.toml" or (document.format == "toml" and "project" in (document.value or {}))
-        problems = from_document(document).problems if is_manifest else document.problems
+        problems = from_document(document).problems if is_manifest(document) else document.problems
         kind = "ValidationError"
         if resolved.source != "default":
             Trail("config.validate", {"file": str(file)}).log("config_compat_changed", metadata=resolved.metadata())

@@ -135,6 +135,13 @@ def read(path: str | os.PathLike[str], compatibility: Compatibility | None = Non
     return from_document(document)
 
 
+def is_manifest(document: Document) -> bool:
+    """Is it a manifest, and not any other document? Its name says so, or its table ``project``."""
+    return Path(document.file).name == "reml.toml" or (
+        document.format == "toml" and isinstance(document.value, dict) and "project" in document.value
+    )
+
+
 def from_document(document: Document) -> Manifest:
     """A manifest from a document that was read."""
     value = copy.deepcopy(document.value) if isinstance(document.value, dict) else {}

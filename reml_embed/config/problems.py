@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from reml_embed.diagnostics import Diagnostic
 from reml_embed.diagnostics.catalog import Entry, register_catalog
+from reml_embed.diagnostics.shape import from_json
 from reml_embed.errors import RemlError
 
 #: Codes of this part of the package, with their severities (CONTRACTS 10.3; those of ``config.schema`` beside
@@ -125,6 +127,20 @@ class Problem:
             "extensions": {"config": extension},
             "audit": {**(audit or {}), "metadata": metadata | (audit or {}).get("metadata", {})},
         }
+
+
+def diagnostics(problems: list[Problem]) -> tuple[list[Diagnostic], str]:
+    """Problems in the shape of the language's diagnostics, and as a compiler prints them."""
+    found, text = [], ""
+    for problem in problems:
+        shown = problem.json()
+        place = {"line": shown["primary"]["start_line"], "column": shown["primary"]["start_col"]}
+        more = {"codes": [problem.code], "module": "", "notes": [], "fixits": [], "extensions": shown["extensions"]}
+        found.append(from_json({key: value for key, value in shown.items() if key != "audit"} | place | more))
+        key = f"\n  = note: at `{problem.key_path}`" if problem.key_path else ""
+        where = f"{problem.file}:{place['line']}:{place['column']}"
+        text += f"{problem.severity}[{problem.code}]: {problem.message}\n --> {where}{key}\n"
+    return found, text
 
 
 class ConfigError(RemlError):

@@ -298,8 +298,39 @@ def test_wrong_usage_of_lint_exits_with_2(source):
         ["a.reml", "--format", "xml"],
     ):
         call(reml_run, "lint", *words, code=2)
-    for name in ("reml.toml", "config.json"):
-        assert name in call(reml_run, "lint", source("", name), code=2).stderr
+
+
+MANIFEST = '[project]\nname = "a"\nversion = "1.0.0"\n[dsl.x]\nentry = "a.reml"\n'
+
+
+def test_lint_looks_at_manifests_and_other_configurations(source):
+    source(GOOD)
+    file = source(MANIFEST.replace('version = "1.0.0"', 'version = "1"'), "reml.toml")
+    done = call(reml_run, "lint", file, code=1)
+    assert "error[config.project.version_invalid]" in done.stderr
+    assert "reml.toml:3:1" in done.stderr
+    [found] = json.loads(call(reml_run, "lint", file, "--format", "json", code=1).stdout)["diagnostics"]
+    assert (found["domain"], found["extensions"]["config"]["key_path"]) == ("config", "project.version")
+    assert (found["primary"]["start_line"], found["file"]) == (3, "reml.toml")
+    call(reml_run, "lint", source('{"a": 1}', "b.json"), "--domain", "config")
+    call(reml_run, "lint", source('{"a": 1,}', "b.json"), "--domain", "config", code=1)
+
+
+def test_lint_of_a_configuration_can_fail_on_warnings(source):
+    source(GOOD)
+    file = source(MANIFEST + "odd = 1\n", "reml.toml")
+    call(reml_run, "lint", file)
+    call(reml_run, "lint", file, "--fail-on-warning", code=1)
+    call(reml_run, "lint", file, "--fail-on-warning", "--domain", "async")
+
+
+def test_lint_without_files_takes_the_manifest_and_its_entries(source):
+    source(GOOD)
+    source(MANIFEST, "reml.toml")
+    done = call(reml_run, "lint")
+    assert done.stdout.splitlines() == ["reml.toml: ok: 0 errors, 0 warnings", "a.reml: ok: 0 errors, 0 warnings"]
+    source(BAD)
+    assert "a.reml: failed" in call(reml_run, "lint", code=1).stdout
 
 
 def test_the_entry_points_are_declared():
