@@ -9,9 +9,15 @@ import subprocess
 import sys
 import time
 
+import click
 import pytest
+from click.testing import CliRunner
 
 import reml_embed as reml
+from reml_embed import cli
+from reml_embed.cli.reml_config import reml_config
+from reml_embed.cli.reml_run import reml_run
+from reml_embed.cli.remlc import remlc
 
 REML = [sys.executable, "-m", "reml_embed.cli"]
 MEMBERS = ["ok", "value", "type", "stdout", "diagnostics", "audit_count"]
@@ -230,6 +236,30 @@ def test_help_lists_the_commands(command):
     done = command("--help")
     for name in ("run", "check", "bench", "dis", "audit", "version"):
         assert f"  {name} " in done.stdout
+
+
+def every_command():
+    """Each command of each program, as the words that name it."""
+
+    def below(command, words):
+        yield command, words
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                yield from below(command.commands[name], [*words, name])
+
+    for program in (cli.reml, remlc, reml_run, reml_config):
+        yield from below(program, [program.name])
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"), list(every_command()), ids=lambda each: " ".join(each) if isinstance(each, list) else ""
+)
+def test_every_command_shows_its_help(entry, words):
+    done = CliRunner().invoke(entry, ["--help"], prog_name=" ".join(words), terminal_width=200)
+    assert done.exit_code == 0, done.exception
+    assert done.stdout.startswith(f"Usage: {' '.join(words)} ")
+    shown = done.stdout.splitlines()[2].strip()
+    assert shown[0].isupper(), shown
 
 
 def test_colours_go_to_terminals_only(source, tmp_path):
