@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 from types import FrameType, TracebackType
-from typing import Final
+from typing import Any, Final
 
 from reml_embed.audit.ids import now
 from reml_embed.diagnostics.catalog import Entry, code_of, register_catalog
@@ -81,17 +81,20 @@ class Pipeline:
         path: of the input, as it was given: ``pipeline.id`` is ``dsl://<path>``.
         metadata: further keys of its records: ``cli.command``, ``cli.phase``, …
         capability: what the pipeline uses.
+        change_set: ``envelope.change_set`` of its records.
 
     Attributes:
         ended: has its end been recorded?
     """
 
     def __init__(
-        self, log: Log | None, path: str, *, metadata: Mapping[str, Json] | None = None, capability: str = CAPABILITY
-    ) -> None:
+        self, log: Log | None, path: str, *, metadata: Mapping[str, Json] | None = None, capability: str = CAPABILITY,
+        change_set: Mapping[str, Json] | None = None,
+    ) -> None:  # fmt: skip
         pure = PurePath(path)
         self._log = log
         self._capability = capability
+        self._more: dict[str, Any] = {} if change_set is None else {"change_set": dict(change_set)}
         self._keys: dict[str, Json] = {
             "pipeline.id": f"dsl://{path}", "pipeline.dsl_id": pure.name, "pipeline.node": pure.stem, "scenario.id": pure.stem,
             "cli.input": str(path), "effect.capability": capability, "effect.stage.required": STAGES[0],
@@ -107,6 +110,7 @@ class Pipeline:
                 category="pipeline",
                 capability=self._capability,
                 metadata={**self._keys, "timestamp": now(), **keys},
+                **self._more,
             )
 
     def __enter__(self) -> Pipeline:

@@ -79,6 +79,11 @@ _IO_MORE = (
     "bridge.stage.actual security.path security.root security.reason security.policy security.policy_digest security.capability"
 )
 _COLLECTOR_STAGE = "collector.stage.required collector.stage.mode collector.stage.actual collector.stage.mismatch collector.stage.source"
+_COLLECTOR_EFFECTS = " ".join(f"collector.effect.{name}" for name in (
+    "mem", "mut", "debug", "async_pending", "cell", "rc", "rc_ops", "transfer", "predicate_calls", "mem_bytes", "io", "io_blocking", "io_async",
+    "security", "time", "mem_reservation", "reserve", "finish", "cell_mutations", "time_calls", "io_blocking_calls", "io_async_calls",
+    "security_events",
+))  # fmt: skip
 _REF = "collector.effect.rc collector.effect.rc_ops collector.effect.mut"
 _CONFIG_CHANGE = "config.source config.path config.change_set.total requested_by config.status"
 _NESTED_RETURN = "bridge.return.ownership bridge.return.status bridge.return.wrap bridge.return.release_handler bridge.return.rc_adjustment"
@@ -146,7 +151,7 @@ _ROWS = (
     _kind("core.io.watch", "core.io", "io.operation io.capability io.watch.queue_size io.watch.delay_ns", f"io.watch.paths io.watch.events_total io.watch.events io.helper {_IO_MORE}", "6.4", "a watcher saw something"),
     _kind("core.path.glob", "core.io", "io.operation io.capability io.helper io.glob.pattern", f"io.glob.offending_path io.path {_IO_MORE}", "6.4", "paths were matched"),
     # 7, 8 Collections
-    _kind("collector.finish", "collector", "collector.capability collector.effect.audit", f"collector.kind collections.change_set.total case {_COLLECTOR_STAGE} collector.error.kind", "7.4", "a collector finished"),
+    _kind("collector.finish", "collector", "collector.capability collector.effect.audit", f"collector.kind collections.change_set.total case {_COLLECTOR_STAGE} {_COLLECTOR_EFFECTS} collector.error.kind collector.error.key", "7.4", "a collector finished"),
     *(_kind(f"ref.{what}", "ref", _REF, "ref.strong_count collector.effect.mem", "8", f"a shared cell: {what}") for what in ("new", "clone", "borrow", "borrow_mut", "drop")),
     # 9 Telemetry
     _kind("telemetry.constraint_graph", "telemetry", "telemetry.path telemetry.nodes telemetry.edges cli.run_id", "", "9", "a constraint graph was exported"),

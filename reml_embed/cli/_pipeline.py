@@ -13,7 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from reml_embed.audit.policy import LEVELS, AuditPolicy, FilteredSink
 from reml_embed.audit.store import KEPT, Store, StoreFile
 from reml_embed.cli._common import Outcome, as_diagnostic, complain, shown_name
 from reml_embed.cli._trail import Trail
+from reml_embed.data.formatter import FormatterContext
 from reml_embed.diagnostics import Diagnostic, Emitter
 from reml_embed.diagnostics.envelope import envelope, phase_of
 from reml_embed.diagnostics.filters import Filter
@@ -178,9 +179,12 @@ class Session:
         self._stored: StoreFile | None = None
         self._level = asked.level
         self._status = "failure"  # until `close` says otherwise
+        self.formatter = FormatterContext.from_environment()
         self.trail = self._make_trail(asked) if asked.wants_trail else None
         metadata = {} if self.trail is None else {name: self.trail.metadata[name] for name in COMMAND_KEYS}
         self.emitter = Emitter(self.trail, channel="cli", metadata=metadata, target=comparison())
+        if self.formatter.problem is not None:
+            self._warn(self.formatter.problem)
 
     def _make_trail(self, asked: Asked) -> Trail:
         sink: RecordSink
@@ -196,7 +200,15 @@ class Session:
             click.get_current_context().call_on_close(self._enter_store)
         if asked.level != "full":
             sink = FilteredSink(AuditPolicy(level=asked.level), sink)
-        return Trail(self.command, {"files": list(self.inputs)}, sink=sink, inputs=self.inputs, run_id=self.run_id)
+        return Trail(
+            self.command, {"files": list(self.inputs)}, sink=sink, inputs=self.inputs, run_id=self.run_id,
+            collections=self.formatter.change_set,
+        )  # fmt: skip
+
+    def _warn(self, problem: Diagnostic) -> None:
+        """Say what is wrong with the surroundings of the run, which goes on."""
+        with suppress(AuditUnavailableError):  # a log that refuses is told of when the run wants to write to it
+            self.add([problem])
 
     @property
     def appended(self) -> int:
@@ -233,13 +245,14 @@ class Session:
         """The pipeline of one input; wrong usage that shows only later fails it, too."""
         program = click.get_current_context().find_root().info_name or "reml"
         line = shown_name(shlex.join([program, *sys.argv[1:]]))
-        keys = {
+        keys: dict[str, Any] = {
             "cli.run_id": self.run_id,
             "cli.command": self.command,
             "cli.phase": "Execution",
             "cli.program": program,
         }
-        with Pipeline(self.trail, shown_name(file), metadata={**keys, "cli.command_line": line}) as pipeline:
+        keys |= {"cli.command_line": line, **self.formatter.metadata()}
+        with Pipeline(self.trail, shown_name(file), metadata=keys, change_set=self.formatter.merged()) as pipeline:
             try:
                 yield pipeline
             except click.ClickException as problem:
