@@ -550,7 +550,7 @@ TEST(test_capability__a_malformed_descriptor_is_refused_with_the_path_of_the_key
         {"io", "{\"id\":\"a\",\"stage\":\"beta\",\"security\":{\"signature\":{\"issuer\":\"x\"}}}", NULL,
             "$.security.signature.algorithm: is missing"},
         {"io", "{\"id\":\"a\",\"stage\":\"beta\",\"last_verified_at\":{\"seconds\":-1,\"nanos\":0}}", NULL,
-            "$.last_verified_at.seconds: a whole number, 0 or above, is needed"},
+            "$.last_verified_at.seconds: a whole number from 0 to 9223372035 (the year 2262) is needed"},
         {"io", "{\"id\":\"a\",\"stage\":\"beta\"}", "{\"colour\":1}", "metadata.colour: unknown key"},
         {"io", "{\"id\":\"a\",\"stage\":\"beta\"}", "{\"supports_async\":1}",
             "metadata.supports_async: true or false is needed"},

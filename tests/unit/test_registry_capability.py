@@ -328,7 +328,7 @@ providers = st.one_of(
 words = st.from_regex(r"[a-z_]{1,6}(\.[a-z]{1,5}){0,2}", fullmatch=True)
 descriptors = st.builds(
     CapabilityDescriptor, words.map(CapabilityId), st.sampled_from(list(StageId)), st.lists(words, max_size=4).map(tuple), providers,
-    st.none() | texts, st.none() | st.builds(VerifiedAt, st.integers(0, 2**40), st.integers(0, 999_999_999)), securities,
+    st.none() | texts, st.none() | st.builds(VerifiedAt, st.integers(0, 2**33), st.integers(0, 999_999_999)), securities,
 )  # fmt: skip
 
 

@@ -567,7 +567,7 @@ static bool read_verified(spec_reader_t* r, int64_t* out) {
     if (!is_map(r, map, path, "seconds,nanos")) return false;
     if (!rl_json_u64_of(rl_json_at(&r->doc, rl_json_find(&r->doc, map, "seconds")), &seconds) ||
         seconds > (uint64_t)INT64_MAX / 1000000000 - 1)
-        return refuse(r, path, "seconds", "a whole number, 0 or above, is needed");
+        return refuse(r, path, "seconds", "a whole number from 0 to 9223372035 (the year 2262) is needed");
     if (!rl_json_u64_of(rl_json_at(&r->doc, rl_json_find(&r->doc, map, "nanos")), &nanos) || nanos > 999999999)
         return refuse(r, path, "nanos", "a whole number below 1000000000 is needed");
     *out = (int64_t)(seconds * 1000000000 + nanos);
