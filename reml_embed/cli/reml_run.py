@@ -7,6 +7,7 @@ import click
 from reml_embed.cli._main import run_group
 from reml_embed.cli.diff import diff
 from reml_embed.cli.lint import lint
+from reml_embed.cli.reload import reload_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,7 +15,7 @@ def reml_run() -> None:
     """Look after programs that are to run, and that do."""
 
 
-for command in (lint, diff):
+for command in (lint, diff, reload_command):
     reml_run.add_command(command)
 
 

@@ -10,7 +10,7 @@ import base64
 import binascii
 import datetime
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -272,6 +272,66 @@ def read(document: Document) -> Schema:
     return schema
 
 
+class _DiffReader(_Reader):
+    """A `SchemaDiff` from plain data."""
+
+    def __init__(self, document: Document) -> None:
+        super().__init__(document)
+        self.seen: set[str] = set()
+
+    def rows(self, kind: str) -> list[tuple[Any, tuple[Step, ...]]]:
+        data = self.document.value.get(kind, [])
+        if not isinstance(data, list):
+            self.wrong(f"`{kind}` is a list", (kind,))
+            return []
+        return [(row, (kind, index)) for index, row in enumerate(data)]
+
+    def named(self, row: Any, path: tuple[Step, ...]) -> Field:
+        if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"]:
+            self.wrong("a field is a map with a name", path)
+            return Field("", DataType("any"))
+        return self.field(row["name"], row, path)
+
+    def once(self, row: Any, path: tuple[Step, ...]) -> Field:
+        part = self.named(row, path)
+        if part.name in self.seen:
+            problem = self.document.problem("config.compat.duplicate_key", f"`{part.name}` is named twice", path)
+            self.problems.append(problem)
+        self.seen.add(part.name)
+        return part
+
+    def change(self, row: Any, path: tuple[Step, ...]) -> tuple[Field, Field, tuple[str, ...]]:
+        sides = row if isinstance(row, dict) else {}
+        pair = [
+            {"name": sides.get("name"), **sides[side]} if isinstance(sides.get(side), dict) else None
+            for side in ("previous", "current")
+        ]
+        before, after = self.named(pair[0], (*path, "previous")), self.once(pair[1], (*path, "current"))
+        if before.name != after.name:
+            self.wrong("a change is of one field; another name is a removal and an addition", path)
+        return before, after, tuple(before.differs(after))
+
+
+def read_diff(document: Document) -> SchemaDiff:
+    """
+    A `SchemaDiff` from its JSON form ``{added[], removed[], changed[{name, previous, current, attributes[]}]}``; attributes are found anew.
+
+    Raises:
+        ConfigError: ``config.schema.invalid`` for every mistake in it, with file, line and key path, ``config.compat.duplicate_key`` for a
+            field that is named twice.
+    """
+    reader = _DiffReader(document)
+    found = SchemaDiff(
+        tuple(reader.once(*row) for row in reader.rows("added")),
+        tuple(reader.once(*row) for row in reader.rows("removed")),
+        tuple(reader.change(*row) for row in reader.rows("changed")),
+    )
+    errors = [problem for problem in document.problems if problem.severity == "error"] + reader.problems
+    if errors:
+        raise ConfigError("ValidationError", errors)
+    return found
+
+
 def is_json_schema(value: Any) -> bool:
     """Is the document a JSON Schema, and not one of the guide's?"""
     return isinstance(value, dict) and ("$schema" in value or ("properties" in value and "fields" not in value))
@@ -496,13 +556,17 @@ class SchemaDiff:
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
 
-    def dangerous(self) -> Iterator[tuple[str, str]]:
-        """(field, reason) for each change that running data may not survive (CONTRACTS 11)."""
+    def dangerous(self, converters: Container[str] = ()) -> Iterator[tuple[str, str]]:
+        """(field, reason) for each change that running data may not survive (CONTRACTS 11); *converters*: fields that have one."""
         for part in self.removed:
             if part.required:
                 yield part.name, "a required field is removed"
         for before, after, attributes in self.changed:
-            if "data_type" in attributes and not converts(before.data_type, after.data_type):
+            if (
+                "data_type" in attributes
+                and after.name not in converters
+                and not converts(before.data_type, after.data_type)
+            ):
                 kinds = f"{before.data_type.kind} to {after.data_type.kind}"
                 yield before.name, f"its type changes from {kinds} without a converter"
             if after.required and not before.required and after.default_value is None:
