@@ -413,18 +413,23 @@ TEST(test_callback__from_inside_settings_are_busy_and_events_wait) {
 /* --- tallies ------------------------------------------------------------------------------------------------- */
 
 TEST(test_tally__counts_become_one_record) {
-    rl_audit_tally_t tally = {.symbol = RL_STR("total"), .bridge_total = 10, .bridge_success = 10};
+    rl_audit_tally_t tally = {.symbol = RL_STR("total")};
     begin(&log_a, NULL);
     rl_audit_tally_attach(&log_a, &tally);
     for (int i = 0; i < 1000; i++) rl_audit_tally_count(&log_a, &tally);
     char* line = one_line(&log_a);
     CHECK(strstr(line, "\"ffi.count\":1000,\"ffi.failures\":0,\"ffi.first_at\":\"20"));
     CHECK(strstr(line, "\"extern_symbol\":\"total\""));
+    CHECK(strstr(line, "\"audit_pass_rate\":1.0,"));
     free(line);
+    uint64_t total = 4, success = 3; /* of all calls of the bridge, when it is told */
+    log_a.bridge_total = &total;
+    log_a.bridge_success = &success;
     rl_audit_tally_count(&log_a, &tally);
     rl_audit_tally_detach(&log_a, &tally);
     line = one_line(&log_a);
     CHECK(strstr(line, "\"ffi.count\":1,"));
+    CHECK(strstr(line, "\"audit_pass_rate\":0.75,"));
     free(line);
     rl_audit_tally_detach(&log_a, &tally); /* again: nothing */
     CHECK_INT_EQ(rl_audit_record_count(&log_a), 2);

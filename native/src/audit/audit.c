@@ -532,7 +532,7 @@ bool rl_audit_tally_flush(rl_audit_t* audit, rl_audit_tally_t* tally) {
     if (!audit->real_time) { /* a fixed clock has no ticks */
         event.number[2] = event.number[3] = (uint64_t)audit->env->wall_ns(audit->env->user);
     }
-    event.number[4] = rate_bits(tally->bridge_total, tally->bridge_success);
+    event.number[4] = audit->bridge_total ? rate_bits(*audit->bridge_total, *audit->bridge_success) : rate_bits(0, 0);
     add_call_texts(&texts, tally->symbol, tally->library, tally->effects, tally->capability, tally->capability_stage);
     uint64_t lost = audit->lost_unreported, dropped = audit->dropped;
     if (!append(audit, &event, &texts, 0)) { /* not lost: the counts stay and are told later */

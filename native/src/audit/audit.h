@@ -101,7 +101,8 @@ typedef struct rl_audit {
 
     uint64_t random[4]; /* generator of audit ids, seeded once */
     struct rl_audit_tally* tallies;
-    char* command_members; /* owned; ready JSON members `"cli.…":…`, or NULL */
+    const uint64_t *bridge_total, *bridge_success; /* calls so far, for the pass rate of summaries; NULL: 1.0 */
+    char* command_members;                         /* owned; ready JSON members `"cli.…":…`, or NULL */
     size_t command_length;
 } rl_audit_t;
 
@@ -142,7 +143,10 @@ const char* rl_audit_problem(const rl_audit_t* audit);
  * REFUSE: UNAVAILABLE while the sink fails or no room is left. COUNT: always OK. FORKED in a child.
  */
 rl_audit_result_t rl_audit_ready_slow(rl_audit_t* audit);
-bool rl_audit_writer_troubled(const struct rl_audit_writer* writer);
+/* Did the last attempt to write fail? The flag is the writer's first member. */
+static inline bool rl_audit_writer_troubled(const struct rl_audit_writer* writer) {
+    return atomic_load_explicit((atomic_bool*)(uintptr_t)writer, memory_order_relaxed);
+}
 
 /* --- events ------------------------------------------------------------------------------------------------- */
 
@@ -274,8 +278,7 @@ rl_audit_result_t rl_audit_append_file(
 typedef struct rl_audit_tally {
     uint64_t count, failures; /* not yet told; failures are part of count */
     uint64_t first_ticks, last_ticks;
-    uint64_t bridge_total, bridge_success; /* set by the caller before a flush, when it likes; 0: pass rate 1.0 */
-    rl_str_t symbol;                       /* borrowed until detach */
+    rl_str_t symbol; /* borrowed until detach */
     rl_str_t library, effects, capability,
         capability_stage; /* borrowed until detach; empty: as in rl_audit_ffi_call_t */
     rl_audit_ownership_t ownership;
@@ -309,13 +312,14 @@ static inline void rl_audit_tally_count(rl_audit_t* audit, rl_audit_tally_t* tal
     if (RL_UNLIKELY((tally->count++ & (RL_AUDIT_TALLY_STEP - 1)) == 0)) rl_audit_tally_clock(audit, tally);
 }
 
+/* Would rl_audit_ready answer OK without further ado? */
+static inline bool rl_audit_in_order(const rl_audit_t* audit) {
+    return !audit->attention && audit->fork_generation == rl_os_fork_generation() &&
+           (!audit->writer || !rl_audit_writer_troubled(audit->writer));
+}
 /* Before each crossing: OK, or the refusal to answer with. A few loads when all is well. */
 static inline rl_audit_result_t rl_audit_ready(rl_audit_t* audit) {
-    if (RL_LIKELY(!audit->attention && audit->fork_generation == rl_os_fork_generation() &&
-                  (!audit->writer || !rl_audit_writer_troubled(audit->writer)))) {
-        return RL_AUDIT_OK;
-    }
-    return rl_audit_ready_slow(audit);
+    return RL_LIKELY(rl_audit_in_order(audit)) ? RL_AUDIT_OK : rl_audit_ready_slow(audit);
 }
 
 /* --- getting text out --------------------------------------------------------------------------------------- */

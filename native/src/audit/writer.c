@@ -455,10 +455,6 @@ rl_audit_result_t rl_writer_flush(rl_audit_writer_t* w, char problem[256]) {
     return result;
 }
 
-bool rl_audit_writer_troubled(const rl_audit_writer_t* writer) {
-    return atomic_load_explicit(&((rl_audit_writer_t*)(uintptr_t)writer)->troubled, memory_order_relaxed);
-}
-
 /* --- one writer per path ------------------------------------------------------------------------------------- */
 
 /* PATH with its directory resolved, so that a later chdir() does not matter. Owned by the writer. */

@@ -19,6 +19,7 @@
 #define RL_BATCH_BYTES (64u << 10) /* most text in one write */
 
 typedef struct rl_audit_writer {
+    atomic_bool troubled; /* the last attempt to write failed; first: see rl_audit_writer_troubled */
     struct rl_audit_writer* next;
     uint32_t references;
     atomic_bool detached;
@@ -36,7 +37,6 @@ typedef struct rl_audit_writer {
     uint32_t capacity;
     size_t mapped_bytes;
     _Atomic(uint64_t) tail;      /* slots before it are free: the checkpoint's position */
-    atomic_bool troubled;        /* the last attempt to write failed */
     _Atomic(uint64_t) flush_due; /* ticks: the next append also writes out */
     uint64_t interval_ticks;
 

@@ -60,6 +60,9 @@ typedef struct rl_host_site {
     uint8_t ownership, row; /* of what it answers, for audit records: host/ again */
     const rl_rtype_t* const* params;
     const rl_rtype_t* result;
+    /* Kept by host/, too: the short way of a call among scalars, and whom it calls; NULL: vm->call_host is the way. */
+    rl_outcome_t (*direct)(struct rl_vm* vm, struct rl_host_site* site, const rl_word_t* s, rl_word_t* result);
+    void* bound;
 } rl_host_site_t;
 
 typedef struct rl_shape { /* for NEW */

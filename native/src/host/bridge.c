@@ -18,9 +18,7 @@ void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing) {
                 tally->ownership = crossing->ownership;
                 tally->result = crossing->result;
             }
-            crossing->tally->bridge_total = metrics->total_calls;
-            crossing->tally->bridge_success = metrics->success_calls;
-            rl_audit_tally_count(&context->audit, crossing->tally);
+            rl_audit_tally_count(&context->audit, tally);
             return;
         }
     }

@@ -235,6 +235,8 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     rl_program_init(&context->program, prelude, allocator);
     rl_compiler_init(&context->compiler, &context->program, allocator);
     if (!rl_audit_init(&context->audit, allocator, NULL)) return false;
+    context->audit.bridge_total = &context->metrics.total_calls;
+    context->audit.bridge_success = &context->metrics.success_calls;
     if (!rl_vm_init(&context->vm, allocator, &context->program)) return false;
     context->vm.host = context;
     context->vm.call_host = rl_host_call;

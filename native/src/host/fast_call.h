@@ -45,8 +45,8 @@ static inline reml_embed_status_t rl_fast_call(
     *result = vm->fiber->s[0]; /* the bank may have moved */
     if (RL_UNLIKELY(atomic_load_explicit(&context->slot->interrupt, memory_order_relaxed)))
         atomic_store_explicit(&context->slot->interrupt, 0, memory_order_relaxed); /* came too late */
-    entry->tally.bridge_total = ++context->metrics.total_calls;
-    entry->tally.bridge_success = ++context->metrics.success_calls;
+    context->metrics.total_calls++;
+    context->metrics.success_calls++;
     rl_audit_tally_count(audit, &entry->tally);
     return REML_EMBED_STATUS_OK;
 }

@@ -146,7 +146,8 @@ reml_embed_status_t reml_host_fail(reml_embed_context_t* id, const char* message
 
 /* --- from the VM ----------------------------------------------------------------------------------------------------------- */
 
-static rl_outcome_t call_failed(rl_context_t* context, const rl_binding_t* binding, reml_embed_status_t status) {
+static RL_NOINLINE rl_outcome_t call_failed(
+    rl_context_t* context, const rl_binding_t* binding, reml_embed_status_t status) {
     rl_code_t code = RL_CODE_HOST_CALL_FAILED;
     if (status == REML_EMBED_STATUS_DENIED) code = RL_CODE_RUNTIME_CAPABILITY_DENIED;
     context->vm.failure.by_host = true;
@@ -156,10 +157,8 @@ static rl_outcome_t call_failed(rl_context_t* context, const rl_binding_t* bindi
         &context->vm, code, "host function `%s` answered %s", binding->name, reml_embed_status_label(status));
 }
 
-static rl_outcome_t call_scalars(
-    rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site, const rl_word_t* s, rl_word_t* result) {
-    reml_scalar_t out = {.i = 0};
-    reml_embed_status_t status = binding->call_scalars(context->id, (const reml_scalar_t*)s, &out, binding->user);
+static rl_outcome_t scalar_result(rl_context_t* context, const rl_binding_t* binding, const rl_host_site_t* site,
+    reml_embed_status_t status, reml_scalar_t out, rl_word_t* result) {
     if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK)) return call_failed(context, binding, status);
     if (RL_UNLIKELY(!rl_scalar_fits(site->result, out))) {
         return rl_vm_raise(&context->vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH,
@@ -167,6 +166,13 @@ static rl_outcome_t call_scalars(
     }
     result->i = out.i;
     return RL_DONE;
+}
+
+static rl_outcome_t call_scalars(
+    rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site, const rl_word_t* s, rl_word_t* result) {
+    reml_scalar_t out = {.i = 0};
+    reml_embed_status_t status = binding->call_scalars(context->id, (const reml_scalar_t*)s, &out, binding->user);
+    return scalar_result(context, binding, site, status, out, result);
 }
 
 static rl_outcome_t call_values(rl_context_t* context, rl_binding_t* binding, const rl_host_site_t* site,
@@ -260,12 +266,95 @@ static rl_outcome_t host_row(
 
 void rl_host_site_bind(rl_context_t* context, rl_host_site_t* site, uint32_t binding) {
     site->binding = binding;
+    site->direct = NULL;
     find_row(context, site);
 }
 
 uint32_t rl_host_binding(rl_context_t* context, rl_str_t name) {
     rl_sym_t symbol = rl_sym_find(&context->program.symbols, name);
     return symbol ? bound_to(context, symbol) : UINT32_MAX;
+}
+
+static bool site_is_scalar(const rl_host_site_t* site) {
+    bool scalar = rl_type_is_scalar(site->result);
+    for (uint32_t i = 0; scalar && i < site->param_count; i++) scalar = rl_type_is_scalar(site->params[i]);
+    return scalar;
+}
+
+static void crossed(rl_context_t* context, rl_binding_t* binding, rl_crossing_t* crossing) {
+    if (!crossing->ok) {
+        crossing->result = RL_AUDIT_RETURN_FAILURE;
+        crossing->error_code = rl_code_text(context->vm.failure.code);
+        crossing->error_message = rl_buf_str(&context->vm.failure.message);
+    }
+    crossing->symbol = binding->tally.symbol;
+    crossing->tally = &binding->tally;
+    rl_bridge_crossing(context, crossing);
+}
+
+/*
+ * The short way from the loop to a function of scalars: rl_host_call with everything that is usually so looked at in one place.
+ * A site gets it after its first call; whatever is unusual (a grant to be looked at again, a record per call, a log in trouble, an
+ * unwinding, a binding of another make) goes the long way.
+ */
+static inline bool short_way_is_open(const rl_context_t* context, const rl_binding_t* binding) {
+    return binding->call_scalars && !context->vm.failure.present && /* as there is while unwinding */
+           binding->guard.verified == atomic_load_explicit(&rl_capability_generation, memory_order_acquire) &&
+           rl_audit_in_order(&context->audit);
+}
+
+static inline reml_embed_status_t enter_host(
+    rl_context_t* context, rl_binding_t* binding, const rl_word_t* s, rl_word_t* result) {
+    result->i = 0;
+    context->has_host_failure = false;
+    binding->running++;
+    reml_embed_status_t status =
+        binding->call_scalars(context->id, (const reml_scalar_t*)s, (reml_scalar_t*)result, binding->user);
+    binding->running--;
+    return status;
+}
+
+static RL_NOINLINE rl_outcome_t direct_end(rl_context_t* context, rl_binding_t* binding, rl_outcome_t outcome) {
+    rl_crossing_t crossing = {.ok = outcome == RL_DONE};
+    crossed(context, binding, &crossing);
+    return outcome;
+}
+
+static inline rl_outcome_t direct_success(rl_context_t* context, rl_binding_t* binding) {
+    rl_audit_tally_t* tally = &binding->tally;
+    if (RL_UNLIKELY(context->audit.policy != RL_AUDIT_SUMMARY || (tally->ownership | tally->result) != 0))
+        return direct_end(context, binding, RL_DONE);
+    context->metrics.total_calls++;
+    context->metrics.success_calls++;
+    rl_audit_tally_count(&context->audit, tally);
+    return RL_DONE;
+}
+
+/* Any 64 bits are a result. */
+static rl_outcome_t call_plain(rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_word_t* result) {
+    rl_context_t* context = vm->host;
+    rl_binding_t* binding = site->bound;
+    if (RL_UNLIKELY(!short_way_is_open(context, binding))) return rl_vm_call_host(vm, site, s, NULL, result);
+    reml_embed_status_t status = enter_host(context, binding, s, result);
+    if (RL_LIKELY(status == REML_EMBED_STATUS_OK)) return direct_success(context, binding);
+    return direct_end(context, binding, call_failed(context, binding, status));
+}
+
+static rl_outcome_t call_checked(rl_vm_t* vm, rl_host_site_t* site, const rl_word_t* s, rl_word_t* result) {
+    rl_context_t* context = vm->host;
+    rl_binding_t* binding = site->bound;
+    if (RL_UNLIKELY(!short_way_is_open(context, binding))) return rl_vm_call_host(vm, site, s, NULL, result);
+    reml_embed_status_t status = enter_host(context, binding, s, result);
+    rl_outcome_t outcome = scalar_result(context, binding, site, status, (reml_scalar_t){.i = result->i}, result);
+    return RL_LIKELY(outcome == RL_DONE) ? direct_success(context, binding) : direct_end(context, binding, outcome);
+}
+
+/* The short way, for a site whose binding has just answered by the long one. */
+static void shorten(rl_binding_t* binding, rl_host_site_t* site) {
+    unsigned kind = site->result->kind;
+    bool plain = kind == RL_TYPE_I64 || kind == RL_TYPE_U64 || kind == RL_TYPE_F64;
+    site->bound = binding;
+    site->direct = plain ? call_plain : call_checked;
 }
 
 rl_outcome_t rl_host_call(
@@ -287,8 +376,7 @@ rl_outcome_t rl_host_call(
     if (RL_UNLIKELY(ready != RL_AUDIT_OK))
         return rl_vm_raise(vm, RL_CODE_AUDIT_UNAVAILABLE, "%s", rl_audit_problem(&context->audit));
     bool scalar = binding->call_scalars != NULL;
-    for (uint32_t i = 0; scalar && i < site->param_count; i++) scalar = rl_type_is_scalar(site->params[i]);
-    if (RL_UNLIKELY(binding->call_scalars && !(scalar && rl_type_is_scalar(site->result)))) {
+    if (RL_UNLIKELY(scalar && !site_is_scalar(site))) {
         return rl_vm_raise(
             vm, RL_CODE_HOST_VALUE_TYPE_MISMATCH, "host function `%s` is registered for scalars only", binding->name);
     }
@@ -299,18 +387,12 @@ rl_outcome_t rl_host_call(
     else if (scalar) outcome = call_scalars(context, binding, site, s, result);
     else outcome = call_values(context, binding, site, s, r, result);
     binding->running--;
-    rl_crossing_t crossing = {.symbol = binding->tally.symbol,
-        .tally = &binding->tally,
-        .ownership = (rl_audit_ownership_t)site->ownership,
-        .result = (rl_audit_return_t)site->row};
+    rl_crossing_t crossing = {
+        .ownership = (rl_audit_ownership_t)site->ownership, .result = (rl_audit_return_t)site->row};
     if (outcome == RL_DONE && site->row != RL_AUDIT_RETURN_SCALAR && rl_kind_of(site->result) == REML_KIND_HOST)
         outcome = host_row(context, binding, result->o, &crossing);
     crossing.ok = outcome == RL_DONE;
-    if (!crossing.ok) {
-        crossing.result = RL_AUDIT_RETURN_FAILURE;
-        crossing.error_code = rl_code_text(vm->failure.code);
-        crossing.error_message = rl_buf_str(&vm->failure.message);
-    }
-    rl_bridge_crossing(context, &crossing);
+    crossed(context, binding, &crossing);
+    if (scalar && outcome == RL_DONE && !site->direct) shorten(binding, site);
     return outcome;
 }

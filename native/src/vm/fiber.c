@@ -108,6 +108,7 @@ static bool grow_bank(rl_vm_t* vm, const rl_fiber_t* fiber, void** bank, uint32_
 }
 
 static bool grow_all(rl_vm_t* vm, rl_fiber_t* fiber, size_t s_top, size_t r_top, uint64_t depth) {
+    vm->moves++;
     if (s_top > fiber->s_capacity) {
         void* bank = fiber->s;
         if (!grow_bank(vm, fiber, &bank, &fiber->s_capacity, s_top)) return false;

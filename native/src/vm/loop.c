@@ -148,11 +148,12 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* object) {
 #define fiber (vm->fiber) /* not a local: registers are for what every instruction needs */
 #define SAVE()                                                                                                         \
     do {                                                                                                               \
-        fiber->pc = pc;                                                                                                \
-        fiber->proto = proto;                                                                                          \
-        fiber->s_base = (uint32_t)(s - fiber->s);                                                                      \
-        fiber->r_base = (uint32_t)(r - fiber->r);                                                                      \
-        fiber->frame_count = (uint32_t)(frame - fiber->frames) + 1;                                                    \
+        rl_fiber_t* const running = fiber;                                                                             \
+        running->pc = pc;                                                                                              \
+        running->proto = proto;                                                                                        \
+        running->s_base = (uint32_t)(s - running->s);                                                                  \
+        running->r_base = (uint32_t)(r - running->r);                                                                  \
+        running->frame_count = (uint32_t)(frame - running->frames) + 1;                                                \
         vm->budget = budget;                                                                                           \
     } while (0)
 
@@ -379,9 +380,24 @@ next_instruction:
     OP_CASE(CALLH) {
         rl_host_site_t* site = &proto->hosts[C];
         rl_word_t result;
-        uint32_t a = A, b = B;
         SAVE();
         if (rl_heap_wants_step(&vm->heap)) rl_heap_step(&vm->heap);
+        if (RL_LIKELY(site->direct != NULL)) {
+            uint32_t moves = vm->moves;
+            rl_outcome_t outcome = site->direct(vm, site, s + A, &result);
+            if (RL_UNLIKELY(outcome != RL_DONE || moves != vm->moves)) goto direct_rest;
+            budget = vm->budget;
+            s[A] = result;
+            NEXT;
+        direct_rest:
+            LOAD_FRAME();
+            if (outcome == RL_COLLECT) outcome = call_host_again(vm, &proto->hosts[C], &result, A, B);
+            if (outcome != RL_DONE) goto raise_saved;
+            LOAD_FRAME();
+            s[A] = result;
+            NEXT;
+        }
+        uint32_t a = A, b = B;
         rl_outcome_t outcome = rl_vm_call_host(vm, site, s + a, r + b, &result);
         if (RL_UNLIKELY(outcome == RL_COLLECT)) outcome = call_host_again(vm, site, &result, a, b);
         if (RL_UNLIKELY(outcome != RL_DONE)) goto raise_saved;

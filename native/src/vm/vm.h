@@ -76,6 +76,7 @@ typedef struct rl_vm {
     uint64_t deadline_ns; /* monotonic; 0: none */
     uint64_t output_left;
     _Atomic uint32_t interrupt; /* set from any thread: stop with runtime.interrupted at the next poll */
+    uint32_t moves;             /* wraps: times that banks or frames of a fiber have moved or grown */
     uint32_t native_depth;      /* loops nested through host functions */
     uint32_t native_depth_limit;
     bool unwinding;      /* a failure is on its way out and deferred closures are running: further ones become notes */
