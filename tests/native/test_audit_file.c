@@ -4,6 +4,8 @@
  */
 #include "audit_support.h"
 
+#include <sys/stat.h>
+
 /* --- file ---------------------------------------------------------------------------------------------------- */
 
 TEST(test_file__four_records_in_order_make_a_valid_chain) {
@@ -426,6 +428,18 @@ TEST(test_verify__any_bytes_have_a_verdict) {
     CHECK_STR_EQ(reml_audit_verdict_label(report.verdict), "unreadable");
     report.struct_size = 3;
     CHECK_INT_EQ(reml_audit_verify(log_path, NULL, &report), REML_EMBED_STATUS_INVALID_ARGUMENT);
+}
+
+TEST(test_verify__what_is_no_log_file_is_unreadable_at_once) {
+    fresh();
+    CHECK_INT_EQ(mkfifo(log_path, 0600), 0);
+    CHECK_INT_EQ(verify(NULL).verdict, REML_AUDIT_VERDICT_UNREADABLE);
+    CHECK_STR_EQ(verify(NULL).detail, "not a file that can be read at any place");
+    unlink(log_path);
+    write_text(log_path, "\x1f\x8b\x08\x00", 4);
+    CHECK_INT_EQ(verify(NULL).verdict, REML_AUDIT_VERDICT_UNREADABLE);
+    CHECK_STR_EQ(verify(NULL).detail, "packed by gzip: unpack it first");
+    unlink(log_path);
 }
 
 TEST(test_journal__any_bytes_are_refused_or_recovered) {
@@ -960,6 +974,7 @@ int main(int argc, char** argv) {
         RUN(test_verify__truncation_is_told_by_the_head_and_by_the_journal),
         RUN(test_verify__torn_tail_is_cut_by_the_next_opener_and_recorded),
         RUN(test_verify__any_bytes_have_a_verdict),
+        RUN(test_verify__what_is_no_log_file_is_unreadable_at_once),
         RUN(test_journal__any_bytes_are_refused_or_recovered),
         RUN(test_kill__at_random_moments_loses_nothing_acknowledged),
         RUN(test_kill__with_rotation_loses_nothing_acknowledged),

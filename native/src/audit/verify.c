@@ -32,7 +32,7 @@ static void conclude(verification_t* v, int verdict, const char* format, ...) {
 }
 
 static int open_to_read(const rl_io_t* io, const char* path) {
-    return io->open(io->user, path, O_RDONLY | O_CLOEXEC, 0);
+    return io->open(io->user, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0); /* a FIFO answers at once, that it is none */
 }
 
 /* As much as there is, at most `length`; bytes or -errno. */
@@ -254,6 +254,11 @@ static bool read_log(verification_t* v, int fd) {
     return item != RL_LOG_NO_MEMORY;
 }
 
+static bool is_packed(const rl_io_t* io, int fd) {
+    unsigned char magic[2];
+    return read_at(io, fd, magic, sizeof magic, 0) == (int64_t)sizeof magic && magic[0] == 0x1f && magic[1] == 0x8b;
+}
+
 bool rl_audit_verify_file(
     const rl_io_t* io, const char* path, const char* expected_head_or_null, rl_audit_verification_t* out) {
     verification_t* v = NULL;
@@ -270,7 +275,10 @@ bool rl_audit_verify_file(
 
     bool whole = read_journal_header(v);
     int fd = whole ? open_to_read(io, path) : -1;
-    if (fd >= 0) {
+    if (fd >= 0 && is_packed(io, fd)) {
+        io->close(io->user, fd);
+        conclude(v, REML_AUDIT_VERDICT_UNREADABLE, "packed by gzip: unpack it first");
+    } else if (fd >= 0) {
         whole = read_log(v, fd);
         io->close(io->user, fd);
         if (whole) whole = count_pending(v);

@@ -46,6 +46,7 @@ const char* rl_errno_text(int error, char buffer[64]) {
     case EMFILE:
     case ENFILE: return "too many open files";
     case EISDIR: return "is a directory";
+    case ESPIPE: return "not a file that can be read at any place";
     case ENOTDIR: return "not a directory";
     case ELOOP: return "too many symbolic links";
     case ENAMETOOLONG: return "name too long";
