@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from reml_embed.limits import Limits
     from reml_embed.metrics import FfiMetrics
     from reml_embed.registry.capability import CapabilityRegistry
+    from reml_embed.run_config import RunConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -162,8 +163,9 @@ class Context:
         warnings_as_errors: warnings are errors.
         target: what ``@cfg`` asks about, where it differs from this machine: ``os``, ``family``, ``arch``, ``abi``, ``env``, ``vendor``,
             ``profile_id``, ``runtime_revision``, ``stdlib_version`` (texts), ``features``, ``capabilities``, ``known_capabilities``,
-            ``runners``, ``known_runners`` (names), ``extra`` (names to texts).
+            ``runners``, ``known_runners`` (names), ``extra`` (names to texts), ``diagnostics`` (keep what is asked for `cfg_log`).
         features: further features of the target.
+        run_config: a `RunConfig`; its target counts where *target* is not given (CONTRACTS 5.1).
         minimum_stage: ``experimental``, ``beta`` or ``stable``: code that declares a lower one with ``@requires_capability`` does
             not load.
         grants: ids of the capabilities that scripts may use (see `grant`); by default every enabled one. ``granted_capabilities``
@@ -194,6 +196,7 @@ class Context:
         warnings_as_errors: bool = False,
         target: Mapping[str, Any] | None = None,
         features: Iterable[str] = (),
+        run_config: RunConfig | None = None,
         minimum_stage: str = "experimental",
         grants: Iterable[str] | None = None,
         granted_capabilities: Iterable[str] | None = None,
@@ -229,6 +232,8 @@ class Context:
             keep.append(limit_table.to_c(limits))
             options.limits = keep[-1]
         known = registry.custom_target_capabilities if registry is not None else target_shapes.CUSTOM_CAPABILITIES
+        if target is None and run_config is not None and run_config.target is not None:
+            target = run_config.target.for_context()
         options.target = target_shapes.to_c(target or {}, features, keep, known)
         if grants is not None and granted_capabilities is not None:
             raise TypeError("grants and granted_capabilities are the same: give one")
@@ -442,6 +447,17 @@ class Context:
                 raise self._error(status)
             finally:
                 self._loading = False
+
+    @property
+    def cfg_log(self) -> list[dict[str, Any]]:
+        """
+        What ``@cfg`` asked while the last module was loaded, in the order of evaluation: ``key``, ``value``, ``result``, ``byte_start``.
+        Empty unless the target says ``diagnostics`` (CONTRACTS 5.3).
+        """
+        status, text = span_text(lambda out: lib.reml_embed_cfg_json(self._id, out))
+        self._raise_for(status)
+        found: list[dict[str, Any]] = json.loads(text)
+        return found
 
     def functions(self) -> list[tuple[str, str]]:
         """(``Module.name``, signature) of every function of the loaded modules."""

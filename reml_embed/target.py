@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from reml_embed._ffi import ffi
+from reml_embed._ffi import ffi, lib
 
 _TEXTS = ("os", "family", "arch", "abi", "env", "vendor", "profile_id", "runtime_revision", "stdlib_version")
 _LISTS = ("features", "capabilities", "known_capabilities", "runners", "known_runners")
@@ -76,6 +76,8 @@ def to_c(target: Mapping[str, Any], features: Iterable[str], keep: list[object],
     if known:
         given = joined("known_capabilities", values.get("known_capabilities", ()))
         values["known_capabilities"] = sorted({name for name in given.split(",") if name}.union(known))
+    if values.pop("diagnostics", False):
+        made.flags |= lib.REML_EMBED_TARGET_LOG_CFG
     for name, value in values.items():
         if name in _LISTS:
             setattr(made, name, text(joined(name, value), keep))

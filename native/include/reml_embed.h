@@ -154,7 +154,7 @@ REML_API void reml_embed_limits_untrusted(reml_embed_limits_t* out_limits); /* f
  */
 typedef struct reml_embed_target_t {
     uint32_t struct_size;
-    uint32_t flags;                 /* 0 */
+    uint32_t flags;                 /* REML_EMBED_TARGET_… */
     const char *os, *family, *arch; /* "linux", "unix", "x86_64" */
     const char *abi, *env, *vendor; /* "system_v", "gnu", "unknown" */
     const char* profile_id;         /* NULL: none */
@@ -169,6 +169,10 @@ typedef struct reml_embed_target_t {
 #define REML_EMBED_TARGET_INIT                                                                                         \
     {sizeof(reml_embed_target_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,     \
         NULL, NULL}
+
+enum {
+    REML_EMBED_TARGET_LOG_CFG = 1 /* keep what each @cfg asked and was answered for reml_embed_cfg_json */
+};
 
 /* experimental < beta < stable */
 enum { REML_EMBED_STAGE_EXPERIMENTAL = 0, REML_EMBED_STAGE_BETA = 1, REML_EMBED_STAGE_STABLE = 2 };
@@ -293,6 +297,11 @@ REML_API const char* reml_embed_diagnostic_code(uint32_t index, const char** out
 /* Where a column of a line begins: the bytes before the column-th cluster (from 1) of UTF-8 text; its length when it is shorter. */
 REML_API size_t reml_embed_column_offset(const char* line, size_t length, uint32_t column);
 
+/*
+ * What @cfg asked while the last module was loaded, in the order of evaluation, if the target says REML_EMBED_TARGET_LOG_CFG:
+ * [{"key":"target_os","value":"linux","result":true,"byte_start":5}, …]. borrowed: until the next call.
+ */
+REML_API reml_embed_status_t reml_embed_cfg_json(reml_embed_context_t* context, reml_span_t* out_json);
 /*
  * What the checker demanded of types in the last load, as one JSON object: {"module", "functions": [{"name", "param_types",
  * "return_type", "typed_exprs", "constraints", "unresolved_identifiers"}], "constraints": {kind: count}, "typed_exprs",

@@ -13,6 +13,7 @@ from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
 from reml_embed.cli._effects import EffectsAsked, effects_options, guide_object, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
+from reml_embed.cli._target import note_cfg, target_options
 from reml_embed.cli._telemetry import Graphs, explained, telemetry_option
 from reml_embed.effects import EffectError
 
@@ -36,6 +37,7 @@ def check_file(context: Context, file: Path, session: Session, graphs: Graphs) -
         diagnostic, text = as_diagnostic(error)
         found, coloured = [diagnostic], text
     graphs.take(context, file)
+    note_cfg(session, context)
     session.add(explained(context, file, found), text=text, coloured=coloured, file=file)
     mismatches = manifest_diagnostics([file], [])
     session.add(mismatches, text="\n".join(f"error[{item.code}]: {item.message}" for item in mismatches), file=file)
@@ -98,9 +100,10 @@ def run_check(
 ) -> int:  # fmt: skip
     """The whole command; its exit code. *telemetry* is that of `telemetry_option`."""
     graphs = Graphs(telemetry, files)
-    options = {"audit": session.context_log, **(options or {})}
+    target = target_options(session, runs=False)
+    options = {"audit": session.context_log, **(options or {}), **(target or {})}
     try:
-        session.outcome.ok = check_files(files, modules, session, options, graphs)
+        session.outcome.ok = target is not None and check_files(files, modules, session, options, graphs)
         graphs.write(session)
     except RemlError as error:
         session.refused(error)

@@ -19,6 +19,7 @@ from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
 from reml_embed.cli._effects import EffectsAsked, effects_options, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
+from reml_embed.cli._target import note_cfg, target_options
 from reml_embed.cli._test_run import TestRun, debug_objects, record, verdict
 from reml_embed.cli._trail import Trail
 from reml_embed.diagnostics import plain
@@ -146,6 +147,7 @@ def execute(program: Program, options: dict[str, Any], session: Session) -> None
                     context.observe_effects(program.observer)
                 for file in program.files:
                     session.load(context, file)
+                    note_cfg(session, context)
                 if program.loaded is not None:
                     program.loaded(context)
                 check_manifest(context, program.files)
@@ -290,9 +292,10 @@ def run(
         "input": None if untrusted else answer,
         "output": None if session.human else printed.append,
     }
+    target = target_options(session, runs=True)
     try:
         program = Program(files, entry, words, observer=_collector(events, effects))
-        code = run_program(program, options, session)
+        code = 1 if target is None else run_program(program, options | target, session)
     except RemlError as error:  # of the log
         session.refused(error)
         code = 1

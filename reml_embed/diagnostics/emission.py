@@ -190,6 +190,9 @@ class Emitter:
         root: findings name files relative to it; by default ``REMLC_WORKSPACE_ROOT`` or the working directory.
         target: ``{"requested": {…}, "detected": {…}}`` for diagnostics of the domain ``target``.
         clock, make_id: for tests.
+
+    Attributes:
+        cfg: ``extensions.cfg`` of diagnostics that follow (CONTRACTS 5.4); None: none.
     """
 
     def __init__(
@@ -202,6 +205,7 @@ class Emitter:
         self.metadata = dict(metadata or {})
         self.root = Path(root or os.environ.get("REMLC_WORKSPACE_ROOT") or ".").resolve()
         self.target = target
+        self.cfg: Mapping[str, Json] | None = None
         self.clock = clock
         self.make_id = make_id
 
@@ -264,6 +268,8 @@ class Emitter:
                 extensions["effects"] = {**found, **_object(extensions.get("effects"))}
         if domain == "target" and self.target is not None:
             extensions["target"] = {**self.target, **_object(extensions.get("target"))}
+        if self.cfg is not None:
+            extensions["cfg"] = dict(self.cfg)
         return extensions
 
     @staticmethod

@@ -141,7 +141,9 @@ class Target:
         known = sorted(self.capabilities | _registered)
         if known:
             shown["known_capabilities"] = known
-        return shown | ({"extra": dict(self.extra)} if self.extra else {})
+        if self.extra:
+            shown["extra"] = dict(self.extra)
+        return shown | ({"diagnostics": True} if self.diagnostics else {})
 
     @property
     def platform(self) -> Platform | None:

@@ -779,6 +779,33 @@ static void test_column_offset__counts_clusters(void) {
     CHECK_INT_EQ(reml_embed_column_offset("\xF0\x9F", 2, UINT32_MAX), 2); /* no UTF-8 */
 }
 
+TEST(test_target__what_cfg_asked_is_kept_on_demand) {
+    static const char source[] = "@cfg(all(target_os = \"plan9\", not(feature = \"x\"))) fn main() -> Int = 1\n";
+    static const char expected[] = "[{\"key\":\"target_os\",\"value\":\"plan9\",\"result\":true,\"byte_start\":9},"
+                                   "{\"key\":\"feature\",\"value\":\"x\",\"result\":false,\"byte_start\":34}]";
+    reml_embed_target_t target = REML_EMBED_TARGET_INIT;
+    reml_embed_context_t* context = NULL;
+    reml_span_t text;
+    CHECK(reml_create_context("0.1.0", &context) == REML_EMBED_STATUS_OK);
+    target.os = "plan9";
+    CHECK(reml_embed_set_target(context, &target) == REML_EMBED_STATUS_OK);
+    CHECK(reml_load_module(context, (const unsigned char*)source, sizeof source - 1) == REML_EMBED_STATUS_OK);
+    CHECK(reml_embed_cfg_json(context, &text) == REML_EMBED_STATUS_OK);
+    CHECK(text.length == 2 && memcmp(text.data, "[]", 2) == 0);
+    reml_dispose_context(context);
+    CHECK(reml_create_context("0.1.0", &context) == REML_EMBED_STATUS_OK);
+    target.flags = REML_EMBED_TARGET_LOG_CFG;
+    CHECK(reml_embed_set_target(context, &target) == REML_EMBED_STATUS_OK);
+    CHECK(reml_load_module(context, (const unsigned char*)source, sizeof source - 1) == REML_EMBED_STATUS_OK);
+    CHECK(reml_embed_cfg_json(context, &text) == REML_EMBED_STATUS_OK);
+    CHECK(text.length == sizeof expected - 1 && memcmp(text.data, expected, text.length) == 0);
+    CHECK(reml_embed_cfg_json(context, NULL) == REML_EMBED_STATUS_INVALID_ARGUMENT);
+    target.flags = 2;
+    CHECK(reml_embed_set_target(context, &target) == REML_EMBED_STATUS_INVALID_ARGUMENT);
+    reml_dispose_context(context);
+    CHECK(reml_embed_cfg_json(context, &text) == REML_EMBED_STATUS_STALE);
+}
+
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_embed__the_guides_flow_returns_ok),
@@ -808,6 +835,7 @@ int main(int argc, char** argv) {
         RUN(test_environment__time_is_the_hosts),
         RUN(test_diagnostic_codes__are_listed_with_domain_and_severity),
         RUN(test_column_offset__counts_clusters),
+        RUN(test_target__what_cfg_asked_is_kept_on_demand),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -222,7 +222,7 @@ TEST(test_foreign__the_target_holds_for_modules_loaded_from_then_on) {
 TEST(test_foreign__wrong_targets_are_refused) {
     reml_embed_context_t* context = create();
     reml_embed_target_t target = REML_EMBED_TARGET_INIT;
-    target.flags = 1;
+    target.flags = 2;
     CHECK_INT_EQ(reml_embed_set_target(context, &target), REML_EMBED_STATUS_INVALID_ARGUMENT);
     target = (reml_embed_target_t)REML_EMBED_TARGET_INIT;
     target.os = "lin\xffux";

@@ -1,7 +1,10 @@
 """Targets and toolchains (CONTRACTS 5): profiles, the environment, mismatches, metadata, what a compiler really makes."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,6 +150,65 @@ def test_a_profile_reaches_cfg():
     with reml.Context(target=profile.for_context()) as context:
         context.load(source)
         assert context.run("main") == "wasi"
+
+
+def test_the_target_of_a_run_configuration_is_that_of_the_context():
+    config = RunConfig(extensions={"target": targets.load_profile("mac-arm64", {})})
+    with reml.Context(run_config=config) as context:
+        context.load('@cfg(target_os = "macos") fn main() -> Int = 1\n')
+        assert context.run("main") == 1
+    with reml.Context(run_config=config, target={"os": "plan9"}) as context:
+        context.load('@cfg(target_os = "plan9") fn main() -> Int = 2\n')
+        assert context.run("main") == 2
+    with reml.Context(run_config=RunConfig()) as context:
+        context.load("fn main() -> Int = 3\n")
+        assert (context.run("main"), context.cfg_log) == (3, [])
+
+
+def run_reml(tmp_path, *words, **variables):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("REML_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "reml_embed.cli", *words], capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={**environment, **variables}, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_program_for_another_target_is_not_run(tmp_path):
+    (tmp_path / "a.reml").write_text('fn main() { println("ran") }\n')
+    other = "windows-msvc" if targets.host_target().os != "windows" else "desktop-x86_64"
+    code, out, err = run_reml(tmp_path, "run", "a.reml", REML_TARGET_PROFILE=other)
+    assert (code, out) == (1, "")
+    assert "error[target.config.mismatch]" in err
+    assert run_reml(tmp_path, "run", "a.reml", REML_TARGET_PROFILE="nope")[0] == 1
+    assert run_reml(tmp_path, "run", "a.reml", REML_TARGET_DIAGNOSTICS="maybe")[0] == 2
+    assert run_reml(tmp_path, "run", "a.reml")[:2] == (0, "ran\n")
+
+
+def test_a_program_can_be_checked_for_another_target(tmp_path):
+    (tmp_path / "a.reml").write_text(
+        '@cfg(target_os = "windows") fn main() -> Int = "wrong"\n@cfg(not(target_os = "windows")) fn main() -> Int = 1\n'
+    )
+    assert run_reml(tmp_path, "check", "a.reml", REML_TARGET_PROFILE="mac-arm64")[0] == 0
+    assert run_reml(tmp_path, "check", "a.reml", REML_TARGET_PROFILE="windows-msvc")[0] == 1
+    code, _, err = run_reml(tmp_path, "check", "a.reml", REML_TARGET_CAPABILITIES="fly.high")
+    assert code == 1
+    assert "target.capability.unknown" in err
+
+
+def test_with_diagnostics_each_cfg_evaluation_goes_to_the_extension(tmp_path):
+    (tmp_path / "a.reml").write_text('@cfg(target_os = "macos") fn main() -> Int = "wrong"\n')
+    words = ("check", "a.reml", "--output", "json")
+    code, out, _ = run_reml(tmp_path, *words, REML_TARGET_PROFILE="mac-arm64", REML_TARGET_DIAGNOSTICS="1")
+    [found] = json.loads(out)["diagnostics"]
+    assert (code, found["code"]) == (1, "type.mismatch")
+    assert found["extensions"]["cfg"] == {
+        "target_config_errors": 0,
+        "evaluated": [{"key": "target_os", "value": "macos", "result": True, "byte_start": 5}],
+        "target_profile": "mac-arm64",
+    }
+    [found] = json.loads(run_reml(tmp_path, *words, REML_TARGET_PROFILE="mac-arm64")[1])["diagnostics"]
+    assert "cfg" not in found.get("extensions", {})
 
 
 # --- mismatches -------------------------------------------------------------------------------------------------------

@@ -244,6 +244,8 @@ struct rl_context {
     rl_buf_t error; /* reml_last_error */
     bool has_error;
     rl_code_t error_code;  /* when has_error */
+    bool logs_cfg;         /* REML_EMBED_TARGET_LOG_CFG */
+    rl_buf_t cfg_log;      /* members of a JSON list: what @cfg asked during the last load */
     rl_buf_t constraints;  /* constraint graph of the last load, if it was asked for */
     rl_buf_t lent_text;    /* results' text and type, diagnostics' JSON and text */
     rl_buf_t host_failure; /* reml_host_fail */
@@ -286,6 +288,8 @@ void rl_host_store_global(rl_context_t* context, rl_global_id_t id, const rl_rty
 /* INVALID_ARGUMENT or NO_MEMORY: nothing is set; rl_context_deinit_target() is fine in any case. */
 reml_embed_status_t rl_context_init_target(rl_context_t* context, const reml_embed_options_t* options);
 void rl_context_deinit_target(rl_context_t* context);
+/* What answers @cfg of the module that is being loaded; the log of the one before is empty. */
+rl_cfg_t rl_context_cfg(rl_context_t* context);
 
 /* --- what scripts may use (grants.c) -------------------------------------------------------------------------------- */
 /* Make the grants of a new context, which has its slot. INVALID_ARGUMENT, NO_MEMORY. */

@@ -231,6 +231,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     rl_buf_init(&context->error, allocator);
     rl_buf_init(&context->lent_text, allocator);
     rl_buf_init(&context->constraints, allocator);
+    rl_buf_init(&context->cfg_log, allocator);
     rl_buf_init(&context->host_failure, allocator);
     rl_program_init(&context->program, prelude, allocator);
     rl_compiler_init(&context->compiler, &context->program, allocator);
@@ -277,6 +278,7 @@ static void context_deinit(rl_context_t* context) {
     rl_buf_deinit(&context->host_failure);
     rl_buf_deinit(&context->lent_text);
     rl_buf_deinit(&context->constraints);
+    rl_buf_deinit(&context->cfg_log);
     rl_buf_deinit(&context->error);
     rl_context_deinit_target(context);
     rl_diags_deinit(&context->diagnostics);

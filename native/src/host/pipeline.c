@@ -57,7 +57,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
     rl_disabled_names_t disabled = {0};
     rl_guarded_uses_t uses = {0};
     if (done) {
-        rl_cfg_t cfg = rl_target_cfg(&context->target);
+        rl_cfg_t cfg = rl_context_cfg(context);
         done = rl_tree_apply_cfg(&tree, &context->program.symbols, &cfg, &context->diagnostics, &disabled);
     }
     /* 3 */
