@@ -5,6 +5,7 @@ What changes while it runs (guide §2; CONTRACTS 11).
 a program that goes on calling it. Must not know: commands.
 """
 
+from reml_embed.live.module import LiveModule
 from reml_embed.live.reload import (
     ApplyFailed,
     AuditIncomplete,
@@ -21,6 +22,7 @@ from reml_embed.live.reload import (
 __all__ = [
     "ApplyFailed",
     "AuditIncomplete",
+    "LiveModule",
     "ReloadError",
     "ReloadSpec",
     "ReloadState",
