@@ -25,6 +25,7 @@ from reml_embed.cli.run import run
 from reml_embed.cli.target import build, target, toolchain
 from reml_embed.cli.telemetry import telemetry
 from reml_embed.cli.version import version
+from reml_embed.cli.watch import watch
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,6 +36,7 @@ def reml() -> None:
 for command in (
     run,
     check,
+    watch,
     dis,
     build,
     examples,
