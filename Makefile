@@ -309,6 +309,7 @@ docs: build  ## rewrite the tables in docs/: instructions, diagnostics, capabili
 	$(Q)$(VENV_PYTHON) tools/make_tables.py
 	$(Q)$(VENV_PYTHON) tools/make_capability_docs.py
 	$(Q)$(VENV_PYTHON) tools/make_audit_tables.py
+	$(Q)$(VENV_PYTHON) tools/make_io_matrix.py
 	$(Q)$(VENV_PYTHON) tools/language_coverage.py
 
 .PHONY: check

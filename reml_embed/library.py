@@ -496,7 +496,14 @@ def bind_library(
     else:
         sink = audit if audit is not None else ContextSink(context) if context is not None else _waiting
         log = AuditContext(sink, channel="runtime")
-    return Library(text, handle, foreign, context=context, audit=log, registry=registry or CapabilityRegistry.process())
+    return Library(
+        text,
+        handle,
+        foreign,
+        context=context,
+        audit=log,
+        registry=CapabilityRegistry.process() if registry is None else registry,
+    )
 
 
 def get_function(library: Library, name: str) -> ForeignFunction:

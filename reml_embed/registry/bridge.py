@@ -198,7 +198,7 @@ class RuntimeBridgeRegistry:
         self, capabilities: CapabilityRegistry | None = None, *, audit: Recorder | None = None, platform: Platform | None = None,
         features: Iterable[str] = (), deny_experimental: bool = False, on_diagnostic: Callable[[Diagnostic], None] | None = None,
     ) -> None:  # fmt: skip
-        self.capabilities = capabilities or CapabilityRegistry.process()
+        self.capabilities = CapabilityRegistry.process() if capabilities is None else capabilities
         self.audit = audit
         self.platform: Platform = platform or _Machine()
         self.features = frozenset(features)

@@ -776,7 +776,8 @@ def verify_stage_for_io(
     id: str, requirement: Requirement, effects: Iterable[str] = (), *, registry: CapabilityRegistry | None = None,
 ) -> StageId:  # fmt: skip
     """`CapabilityRegistry.verify_stage` of the process's registry, as adapters call it."""
-    return (registry or CapabilityRegistry.process()).verify_stage(id, requirement, effects)
+    asked = CapabilityRegistry.process() if registry is None else registry  # one without entries is false
+    return asked.verify_stage(id, requirement, effects)
 
 
 class MetricsStageGuard:

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reml_embed._ffi import ffi, lib, string
+from reml_embed.diagnostics.catalog import Entry, entry_of, register_catalog
 from reml_embed.errors import EXCEPTIONS, OutOfMemoryError, RemlError
 from reml_embed.registry._shape import FileError
 from reml_embed.registry.descriptor import CapabilityDescriptor, effect_set
@@ -340,6 +341,10 @@ VARIANTS: tuple[type[CapabilityError], ...] = (
     AlreadyRegistered, NotRegistered, StageViolation, EffectScopeMismatch, MissingDependency, ContractViolation,
     ManifestLoadFailure, SecurityViolation, InvalidHandle, UnsafeViolation,
 )  # fmt: skip
+
+register_catalog("capability", {
+    code: Entry(kind.MEANING, "error", "security") for kind in VARIANTS for code in (kind.CODE, kind.DIAGNOSTIC) if entry_of(code) is None
+})  # fmt: skip
 
 #: The table of CONTRACTS 4.3, in its order.
 MATRIX: tuple[Row, ...] = tuple(
