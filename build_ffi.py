@@ -31,6 +31,7 @@ HEADERS = (
     "reml_audit.h",
     "reml_capability.h",
     "reml_effects.h",
+    "reml_ref.h",
 )
 LIMITED_API = "0x030c0000" if sys.version_info >= (3, 12) else "0x030b0000"
 

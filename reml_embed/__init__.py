@@ -25,6 +25,7 @@ from reml_embed import audit
 from reml_embed._ffi import Function, abi_version, library_version, unicode_version
 from reml_embed.audit import Report, Sink
 from reml_embed.context import Context, Memory
+from reml_embed.data.ref import RefHandle
 from reml_embed.diagnostics import Diagnostic, Fixit, Note, Span, StackEntry
 from reml_embed.errors import (
     AbiMismatchError,
@@ -64,7 +65,7 @@ from reml_embed.values import (
     Opaque,
     Proxy,
     Record,
-    RefHandle,
+    ScriptRef,
     Some,
     StructProxy,
     TableProxy,
@@ -117,6 +118,7 @@ __all__ = [
     "RemlError",
     "Report",
     "RunError",
+    "ScriptRef",
     "SignatureError",
     "Sink",
     "Some",

@@ -2,7 +2,7 @@
 Values of Reml in Python (CONTRACTS 2.7a).
 
 Plain values are copied: `Some`, `Ok`, `Err`, `Duration`, and the classes made for each record and sum type. Structs, Vec,
-Table and Ref stay where they are: `StructProxy`, `VecProxy`, `TableProxy` and `RefHandle` show them live, and handing a proxy back
+Table and Ref stay where they are: `StructProxy`, `VecProxy`, `TableProxy` and `ScriptRef` (a `RefHandle`) show them live, and handing a proxy back
 to the script hands over the same object. A proxy keeps its context and its object alive; it is released when Python lets it go, on any thread.
 """
 
@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Generator, Iterable, Iterator, MutableMapping, MutableSequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, overload
 
 from reml_embed._ffi import ffi, lib, owned_text, value_struct
+from reml_embed.data.effect_set import EffectSet
+from reml_embed.data.ref import RefHandle, RefState, drop_later, take_late, write_record
 from reml_embed.errors import refuse_pickling
 
 if TYPE_CHECKING:
     from reml_embed._fast import Border, Handle
     from reml_embed.context import Context
+    from reml_embed.data.collectors import AnyLog
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -272,28 +276,108 @@ class TableProxy(Proxy, MutableMapping[K, V]):
         return self._border.items(self._handle)
 
 
-class RefHandle(Proxy, Generic[T]):
-    """A Ref or Cell: one mutable place. Equal means: the same place."""
+class ScriptRef(Proxy, RefHandle[T]):
+    """
+    A Ref or Cell: one mutable place. Equal means: the same place.
 
-    __slots__ = ()
+    `get` and `set` are those of the script. The first operation of `RefHandle` beyond them makes it a counted handle, for which
+    ``core.collections.ref`` is asked; counts and borrows are the library's, for all handles of the place, and records go to the context's log.
+    """
 
-    def get(self) -> T:
-        """What it holds now."""
+    __slots__ = ("_counted",)  # unset: not yet; True; False: dropped
+
+    def _count_in(self, *, verified: bool = False) -> None:
+        from reml_embed.data import ref  # noqa: PLC0415
+
+        if not verified:
+            ref._verify(None, self._context)
+        self._must(lib.reml_ref_open(self._context._id, value_struct(self._handle)))
+        self._counted = True
+        self._begin()
+
+    def _must(self, status: int) -> None:
+        if status in (lib.REML_EMBED_STATUS_BUSY, lib.REML_EMBED_STATUS_ERROR):
+            self._look().check(exclusive=True)
+        self._context._raise_for(status)
+
+    def _ready(self) -> None:
+        counted = getattr(self, "_counted", None)
+        if counted is None:
+            self._count_in()
+        elif not counted:
+            raise ValueError("the handle was dropped")
+        for _ in range(take_late(self._context)):
+            state = self._look()
+            write_record(self._log(), "drop", state.strong, EffectSet(rc=True, rc_ops=state.clones))
+
+    def _log(self) -> AnyLog:
+        from reml_embed.audit.context import AuditContext  # noqa: PLC0415
+        from reml_embed.audit.sinks import ContextSink  # noqa: PLC0415
+
+        return AuditContext(ContextSink(self._context))
+
+    def _look(self) -> RefState:
+        state = ffi.new("reml_ref_state_t*", {"struct_size": ffi.sizeof("reml_ref_state_t")})
+        self._context._raise_for(lib.reml_ref_state(self._context._id, value_struct(self._handle), state))
+        return RefState(state.strong, state.shared, bool(state.exclusive), bool(state.poisoned), state.clones)
+
+    def _state(self) -> RefState:
+        self._ready()
+        return self._look()
+
+    def _clone(self) -> tuple[ScriptRef[T], RefState]:
+        self._ready()
+        out = ffi.new("reml_value_t*")
+        self._must(lib.reml_ref_clone(self._context._id, value_struct(self._handle), out))
+        made: ScriptRef[T] = ScriptRef(self._context, self._border, (out.kind, out.context, out.bits))
+        made._counted = True
+        return made, self._look()
+
+    def _enter(self, *, exclusive: bool) -> RefState:
+        self._ready()
+        self._must(lib.reml_ref_borrow(self._context._id, value_struct(self._handle), exclusive))
+        return self._look()
+
+    def _leave(self, *, exclusive: bool, poison: bool) -> None:
+        self._context._raise_for(lib.reml_ref_return(self._context._id, value_struct(self._handle), exclusive, poison))
+
+    def _release(self) -> RefState | None:
+        if self._context.closed:
+            self._counted = False
+            return None
+        state = ffi.new("reml_ref_state_t*", {"struct_size": ffi.sizeof("reml_ref_state_t")})
+        status = lib.reml_ref_state(self._context._id, value_struct(self._handle), state)
+        self._counted = False
+        Proxy.__del__(self)
+        if status == lib.REML_EMBED_STATUS_WRONG_THREAD:
+            drop_later(self._context)
+        return RefState(state.strong - 1, clones=state.clones) if status == 0 else None
+
+    def _load(self) -> T:
         held: T = self._border.method(self._handle, "get")
         return held
 
-    def set(self, value: T) -> None:
-        """Put *value* there."""
+    def _store(self, value: T) -> None:
         self._border.method(self._handle, "set", value)
 
-    @property
-    def value(self) -> T:
-        """The same as `get` and `set`."""
-        return self.get()
+    def get(self) -> T:
+        """What it holds now."""
+        if hasattr(self, "_counted"):
+            self._state().check(exclusive=False)
+        return self._load()
 
-    @value.setter
-    def value(self, value: T) -> None:
-        self.set(value)
+    def set(self, value: T) -> None:
+        """Put *value* there."""
+        if hasattr(self, "_counted"):
+            self._state().check(exclusive=True)
+        self._store(value)
+
+    def __del__(self, *_: Any) -> None:
+        if not hasattr(self, "_counted"):
+            super().__del__()
+        elif self._counted:
+            with suppress(Exception):  # its log refuses
+                self._dropped()
 
 
 class FutureProxy(Proxy, Generic[T]):
@@ -319,7 +403,7 @@ PROXIES: dict[int, type[Proxy]] = {
     int(lib.REML_KIND_STRUCT): StructProxy,
     int(lib.REML_KIND_VEC): VecProxy,
     int(lib.REML_KIND_TABLE): TableProxy,
-    int(lib.REML_KIND_CELL): RefHandle,
+    int(lib.REML_KIND_CELL): ScriptRef,
     int(lib.REML_KIND_FUTURE): FutureProxy,
     int(lib.REML_KIND_TASK): FutureProxy,
 }

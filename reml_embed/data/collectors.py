@@ -24,6 +24,8 @@ from reml_embed.audit.records import Json
 from reml_embed.audit.sinks import ContextSink
 from reml_embed.data.effect_set import EffectSet, byte_size
 from reml_embed.data.formatter import FormatterContext
+from reml_embed.data.ref import CAPABILITY as CELL_CAPABILITY
+from reml_embed.data.ref import BorrowError, EffectfulRef
 from reml_embed.diagnostics.catalog import Entry, register_catalog
 from reml_embed.diagnostics.emission import Log, build
 from reml_embed.diagnostics.shape import Diagnostic
@@ -579,11 +581,42 @@ class HistogramCollector(Collector[float, Histogram]):
         return Histogram(self._bounds, tuple(self._counts), sum(self._counts), self._sum)
 
 
-#: Collector of each kind; a cell's stands in `reml_embed.data.ref`.
+class CellCollector(Collector[T, "EffectfulRef[T]"]):
+    """A shared cell that holds what came last; every item is written to the same place."""
+
+    KIND = KINDS["cell"]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._held: T | None = None
+
+    def _take(self, item: T) -> int:
+        self._held = item
+        self.effects.mark_cell()
+        return 0
+
+    def finish(self) -> EffectfulRef[T]:
+        """As `Collector.finish`; `Custom` when nothing came, ``CapabilityDenied`` also when ``core.collections.ref`` is."""
+        self._going()
+        if not len(self):
+            self._fail(CollectErrorKind.CUSTOM, "nothing came that the cell could hold")
+        try:
+            self._made = EffectfulRef.try_new(
+                cast("T", self._held), audit=self._log, registry=self._registry, context=self._context
+            )
+        except BorrowError.CapabilityDenied as error:
+            self._fail(CollectErrorKind.CAPABILITY_DENIED, str(error), CELL_CAPABILITY, error)
+        return super().finish()
+
+    def _value(self) -> EffectfulRef[T]:
+        return self._made
+
+
+#: Collector of each kind.
 COLLECTORS: dict[str, type[Collector[Any, Any]]] = {
     made.KIND.name: made
     for made in (
-        ListCollector, SetCollector, MapCollector, VecCollector, StringCollector, TableCollector, HistogramCollector,
+        ListCollector, SetCollector, MapCollector, VecCollector, StringCollector, TableCollector, CellCollector, HistogramCollector,
     )
 }  # fmt: skip
 

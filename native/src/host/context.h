@@ -10,6 +10,7 @@
 #define RL_CONTEXT_H
 
 #include "audit/audit.h"
+#include "base/map.h"
 #include "base/utf8.h"
 #include "code/emit.h"
 #include "reml_async.h"
@@ -79,8 +80,22 @@ typedef struct rl_handle {
     uint32_t owners; /* owned by the host (saturates) */
     bool lent;       /* also held by the context: a borrowed result, an argument of a running host function */
     uint8_t origin;  /* rl_origin_t */
+    bool counted;    /* of a shared cell: refs.c */
     uint32_t next_free;
 } rl_handle_t;
+
+/* A cell with counted handles (refs.c). */
+typedef struct rl_cell {
+    uint32_t strong, shared;
+    bool exclusive, poisoned;
+    uint32_t next_free; /* + 1; 0: none */
+    uint64_t clones;
+} rl_cell_t;
+typedef struct rl_cells {
+    RL_VEC(rl_cell_t) rows;
+    rl_map_t by_object; /* address of the cell → row */
+    uint32_t free_row;  /* + 1; 0: none */
+} rl_cells_t;
 
 /* A function of the host's: a top-level function or a closure value. */
 typedef struct rl_function_entry {
@@ -216,6 +231,7 @@ struct rl_context {
     uint32_t modules_ready;        /* leading modules that are READY: nothing to look at in a call */
     RL_VEC(rl_handle_t) handles;   /* row 0 unused */
     uint32_t free_handle;
+    rl_cells_t cells;
     RL_VEC(rl_function_entry_t*) functions; /* row 0 unused; entries do not move: tallies are linked */
     uint32_t free_function;
     RL_VEC(rl_binding_t*) bindings;
@@ -283,6 +299,10 @@ reml_embed_status_t rl_status_of_audit(rl_audit_result_t result);
 /* The first `let name: T` of an extern "host" behind `after` (0: of all). */
 bool rl_host_global(rl_context_t* context, rl_str_t name, rl_global_id_t after, rl_global_id_t* out);
 void rl_host_store_global(rl_context_t* context, rl_global_id_t id, const rl_rtype_t* type, rl_word_t word);
+
+/* --- shared cells (refs.c) ---------------------------------------------------------------------------------------- */
+void rl_cell_leave(rl_context_t* context, rl_handle_t* handle); /* a counted handle goes */
+void rl_cells_deinit(rl_context_t* context);
 
 /* --- what modules are loaded for (target.c) ------------------------------------------------------------------- */
 /* INVALID_ARGUMENT or NO_MEMORY: nothing is set; rl_context_deinit_target() is fine in any case. */

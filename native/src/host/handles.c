@@ -35,6 +35,7 @@ reml_value_t rl_handle_new(rl_context_t* context, const rl_rtype_t* type, rl_wor
 
 static void free_row(rl_context_t* context, uint32_t row) {
     rl_handle_t* handle = &context->handles.data[row];
+    if (RL_UNLIKELY(handle->counted)) rl_cell_leave(context, handle);
     handle->type = NULL;
     handle->word.u = 0;
     if (++handle->generation == 0) return; /* this row has told all its generations apart: never again */
@@ -89,7 +90,10 @@ void rl_handle_end_loan(rl_context_t* context, reml_value_t value) {
     if (handle->owners == 0) free_row(context, (uint32_t)value.bits);
 }
 
-void rl_handles_deinit(rl_context_t* context) { rl_vec_deinit(&context->allocator, &context->handles); }
+void rl_handles_deinit(rl_context_t* context) {
+    rl_vec_deinit(&context->allocator, &context->handles);
+    rl_cells_deinit(context);
+}
 
 void rl_context_mark_roots(rl_heap_t* heap, void* user) {
     rl_context_t* context = user;
