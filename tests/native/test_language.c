@@ -11,7 +11,8 @@
  *
  *   // option: strict_top_level    also deny_non_exhaustive, warnings_as_errors, minimum_stage=0 … 2, and the texts of
  *                                   reml_embed_target_t and granted_capabilities as name=text; opt_in=FEATURES, enable=IDS,
- *                                   demand_opt_in, acknowledge: reml_effects_options_t
+ *                                   demand_opt_in, acknowledge: reml_effects_options_t; scratch: Env.args() is an empty
+ *                                   folder, removed afterwards
  *   // entry: Tools.start          what is run instead of main; nothing: initialisation only
  *   // again: runtime.init.failed  a second run fails with this code (or "ok")
  *
@@ -27,6 +28,7 @@
 #include "host/context.h"
 
 #include <dirent.h>
+#include <ftw.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -216,6 +218,13 @@ static bool expects_error(const expectation_t* e, size_t count, uint32_t first, 
     return false;
 }
 
+static bool wants_scratch;
+
+static int remove_entry(const char* path, const struct stat* status, int kind, struct FTW* place) {
+    (void)status, (void)kind, (void)place;
+    return remove(path);
+}
+
 /* Texts are borrowed from the expectations. */
 static void read_options(const char* path, expectation_t* e, size_t count, reml_embed_options_t* options,
     reml_embed_target_t* target, reml_effects_options_t* effects) {
@@ -248,6 +257,7 @@ static void read_options(const char* path, expectation_t* e, size_t count, reml_
         else if (strcmp(text, "deny_non_exhaustive") == 0) options->flags |= REML_EMBED_OPTION_DENY_NON_EXHAUSTIVE;
         else if (strcmp(text, "warnings_as_errors") == 0) options->flags |= REML_EMBED_OPTION_WARNINGS_AS_ERRORS;
         else if (strcmp(text, "demand_opt_in") == 0) effects->flags |= REML_EFFECTS_DEMAND_OPT_IN;
+        else if (strcmp(text, "scratch") == 0) wants_scratch = true;
         else if (strcmp(text, "acknowledge") == 0) effects->flags |= REML_EFFECTS_ACKNOWLEDGE;
         else if (!known) complain(path, e[i].line, "no such option:", text);
     }
@@ -301,6 +311,7 @@ static void test_file(const char* path) {
     options.limits = &limits;
     reml_embed_target_t target = REML_EMBED_TARGET_INIT;
     reml_effects_options_t effects = REML_EFFECTS_OPTIONS_INIT;
+    wants_scratch = false;
     read_options(path, e, count, &options, &target, &effects);
     if (under_stress()) options.flags |= REML_EMBED_OPTION_STRESS_GC;
     reml_embed_context_t* id = NULL;
@@ -310,6 +321,10 @@ static void test_file(const char* path) {
     }
     (void)reml_embed_set_effects(id, &effects);
     reml_embed_set_output(id, collect_output, &output);
+    char scratch[] = "/tmp/reml-language-XXXXXX";
+    const char* arguments[] = {scratch};
+    bool has_scratch = wants_scratch && mkdtemp(scratch) != NULL;
+    if (has_scratch) reml_embed_set_args(id, arguments, 1);
     virtual_now = 0;
     reml_embed_set_clock(id, virtual_clock, NULL);
     reml_embed_set_wait(id, virtual_wait, NULL);
@@ -328,6 +343,7 @@ static void test_file(const char* path) {
     }
     if (!several) loaded = load_part(path, context, source, 1, UINT32_MAX, path, false, e, count);
     if (loaded) compare_run(path, context, &output, e, count);
+    if (has_scratch) (void)nftw(scratch, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     for (size_t i = 0; i < count; i++) {
         if (!e[i].met) complain(path, e[i].line, "did not happen:", e[i].value);
     }

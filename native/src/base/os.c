@@ -1,5 +1,6 @@
 #include "base/os.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -354,6 +355,113 @@ int rl_io_write_all(const rl_io_t* io, int fd, const void* data, size_t length) 
     }
     return 0;
 }
+
+/* --- files of scripts ----------------------------------------------------------------------------------- */
+
+static void read_status(const struct stat* from, rl_file_status_t* out) {
+#if defined(__APPLE__)
+    struct timespec modified = from->st_mtimespec;
+#else
+    struct timespec modified = from->st_mtim;
+#endif
+    *out = (rl_file_status_t){
+        .sort = S_ISREG(from->st_mode)   ? RL_FILE_REGULAR
+                : S_ISDIR(from->st_mode) ? RL_FILE_DIRECTORY
+                : S_ISLNK(from->st_mode) ? RL_FILE_LINK
+                : S_ISCHR(from->st_mode) ? RL_FILE_DEVICE
+                                         : RL_FILE_OTHER,
+        .size = (int64_t)from->st_size,
+        .modified_ns = (int64_t)modified.tv_sec * NS_PER_S + modified.tv_nsec,
+        .inode = (uint64_t)from->st_ino,
+        .mode = (uint32_t)from->st_mode & 07777,
+    };
+}
+
+int rl_os_status(const char* path, bool follow, rl_file_status_t* out) {
+    struct stat status;
+    if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) return -errno;
+    read_status(&status, out);
+    return 0;
+}
+
+int rl_os_status_of(int fd, rl_file_status_t* out) {
+    struct stat status;
+    if (fstat(fd, &status) != 0) return -errno;
+    read_status(&status, out);
+    return 0;
+}
+
+int rl_os_open(const char* path, rl_open_mode_t mode) {
+    static const int flags[] = {
+        [RL_OPEN_READ] = O_RDONLY,
+        [RL_OPEN_WRITE] = O_WRONLY | O_CREAT | O_TRUNC,
+        [RL_OPEN_APPEND] = O_WRONLY | O_CREAT | O_APPEND,
+    };
+    return io_open(NULL, path, flags[mode] | O_NONBLOCK | O_NOCTTY, 0666);
+}
+
+int rl_os_open_beside(const char* path, char* out) {
+    const char* slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    for (int attempt = 0; attempt < 16; attempt++) {
+        uint64_t word;
+        if (!rl_os_random(&word, sizeof word)) return -EIO;
+        int length = snprintf(out, RL_PATH_ROOM, "%.*s.%016llx.tmp", folder, path, (unsigned long long)word);
+        if (length < 0 || length >= RL_PATH_ROOM) return -ENAMETOOLONG;
+        int fd = io_open(NULL, out, O_WRONLY | O_CREAT | O_EXCL, 0666);
+        if (fd != -EEXIST) return fd;
+    }
+    return -EEXIST;
+}
+
+int rl_os_set_mode(int fd, uint32_t mode) {
+    int result;
+    RETRY(result, fchmod(fd, (mode_t)mode));
+    return result < 0 ? -errno : 0;
+}
+
+int64_t rl_os_read_next(int fd, void* data, size_t length) {
+    ssize_t got;
+    RETRY(got, read(fd, data, length));
+    return got < 0 ? -errno : got;
+}
+
+int64_t rl_os_write_next(int fd, const void* data, size_t length) { return io_write(NULL, fd, data, length); }
+
+int rl_os_real_path(const char* path, char out[RL_PATH_ROOM]) {
+    char* found = realpath(path, NULL);
+    if (!found) return -errno;
+    size_t length = strlen(found);
+    if (length < RL_PATH_ROOM) memcpy(out, found, length + 1);
+    free(found);
+    return length < RL_PATH_ROOM ? 0 : -ENAMETOOLONG;
+}
+
+int64_t rl_os_read_link(const char* path, char* out, size_t room) {
+    ssize_t length = readlink(path, out, room);
+    return length < 0 ? -errno : length;
+}
+
+/* rl_directory_t is only a name: what is handed out is the stream itself. */
+int rl_os_directory_open(const char* path, rl_directory_t** out) {
+    *out = (rl_directory_t*)opendir(path);
+    return *out ? 0 : -errno;
+}
+
+const char* rl_os_directory_next(rl_directory_t* directory, int* out_error) {
+    *out_error = 0;
+    for (;;) {
+        errno = 0;
+        const struct dirent* entry = readdir((DIR*)directory);
+        if (!entry) {
+            *out_error = -errno;
+            return NULL;
+        }
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) return entry->d_name;
+    }
+}
+
+void rl_os_directory_close(rl_directory_t* directory) { closedir((DIR*)directory); }
 
 /* --- what a test may fix -------------------------------------------------------------------------------- */
 

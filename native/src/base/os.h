@@ -62,6 +62,40 @@ const rl_io_t* rl_os_io(void);
 /* Write all bytes, retrying short writes and EINTR; 0 or -errno. */
 int rl_io_write_all(const rl_io_t* io, int fd, const void* data, size_t length);
 
+/* --- files of scripts (vm/core/file.c): what the table above does not need. 0 or -errno ------------------- */
+typedef enum rl_file_sort {
+    RL_FILE_REGULAR,
+    RL_FILE_DIRECTORY,
+    RL_FILE_LINK,
+    RL_FILE_DEVICE,
+    RL_FILE_OTHER
+} rl_file_sort_t;
+typedef struct rl_file_status {
+    rl_file_sort_t sort; /* DEVICE: of characters, as /dev/null */
+    int64_t size, modified_ns;
+    uint64_t inode;
+    uint32_t mode; /* permission bits */
+} rl_file_status_t;
+int rl_os_status(const char* path, bool follow, rl_file_status_t* out);
+int rl_os_status_of(int fd, rl_file_status_t* out);
+/* For reading, or writing (created with the rights that the process gives new files; cut off, or added to at the end). Never waits
+   for another end, and makes no terminal that of the process. fd or -errno. */
+typedef enum rl_open_mode { RL_OPEN_READ, RL_OPEN_WRITE, RL_OPEN_APPEND } rl_open_mode_t;
+int rl_os_open(const char* path, rl_open_mode_t mode);
+/* A new file beside `path`, under a name that nobody has: `out` of RL_PATH_ROOM bytes. fd or -errno. */
+int rl_os_open_beside(const char* path, char* out);
+int rl_os_set_mode(int fd, uint32_t mode);
+int64_t rl_os_read_next(int fd, void* data, size_t length); /* bytes; 0: the end */
+int64_t rl_os_write_next(int fd, const void* data, size_t length);
+enum { RL_PATH_ROOM = 4096 };
+int rl_os_real_path(const char* path, char out[RL_PATH_ROOM]);
+int64_t rl_os_read_link(const char* path, char* out, size_t room); /* bytes, not terminated */
+typedef struct rl_directory rl_directory_t;
+int rl_os_directory_open(const char* path, rl_directory_t** out);
+const char* rl_os_directory_next(
+    rl_directory_t* directory, int* out_error); /* a name but . and ..; NULL: the end, or an error */
+void rl_os_directory_close(rl_directory_t* directory);
+
 /* --- what a test may fix ------------------------------------------------------------------------------ */
 typedef struct rl_env {
     void* user;

@@ -127,6 +127,7 @@ typedef struct rl_effect_guard {
     rl_effect_id_t effect;
     rl_guard_t guard;
 } rl_effect_guard_t;
+enum { RL_FILE_GUARDS = 7 };
 
 typedef struct rl_binding {
     rl_sym_t symbol;
@@ -236,6 +237,7 @@ struct rl_context {
     uint32_t free_function;
     RL_VEC(rl_binding_t*) bindings;
     RL_VEC(rl_effect_guard_t) effect_guards; /* of effects that modules reached for */
+    rl_guard_t file_guards[RL_FILE_GUARDS];  /* files.c: by rl_need_t */
     RL_VEC(rl_job_t*) jobs;                  /* row 0 unused */
     uint32_t free_job;
     RL_VEC(rl_promise_t) promises; /* row 0 unused */
@@ -324,6 +326,8 @@ void rl_grants_check_uses(rl_context_t* context, const rl_guarded_uses_t* uses);
 /* The slow half of a call: something has changed since the guard was verified. RL_DONE, or a panic that has been recorded. */
 rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_guard_t* guard, rl_str_t name);
 void rl_grants_forget(rl_context_t* context); /* the guards of effects that a failed load had declared */
+/* The same for those that answer a refusal themselves: PARK, and `why`. It has been recorded under the code of its reason. */
+rl_outcome_t rl_grants_ask(rl_context_t* context, rl_guard_t* guard, rl_str_t name, char why[256]);
 bool rl_grants_may_perform(void* context, rl_effect_id_t effect); /* the vm's question */
 /* Copies of texts that were found valid; false: memory, and nothing is owned. */
 bool rl_guard_copy(rl_context_t* context, const reml_host_function_t* from, rl_guard_t* out);
@@ -444,6 +448,8 @@ void rl_foreign_row(const rl_object_t* object, rl_audit_ownership_t* out_ownersh
 bool rl_foreign_keeps(const rl_object_t* object, rl_audit_ownership_t declared); /* false: another one was declared */
 /* A type of the host's that opaque values may be of (values.c). */
 reml_embed_status_t rl_type_of_host(rl_context_t* context, reml_type_t id, const rl_rtype_t** out);
+
+void rl_files_connect(rl_context_t* context); /* the vm's way to capabilities and the log (files.c) */
 
 /* Env (surroundings.c). */
 void rl_surroundings_init(rl_context_t* context, rl_surroundings_t* surroundings);

@@ -253,6 +253,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->vm.heap.host_dropped = rl_host_object_dropped;
     rl_effects_init(context);
     rl_async_connect(context);
+    rl_files_connect(context);
     if (context->options & REML_EMBED_OPTION_STRESS_GC) rl_heap_set_stress(&context->vm.heap, true, true);
     return !allocator->failed;
 }

@@ -375,16 +375,15 @@ void rl_grants_check_uses(rl_context_t* context, const rl_guarded_uses_t* uses) 
 
 /* --- at a call ------------------------------------------------------------------------------------------------------------------ */
 
-rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_guard_t* guard, rl_str_t name) {
+/* May what the guard stands before be used now? DONE; PARK: no, and the refusal is recorded under `code`, or that of the verdict for 0; RAISE. */
+static rl_outcome_t ask(
+    rl_context_t* context, rl_guard_t* guard, rl_str_t name, rl_code_t code, verdict_t* out_verdict) {
     uint64_t generation = atomic_load(&rl_capability_generation);
-    if (!guard->capability) {
-        guard->verified = generation;
-        return RL_DONE;
-    }
     reml_capability_request_t request = request_of(guard);
     reml_capability_error_t error = REML_CAPABILITY_ERROR_INIT;
     reml_capability_handle_t* handle = NULL;
     verdict_t verdict = judge(context, &request, &handle, &error);
+    *out_verdict = verdict;
     if (verdict == NO_MEMORY) return rl_vm_raise_standard(&context->vm, RL_CODE_RUNTIME_LIMIT_MEMORY);
     rl_buf_t place;
     rl_buf_init(&place, &context->allocator);
@@ -406,13 +405,34 @@ rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_guard_t* guard, rl_s
         const rl_module_t* known = rl_program_module(&context->program, module);
         add_place(&place, known->file, rl_position_of(known->source, start), name);
     }
-    error.code = rl_code_text(RL_CODE_RUNTIME_CAPABILITY_DENIED);
+    error.code = rl_code_text(code ? code : refusals[verdict].code);
     (void)record(context, &request, NULL, &error, &place); /* refused in any case */
     rl_alloc_clear_failure(&context->allocator);
     rl_buf_deinit(&place);
     reml_capability_error_release(&error);
+    return RL_PARK;
+}
+
+rl_outcome_t rl_grants_check_call(rl_context_t* context, rl_guard_t* guard, rl_str_t name) {
+    if (!guard->capability) {
+        guard->verified = atomic_load(&rl_capability_generation);
+        return RL_DONE;
+    }
+    verdict_t verdict;
+    rl_outcome_t outcome = ask(context, guard, name, RL_CODE_RUNTIME_CAPABILITY_DENIED, &verdict);
+    if (outcome != RL_PARK) return outcome;
     return rl_vm_raise(&context->vm, RL_CODE_RUNTIME_CAPABILITY_DENIED, "`%.*s` needs capability %s, %s",
-        RL_STR_ARG(name), request.id, refusals[verdict].reason);
+        RL_STR_ARG(name), guard->capability, refusals[verdict].reason);
+}
+
+rl_outcome_t rl_grants_ask(rl_context_t* context, rl_guard_t* guard, rl_str_t name, char why[256]) {
+    verdict_t verdict;
+    if (guard->verified == atomic_load_explicit(&rl_capability_generation, memory_order_acquire)) return RL_DONE;
+    rl_outcome_t outcome = ask(context, guard, name, 0, &verdict);
+    if (outcome == RL_PARK)
+        snprintf(
+            why, 256, "`%.*s` needs capability %s, %s", RL_STR_ARG(name), guard->capability, refusals[verdict].reason);
+    return outcome;
 }
 
 bool rl_grants_may_perform(void* raw, rl_effect_id_t effect) {

@@ -366,6 +366,7 @@ reml_embed_status_t reml_embed_set_clock(reml_embed_context_t* id, reml_clock_fn
     context->clock = clock;
     context->clock_user = user;
     rl_async_connect(context);
+    context->vm.started_ns = clock ? clock(user) : rl_os_monotonic_ns();
     return REML_EMBED_STATUS_OK;
 }
 

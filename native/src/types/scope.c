@@ -237,7 +237,7 @@ void rl_report_unresolved(rl_checker_t* c, rl_sym_t name, rl_span_t span, unsign
             RL_STR_ARG(text));
         return;
     }
-    static const char* const later[] = {"IO", "Debug"};
+    static const char* const later[] = {"Debug"};
     for (size_t i = 0; i < RL_COUNT_OF(later); i++) { /* names of LANGUAGE 8.1 that this runtime does not have */
         if (!rl_str_equal(text, rl_str(later[i]))) continue;
         rl_report(c->diags, RL_CODE_LANGUAGE_UNSUPPORTED, span, "%s is not supported by this runtime yet", later[i]);
@@ -281,9 +281,9 @@ rl_fn_id_t rl_prelude_function(rl_checker_t* c, const char* name) {
 /* Last segments of the Core paths that this runtime provides (LANGUAGE 8.1); all of them are names of the prelude. */
 static bool core_provided(rl_str_t path) {
     static const char* const exact[] = {"Core", "Core.Prelude", "Core.Iter", "Core.Numeric", "Core.Time", "Core.Env",
-        "Core.System", "Core.System.Env", "Core.IO", "Core.Async", "Core.Console", "Core.Native", "Core.Data",
-        "Core.Data.Json", "Core.Unicode", "Core.Diagnostics", "Core.Text", "Core.Collection", "Core.Collections",
-        "Core.Ffi"};
+        "Core.System", "Core.System.Env", "Core.IO", "Core.Path", "Core.Async", "Core.Console", "Core.Native",
+        "Core.Data", "Core.Data.Json", "Core.Unicode", "Core.Diagnostics", "Core.Text", "Core.Collection",
+        "Core.Collections", "Core.Ffi"};
     static const char* const modules[] = {"Option", "Result", "List", "Array", "Map", "Set", "Str", "String", "Text",
         "Char", "Bytes", "Int", "Float", "Bool", "Iter", "Vec", "Cell", "Ref", "Table", "Duration", "Time", "Env", "IO",
         "Json", "Any", "Debug", "Async", "Future", "Task", "Poll", "Wake", "Conductor", "Uuid", "Ptr", "ForeignBuffer"};

@@ -1,6 +1,7 @@
 #include "vm/async.h"
 
 #include "base/os.h"
+#include "vm/file.h"
 
 enum {
     LOOK_AT_TIMERS = 64 /* switches between tasks, at most, before timers that are due get their turn */
@@ -528,6 +529,7 @@ void rl_run_free(rl_vm_t* vm, rl_run_t* run) {
         if (at->next_run == run) at->next_run = run->next_run;
     }
     while (run->first) forget_task(vm, run->first);
+    rl_files_end(vm, run);
     rl_vec_deinit(vm->allocator, &run->timers);
     rl_free(vm->allocator, run, sizeof *run);
 }

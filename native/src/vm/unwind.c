@@ -7,6 +7,7 @@
  * they began, and their state is one stack (vm->unwinds) with the failure, if there is one, below all of it.
  */
 #include "vm/async.h"
+#include "vm/file.h"
 
 enum { UNWIND_FUEL = 10000 /* steps that deferred closures get after a limit was reached */ };
 
@@ -215,6 +216,7 @@ void rl_vm_end_run_slowly(rl_vm_t* vm, rl_word_t result, bool is_ref) {
         vm->unwinding = false;
         if (!failed && vm->failure.present) rl_vm_clear_failure(vm);
     }
+    rl_files_end(vm, vm->run);
     vm->held = NULL;
 }
 

@@ -1,5 +1,6 @@
 /* The life of a vm, its limits and failures, and the ways into it. */
 #include "vm/async.h"
+#include "vm/file.h"
 
 #include "base/os.h"
 
@@ -65,6 +66,7 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
         rl_vm_deinit(vm);
         return false;
     }
+    vm->started_ns = rl_os_monotonic_ns();
     rl_vm_begin_run(vm);
     return true;
 }
@@ -72,6 +74,7 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
 void rl_vm_deinit(rl_vm_t* vm) {
     rl_fiber_free_spare(vm);
     while (vm->kept_first) rl_parked_unkeep(vm, vm->kept_first);
+    rl_files_deinit(vm);
     rl_heap_deinit(&vm->heap);
     rl_async_deinit(vm);
     while (vm->fiber) {

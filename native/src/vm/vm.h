@@ -50,6 +50,9 @@ typedef struct rl_failure {
 
 typedef enum rl_environment { RL_ENVIRONMENT_DENIED, RL_ENVIRONMENT_UNSET, RL_ENVIRONMENT_VALUE } rl_environment_t;
 
+struct rl_files;
+struct rl_io_event;
+
 typedef struct rl_vm {
     rl_allocator_t* allocator;
     rl_heap_t heap;
@@ -96,13 +99,22 @@ typedef struct rl_vm {
     bool (*output)(void* host, rl_str_t text, bool is_error); /* false: refused (host error) */
     /* Ask the host; the answer is copied at once. NULL: an empty answer. */
     bool (*input)(void* host, rl_str_t question, rl_str_t* out_answer);
-    rl_buf_t answer; /* of a question whose string could not be made yet */
+    struct rl_files* files; /* NULL: none has been used */
+    uint64_t started_ns;    /* by the clock, when this was made */
+    rl_buf_t answer;        /* of a question whose string could not be made yet */
     bool answered;
     /* Every POLL_INTERVAL steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter. */
     bool (*poll)(void* host);
     /* A variable of the surroundings; the text is looked at before anything else happens. NULL: all is denied. */
     rl_environment_t (*environment)(void* host, rl_str_t name, rl_str_t* out_value);
     bool (*argument)(void* host, size_t index, rl_str_t* out); /* of the program; valid UTF-8; false: no more */
+    /* Files (vm/file.h). May an operation that needs this begin, and can it be recorded? *out_raised: a failure is set; else `why` says
+       what is missing. NULL: this host has no files. */
+    bool (*may_use)(void* host, unsigned need, rl_str_t operation, char why[256], bool* out_raised);
+    bool (*may_record)(void* host, bool* out_raised);
+    bool (*tell_io)(void* host, const struct rl_io_event* event); /* false: a failure is set */
+    bool (*tells_every_io)(void* host); /* else operations on an open file are counted, and told when it is closed */
+    const char* (*capability_name)(unsigned need);
     void (*unsafe_region)(void* host, rl_str_t function, uint32_t line);
     /* A host pointer was used when it was no longer the script's to use; a failure follows. */
     void (*ownership_violation)(void* host, const char* symbol, const char* reason);
