@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from reml_embed import diagnostics as diagnostic_shapes
 from reml_embed import foreign
@@ -109,6 +109,34 @@ def _c_text(what: str, text: str) -> Any:
     return ffi.new("char[]", os.fsencode(text))
 
 
+#: Bytes that members naming a command may have.
+COMMAND_BYTES_MOST: Final = 4096
+
+
+def command_fits(members: Mapping[str, Any]) -> bool:
+    """Are they few enough for ``Context(audit_command=…)``?"""
+    return len(_command_text(members)) <= COMMAND_BYTES_MOST
+
+
+def _command_text(members: Mapping[str, Any]) -> bytes:
+    """Members that name a command, as the library takes them."""
+    text = json.dumps(dict(sorted(members.items())), ensure_ascii=False, separators=(",", ":"))
+    return text[1:-1].encode("utf-8", "replace")
+
+
+def _name_command(options: Any, keep: list[object], members: Mapping[str, Any] | None) -> None:
+    """Fill in the field of the struct that is about the command."""
+    if members is not None:
+        keep.append(ffi.new("char[]", _command_text(members)))
+        options.audit_command = keep[-1]
+
+
+def _one_of(grants: Iterable[str] | None, granted_capabilities: Iterable[str] | None) -> Iterable[str] | None:
+    if grants is not None and granted_capabilities is not None:
+        raise TypeError("grants and granted_capabilities are the same: give one")
+    return grants if grants is not None else granted_capabilities
+
+
 def _ask_for_capabilities(
     options: Any,
     keep: list[object],
@@ -175,6 +203,7 @@ class Context:
         effects: what is opted in to of what is experimental; see `OptIn`.
         args: what ``Env.args()`` answers.
         environment: the variables that ``Env.get_env`` sees; without it every one is denied.
+        audit_command: names the command that it works for; see `set_audit_command`. The record of its creation has it, too.
         stress_gc: collect at every chance; for tests.
 
     Raises:
@@ -205,6 +234,7 @@ class Context:
         effects: OptIn | None = None,
         args: Iterable[str] = (),
         environment: Mapping[str, str] | None = None,
+        audit_command: Mapping[str, Any] | None = None,
         stress_gc: bool = False,
     ) -> None:
         self._id = _DISPOSED
@@ -235,11 +265,9 @@ class Context:
         if target is None and run_config is not None and run_config.target is not None:
             target = run_config.target.for_context()
         options.target = target_shapes.to_c(target or {}, features, keep, known)
-        if grants is not None and granted_capabilities is not None:
-            raise TypeError("grants and granted_capabilities are the same: give one")
-        _ask_for_capabilities(
-            options, keep, minimum_stage, grants if grants is not None else granted_capabilities, registry
-        )
+        granted = _one_of(grants, granted_capabilities)
+        _ask_for_capabilities(options, keep, minimum_stage, granted, registry)
+        _name_command(options, keep, audit_command)
         sink: audit_log.Sink | None = None
         if isinstance(audit, str | os.PathLike):
             keep.append(ffi.new("char[]", os.fsencode(audit)))
@@ -972,9 +1000,7 @@ class Context:
         Raises:
             InvalidArgumentError: other keys, or more than 4 KiB of them.
         """
-        text = json.dumps(dict(sorted(members.items())), ensure_ascii=False, separators=(",", ":"))[1:-1].encode(
-            "utf-8", "replace"
-        )
+        text = _command_text(members)
         self._raise_for(lib.reml_embed_audit_command(self._id, ffi.from_buffer("char[]", text), len(text)))
 
     # --- failures -------------------------------------------------------------------------------------------------------------

@@ -189,6 +189,7 @@ typedef struct reml_embed_options_t {
     uint32_t minimum_stage;            /* REML_EMBED_STAGE_…: code that declares a lower one does not load */
     uint32_t reserved;                 /* 0 */
     struct reml_capability_registry_t* registry; /* that answers for capabilities, kept alive; NULL: the process's */
+    const char* audit_command; /* as of reml_embed_audit_command, and the record of create has them, too; NULL: none */
 } reml_embed_options_t;
 enum {
     REML_EMBED_OPTION_STRICT_TOP_LEVEL = 1,    /* top-level expression statements are errors */
@@ -198,7 +199,7 @@ enum {
     /* experimental capabilities need a grant by name, or reml_capability_enable: what hostile code should run under */
     REML_EMBED_OPTION_EXPLICIT_EXPERIMENTAL = 16
 };
-#define REML_EMBED_OPTIONS_INIT {sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL}
+#define REML_EMBED_OPTIONS_INIT {sizeof(reml_embed_options_t), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, NULL}
 
 REML_API reml_embed_status_t reml_embed_create(
     const char* abi_version, const reml_embed_options_t* options, reml_embed_context_t** out_context);

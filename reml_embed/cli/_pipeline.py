@@ -26,13 +26,14 @@ from reml_embed.audit.policy import LEVELS, AuditPolicy, FilteredSink
 from reml_embed.audit.store import KEPT, Store, StoreFile
 from reml_embed.cli._common import Outcome, as_diagnostic, complain, shown_name
 from reml_embed.cli._trail import Trail
+from reml_embed.context import command_fits
 from reml_embed.data.formatter import FormatterContext
 from reml_embed.diagnostics import Diagnostic, Emitter
 from reml_embed.diagnostics.envelope import envelope, phase_of
 from reml_embed.diagnostics.filters import Filter
 from reml_embed.diagnostics.filters import parse as parse_filter
 from reml_embed.diagnostics.lsp import publish
-from reml_embed.errors import AuditUnavailableError, InvalidArgumentError, RemlError
+from reml_embed.errors import AuditUnavailableError, RemlError
 from reml_embed.pipelines import Pipeline
 from reml_embed.target import comparison, detected
 
@@ -221,24 +222,23 @@ class Session:
         if self._switch is None:
             yield
             return
-        if self.trail is not None:
-            self._name_command(context, self.trail.metadata)
         self._switch.context = ContextSink(context)
         try:
             yield
         finally:
             self._switch.context = None
 
-    @staticmethod
-    def _name_command(context: Context, metadata: dict[str, Any]) -> None:
-        """Records of the context belong to the run, too; a long command line is left to the records of the trail."""
+    def context(self, **options: Any) -> Context:
+        """A context whose records belong to the run, from its first on; a long command line is left to the records of the trail."""
+        if self._switch is None or self.trail is None:
+            return Context(**options)
+        metadata = self.trail.metadata
         members = {name: metadata[name] for name in COMMAND_KEYS}
-        try:
-            context.set_audit_command(members)
-        except InvalidArgumentError:
-            items = metadata["cli.change_set"]["items"]
+        if not command_fits(members):
             short = {name: metadata["cli.change_set"][name] for name in ("policy", "origin", "run_id")}
-            context.set_audit_command(members | {"cli.change_set": {**short, "items": [], "omitted": len(items)}})
+            items = metadata["cli.change_set"]["items"]
+            members["cli.change_set"] = {**short, "items": [], "omitted": len(items)}
+        return Context(**options, audit_command=members)
 
     @contextmanager
     def pipeline(self, file: Path | str) -> Iterator[Pipeline]:

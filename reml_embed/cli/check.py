@@ -75,7 +75,7 @@ def check_files(
 ) -> bool:
     """Check each file in a context with *options*; one pipeline each. True: all are well."""
     ok = True
-    with Context(**options) as context:
+    with session.context(**options) as context:
         with session.logging_into(context):
             loaded = load_modules(context, modules, session)
             for file in files:

@@ -132,7 +132,7 @@ def lint(
         session.silence()
     reports: list[dict[str, Any]] = []
     try:
-        with Context(**options) as context, session.logging_into(context):
+        with session.context(**options) as context, session.logging_into(context):
             loaded = load_modules(context, modules, session)
             for file in files:
                 with session.pipeline(file) as pipeline:

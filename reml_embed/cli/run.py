@@ -139,7 +139,7 @@ def check_manifest(context: Context, files: Sequence[Path]) -> None:
 def execute(program: Program, options: dict[str, Any], session: Session) -> None:
     """Create, load (the last of *files* is the program), run, read and close; the outcome holds what is known whenever this ends."""
     outcome = session.outcome
-    context = Context(**options)
+    context = session.context(**options)
     try:
         with context, session.logging_into(context):
             try:

@@ -522,6 +522,30 @@ TEST(test_grants__misuse_is_refused_with_a_status) {
     CHECK_INT_EQ(reml_embed_create("0.1.0", &options, &context), REML_EMBED_STATUS_INVALID_ARGUMENT);
 }
 
+TEST(test_create__its_own_record_names_the_command_of_the_options) {
+    reml_embed_context_t* context = NULL;
+    reml_embed_options_t options = REML_EMBED_OPTIONS_INIT;
+    char* text;
+    size_t length;
+    reml_embed_audit_drain(NULL, &text, &length);
+    reml_embed_free(text);
+    options.audit_command = "\"cli.command\":\"run\",\"cli.run_id\":\"7f1e6f0c-5a9f-4f6e-b8ad-6f5f1b1f2c3d\"";
+    CHECK_INT_EQ(reml_embed_create("0.1.0", &options, &context), OK);
+    CHECK_INT_EQ(reml_dispose_context(context), OK);
+    CHECK_INT_EQ(reml_embed_audit_drain(NULL, &text, &length), OK);
+    int lines = 0;
+    for (char* line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        lines++;
+        CHECK(strstr(line, "\"cli.command\":\"run\",\"cli.run_id\":\"7f1e6f0c-5a9f-4f6e-b8ad-6f5f1b1f2c3d\""));
+    }
+    CHECK_INT_EQ(lines, 2);
+    reml_embed_free(text);
+    options.audit_command = "\"command\":\"run\"";
+    CHECK_INT_EQ(reml_embed_create("0.1.0", &options, &context), REML_EMBED_STATUS_INVALID_ARGUMENT);
+    CHECK_STR_EQ(reml_embed_last_create_error(), "invalid argument: options.audit_command");
+    CHECK(!context);
+}
+
 /* --- checks that a host makes itself --------------------------------------------------------------------------------------------- */
 
 static void* verify_elsewhere(void* context) {
@@ -640,6 +664,7 @@ int main(int argc, char** argv) {
         RUN(test_grants__misuse_is_refused_with_a_status),
         RUN(test_grants__a_check_with_a_context_leaves_its_record_there),
         RUN(test_grants__a_check_whose_record_cannot_be_kept_does_not_pass),
+        RUN(test_create__its_own_record_names_the_command_of_the_options),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }

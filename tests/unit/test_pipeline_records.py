@@ -525,16 +525,13 @@ def test_a_full_disk_is_an_error_and_the_command_does_not_claim_success(source, 
     assert done.stdout == b""
 
 
-def test_records_of_the_context_carry_the_keys_of_the_command(command, source, tmp_path):
-    for log, arguments in (("short", []), ("long", ["x" * 5000])):
-        command("run", source(WARNING), *arguments, "--audit", log)
-        first, *others = (r["envelope"]["metadata"] for r in records((tmp_path / log).read_text()))
-        created = [metadata for metadata in others if metadata.get("native.embed.entrypoint") == "reml_create_context"]
-        assert len(created) == 1  # it is made before anybody can tell it
-        for metadata in others:
-            if metadata in created:
-                continue
-            assert metadata["cli.run_id"] == first["cli.run_id"]
-            assert metadata["cli.audit_id"] == first["cli.audit_id"]
-            assert metadata["cli.command"] == "run"
-            assert metadata["cli.change_set"]["origin"] == "cli"
+@pytest.mark.parametrize("words", [[], ["x" * 5000]], ids=["a short command line", "a long one"])
+@pytest.mark.parametrize("name", ["run", "check"])
+def test_every_record_of_a_command_run_carries_its_four_keys(command, source, tmp_path, name, words):
+    files = [source(WARNING), *(words if name == "run" else ["--filter=code=" + word for word in words])]
+    command(name, *files, "--audit", "log")
+    found = [record["envelope"]["metadata"] for record in records((tmp_path / "log").read_text())]
+    assert {m.get("native.embed.entrypoint") for m in found} > {"reml_create_context", "reml_dispose_context"}
+    for key in ("cli.run_id", "cli.audit_id", "cli.command"):
+        assert len({metadata[key] for metadata in found}) == 1
+    assert {metadata["cli.change_set"]["origin"] for metadata in found} == {"cli"}

@@ -370,6 +370,17 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
     }
     apply_limits(context, &limits);
 
+    if (options.audit_command) {
+        rl_audit_result_t named = rl_audit_set_command(&context->audit, rl_str(options.audit_command));
+        if (named != RL_AUDIT_OK) {
+            bool full = named == RL_AUDIT_NO_MEMORY;
+            rl_process_create_error("%s", full ? "out of memory" : "invalid argument: options.audit_command");
+            rl_grants_deinit(context, false);
+            rl_slot_give_back(context->slot);
+            context_free(context);
+            return rl_status_of_audit(named);
+        }
+    }
     const char* path = options.audit_path ? options.audit_path : getenv("REML_EMBED_AUDIT_PATH");
     if (path && *path) {
         rl_audit_file_settings_t settings = {.path = path};
