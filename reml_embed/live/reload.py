@@ -312,7 +312,8 @@ class _Reload:
             return found.apply(self.act.state.value, self.act.state.schema, self.converters)
         except ConfigError as error:
             for problem in error.problems:
-                self.act.diagnose(problem.code, problem.message, extensions={"config": {"key_path": problem.key_path}})
+                text = f"{problem.key_path}: {problem.message}" if problem.key_path else problem.message
+                self.act.diagnose(problem.code, text, extensions={"config": {"key_path": problem.key_path}})
             self.tell("failed")
             raise self.failure(ApplyFailed, "apply", error.message) from error
 

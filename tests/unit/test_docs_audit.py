@@ -1,4 +1,4 @@
-"""docs/audit.md works as written: its files are written, its commands run in their order, and what they print is what the page says."""
+"""docs/audit.md and docs/operations.md work as written: their files are written, their commands run in their order, and what they print is what the page says."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+#: The programs that pages call.
+PROGRAMS = {
+    "reml": "-m reml_embed.cli",
+    "remlc": "-m reml_embed.cli.remlc",
+    "reml-run": "-m reml_embed.cli.reml_run",
+    "reml-config": "-m reml_embed.cli.reml_config",
+    "python": "",
+}
 
 #: What differs from run to run, and what stands for it.
 VOLATILE = (
@@ -31,10 +39,11 @@ def normal(text: str) -> str:
     return text
 
 
-def steps() -> list[tuple[str, str]]:
+def steps(page: str) -> list[tuple[str, str]]:
     """(file name, content) of files, ("$", command and output) of commands, in the order of the page."""
     found: list[tuple[str, str]] = []
-    for kind, name, text in re.findall(r"^```(\w+) ?([\w.]*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+    whole = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    for kind, name, text in re.findall(r"^```(\w+) ?([\w.]*)\n(.*?)^```$", whole, re.MULTILINE | re.DOTALL):
         if kind == "console":
             found += [("$", piece) for piece in re.split(r"^\$ ", text, flags=re.MULTILINE) if piece]
         elif name:
@@ -44,10 +53,13 @@ def steps() -> list[tuple[str, str]]:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 @pytest.mark.skipif(platform.machine() != "x86_64" or sys.platform != "linux", reason="the page names its platform")
-def test_the_tour_works_as_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["audit.md", "operations.md"])
+def test_the_tour_works_as_written(page: str, tmp_path: Path) -> None:
+    if page == "operations.md" and (shutil.which("jq") is None or find_spec("watchfiles") is None):
+        pytest.skip("jq or watchfiles is not there")
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, words in (("reml", "-m reml_embed.cli"), ("python", "")):
+    for name, words in PROGRAMS.items():
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
     folder = tmp_path / "tour"
@@ -55,7 +67,7 @@ def test_the_tour_works_as_written(tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     environment.pop("REML_EMBED_AUDIT_PATH", None)
     commands = 0
-    for name, text in steps():
+    for name, text in steps(page):
         if name != "$":
             (folder / name).write_text(text, encoding="utf-8")
             continue
