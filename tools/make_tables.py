@@ -45,7 +45,7 @@ def bytecode() -> str:
             "```",
         ]
     previous = None
-    for number, (name, (operands, meaning), heading) in enumerate(rows(source, "OP", 2)):
+    for number, (name, (operands, meaning), heading) in enumerate(rows(source, "OP(?:_SCALAR)?", 2)):
         if heading != previous:
             lines += [f"\n## {heading}\n", "| code | instruction | operands | meaning |", "|---:|---|---|---|"]
             previous = heading

@@ -27,6 +27,9 @@ static const char* const source = "fn repeat(n: Int) -> Int {\n"
                                   "  for i in 0..n { s := s + 1 }\n"
                                   "  s\n"
                                   "}\n"
+                                  "fn mixed(n: Int) -> Int = if n % 3 == 0 { deep(n % 7) } else if n % 3 == 1 { n ^ 2 "
+                                  "} else { 10 / (n - 29) + step(n) }\n"
+                                  "fn power(x: Float, y: Float) -> Float = x ^ y % 7.0 + 1.0\n"
                                   "fn late(n: Int) -> Int {\n"
                                   "  defer step(100)\n"
                                   "  repeat(n) / 0\n"
@@ -296,6 +299,58 @@ TEST(test_host_calls__what_nested_runs_burn_is_the_callers_fuel) {
     end();
 }
 
+static reml_embed_status_t map(const char* name, int64_t* numbers, size_t count, size_t* done) {
+    reml_column_t column = {.kind = REML_COLUMN_I64, .data = numbers, .stride = sizeof *numbers};
+    return reml_function_map(context, find(name), &column, 1, &column, count, done);
+}
+
+TEST(test_batch__elements_that_leave_the_small_loop_are_done_like_calls) {
+    int64_t numbers[200];
+    size_t done;
+    begin(two, one);
+    for (int i = 0; i < 200; i++) numbers[i] = i + 30;
+    CHECK_INT_EQ(map("mixed", numbers, 200, &done), OK); /* in place */
+    CHECK_INT_EQ(done, 200);
+    for (int i = 0; i < 200; i++) {
+        int n = i + 30;
+        CHECK_INT_EQ(numbers[i], n % 3 == 0 ? n % 7 : n % 3 == 1 ? n * n : 10 / (n - 29) + 2);
+    }
+    for (int i = 0; i < 200; i++) numbers[i] = i;
+    CHECK_INT_EQ(map("mixed", numbers, 200, &done), REML_EMBED_STATUS_ERROR);
+    CHECK_INT_EQ(
+        done, 29); /* the thirtieth divides by zero; what was before it is there, what is behind is as it was */
+    CHECK_INT_EQ(numbers[28], 784);
+    CHECK_INT_EQ(numbers[29], 29);
+    end();
+}
+
+TEST(test_batch__powers_and_remainders_of_floats) {
+    begin(two, one);
+    double x[8], y[8], out[8];
+    for (int i = 0; i < 8; i++) x[i] = i, y[i] = 2;
+    reml_column_t in[2] = {
+        {.kind = REML_COLUMN_F64, .data = x, .stride = 8}, {.kind = REML_COLUMN_F64, .data = y, .stride = 8}};
+    reml_column_t to = {.kind = REML_COLUMN_F64, .data = out, .stride = 8};
+    size_t done;
+    CHECK_INT_EQ(reml_function_map(context, find("power"), in, 2, &to, 8, &done), OK);
+    for (int i = 0; i < 8; i++) CHECK_INT_EQ(out[i], i * i % 7 + 1);
+    end();
+}
+
+TEST(test_batch__fuel_counts_for_the_whole_batch) {
+    static int64_t numbers[100000];
+    size_t done;
+    begin(two, one);
+    reml_embed_limits_t limits = {.struct_size = sizeof limits};
+    CHECK_INT_EQ(reml_embed_get_limits(context, &limits), OK);
+    limits.fuel = 100000;
+    CHECK_INT_EQ(reml_embed_set_limits(context, &limits), OK);
+    for (int i = 0; i < 100000; i++) numbers[i] = 1;
+    CHECK_INT_EQ(map("divide", numbers, 100000, &done), REML_EMBED_STATUS_LIMIT);
+    CHECK(done > 5000 && done < 100000);
+    end();
+}
+
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_host_calls__a_result_that_was_not_set_is_zero_each_time),
@@ -308,6 +363,9 @@ int main(int argc, char** argv) {
         RUN(test_host_calls__the_policy_every_counts_from_the_call_that_sets_it),
         RUN(test_host_calls__a_deferred_call_happens_while_a_failure_is_on_its_way),
         RUN(test_host_calls__what_nested_runs_burn_is_the_callers_fuel),
+        RUN(test_batch__elements_that_leave_the_small_loop_are_done_like_calls),
+        RUN(test_batch__powers_and_remainders_of_floats),
+        RUN(test_batch__fuel_counts_for_the_whole_batch),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }

@@ -433,7 +433,6 @@ typedef struct batch {
     uint8_t kind[32];
     char* out;
     ptrdiff_t out_stride;
-    uint8_t out_kind;
 } batch_t;
 
 static rl_word_t load_element(uint8_t kind, const char* at) {
@@ -441,6 +440,32 @@ static rl_word_t load_element(uint8_t kind, const char* at) {
     if (kind == REML_COLUMN_BOOL) word.u = *(const uint8_t*)at != 0;
     else memcpy(&word, at, 8); /* unaligned columns are fine */
     return word;
+}
+
+/*
+ * A batch of words of 64 bits, straight into the registers: as long as the small loop is enough and the budget lasts. Answers how many
+ * elements are done; the next one is done by rl_vm_call_scalar, with all its care.
+ */
+static size_t map_words(rl_vm_t* vm, const rl_proto_t* proto, batch_t* batch, size_t inputs, size_t count) {
+    rl_word_t* s = vm->fiber->s; /* the small loop moves nothing */
+    int64_t budget = vm->budget;
+    const int64_t cost = (int64_t)proto->entry_cost;
+    size_t done = 0;
+    for (; done < count && budget >= cost; done++) {
+        for (size_t i = 0; i < inputs; i++) {
+            memcpy(&s[i], batch->at[i], 8); /* unaligned columns are fine */
+            batch->at[i] += batch->stride[i];
+        }
+        if (RL_UNLIKELY(rl_vm_run_leaf(proto, s) != NULL)) { /* nothing but registers has changed: it is done again */
+            for (size_t i = 0; i < inputs; i++) batch->at[i] -= batch->stride[i];
+            break;
+        }
+        budget -= cost;
+        memcpy(batch->out, s, 8);
+        batch->out += batch->out_stride;
+    }
+    vm->budget = budget;
+    return done;
 }
 
 static bool column_fits(const reml_column_t* column, const rl_rtype_t* type) {
@@ -477,9 +502,19 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
     }
     reml_embed_status_t status = enter_run(context);
     size_t done = 0;
-    char* out = output->data;
+    unsigned misses = 0;
+    batch.out = output->data;
+    batch.out_stride = output->stride;
+    bool words_only = entry->plain && entry->small && output->kind != REML_COLUMN_BOOL && context->depth == 1;
     if (status == REML_EMBED_STATUS_OK) {
         for (; done < count; done++) {
+            if (words_only) {
+                size_t more = map_words(&context->vm, proto, &batch, input_count, count - done);
+                done += more;
+                if (done == count) break;
+                misses = more ? 0 : misses + 1;
+                words_only = misses < 16; /* else a function that does not stay in the small loop */
+            }
             rl_word_t words[RL_COUNT_OF(batch.at)], result;
             for (size_t i = 0; i < input_count; i++) {
                 words[i] = load_element(batch.kind[i], batch.at[i]);
@@ -490,9 +525,9 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
                 status = rl_context_fail_from_vm(context);
                 break;
             }
-            if (output->kind == REML_COLUMN_BOOL) *(uint8_t*)out = (uint8_t)result.u;
-            else memcpy(out, &result, 8);
-            out += output->stride;
+            if (output->kind == REML_COLUMN_BOOL) *(uint8_t*)batch.out = (uint8_t)result.u;
+            else memcpy(batch.out, &result, 8);
+            batch.out += batch.out_stride;
         }
         rl_run_end(context);
     }

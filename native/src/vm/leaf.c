@@ -1,6 +1,7 @@
 /*
  * The small loop: a function of scalars from its start until it returns or comes to an instruction that needs more than registers
- * of scalars. It keeps no frame, needs nothing saved or loaded, and cannot run for long: no instruction of scalar.inc goes back.
+ * of scalars. It keeps no frame, needs nothing saved or loaded, calls nothing, and cannot run for long: no instruction of scalar.inc
+ * goes back.
  */
 #include "vm/arith.h"
 #include "vm/vm.h"
@@ -9,32 +10,83 @@
 
 #include "vm/operand.h" /* last: its names are short */
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-gcse", "no-crossjumping") /* as loop.c */
+#endif
+
+#if RL_THREADED
+#define OP_CASE(name) op_##name:
+#define NEXT                                                                                                           \
+    do {                                                                                                               \
+        pc++;                                                                                                          \
+        goto* labels[pc[-1].op];                                                                                       \
+    } while (0)
+#else
 #define OP_CASE(name) case RL_OP_##name:
 #define NEXT          goto next_instruction
+#endif
 
-const rl_instr_t* rl_vm_run_leaf(const rl_proto_t* proto, rl_word_t* s) {
-    const rl_instr_t* pc = proto->code;
+const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* pc) {
+#if RL_THREADED
+    static const void* const labels[RL_OP_COUNT] = {
+#define OP(name, operands, meaning)        &&other,
+#define OP_SCALAR(name, operands, meaning) &&op_##name,
+#include "code/opcode.def"
+#undef OP
+    };
+#endif
     const char* what;
+#if RL_THREADED
+    NEXT;
+#else
 next_instruction:
     pc++;
     switch ((rl_op_t)pc[-1].op) {
-        OP_CASE(RETS) {
-            s[0] = s[A];
-            return NULL;
-        }
-        OP_CASE(RETU) {
-            s[0].u = 0;
-            return NULL;
-        }
+#endif
+    OP_CASE(RETS) {
+        s[0] = s[A];
+        return NULL;
+    }
+    OP_CASE(RETU) {
+        s[0].u = 0;
+        return NULL;
+    }
 #include "vm/scalar.inc"
+#if RL_THREADED
+other:
+    return pc - 1;
+#else
     default: return pc - 1;
     }
+#endif
 overflow:
     (void)what; /* rl_vm_run meets it again and says it */
 division_by_zero:
-negative_exponent:
 out_of_range:
     return pc - 1;
+}
+
+#undef OP_CASE
+#undef NEXT
+#define OP_CASE(name) case RL_OP_##name:
+#define NEXT          break
+
+const rl_instr_t* rl_vm_run_leaf_calls(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* rest) {
+    while (rest) {
+        const rl_instr_t* pc = rest + 1;
+        const char* what;
+        switch ((rl_op_t)rest->op) {
+#include "vm/scalar_call.inc"
+        default: return rest;
+        }
+        rest = rl_vm_run_leaf_from(proto, s, pc);
+        continue;
+    overflow:
+        (void)what;
+    negative_exponent:
+        return rest;
+    }
+    return NULL;
 }
 
 rl_outcome_t rl_vm_run_rest(rl_vm_t* vm, const rl_proto_t* proto, const rl_instr_t* rest) {

@@ -13,16 +13,6 @@
 
 #include "vm/operand.h" /* last: its names are short */
 
-#ifndef RL_THREADED
-#if defined(__GNUC__) || defined(__clang__)
-#define RL_THREADED 1
-#else
-#define RL_THREADED 0
-#endif
-#endif
-#if RL_THREADED
-#pragma GCC diagnostic ignored "-Wpedantic" /* computed goto */
-#endif
 #if defined(__GNUC__) && !defined(__clang__)
 /* Keep one indirect jump per instruction, no common subexpressions across them, and pc and proto out of vector
    registers. */
@@ -257,6 +247,7 @@ next_instruction:
 
     /* One instruction a line where it fits. */
 #include "vm/scalar.inc"
+#include "vm/scalar_call.inc"
 
     /* clang-format off */
     OP_CASE(MOVR) { r[A] = r[B]; NEXT; }

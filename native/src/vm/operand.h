@@ -1,6 +1,17 @@
-/* How the two loops (loop.c, leaf.c) name the operands of the running instruction. */
+/* How the two loops (loop.c, leaf.c) name the operands of the running instruction, and whether they jump from one to the next. */
 #ifndef RL_OPERAND_H
 #define RL_OPERAND_H
+
+#ifndef RL_THREADED
+#if defined(__GNUC__) || defined(__clang__)
+#define RL_THREADED 1
+#else
+#define RL_THREADED 0
+#endif
+#endif
+#if RL_THREADED
+#pragma GCC diagnostic ignored "-Wpedantic" /* computed goto */
+#endif
 
 /* pc stands behind the instruction. */
 #define A     (pc[-1].a)

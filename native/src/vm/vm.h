@@ -181,7 +181,10 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor);
 
 /* Run `proto`, whose scalar parameters lie in s[0…], on registers alone (leaf.c): NULL when it has returned, its result in s[0]; else
    the instruction at which rl_vm_run has to go on. Charges nothing: no more than the function's own length is executed. */
-const rl_instr_t* rl_vm_run_leaf(const rl_proto_t* proto, rl_word_t* s);
+static inline const rl_instr_t* rl_vm_run_leaf(const rl_proto_t* proto, rl_word_t* s);
+const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* pc);
+/* Go on at `rest` where that is one of scalar_call.inc, as long as it is. */
+const rl_instr_t* rl_vm_run_leaf_calls(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* rest);
 /* Go on from there in rl_vm_run, `proto` in the only frame of the idle fiber. */
 rl_outcome_t rl_vm_run_rest(rl_vm_t* vm, const rl_proto_t* proto, const rl_instr_t* rest);
 
@@ -254,6 +257,11 @@ static inline void rl_vm_end_run(rl_vm_t* vm, rl_word_t result, bool is_ref) {
 static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps) {
     vm->budget -= steps < (uint64_t)1 << 62 ? (int64_t)steps : (int64_t)1 << 62;
     return RL_LIKELY(vm->budget >= 0) || rl_vm_poll(vm);
+}
+
+static inline const rl_instr_t* rl_vm_run_leaf(const rl_proto_t* proto, rl_word_t* s) {
+    const rl_instr_t* rest = rl_vm_run_leaf_from(proto, s, proto->code);
+    return RL_LIKELY(!rest) ? NULL : rl_vm_run_leaf_calls(proto, s, rest);
 }
 
 static inline rl_outcome_t rl_vm_call_scalar(
