@@ -15,6 +15,7 @@ from reml_embed.cli.bench import bench
 from reml_embed.cli.bridge import bridge
 from reml_embed.cli.capability import capability
 from reml_embed.cli.check import check
+from reml_embed.cli.compare import compare
 from reml_embed.cli.dis import dis
 from reml_embed.cli.examples import examples
 from reml_embed.cli.ffi import ffi
@@ -52,7 +53,7 @@ for command in (
     version,
 ):
     reml.add_command(command)
-for command in (audit_metrics, report, sync):
+for command in (audit_metrics, report, sync, compare):
     audit.add_command(command)
 for command in (verify_audit_metadata, create_audit_index):  # the names of the contract
     reml.add_command(command)
