@@ -940,7 +940,7 @@ class Collector:
         self._case = case
         self._found: list[dict[str | None, Result]] = [{} for _ in self.gates]
         self._kept: list[Item] = []
-        self._broken: list[Item] = []
+        self.damaged: list[Item] = []
 
     def read(self, path: str | os.PathLike[str]) -> Iterator[Item]:
         """
@@ -968,7 +968,7 @@ class Collector:
 
     def _take(self, item: Item, found: list[dict[str | None, Result]]) -> None:
         if item.sort == "broken":
-            self._broken.append(item)
+            self.damaged.append(item)
             return
         if self._case is not None and item.get("case") != self._case:
             return
@@ -996,7 +996,7 @@ class Collector:
                 result = self._sum(gate, parts, platform)
                 if not result.total and (gate.optional or not keep_empty):
                     continue
-                for item in self._broken:
+                for item in self.damaged:
                     result.add(item.file, item.index, [item.problem.code if item.problem else "record"])
                 made.append(result)
         return made
@@ -1030,6 +1030,7 @@ def evaluate(
     matrix: str | os.PathLike[str] | None = None,
     case: str | None = None,
     keep_empty: bool = True,
+    damaged: list[Item] | None = None,
 ) -> list[Result]:
     """
     Judge sources; see `Collector`.
@@ -1042,6 +1043,7 @@ def evaluate(
         matrix: markdown table for the gates that have rows.
         case: only records whose ``case`` is this.
         keep_empty: keep gates without samples.
+        damaged: takes the lines that are no records; each of them fails every gate that has samples.
 
     Raises:
         GateError: a source cannot be read.
@@ -1050,6 +1052,8 @@ def evaluate(
     for path in (*audit_sources, *diagnostic_sources):
         for _ in collector.read(path):
             pass
+    if damaged is not None:
+        damaged.extend(collector.damaged)
     return collector.results(keep_empty=keep_empty)
 
 

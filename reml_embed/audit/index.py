@@ -17,14 +17,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from reml_embed.audit.records import LINE_BYTES_MOST, Line, Problem, Record, parse_line, segments, status_of, symbol_of
+from reml_embed.audit.records import (
+    LINE_BYTES_MOST,
+    Line,
+    Problem,
+    Record,
+    parse_line,
+    refuse_unless_plain,
+    segments,
+    status_of,
+    symbol_of,
+    torn,
+)  # fmt: skip
 from reml_embed.errors import RemlError
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT UNIQUE, start TEXT, bytes INTEGER, lines INTEGER);
 CREATE TABLE record (file INTEGER, line INTEGER, offset INTEGER, length INTEGER, timestamp TEXT, kind TEXT, audit_id TEXT, category TEXT, capability TEXT,
                      channel TEXT, symbol TEXT, status TEXT, severity TEXT, sequence INTEGER, PRIMARY KEY (file, line)) WITHOUT ROWID;
+CREATE TABLE damaged (file INTEGER, line INTEGER, code TEXT, message TEXT, PRIMARY KEY (file, line)) WITHOUT ROWID;
 CREATE INDEX record_id ON record (audit_id);
 CREATE INDEX record_kind ON record (kind, timestamp);
 CREATE INDEX record_time ON record (timestamp);
@@ -167,6 +179,12 @@ class Follower:
                 yield Entry(self.path, Line(self._number + 1, "", None, problem))
             self._rest, self._skipping = b"", True
 
+    def torn(self) -> Entry | None:
+        """What stands behind the last line end, while it is no line."""
+        if not self._rest.strip():
+            return None
+        return Entry(self.path, Line(self._number + 1, "", None, torn(len(self._rest))))
+
     def follow(self, *, pause: float = 0.2, until: Callable[[], bool] = lambda: False) -> Iterator[Entry]:
         """Lines as they come, for ever, or until *until* says so."""
         while not until():
@@ -263,7 +281,7 @@ class Index:
             if version != _VERSION:
                 made.execute("BEGIN IMMEDIATE")
                 if made.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-                    for table in ("record", "file"):
+                    for table in ("record", "damaged", "file"):
                         made.execute(f"DROP TABLE IF EXISTS {table}")
                     for statement in _SCHEMA.split(";"):
                         made.execute(statement)
@@ -287,6 +305,8 @@ class Index:
     def update(self) -> int:
         """Take in what came since; the number of records that are new. Files that have changed otherwise are read anew."""
         db, added = self._db, 0
+        if self.path.exists():
+            refuse_unless_plain(self.path)
         db.execute("BEGIN IMMEDIATE")
         try:
             known = {row[1]: row for row in db.execute("SELECT id, path, start, bytes, lines FROM file")}
@@ -320,14 +340,18 @@ class Index:
         return added
 
     def _forget(self, identity: int) -> None:
-        self._db.execute("DELETE FROM record WHERE file = ?", (identity,))
+        self._empty(identity)
         self._db.execute("DELETE FROM file WHERE id = ?", (identity,))
+
+    def _empty(self, identity: int) -> None:
+        for table in ("record", "damaged"):
+            self._db.execute(f"DELETE FROM {table} WHERE file = ?", (identity,))  # noqa: S608  (names of ours)
 
     def _take_in(self, file: Path, stream: IO[bytes], start: str, row: tuple[Any, ...] | None) -> int:
         db = self._db
         identity, offset, number = (None, 0, 0) if row is None else (row[0], row[3], row[4])
-        if os.fstat(stream.fileno()).st_size < offset:
-            db.execute("DELETE FROM record WHERE file = ?", (identity,))
+        if row is not None and os.fstat(stream.fileno()).st_size < offset:
+            self._empty(row[0])
             offset = number = 0
         if identity is None:
             identity = db.execute(
@@ -335,19 +359,30 @@ class Index:
             ).lastrowid
         stream.seek(offset)
         rows: list[tuple[Any, ...]] = []
+        damaged: list[tuple[Any, ...]] = []
         for raw in _whole_lines(stream):
             number += 1
-            record, _ = parse_line(raw.rstrip(b"\r\n"))
+            record, problem = parse_line(raw.rstrip(b"\r\n")) if raw.strip() else (None, None)
+            if problem is not None:
+                damaged.append((identity, number, problem.code, problem.message))
             if record is not None:
                 rows.append((identity, number, offset, len(raw), *_columns(record)))
             offset += len(raw)
         db.executemany("INSERT OR REPLACE INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+        db.executemany("INSERT OR REPLACE INTO damaged VALUES (?,?,?,?)", damaged)
         db.execute("UPDATE file SET start = ?, bytes = ?, lines = ? WHERE id = ?", (start, offset, number, identity))
         return len(rows)
 
     def count(self) -> int:
         """Records in it."""
         return int(self._db.execute("SELECT count(*) FROM record").fetchone()[0])
+
+    def damaged(self) -> list[Entry]:
+        """Lines that are no records, in the order of the log; `find` passes over them."""
+        files = {str(file): place for place, file in enumerate(segments(self.path))}
+        rows = self._db.execute("SELECT path, line, code, message FROM damaged JOIN file ON file.id = damaged.file")
+        found = sorted(rows.fetchall(), key=lambda row: (files.get(row[0], 0), row[1]))
+        return [Entry(Path(path), Line(number, "", None, Problem(code, text))) for path, number, code, text in found]
 
     def find(self, query: Query) -> Iterator[Entry]:
         """Records that fit, in the order of the log, each read from the log itself."""
@@ -407,8 +442,22 @@ def _columns(record: Record) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def search(path: str | os.PathLike[str], query: Query) -> Iterator[Entry]:
-    """Bring the index of the log at *path* up to date, and find."""
+def search(
+    path: str | os.PathLike[str], query: Query, *, damaged: Callable[[list[Entry]], None] | None = None
+) -> Iterator[Entry]:
+    """
+    Bring the index of the log at *path* up to date, and find.
+
+    Args:
+        path: of the log.
+        query: what is looked for.
+        damaged: is told the lines that are no records, before anything is found.
+
+    Raises:
+        OSError: the log cannot be read, or is packed. IndexUnavailableError: the index cannot be made.
+    """
     with closing(Index(path)) as index:
         index.update()
+        if damaged is not None:
+            damaged(index.damaged())
         yield from index.find(query)

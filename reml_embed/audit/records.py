@@ -6,11 +6,13 @@ Comes in: lines. Goes out: `Record` objects, problems with a code. Must not know
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -311,10 +313,13 @@ class Line:
     problem: Problem | None
 
 
+_PACKED: Final = b"\x1f\x8b"
+
+
 def _open(path: str | os.PathLike[str]) -> IO[bytes]:
     file = Path(path).open("rb")  # noqa: SIM115  (the caller closes it)
     try:
-        packed = file.read(2) == b"\x1f\x8b"
+        packed = file.read(2) == _PACKED
         file.seek(0)
     except OSError:  # a pipe
         packed = False
@@ -322,6 +327,26 @@ def _open(path: str | os.PathLike[str]) -> IO[bytes]:
         file.close()
         return gzip.open(path, "rb")  # type: ignore[return-value]
     return file
+
+
+def torn(length: int) -> Problem:
+    """What is wrong with *length* bytes behind the last line end."""
+    return Problem("audit.record.torn", f"the last line is torn: {length} bytes")
+
+
+def refuse_unless_plain(path: str | os.PathLike[str]) -> None:
+    """
+    A log that is searched or followed has to be a file that can be read at any place.
+
+    Raises:
+        OSError: it is a pipe or a device, is packed by gzip, or cannot be read.
+    """
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "not a file that can be read at any place", os.fspath(path))
+    with Path(path).open("rb") as file:
+        if file.read(2) == _PACKED:
+            raise OSError(errno.EINVAL, "packed by gzip: unpack it first", os.fspath(path))
 
 
 def read(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[Line]:
@@ -345,7 +370,7 @@ def read(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[Line]:
                 continue
             record, problem = parse_line(body)
             if problem is not None and not whole and problem.code in {"audit.record.not_json", "audit.record.not_utf8"}:
-                problem = Problem("audit.record.torn", f"the last line is torn: {len(body)} bytes")
+                problem = torn(len(body))
             yield Line(number, body[: LINE_BYTES_MOST + 1].decode("utf-8", "replace"), record, problem)
 
 

@@ -14,7 +14,7 @@ import click
 from reml_embed.audit import Record
 from reml_embed.audit import verify as verify_log
 from reml_embed.audit.index import Entry, Follower, Index, IndexUnavailableError, Query, search
-from reml_embed.audit.records import describe, segments
+from reml_embed.audit.records import describe, refuse_unless_plain, segments
 from reml_embed.audit.schema import schema_text
 from reml_embed.audit.specs import SpecError, create_index
 from reml_embed.audit.store import KEPT
@@ -193,10 +193,27 @@ audit.add_command(create_audit_index)
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
+_SHOWN_DAMAGES = 5
+
+
+def _tell(entry: Entry, severity: str = "error") -> None:
+    problem = entry.line.problem
+    if problem is not None:
+        click.echo(f"{entry.path}:{entry.line.number}: {severity}[{problem.code}]: {problem.message}", err=True)
+
+
+def _tell_damages(entries: list[Entry]) -> None:
+    """Lines that are passed over are named, the first of them."""
+    for entry in entries[:_SHOWN_DAMAGES]:
+        _tell(entry, "warning")
+    if len(entries) > _SHOWN_DAMAGES:
+        click.echo(f"… and {len(entries) - _SHOWN_DAMAGES} more lines that are no records", err=True)
+
+
 def _show(entry: Entry, form: str) -> bool:
     """Print a line of a log; False when it is none."""
     if entry.line.record is None:
-        click.echo(f"{entry.path}:{entry.line.number}: error[{entry.line.problem}]", err=True)
+        _tell(entry)
         return False
     click.echo(entry.line.text if form == "json" else describe(entry.record))
     return True
@@ -212,21 +229,26 @@ def _show(entry: Entry, form: str) -> bool:
 @click.pass_context
 def tail(command: click.Context, path: Path, lines: int, follow: bool, form: str) -> None:
     """
-    Show the last records of the log at PATH.
+    Show the last records of the log at PATH; a torn last line is named.
 
-    Exits with 0, with 1 when a line is no record, with 2 when there is no log (with --follow it may come later).
+    Exits with 0, with 1 when another line is no record, with 2 when there is no log (with --follow it may come later).
     """
     if not follow and not segments(path):
         _fail(path, FileNotFoundError(2, "no such file or directory"))
     follower = Follower(path)
     good = True
     try:
+        if path.exists():
+            refuse_unless_plain(path)
         waiting: list[Entry] = []
         for entry in follower.poll():
             waiting = [*waiting, entry][-lines:] if lines else []
         for entry in waiting:
             good &= _show(entry, form)
         sys.stdout.flush()
+        end = follower.torn()
+        if end is not None and lines and not follow:
+            _tell(end, "warning")
         while follow:
             for entry in follower.follow():
                 good &= _show(entry, form)
@@ -252,7 +274,7 @@ def _query_options(function: Any) -> Any:
 
 def _found(path: Path, query: Query) -> Iterator[Entry]:
     try:
-        yield from search(path, query)
+        yield from search(path, query, damaged=_tell_damages)
     except OSError as error:
         _fail(path, error)
     except IndexUnavailableError as error:
@@ -317,6 +339,7 @@ def make_index(command: click.Context, path: Path, form: str) -> None:
         path.with_name(path.name + ".index.sqlite").unlink(missing_ok=True)
         with Index(path) as index:
             added = index.update()
+            _tell_damages(index.damaged())
             made = {"path": str(path), "index": None if index.in_memory else str(index.file), "records": added}
     except OSError as error:
         _fail(path, error)

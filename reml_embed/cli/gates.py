@@ -51,6 +51,16 @@ def _tell(results: Sequence[gates.Result]) -> None:
             click.echo(f"  collect the log of {gates.WATCHED_PLATFORM} again", err=True)
 
 
+def _tell_nothing(damaged: Sequence[gates.Item]) -> None:
+    """No gate has samples; lines that are no records may be why."""
+    click.echo("no gate has samples", err=True)
+    for item in damaged[:_SHOWN_FAILURES]:
+        if item.problem is not None:
+            click.echo(f"{item.file}:{item.index + 1}: error[{item.problem.code}]: {item.problem.message}", err=True)
+    if len(damaged) > _SHOWN_FAILURES:
+        click.echo(f"… and {len(damaged) - _SHOWN_FAILURES} more lines that are no records", err=True)
+
+
 def _counters(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
@@ -128,15 +138,18 @@ def metrics(
         extra = [path for path in (matrix, counters) if path is not None]
         click.echo(json.dumps(_plan(chosen, [*audit_sources, *diagnostic_sources, *extra], outputs), indent=2))
         return
+    damaged: list[gates.Item] = []
     try:
         results = gates.evaluate(
             chosen, audit_sources, diagnostic_sources=diagnostic_sources, platforms=platforms, matrix=matrix, case=case,
-            keep_empty=bool(sections),
+            keep_empty=bool(sections), damaged=damaged,
         )  # fmt: skip
         differs = gates.compare(results, _counters(counters)) if counters is not None else None
         text = json.dumps(gates.report(results), ensure_ascii=False, indent=2) + "\n"
         click.echo(text, nl=False)
         _tell(results)
+        if not results:
+            _tell_nothing(damaged)
         stale = _deliver(outputs, text, check=check)
     except (gates.GateError, OSError) as error:
         raise broken(error) from None
