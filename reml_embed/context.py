@@ -280,7 +280,7 @@ class Context:
         if status:
             message = string(lib.reml_embed_last_create_error()) or status_label(status)
             raise EXCEPTIONS[status](message, status=status, label=status_label(status))
-        self._id, self._registry = out[0], registry
+        self._id, self._registry, self._late_cells = out[0], registry, list[Callable[[Any], object]]()
         self._support = Support(self)
         self._waiting: Jobs | None = None  # made when something waits: it needs asyncio
         try:

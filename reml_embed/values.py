@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar, ove
 
 from reml_embed._ffi import ffi, lib, owned_text, value_struct
 from reml_embed.data.effect_set import EffectSet
-from reml_embed.data.ref import RefHandle, RefState, drop_later, take_late, write_record
+from reml_embed.data.ref import RefHandle, RefState, write_record
 from reml_embed.errors import refuse_pickling
 
 if TYPE_CHECKING:
@@ -306,9 +306,9 @@ class ScriptRef(Proxy, RefHandle[T]):
             self._count_in()
         elif not counted:
             raise ValueError("the handle was dropped")
-        for _ in range(take_late(self._context)):
-            state = self._look()
-            write_record(self._log(), "drop", state.strong, EffectSet(rc=True, rc_ops=state.clones))
+        late = self._context._late_cells
+        while late:
+            late.pop(0)(self)
 
     def _log(self) -> AnyLog:
         from reml_embed.audit.context import AuditContext  # noqa: PLC0415
@@ -339,7 +339,16 @@ class ScriptRef(Proxy, RefHandle[T]):
         return self._look()
 
     def _leave(self, *, exclusive: bool, poison: bool) -> None:
-        self._context._raise_for(lib.reml_ref_return(self._context._id, value_struct(self._handle), exclusive, poison))
+        status = lib.reml_ref_return(self._context._id, value_struct(self._handle), exclusive, poison)
+        if status == lib.REML_EMBED_STATUS_WRONG_THREAD:  # given back with the next operation on a cell of the context
+            self._context._late_cells.append(lambda _: self._leave(exclusive=exclusive, poison=poison))
+        else:
+            self._context._raise_for(status)
+
+    def _record_late_drop(self) -> None:
+        """Another thread let a handle go; the library has counted that by now."""
+        state = self._look()
+        write_record(self._log(), "drop", state.strong, EffectSet(rc=True, rc_ops=state.clones))
 
     def _release(self) -> RefState | None:
         if self._context.closed:
@@ -350,7 +359,7 @@ class ScriptRef(Proxy, RefHandle[T]):
         self._counted = False
         Proxy.__del__(self)
         if status == lib.REML_EMBED_STATUS_WRONG_THREAD:
-            drop_later(self._context)
+            self._context._late_cells.append(ScriptRef._record_late_drop)
         return RefState(state.strong - 1, clones=state.clones) if status == 0 else None
 
     def _load(self) -> T:

@@ -14,7 +14,6 @@ library's (``reml_ref.h``), so that every handle of it agrees. Both are `RefHand
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -493,24 +492,6 @@ class EffectfulRef(RefHandle[T]):
 
 
 # --- cells of scripts ---------------------------------------------------------------------------------------------------------
-
-#: Contexts whose counted handles were let go by other threads: how many records of that wait.
-_late: weakref.WeakKeyDictionary[Context, int] = weakref.WeakKeyDictionary()
-_late_lock = threading.Lock()
-
-
-def drop_later(context: Context) -> None:
-    """A counted handle of *context* was let go by another thread; that is recorded with the next operation on a cell of it."""
-    with _late_lock:
-        _late[context] = _late.get(context, 0) + 1
-
-
-def take_late(context: Context) -> int:
-    """How many records wait for *context*; they do no more."""
-    if not _late:
-        return 0
-    with _late_lock:
-        return _late.pop(context, 0)
 
 
 def hand_over(context: Context, make: Callable[[V], Any], value: V) -> Any:

@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -422,6 +423,31 @@ def test_a_handle_let_go_by_another_thread_is_counted_and_recorded_at_the_next_o
     assert side.told[-1] == ("ref.drop", False, False, True, 1, 1)
     del side.handle
     side.context.close()
+
+
+def test_a_borrow_let_go_by_another_thread_is_given_back_at_the_next_operation() -> None:
+    side = Side("script")
+    box = [side.handle.borrow_mut()]
+    thread = threading.Thread(target=box.clear)
+    thread.start()
+    thread.join()
+    with side.handle.borrow_mut() as cell:
+        cell.value = 3
+    assert side.handle.get() == 3
+    del side.handle
+    side.context.close()
+
+
+def test_a_context_with_late_handles_can_be_let_go() -> None:
+    side = Side("script")
+    box = [side.handle.borrow_mut(), side.handle.clone()]
+    thread = threading.Thread(target=box.clear)
+    thread.start()
+    thread.join()
+    gone = weakref.ref(side.context)
+    del side, box, thread
+    gc.collect()
+    assert gone() is None
 
 
 def test_threads_agree_about_the_count() -> None:
