@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from reml_embed.diagnostics import Diagnostic
 from reml_embed.diagnostics.emission import Emitter, build
 from reml_embed.errors import RemlError
 from reml_embed.live import difference, reload, rollback
-from reml_embed.live.errors import ReloadError, RollbackFailed
+from reml_embed.live.errors import ReloadError
 from reml_embed.live.state import ReloadState, RollbackInfo, StateFile, now_ms
 from reml_embed.live.state import read as read_state
 from reml_embed.registry._shape import FileError, locked
@@ -144,6 +144,25 @@ class Run:
                 "spec": self.bridge.reload, "required": self.bridge.requirement(state.stage), "capability": self.bridge.capability,
             }  # fmt: skip
         return before, state
+
+    def attempt(self, diff: Path | None, *, back: bool) -> int:
+        """Reload, or go *back*; the exit code."""
+        try:
+            if not self.file.path.exists():
+                self.file.read()  # says why
+            with nullcontext() if self.dry else locked(self.file.path):  # a dry run leaves no lock file
+                if back:
+                    self.rollback()
+                else:
+                    self.reload(diff or Path())
+        except (ConfigError, FileError) as error:
+            return self.complain(error)
+        except ReloadUnsupported as error:
+            self.tell(build("bridge.contract.violation", error.message, domain="runtime"))
+            return 2 if back else 1
+        except ReloadError:
+            return 1
+        return 0
 
     def note(self, *events: str) -> None:
         """What a declared bridge owes the log is kept for its promotion."""
@@ -274,24 +293,11 @@ def reload_command(
         if state is None:
             raise click.UsageError("no reload is recorded here: name STATE")
     run = Run(state, diff, dry=dry, audited=audited)
-    code = 1
     try:
-        if not state.exists():
-            run.file.read()  # says why
-        with locked(state):
-            if back:
-                run.rollback()
-            else:
-                run.reload(diff or Path())
-        code = 0
-    except (ConfigError, FileError) as error:
-        code = run.complain(error)
-    except ReloadUnsupported as error:
-        run.tell(build("bridge.contract.violation", error.message, domain="runtime"))
-        code = 2 if back else 1
-    except RollbackFailed:
-        run.answer.status = "failed"
-    except ReloadError:
-        pass
+        code = run.attempt(diff, back=back)
+    except KeyboardInterrupt:  # the old state is back
+        run.tell(build("runtime.interrupted", "stopped by Ctrl-C", domain="runtime"))
+        run.answer.show()
+        raise
     run.answer.show()
     command.exit(code)

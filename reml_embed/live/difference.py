@@ -142,6 +142,8 @@ def name_of(value: Any) -> str:
         return type_tag(value)
     if "change_set" in value:
         return "config.diff"
+    if {"added", "removed", "changed"} & value.keys() and {"items", "entries"} & value.keys():
+        return "mixture of ChangeSet and SchemaDiff"  # to take one half of it would be a guess
     if {"added", "removed", "changed"} & value.keys() and all(
         isinstance(value.get(name, []), list) for name in ("added", "removed", "changed")
     ):

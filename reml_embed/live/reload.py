@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 from reml_embed.audit.context import AuditContext, StructuredLog
 from reml_embed.audit.ids import new_id
 from reml_embed.audit.sinks import FileSink
-from reml_embed.config.problems import ConfigError
+from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.diagnostics import Diagnostic
 from reml_embed.diagnostics.emission import build
 from reml_embed.errors import RemlError
@@ -280,10 +280,10 @@ class _Reload:
         try:
             found = difference.read(diff)
         except FormatError as error:
-            raise self.reject("bridge.diff.invalid", error.message, expected, error.received, error) from error
+            raise self.reject("bridge.diff.invalid", _said(error), expected, error.received, error) from error
         except ConfigError as error:
             raise self.reject(
-                "bridge.diff.rejected", f"a key is there twice: {error.message}", expected, "duplicate key", error
+                "bridge.diff.rejected", f"a key is there twice: {_said(error)}", expected, "duplicate key", error
             ) from error
         wanted = expected.partition("<")[0].strip()
         if wanted not in {"SchemaDiff", found.format}:
@@ -312,8 +312,7 @@ class _Reload:
             return found.apply(self.act.state.value, self.act.state.schema, self.converters)
         except ConfigError as error:
             for problem in error.problems:
-                text = f"{problem.key_path}: {problem.message}" if problem.key_path else problem.message
-                self.act.diagnose(problem.code, text, extensions={"config": {"key_path": problem.key_path}})
+                self.act.diagnose(problem.code, _said(problem), extensions={"config": {"key_path": problem.key_path}})
             self.tell("failed")
             raise self.failure(ApplyFailed, "apply", error.message) from error
 
@@ -376,6 +375,12 @@ class _Reload:
         act = self.act
         info = RollbackInfo(act.audit_id, act.state.run_id, reason, step, act.state.json(), self.change_set, now_ms())
         return act.fail(cls, reason, info)
+
+
+def _said(found: ConfigError | Problem) -> str:
+    """The (first) problem in words, with its key."""
+    problem = found.problems[0] if isinstance(found, ConfigError) else found
+    return f"{problem.key_path}: {problem.message}" if problem.key_path else problem.message
 
 
 def _place(error: ConfigError | None) -> dict[str, Any]:

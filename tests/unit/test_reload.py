@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from reml_embed import config
-from reml_embed.audit import AuditContext, MemorySink, Record
+from reml_embed.audit import AuditContext, FileSink, MemorySink, Record
 from reml_embed.audit.validation import validate as validate_log
 from reml_embed.cli.reml_run import reml_run
 from reml_embed.config import schema as schemas
@@ -207,7 +207,18 @@ def test_a_type_that_changes_is_dangerous_without_a_schema_too(world):
 
 
 @pytest.mark.parametrize(
-    "given", ["text", 3, None, [], {"kind": "strange"}, {"items": 7}, {"change_set": 1}, {"items": [{"key": "a"}]}]
+    "given",
+    [
+        "text",
+        3,
+        None,
+        [],
+        {"kind": "strange"},
+        {"items": 7},
+        {"change_set": 1},
+        {"items": [{"key": "a"}]},
+        {"items": [], "added": []},
+    ],
 )
 def test_a_wrong_format_is_validation_failed_and_bridge_diff_invalid(world, given):
     with pytest.raises(ValidationFailed) as caught:
@@ -571,7 +582,7 @@ def test_dry_run_writes_nothing_but_the_result(shell, tmp_path):
     out = shell.run("--dry-run", "--audit")
     assert out["result"]["status"] == "dry_run"
     assert out["result"]["change_set"]["total"] == 1
-    after = sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock"))
+    after = sorted(path.name for path in tmp_path.iterdir())
     assert after == before
     assert shell.state.read_text() == shell.text
 
@@ -751,6 +762,39 @@ def test_a_full_disk_leaves_the_old_file_intact(shell, monkeypatch):
     assert out["result"]["status"] == "failed"
     assert "No space left" in out["diagnostics"][0]["message"]
     assert shell.state.read_text() == shell.text
+
+
+def test_ctrl_c_leaves_the_old_state_and_is_recorded(shell, monkeypatch):
+    wanted = shell.state
+
+    take = FileSink.write_record
+
+    def stop(sink, record):
+        if json.loads(wanted.read_text())["run_id"] != "session-7":  # the new state has just been put in place
+            raise KeyboardInterrupt
+        take(sink, record)
+
+    monkeypatch.setattr("reml_embed.audit.sinks.FileSink.write_record", stop)
+    done = CliRunner().invoke(reml_run, ["reload", str(shell.state), str(shell.diff)])
+    assert done.exit_code == 1  # 130 outside of a test
+    out = json.loads(done.stdout)
+    assert out["result"]["status"] == "failed"
+    assert out["diagnostics"][0]["code"] == "runtime.interrupted"
+    assert shell.state.read_text() == shell.text
+    assert [record.metadata["error.code"] for record in shell.records() if record.kind == "diagnostic.emitted"] == [
+        "runtime.interrupted"
+    ]
+
+
+def test_a_folder_that_is_read_only_leaves_the_old_file_intact(shell, tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("root writes everywhere")
+    tmp_path.chmod(0o555)
+    try:
+        assert shell.run(code=2)["result"]["status"] == "failed"
+        assert shell.state.read_text() == shell.text
+    finally:
+        tmp_path.chmod(0o755)
 
 
 def declare(folder, **reload_spec):
