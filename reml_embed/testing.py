@@ -59,12 +59,13 @@ _CHANGING = re.compile(
     r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"
     r"|(?P<build>\b\d{8}T\d{6}Z(?:-[0-9A-Za-z]+)?)"
     r"|(?P<hash>\b[0-9a-f]{64}\b)"
+    r"|(?P<ns>(?<=_ns\":)\d+)"
 )
 
 
 def normalised(text: str, ids: dict[str, str] | None = None) -> str:
     """
-    *text* of records or diagnostics without what differs from run to run: ids, times, build ids, hashes.
+    *text* of records or diagnostics without what differs from run to run: ids, times, build ids, hashes, nanoseconds.
 
     Ids stay valid and stay different from each other: they are numbered as they appear. *ids* keeps the numbers for further texts of the
     same run.
@@ -76,6 +77,8 @@ def normalised(text: str, ids: dict[str, str] | None = None) -> str:
             return known.setdefault(match["uuid"], f"00000000-0000-4000-8000-{len(known) + 1:012d}")
         if match["time"]:
             return "2000-01-01T00:00:00Z"
+        if match["ns"]:
+            return "0"
         return "20000101T000000Z" if match["build"] else "0" * 64
 
     return _CHANGING.sub(put, text)

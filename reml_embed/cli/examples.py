@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 
 import click
 
+from reml_embed.audit import AuditValidationError, Record
 from reml_embed.cli._common import format_option
 from reml_embed.testing import normalised
 
@@ -29,7 +31,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {"reml": "reml_embed.cli", "remlc": "reml_embed.cli.remlc", "reml-run": "reml_embed.cli.reml_run",
             "reml-config": "reml_embed.cli.reml_config"}  # fmt: skip
 
-_MEMBERS = {"name": str, "command": list, "exit": int, "allowed_failure": bool, "output": str, "audit": str}
+_MEMBERS = {
+    "name": str,
+    "command": list,
+    "exit": int,
+    "allowed_failure": bool,
+    "output": str,
+    "audit": str,
+    "log": str,
+    "log_category": str,
+}
+#: Stands in a command for the path of a log of its own.
+LOG = "{log}"
 _SECONDS_MOST = 120
 _DIFFERENCE_MOST = 40  # lines
 
@@ -52,6 +65,8 @@ class Case:
         allowed_failure: an exit other than 0 is meant.
         output: golden file of standard output, or None.
         audit: golden file of the records on standard error, or None.
+        log: golden file of the records of the log whose path stands in the command as `LOG`, or None.
+        log_category: only those of this category.
     """
 
     name: str
@@ -60,6 +75,8 @@ class Case:
     allowed_failure: bool = False
     output: str | None = None
     audit: str | None = None
+    log: str | None = None
+    log_category: str | None = None
 
 
 def read_suite(folder: Path) -> tuple[str, list[Case]]:
@@ -95,7 +112,9 @@ def _read_case(file: Path, number: int, row: dict[str, Any]) -> Case:
         raise SuiteError(f"{where}: `name` and `command`, a list of words, are needed")
     if command[0] not in PROGRAMS:
         raise SuiteError(f"{where}.command: `{command[0]}` is none of {', '.join(PROGRAMS)}")
-    for member in ("output", "audit"):
+    if ("log" in row) != (LOG in command):
+        raise SuiteError(f"{where}: `log` and the word `{LOG}` in the command go together")
+    for member in ("output", "audit", "log"):
         if member in row and (Path(row[member]).is_absolute() or not {"..", "."}.isdisjoint(row[member].split("/"))):
             raise SuiteError(f"{where}.{member}: the name of a file beside suite.toml is expected, got `{row[member]}`")
     if row.get("exit", 0) != 0 and not row.get("allowed_failure", False):
@@ -112,7 +131,17 @@ def _environment() -> dict[str, str]:
     }
 
 
-def run_case(case: Case, root: Path) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a case ended: what it printed, and its log; the path of that is `LOG` again."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+    log: str = ""
+
+
+def run_case(case: Case, root: Path) -> Done:
     """
     Run its command in *root*.
 
@@ -121,16 +150,22 @@ def run_case(case: Case, root: Path) -> subprocess.CompletedProcess[str]:
     """
     program, *words = case.command
     script = f"import sys; sys.argv[0] = {program!r}; from {PROGRAMS[program]} import main; main()"
-    try:
-        return subprocess.run(
-            [sys.executable, "-c", script, *words], cwd=root, env=_environment(), capture_output=True, encoding="utf-8",
-            errors="replace", timeout=_SECONDS_MOST, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise SuiteError(f"{case.name}: did not end within {_SECONDS_MOST} s") from None
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "audit.ndjson"
+        words = [str(log) if word == LOG else word for word in words]
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", script, *words], cwd=root, env=_environment(), capture_output=True, encoding="utf-8",
+                errors="replace", timeout=_SECONDS_MOST, check=False, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise SuiteError(f"{case.name}: did not end within {_SECONDS_MOST} s") from None
+        found = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+        texts = (text.replace(str(log), LOG) for text in (done.stdout, done.stderr, found))
+        return Done(done.returncode, *texts)
 
 
-def golden_texts(case: Case, done: subprocess.CompletedProcess[str], *, with_audit: bool) -> dict[str, str]:
+def golden_texts(case: Case, done: Done, *, with_audit: bool) -> dict[str, str]:
     """What the golden files of *case* would hold after this run, by name."""
     ids: dict[str, str] = {}
     texts: dict[str, str] = {}
@@ -145,7 +180,19 @@ def golden_texts(case: Case, done: subprocess.CompletedProcess[str], *, with_aud
     if with_audit and case.audit is not None:
         lines = [line for line in done.stderr.splitlines(keepends=True) if line.startswith('{"')]
         texts[case.audit] = normalised("".join(lines), ids)
+    if with_audit and case.log is not None:
+        lines = [line for line in done.log.splitlines(keepends=True) if _is_of(case.log_category, line)]
+        texts[case.log] = normalised("".join(lines), ids)
     return texts
+
+
+def _is_of(category: str | None, line: str) -> bool:
+    if category is None:
+        return True
+    try:
+        return Record.parse(line).category == category
+    except AuditValidationError:
+        return True  # the difference shows it
 
 
 def differences(folder: Path, texts: dict[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ each time; no answer is kept. ``docs/core-io-effects-matrix.md`` is made from `O
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -85,15 +85,15 @@ class Operation:
 _READ, _WRITE, _WATCH = "core.io.read_error", "core.io.write_error", "core.io.watcher_error"
 
 OPERATIONS: Final[dict[str, Operation]] = {row.name: row for row in (
-    Operation("file.open", ("ensure_read",), "bridge.open"),
-    Operation("file.create", ("ensure_write",), "bridge.create"),
-    Operation("file.metadata", ("ensure_read", "ensure_permissions_read"), "bridge.metadata"),
-    Operation("file.remove", ("ensure_write",), "bridge.remove"),
-    Operation("file.sync", ("ensure_write",), "bridge.sync", _WRITE),
-    Operation("file.permissions", ("ensure_permissions_read",), "bridge.permissions"),
-    Operation("file.set_permissions", ("ensure_permissions_modify",), "bridge.permissions"),
-    Operation("file.read_link", ("ensure_symlink_query",), "bridge.symlink"),
-    Operation("file.symlink", ("ensure_symlink_modify",), "bridge.symlink"),
+    Operation("reader.open", ("ensure_read",), "bridge.open"),
+    Operation("writer.open", ("ensure_write",), "bridge.create"),
+    Operation("io.metadata", ("ensure_read", "ensure_permissions_read"), "bridge.metadata"),
+    Operation("io.remove", ("ensure_write",), "bridge.remove"),
+    Operation("io.sync", ("ensure_write",), "bridge.sync", _WRITE),
+    Operation("io.permissions", ("ensure_permissions_read",), "bridge.permissions"),
+    Operation("io.set_permissions", ("ensure_permissions_modify",), "bridge.permissions"),
+    Operation("io.read_link", ("ensure_symlink_query",), "bridge.symlink"),
+    Operation("io.symlink", ("ensure_symlink_modify",), "bridge.symlink"),
     Operation("reader.read", ("ensure_read",), "bridge.reader", _READ),
     Operation("reader.read_exact", ("ensure_read",), "bridge.reader", _READ),
     Operation("reader.buffered", ("ensure_buffered_io_capability", "ensure_read"), "bridge.buffered", f"{_READ}.buffered"),
@@ -131,15 +131,15 @@ class Trail:
     def __init__(self, audit: AuditContext) -> None:
         self.audit = audit
 
-    def done(self, context: IoContext, *, kind: str | None = None, payload: Mapping[str, Any] | None = None) -> str:
+    def done(self, context: IoContext, *, kind: str | None = None) -> str:
         """Record an operation; its audit id."""
         row = OPERATIONS.get(context.operation)
         return self.audit.log(
-            kind or (row.kind if row else "core.io.operation"), payload, category="core.io", capability=context.capability,
+            kind or (row.kind if row else "core.io.operation"), category="core.io", capability=context.capability,
             metadata=context.metadata(), extensions={"io": context.to_json(), "effects": context.effects_json()},
         )  # fmt: skip
 
-    def failed(self, error: IoFailure, *, payload: Mapping[str, Any] | None = None) -> str:
+    def failed(self, error: IoFailure) -> str:
         """
         Record a failure, once; its audit id. What a capability refused is recorded a second time, as the diagnostic that tells of it,
         under the same id.
@@ -155,7 +155,7 @@ class Trail:
         metadata.setdefault("io.operation", None)
         metadata.setdefault("io.capability", None)
         error.audit_id = self.audit.log(
-            kind, payload, category="core.io", capability=context.capability if context else None, metadata=metadata, extensions=extensions,
+            kind, category="core.io", capability=context.capability if context else None, metadata=metadata, extensions=extensions,
         )  # fmt: skip
         if error.cause is not None:
             self._emit(error, extensions)
@@ -241,7 +241,7 @@ class Adapter:
     def _refused(self, guard: Guard, about: IoContext, refused: CapabilityError) -> IoFailure:
         stage = refused.actual_stage()
         about.capability, about.stage_required = guard.capability, guard.requirement
-        about.stage_actual = stage.value if stage else None
+        about.stage_actual = stage.value if stage else "unknown"  # as the library says it
         about.take_effects()
         row = OPERATIONS.get(about.operation)
         message = f"{guard.capability}: {refused.detail()}"

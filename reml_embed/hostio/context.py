@@ -166,6 +166,7 @@ class IoContext:
         feature: of a watcher: ``watcher.recursive``.
         stage_required, stage_actual: of the capability.
         tags: effects that the guard asks for.
+        elapsed_ns: how long it took, where somebody says so (`log_io`).
     """
 
     operation: str
@@ -182,6 +183,7 @@ class IoContext:
     stage_required: str | None = None
     stage_actual: str | None = None
     tags: tuple[str, ...] = ()
+    elapsed_ns: int | None = None
 
     def watching(self) -> WatchStats:
         """`watch`, made when it is not there."""
@@ -205,8 +207,7 @@ class IoContext:
             "operation": self.operation, "path": self.path, "capability": self.capability, "helper": self.helper,
             "bytes_processed": self.bytes_processed, "timestamp": self.timestamp, "platform": platform_id(),
         }  # fmt: skip
-        if self.feature is not None:
-            made["feature"] = self.feature
+        made |= {key: value for key in ("feature", "elapsed_ns") if (value := getattr(self, key)) is not None}
         if self.effects.to_json():
             made["effects"] = self.effects.to_json()
         for name in ("buffer", "watch", "glob"):

@@ -509,7 +509,7 @@ def open(given: PathLike, *, host: Host | None = None, helper: str | None = None
         IoError: NotFound, PermissionDenied, InvalidInput (a folder, a pipe, a device), refused. PathSecurityError: the host's policy.
     """
     home = host or Host()
-    with home.operation("file.open", given, helper) as context:
+    with home.operation("reader.open", given, helper) as context:
         context.effects.io = True
         reader = Reader(_open(given, os.O_RDONLY, 0, home, context), home, context)
     reader.context = _of_stream(context)
@@ -526,7 +526,7 @@ def create(
         IoError, PathSecurityError: as `open`.
     """
     home, chosen = host or Host(), options or FileOptions()
-    with home.operation("file.create", given, helper) as context:
+    with home.operation("writer.open", given, helper) as context:
         context.effects.io = context.effects.mutating = True
         if chosen.permissions is not None:
             home.fs.ensure("ensure_permissions_modify", context)
@@ -658,7 +658,7 @@ def metadata(given: PathLike, *, host: Host | None = None, helper: str | None = 
         IoError, PathSecurityError: as `open`; of anything that is there.
     """
     home = host or Host()
-    with home.operation("file.metadata", given, helper) as context, _located(given, home, context) as (name, folder):
+    with home.operation("io.metadata", given, helper) as context, _located(given, home, context) as (name, folder):
         found = os.stat(name, dir_fd=folder, follow_symlinks=folder is None)
         count_effects(io=True, io_blocking=True, io_blocking_calls=1)
     born = getattr(found, "st_birthtime", found.st_ctime)
@@ -668,7 +668,7 @@ def metadata(given: PathLike, *, host: Host | None = None, helper: str | None = 
 def permissions(given: PathLike, *, host: Host | None = None, helper: str | None = None) -> int:
     """The nine bits of a file's permissions. Raises: as `metadata`."""
     home = host or Host()
-    with home.operation("file.permissions", given, helper) as context, _located(given, home, context) as (name, folder):
+    with home.operation("io.permissions", given, helper) as context, _located(given, home, context) as (name, folder):
         found = os.stat(name, dir_fd=folder, follow_symlinks=folder is None)
         count_effects(io=True, io_blocking=True, io_blocking_calls=1)
     return stat.S_IMODE(found.st_mode) & 0o777
@@ -683,7 +683,7 @@ def set_permissions(given: PathLike, mode: int, *, host: Host | None = None, hel
     """
     home = host or Host()
     with (
-        home.operation("file.set_permissions", given, helper) as context,
+        home.operation("io.set_permissions", given, helper) as context,
         _located(given, home, context) as (name, folder),
     ):
         _check_mode(mode)
@@ -700,7 +700,7 @@ def set_permissions(given: PathLike, mode: int, *, host: Host | None = None, hel
 def read_link(given: PathLike, *, host: Host | None = None, helper: str | None = None) -> Path:
     """Where a symbolic link leads, as it says. Raises: IoError: it is none. Otherwise as `metadata`."""
     home = host or Host()
-    with home.operation("file.read_link", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
+    with home.operation("io.read_link", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
         target = os.readlink(name, dir_fd=folder)
         count_effects(io=True, io_blocking=True, io_blocking_calls=1)
     return Path(target)
@@ -714,7 +714,7 @@ def symlink(target: PathLike, link: PathLike, *, host: Host | None = None, helpe
         IoError: InvalidInput: something is there. PathSecurityError: the policy.
     """
     home = host or Host()
-    with home.operation("file.symlink", link, helper) as context, _located(link, home, context, follow_last=False) as (name, folder):  # fmt: skip
+    with home.operation("io.symlink", link, helper) as context, _located(link, home, context, follow_last=False) as (name, folder):  # fmt: skip
         os.symlink(_text(target), name, dir_fd=folder)
         count_effects(io=True, mutating=True, io_blocking=True, io_blocking_calls=1)
 
@@ -727,7 +727,7 @@ def remove(given: PathLike, *, host: Host | None = None, helper: str | None = No
         IoError: NotFound, PermissionDenied, InvalidInput (a folder), refused. PathSecurityError: the host's policy.
     """
     home = host or Host()
-    with home.operation("file.remove", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
+    with home.operation("io.remove", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
         if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
             raise IoError(IoErrorKind.InvalidInput, f"{context.path}: a folder", context)
         os.unlink(name, dir_fd=folder)
@@ -743,7 +743,7 @@ def sync(what: Writer | PathLike, *, host: Host | None = None, helper: str | Non
     """
     home = host or (what._host if isinstance(what, Writer) else Host())
     where = shown(what) if not isinstance(what, Writer) else what.context.path or ""
-    with home.operation("file.sync", where or None, helper) as context:
+    with home.operation("io.sync", where or None, helper) as context:
         count_effects(io=True, io_blocking=True, io_blocking_calls=1, fs_sync=True, fs_sync_calls=1)
         if isinstance(what, Writer):
             with what._lock:
@@ -767,7 +767,7 @@ def log_io(
     Args:
         event: ``io.operation``, and ``io.helper`` where nothing else is known: ``bridge.release_note``.
         given: the path; None: that of *context*.
-        duration: seconds, or a `Duration`; ``event.duration_ns`` of the record.
+        duration: seconds, or a `Duration`; ``io.elapsed_ns`` of the record.
         audit: where it goes.
         outcome: what was done came to; an `IoError`, or an `Err` with one, is recorded as ``core.io.error``.
         context: of the operation: its capability, bytes and effects are told. By default that of the error, or one that says ``io.fs.read``.
@@ -788,13 +788,12 @@ def log_io(
         )  # fmt: skip
     if given is not None:
         about.path = shown(given)
+    about.elapsed_ns = duration.nanoseconds if isinstance(duration, Duration) else round(duration * 1e9)
     about.take_effects()
-    payload = {"duration_ns": duration.nanoseconds if isinstance(duration, Duration) else round(duration * 1e9)}
     if failure is None:
-        trail.done(about, kind="core.io.operation", payload=payload)
-        return outcome
-    told = IoError(failure.kind_name, failure.message, about, code=failure.code)
-    trail.failed(told, payload=payload)
+        trail.done(about, kind="core.io.operation")
+    else:
+        trail.failed(IoError(failure.kind_name, failure.message, about, code=failure.code))
     return outcome
 
 

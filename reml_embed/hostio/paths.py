@@ -182,8 +182,8 @@ def _placed(given: PathLike, policy: SecurityPolicy) -> tuple[str, str, str]:
             if _inside(normal, known):
                 # `..` stay in the rest: behind a link they lead elsewhere than the text says
                 plain = _normal_slashes(full)
-                rest = plain if _inside(plain, known) else normal
-                return text, root, rest[len(known) :].strip("/")
+                rest = plain[len(known) :].strip("/") if _inside(plain, known) else ".."
+                return text, root, normal[len(known) :].strip("/") if _climbs(rest) else rest
     reason = "traversal_detected" if ".." in text.split("/") else "outside_allowed_root"
     raise _refuse(reason, text, policy=policy, root=first)
 

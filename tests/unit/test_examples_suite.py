@@ -180,3 +180,33 @@ def test_the_normaliser_keeps_what_is_the_same_and_takes_what_changes():
     ids: dict[str, str] = {}
     assert normalised(two, ids) == normalised(two, ids)
     assert normalised(one, ids).endswith("2")
+
+
+def test_a_case_has_a_log_of_its_own_whose_path_is_not_in_the_golden_file(tmp_path):
+    folder = tmp_path / "examples" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "a.reml").write_text('fn main() -> Result<Bool, IoError> = IO.exists(Path.path("a"))\n', encoding="utf-8")
+    case = (
+        '[[case]]\nname = "a"\ncommand = ["reml", "run", "examples/mine/a.reml", "--audit", "{log}"]\nlog = "a.jsonl"\n'
+    )
+    (folder / "suite.toml").write_text(case, encoding="utf-8")
+    call("run", "--suite", "mine", "--update-golden", "--folder", str(tmp_path))
+    everything = (folder / "a.jsonl").read_text(encoding="utf-8")
+    (folder / "suite.toml").write_text(case + 'log_category = "core.io"\n', encoding="utf-8")
+    call("run", "--suite", "mine", "--update-golden", "--folder", str(tmp_path))
+    call("run", "--suite", "mine", "--with-audit", "--folder", str(tmp_path))
+    (line,) = (folder / "a.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["category"] == "core.io"
+    assert '"io.operation":"io.exists"' in everything
+    assert '"{log}"' in line
+    assert "/tmp" not in everything
+    (folder / "a.jsonl").write_text(line.replace("io.exists", "io.other") + "\n", encoding="utf-8")
+    call("run", "--suite", "mine", "--with-audit", "--folder", str(tmp_path), code=1)
+
+
+@pytest.mark.parametrize("case", ['command = ["reml", "version"]\nlog = "a"', 'command = ["reml", "version", "{log}"]'])
+def test_a_log_and_its_word_go_together(tmp_path, case):
+    folder = tmp_path / "examples" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "suite.toml").write_text(f'[[case]]\nname = "a"\n{case}\n', encoding="utf-8")
+    assert "{log}" in call("run", "--suite", "mine", "--folder", str(tmp_path), code=2).stderr

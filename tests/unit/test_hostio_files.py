@@ -411,7 +411,7 @@ def test_a_closed_writer_fails(host, tmp_path, use):
 
 def test_sync_counts(host, sink, note):
     hostio.sync(note, host=host)
-    [metadata] = metadata_of(sink, "file.sync")
+    [metadata] = metadata_of(sink, "io.sync")
     assert (metadata["io.effects.fs_sync"], metadata["io.effects.fs_sync_calls"]) == (True, 1)
 
 
@@ -502,7 +502,7 @@ def test_log_io_has_the_helper_of_the_bytes_writer(host, sink, note):
     assert record.kind == "core.io.operation"
     assert record.metadata["io.helper"] == record.metadata["io.operation"] == "bridge.release_note"
     assert record.metadata["io.path"] == str(note)
-    assert record.metadata["event"]["duration_ns"] == 1_500
+    assert record.metadata["io.elapsed_ns"] == 1_500
     assert [metadata["io.helper"] for metadata in metadata_of(sink, "io.copy")] == ["bridge.release_note"]
     assert outcome == Ok(note.read_bytes())
 

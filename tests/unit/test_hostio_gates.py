@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reml_embed import hostio
-from reml_embed.audit import AuditContext, FileSink, MemorySink, Record
+from reml_embed.audit import AuditContext, FileSink, MemorySink, Record, gates
 from reml_embed.audit.kinds import missing_keys
 from reml_embed.hostio.adapters import OPERATIONS
 from reml_embed.hostio.matrix import confirm, page
@@ -82,8 +82,8 @@ def test_each_row_of_the_matrix_is_confirmed_by_its_own_records(log, tmp_path, s
     for operation in ("io.copy", "path.is_safe_symlink", "watch.resource_limits"):
         part = tmp_path / f"{operation}.ndjson"
         part.write_text("".join(line for line in lines if f'"io.operation":"{operation}"' not in line))
-        _, result = metrics("--scenario", scenario, "--matrix", PAGE, "--audit-source", part)
-        assert result["failed"] == 1, (operation, result["failures"])
+        [result] = gates.evaluate(gates.find(["core_io"], scenario), [part], matrix=PAGE)
+        assert result.failed == 1, (operation, result.failures)
 
 
 def test_all_rows_are_there(log):
@@ -131,3 +131,79 @@ def test_when_the_sink_of_a_host_is_given_the_registry_keeps_its_own(tmp_path):
     host = hostio.Host(registry=CapabilityRegistry(audit=AuditContext(checks)), audit=records)
     hostio.glob(tmp_path / "*", host=host)
     assert (checks.kinds, records.kinds) == (["capability_check"], ["core.path.glob"])
+
+
+# --- the suites of programs (6.6) ---
+
+
+def run_suites(*words):
+    command = [
+        sys.executable,
+        "-m",
+        "reml_embed.cli",
+        "examples",
+        "run",
+        "--suite",
+        "core_io",
+        "--suite",
+        "core_path",
+        *words,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("words", [[], ["--with-audit"]])
+def test_the_two_baseline_examples_run_from_the_suites(words):
+    done = run_suites(*words)
+    assert done.returncode == 0, done.stderr
+    assert "core_io/file_copy: ok: exit 0" in done.stdout
+    assert "core_path/relative_denied: ok: exit 1 (allowed failure)" in done.stdout
+
+
+def test_the_suites_give_the_samples_of_their_gate(tmp_path):
+    (tmp_path / "examples.json").write_text(run_suites("--with-audit", "--format", "json").stdout)
+    code, result = metrics(
+        "--scenario", "example_suite", "--audit-source", tmp_path / "examples.json", "--require-success"
+    )
+    assert (code, result["pass_rate"], result["total"]) == (0, 1.0, 7)
+
+
+def golden_records(*suites):
+    files = [file for suite in suites for file in sorted((ROOT / "examples" / suite).glob("*/*.expected.audit.jsonl"))]
+    return files, [Record.parse(line) for file in files for line in file.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("scenario", ["reader_writer", "path_glob"])
+def test_records_of_programs_pass_the_same_gates(scenario):
+    files, _ = golden_records("core_io", "core_path")
+    code, result = metrics(
+        "--scenario", scenario, *(word for file in files for word in ("--audit-source", file)), "--require-success"
+    )
+    assert (code, result["pass_rate"]) == (0, 1.0), result["failures"]
+
+
+def test_programs_and_hosts_use_the_same_keys_and_operations(log):
+    ours = [Record.parse(line).metadata for line in log.read_text().splitlines()]
+    known = {key for metadata in ours for key in metadata if key.startswith(("io.", "security.", "bridge.", "error."))}
+    for record in golden_records("core_io", "core_path")[1]:
+        theirs = {key for key in record.metadata if key.startswith(("io.", "security.", "bridge.", "error."))}
+        assert theirs <= known | {"io.elapsed_ns", "security.root"}, record.metadata["io.operation"]
+        assert all(record.metadata[f"io.{key}"] for key in ("operation", "path", "capability", "helper"))
+        assert missing_keys(record) == []
+    assert {"reader.open", "writer.open", "io.copy", "io.remove", "io.metadata", "path.glob", "path.validate"} <= set(
+        OPERATIONS
+    )
+
+
+def test_a_relative_path_is_refused_alike_by_programs_and_hosts():
+    [theirs] = [
+        record.metadata for record in golden_records("core_path")[1] if record.metadata["io.path"] == "notes/today.md"
+    ]
+    sink = MemorySink()
+    host = hostio.Host(registry=CapabilityRegistry(audit=AuditContext(MemorySink())), audit=sink)
+    with pytest.raises(hostio.PathSecurityError):
+        hostio.validate_path("notes/today.md", hostio.SecurityPolicy(("/srv/notes",)), host=host)
+    ours = sink.taken[0].metadata
+    for key in ("error.code", "io.error.kind", "io.operation", "io.helper", "io.capability", "security.reason", "security.path", "security.root",
+                "security.capability", "bridge.id", "bridge.stage.required", "bridge.stage.actual"):  # fmt: skip
+        assert ours[key] == theirs[key], key

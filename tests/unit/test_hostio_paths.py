@@ -128,6 +128,7 @@ def test_what_is_no_path_is_refused(host, root, bad):
 
 def test_paths_inside_are_answered_without_dots(host, root, sink):
     policy = SecurityPolicy(("/nowhere", str(root)))
+    assert hostio.validate_path(f"{root}/../root/a.txt", policy, host=host) == root / "a.txt"
     assert hostio.validate_path(f"{root}/sub/./../a.txt", policy, host=host) == root / "a.txt"
     assert hostio.validate_path(f"{root}/new/deep/file", policy, host=host) == root / "new" / "deep" / "file"
     assert hostio.validate_path(root, policy, host=host) == root
