@@ -5,6 +5,7 @@ What changes while it runs (guide §2; CONTRACTS 11).
 a program that goes on calling it. Must not know: commands.
 """
 
+from reml_embed.live.bridge import BridgeReloader
 from reml_embed.live.module import LiveModule
 from reml_embed.live.reload import (
     ApplyFailed,
@@ -22,6 +23,7 @@ from reml_embed.live.reload import (
 __all__ = [
     "ApplyFailed",
     "AuditIncomplete",
+    "BridgeReloader",
     "LiveModule",
     "ReloadError",
     "ReloadSpec",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from reml_embed.audit.records import Record, lookup
 from reml_embed.diagnostics import Diagnostic
@@ -50,8 +50,10 @@ __all__ = [
     "PromotionFrozen", "ReloadFailure", "ReloadSpec", "ReloadUnsupported", "RuntimeBridgeAuditSpec", "RuntimeBridgeDescriptor",
     "RuntimeBridgeError", "RuntimeBridgeHandle", "RuntimeBridgeRegistry", "Signalled", "StageViolation", "StreamSignal",
     "TargetMismatch", "UnknownItem", "failed_gates", "in_order", "lsp_banner",
+    "records_itself",
 ]  # fmt: skip
 
+F = TypeVar("F", bound=Callable[..., Any])
 CAPABILITY: Final = "core.runtime.bridge"
 #: What ``-Z`` opts in to for experimental bridges.
 FEATURE: Final = "runtime-bridge"
@@ -141,6 +143,16 @@ class _Entry:
     @property
     def requirement(self) -> StageRequirement:
         return self.descriptor.requirement(self.state.stage)
+
+
+def records_itself(function: F) -> F:
+    """Mark a reload or rollback that leaves ``bridge.reload`` or ``bridge.rollback`` itself, and goes back itself when it fails."""
+    function.records_itself = True  # type: ignore[attr-defined]
+    return function
+
+
+def _records_itself(function: Callable[..., object]) -> bool:
+    return bool(getattr(function, "records_itself", False))
 
 
 class RuntimeBridgeHandle:
@@ -415,16 +427,16 @@ class RuntimeBridgeRegistry:
         try:
             answer = entry.reload(*arguments)
         except Exception as error:
-            self._log(
-                entry,
-                "bridge.reload",
-                {"stage": entry.state.stage.value, "detail": str(error)},
-                {"bridge.reload": "failed"},
-            )
-            if entry.descriptor.reload.rollback == "required" and entry.rollback is not None:
-                self.rollback(id)
+            if not _records_itself(entry.reload):
+                payload = {"stage": entry.state.stage.value, "detail": str(error)}
+                self._log(entry, "bridge.reload", payload, {"bridge.reload": "failed"})
+                if entry.descriptor.reload.rollback == "required" and entry.rollback is not None:
+                    self.rollback(id)
             raise ReloadFailure(id, str(error) or type(error).__name__) from error
-        self._log(entry, "bridge.reload", {"stage": entry.state.stage.value}, {"bridge.reload": "applied"})
+        if _records_itself(entry.reload):
+            entry.state.events.add("bridge.reload")
+        else:
+            self._log(entry, "bridge.reload", {"stage": entry.state.stage.value}, {"bridge.reload": "applied"})
         return answer
 
     def rollback(self, id: str) -> Any:
@@ -436,10 +448,14 @@ class RuntimeBridgeRegistry:
             answer = entry.rollback()
         except Exception as error:
             payload = {"stage": entry.state.stage.value, "status": "failed", "detail": str(error)}
-            self._log(entry, "bridge.rollback", payload, {"bridge.reload": "failed"})
+            if not _records_itself(entry.rollback):
+                self._log(entry, "bridge.rollback", payload, {"bridge.reload": "failed"})
             raise ReloadFailure(id, str(error) or type(error).__name__) from error
-        payload = {"stage": entry.state.stage.value, "status": "rolled_back"}
-        self._log(entry, "bridge.rollback", payload, {"bridge.reload": "rolled_back"})
+        if _records_itself(entry.rollback):
+            entry.state.events.add("bridge.rollback")
+        else:
+            payload = {"stage": entry.state.stage.value, "status": "rolled_back"}
+            self._log(entry, "bridge.rollback", payload, {"bridge.reload": "rolled_back"})
         return answer
 
     def refuse_diff(self, id: str, code: str, *, expected: str, received: str) -> Diagnostic:
@@ -699,11 +715,15 @@ class RuntimeBridgeRegistry:
         keys = {"bridge.id": bridge.id, "bridge.capability": bridge.capability, **(metadata or {})}
         found = build(code, message, severity=severity, domain="runtime", file=bridge.manifest_path,
                       extensions={"bridge": extension}, audit_metadata=keys, **more)  # fmt: skip
+        self.tell(found)
+        return found
+
+    def tell(self, found: Diagnostic) -> None:
+        """Keep a diagnostic of a bridge in `diagnostics`, and pass it on."""
         with self._lock:
             self.diagnostics.append(found)
         if self._on_diagnostic is not None:
             self._on_diagnostic(found)
-        return found
 
     def _warn_experimental(self, entry: _Entry) -> None:
         message = f"bridge {entry.descriptor.id} is experimental"

@@ -846,6 +846,63 @@ def test_two_reloads_at_once_take_turns(shell):
     assert len(json.loads(shell.state.read_text())["history"]) == 4
 
 
+# --- a bridge of the registry -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scene(world):
+    """A registered bridge, its reloader and what its parser installed."""
+    from reml_embed.live import BridgeReloader
+    from reml_embed.registry._shape import Reader
+    from reml_embed.registry.bridge import RuntimeBridgeRegistry
+    from reml_embed.registry.bridge_shape import RuntimeBridgeDescriptor
+    from reml_embed.registry.capability import CapabilityRegistry
+
+    row = {
+        "id": "host.scene", "stage": "experimental", "required_capabilities": ["io.fs.read"],
+        "reload": {"rollback": "required"}, "audit": {"requires_audit_effect": True},
+    }  # fmt: skip
+    quiet = AuditContext(MemorySink())
+    bridges = RuntimeBridgeRegistry(CapabilityRegistry(audit=quiet), audit=world.audit, features={"runtime-bridge"})
+    installed = []
+    reloader = BridgeReloader(bridges, "host.scene", state_of(), parser=installer(installed))
+    bridges.register_bridge(
+        RuntimeBridgeDescriptor.read(Reader(row)), reload=reloader.reload, rollback=reloader.rollback
+    )
+    return bridges.acquire_bridge("host.scene"), reloader, installed, bridges
+
+
+def test_the_handle_of_a_bridge_reloads_and_goes_back_under_one_audit_id(world, scene):
+    handle, reloader, installed, bridges = scene
+    new = handle.reload(changed(service__replicas=4))
+    assert reloader.state is new
+    records = [
+        record for record in world.sink.taken if record.kind in {"parser.reload", "reml.reload", "bridge.reload"}
+    ]
+    assert len(records) == 3
+    assert {record.audit_id for record in records} == {new.audit_id}
+    assert {record.metadata["bridge.capability"] for record in records} == {"io.fs.read"}
+    assert handle.rollback().value == VALUE
+    assert installed[-1] == VALUE
+    assert len(world.records("bridge.rollback")) == 1
+    assert bridges.state("host.scene").events >= {"bridge.reload", "bridge.rollback"}
+    assert bridges.verify_mandatory_events("host.scene") == ()
+
+
+def test_a_handle_tells_of_a_failed_reload_once_and_the_old_value_is_back(world, scene):
+    from reml_embed.registry.bridge import ReloadFailure
+
+    handle, _reloader, installed, bridges = scene
+    with pytest.raises(ReloadFailure) as caught:
+        handle.reload(changed(service__replicas=3))
+    assert isinstance(caught.value.__cause__, ApplyFailed)
+    assert installed[-1] == VALUE
+    assert world.outcomes() == [("bridge.reload", "failed"), ("bridge.rollback", "rolled_back")]
+    with pytest.raises(ReloadFailure):
+        handle.reload("nothing")
+    assert bridges.diagnostics[-1].code == "bridge.diff.invalid"
+
+
 # --- kill -9 ----------------------------------------------------------------------------------------------------------
 
 CHILD = """
