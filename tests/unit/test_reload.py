@@ -456,6 +456,18 @@ def test_metrics_reload_latency_ms_and_reload_failures_total(world):
     assert lines[1]["custom"]["reload.failures_total"] == after["reload.failures_total"]
 
 
+def test_prometheus_shows_the_latency_and_the_failures_of_reloads(world):
+    pytest.importorskip("prometheus_client")
+    from reml_embed.metrics import render_prometheus
+
+    world.reload(state_of(), changed(service__replicas=3))
+    text = render_prometheus()
+    assert 'reml_latency_ms_count{event="reload"}' in text
+    assert (
+        f'reml_custom{{event="reload",key="reload.failures_total"}} {float(metrics()["reload.failures_total"])}' in text
+    )
+
+
 # --- states that are none ---------------------------------------------------------------------------------------------
 
 
