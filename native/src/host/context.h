@@ -104,9 +104,10 @@ typedef struct rl_function_entry {
     uint32_t generation;
     uint32_t next_free;
     rl_audit_tally_t tally;
-    bool scalar; /* the direct path is possible */
-    bool small;  /* fits the registers that a fiber always has: see fast_call.h */
-    bool plain;  /* all parameters are Int or Float: any 64 bits are a value */
+    bool scalar;           /* the direct path is possible */
+    bool small;            /* fits the registers that a fiber always has: see fast_call.h */
+    bool plain;            /* all parameters are Int or Float: any 64 bits are a value */
+    uint32_t direct_count; /* parameters, when small; UINT32_MAX else */
 } rl_function_entry_t;
 
 /* A host function that takes the machine's words as they are (native/python): `s` and `r` are the arguments per bank, in order.

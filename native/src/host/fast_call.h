@@ -23,32 +23,39 @@ static inline bool rl_fast_call_allowed(const rl_context_t* context) {
 /* What the small loop cannot do: go on in the large one, with everything in place that a run may look at. Counts a failure. */
 reml_embed_status_t rl_fast_call_rest(rl_context_t* context, rl_function_entry_t* entry, const rl_instr_t* rest);
 
-static inline reml_embed_status_t rl_fast_call(
-    rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, unsigned count, rl_word_t* result) {
-    const rl_proto_t* proto = entry->proto;
-    rl_vm_t* vm = &context->vm;
-    rl_audit_t* audit = &context->audit;
-    if (RL_UNLIKELY(!context->direct || !entry->small || (context->depth | context->frozen) != 0 || audit->attention ||
-                    audit->delivering || vm->failure.present ||
-                    (audit->writer && rl_audit_writer_troubled(audit->writer)))) {
-        reml_embed_status_t status = rl_function_call_words(context, entry, words, NULL, result);
-        context->direct = rl_fast_call_allowed(context);
-        return status;
-    }
-    rl_word_t* s = vm->fiber->s;
-    for (unsigned i = 0; i < count; i++) s[i] = words[i];
-    const rl_instr_t* rest = rl_vm_run_leaf(proto, s);
+/* Is everything as it usually is? Then a `small` entry can be run by rl_fast_call_run. */
+static inline bool rl_fast_call_is_open(const rl_context_t* context) {
+    const rl_audit_t* audit = &context->audit;
+    return context->direct && (context->depth | context->frozen) == 0 && !audit->attention && !audit->delivering &&
+           !context->vm.failure.present && (!audit->writer || !rl_audit_writer_troubled(audit->writer));
+}
+
+static inline reml_embed_status_t rl_fast_call_run(
+    rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, size_t count, rl_word_t* result) {
+    rl_word_t* s = context->vm.fiber->s;
+    for (size_t i = 0; i < count; i++) s[i] = words[i];
+    const rl_instr_t* rest = rl_vm_run_leaf(entry->proto, s);
     if (rest) {
         reml_embed_status_t status = rl_fast_call_rest(context, entry, rest);
         if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK)) return status;
+        s = context->vm.fiber->s; /* the bank may have moved */
     }
-    *result = vm->fiber->s[0]; /* the bank may have moved */
+    *result = s[0];
     if (RL_UNLIKELY(atomic_load_explicit(&context->slot->interrupt, memory_order_relaxed)))
         atomic_store_explicit(&context->slot->interrupt, 0, memory_order_relaxed); /* came too late */
     context->metrics.total_calls++;
     context->metrics.success_calls++;
-    rl_audit_tally_count(audit, &entry->tally);
+    rl_audit_tally_count(&context->audit, &entry->tally);
     return REML_EMBED_STATUS_OK;
+}
+
+static inline reml_embed_status_t rl_fast_call(
+    rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* words, unsigned count, rl_word_t* result) {
+    if (RL_LIKELY(entry->small && rl_fast_call_is_open(context)))
+        return rl_fast_call_run(context, entry, words, count, result);
+    reml_embed_status_t status = rl_function_call_words(context, entry, words, NULL, result);
+    context->direct = rl_fast_call_allowed(context);
+    return status;
 }
 
 #endif

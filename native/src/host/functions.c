@@ -43,6 +43,7 @@ static reml_embed_status_t add_entry(
         entry->plain =
             entry->plain && (proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64);
     }
+    entry->direct_count = entry->small ? proto->param_count : UINT32_MAX;
     entry->tally = (rl_audit_tally_t){.symbol = proto->name,
         .ownership = entry->scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
         .result = entry->scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_PENDING};
@@ -403,7 +404,14 @@ static reml_embed_status_t refuse_scalars(
     return REML_EMBED_STATUS_OK;
 }
 
-static reml_embed_status_t call_scalars(reml_embed_context_t* id, reml_function_t function,
+static RL_NOINLINE bool scalars_fit(const rl_proto_t* proto, const reml_scalar_t* arguments, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!rl_scalar_fits(proto->param_types[i], arguments[i])) return false;
+    }
+    return true;
+}
+
+static RL_NOINLINE reml_embed_status_t call_scalars_slowly(reml_embed_context_t* id, reml_function_t function,
     const reml_scalar_t* arguments, size_t count, rl_word_t* result) {
     RL_ENTER_AS(id, context, "reml_function_call_scalars");
     RL_FIND_FUNCTION_AS(context, function, entry, "reml_function_call_scalars");
@@ -419,8 +427,17 @@ static reml_embed_status_t call_scalars(reml_embed_context_t* id, reml_function_
 reml_embed_status_t reml_function_call_scalars(reml_embed_context_t* id, reml_function_t function,
     const reml_scalar_t* arguments, size_t count, reml_scalar_t* out) {
     if (RL_UNLIKELY(!out)) return REML_EMBED_STATUS_INVALID_ARGUMENT;
+    rl_context_t* context = rl_slot_here(id);
+    rl_function_entry_t* entry = RL_LIKELY(context != NULL) ? rl_function_here(context, function) : NULL;
+    if (RL_LIKELY(entry && count == entry->direct_count && !context->has_error && (arguments || !count) &&
+                  rl_fast_call_is_open(context) && (entry->plain || scalars_fit(entry->proto, arguments, count)))) {
+        const rl_word_t* words = (const rl_word_t*)arguments;
+        reml_embed_status_t status = rl_fast_call_run(context, entry, words, count, (rl_word_t*)out);
+        if (RL_UNLIKELY(status != REML_EMBED_STATUS_OK)) out->i = 0;
+        return status;
+    }
     rl_word_t result;
-    reml_embed_status_t status = call_scalars(id, function, arguments, count, &result);
+    reml_embed_status_t status = call_scalars_slowly(id, function, arguments, count, &result);
     out->i = RL_LIKELY(status == REML_EMBED_STATUS_OK) ? result.i : 0;
     return status;
 }
