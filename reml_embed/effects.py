@@ -12,16 +12,16 @@ import inspect
 import json
 import os
 import re
-import secrets
 import threading
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reml_embed._ffi import NULL, ffi, lib
+from reml_embed._files import replace_file
 from reml_embed.audit import AuditContext, ContextSink
 from reml_embed.config import problems as _problems  # noqa: F401  (registers the codes of manifests)
 from reml_embed.diagnostics import Entry, register_catalog
@@ -617,22 +617,6 @@ def _read_check(path: Path, index: int, row: object) -> StageCheck:
     )
 
 
-def write_atomically(path: Path, content: str) -> None:
-    """Replace the file by *content*, so that a reader sees the old one or the new one; its directory is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with name.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        name.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            name.unlink()
-        raise
-
-
 _local_locks: dict[str, threading.Lock] = {}
 _local_locks_lock = threading.Lock()
 
@@ -707,7 +691,7 @@ class StageChecks:
         with _locked(self.path):
             rows = [row.to_json() for row in (*self.read(), check)]
             lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
-            write_atomically(self.path, f"[\n{lines}\n]\n")
+            replace_file(self.path, f"[\n{lines}\n]\n")
         return check
 
     def latest(self, id: str, stage: str) -> StageCheck | None:  # noqa: A002

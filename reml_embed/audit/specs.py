@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reml_embed._files import replace_file
 from reml_embed.audit.ids import cli_identity, now, source_commit
 from reml_embed.audit.policy import LEVELS
 from reml_embed.audit.records import read
@@ -129,10 +130,7 @@ def create_index(
     ]  # fmt: skip
     index = {"entries": kept, "retained_entries": retained, "pruned": [entry["path"] for entry in pruned]}
     path = output or (folder or Path()) / INDEX
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(json.dumps(index, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    new.replace(path)
+    replace_file(path, json.dumps(index, ensure_ascii=False, indent=2) + "\n")
     size = sum(item["size_bytes"] for item in retained)
     large = store == "ci" and size > CI_BYTES_MOST
     return Made(index, path, f"the store holds {size >> 20} MB, more than {CI_BYTES_MOST >> 20}" if large else None)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
+from reml_embed._files import replace_file
 from reml_embed.audit.ids import cli_identity, source_commit
 from reml_embed.audit.records import Record
 from reml_embed.audit.sinks import FileSink
@@ -147,9 +148,7 @@ class Store:
                 for (profile, target), items in sorted(groups.items())
             ]  # fmt: skip
             index["pruned"] = [str(old["path"]) for old in gone]
-            new = self.folder / f".{INDEX}.new"
-            new.write_text(json.dumps(index, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-            new.replace(self.folder / INDEX)
+            replace_file(self.folder / INDEX, json.dumps(index, ensure_ascii=False, indent=2) + "\n")
         size = sum(item["size_bytes"] for item in index["retained_entries"])
         large = self.name == "ci" and size > CI_BYTES_MOST
         return tuple(

@@ -12,12 +12,12 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reml_embed._files import replace_file
 from reml_embed.audit.gates import GATES, WATCHED_PLATFORM, GateError
 
 BRIDGE_PAGE, COLLECTOR_PAGE = "ffi-bridge-summary.md", "iterator-collector-summary.md"
@@ -143,29 +143,6 @@ def merge(page: str, name: str, entries: Iterable[Entry]) -> str:
     return f"{before}{chr(10).join(parts)}\n\n{_END}{after}"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """
-    Replace a file by another: who reads it sees the old one or the new one, whole.
-
-    Raises:
-        OSError: nothing was changed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        temporary.chmod(mode)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class Synchronised:
     """
@@ -202,7 +179,7 @@ def sync(reports: Iterable[str | os.PathLike[str]], folder: str | os.PathLike[st
             if mine or old:
                 new = merge(old, name, mine)
                 if new != old:
-                    write_atomically(path, new)
+                    replace_file(path, new)
                 pages.append(path)
     return Synchronised(tuple(pages), tuple(entries), watched_problem(entries))
 

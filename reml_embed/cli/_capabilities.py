@@ -90,6 +90,12 @@ def read_grants(given: tuple[str, ...]) -> list[str]:
         joined("--grant", given)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--grant") from None
+    known = {descriptor.id for descriptor in CapabilityRegistry.process().describe_all()}
+    for name in given:
+        if name not in known:
+            raise click.BadParameter(
+                f"runtime.capability.unknown: capability {name} is not registered", param_hint="--grant"
+            )
     return sorted(set(given))
 
 

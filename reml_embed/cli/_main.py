@@ -31,6 +31,14 @@ def _drop_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _tell(problem: click.ClickException) -> None:
+    """Wrong usage is told with how to use it; everything else is one line, as all errors are."""
+    if type(problem).show is click.ClickException.show:
+        click.echo(f"error: {problem.format_message()}", err=True)
+    else:
+        problem.show()
+
+
 def run_group(group: click.Command, program: str, *, io_error: int = 2, unavailable: int = 1) -> NoReturn:
     """
     Run a command line and end the process: 0 well · 1 errors · 2 wrong usage, missing file · 130 Ctrl-C · 143 told to end.
@@ -49,7 +57,7 @@ def run_group(group: click.Command, program: str, *, io_error: int = 2, unavaila
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as problem:
-        problem.show()
+        _tell(problem)
         code = problem.exit_code
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)

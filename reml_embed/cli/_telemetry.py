@@ -10,11 +10,11 @@ from typing import Any, Final, cast
 import click
 
 from reml_embed import Context, RemlError
+from reml_embed._files import replace_file
 from reml_embed.audit.ids import now
 from reml_embed.cli._pipeline import Session
 from reml_embed.cli._trail import Trail
 from reml_embed.diagnostics import Diagnostic, Json
-from reml_embed.effects import write_atomically
 from reml_embed.telemetry import default_path, document_text, explain_failures, make_document
 
 NAME: Final = "constraint_graph"
@@ -117,7 +117,7 @@ class _UnwritableError(click.FileError):
 def save(path: Path, text: str) -> None:
     """Write a file; a failure is the user's to mend (exit 2)."""
     try:
-        write_atomically(path, text)
+        replace_file(path, text)
     except OSError as error:
         raise _UnwritableError(str(path), hint=error.strerror or str(error)) from None
 

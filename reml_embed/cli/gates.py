@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from reml_embed._files import replace_file
 from reml_embed.audit import gates, page, summaries
 from reml_embed.errors import RemlError
 
@@ -164,7 +165,7 @@ def _deliver(outputs: Sequence[Path], text: str, *, check: bool) -> bool:
     stale = False
     for path in outputs:
         if not check:
-            summaries.write_atomically(path, text)
+            replace_file(path, text)
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
             click.echo(f"{path}: not what the sources give", err=True)
             stale = True
@@ -222,7 +223,7 @@ def report(logs: tuple[Path, ...], output: Path, title: str | None) -> None:
     """
     try:
         text = page.render(page.collect(logs), title=title)
-        summaries.write_atomically(output, text)
+        replace_file(output, text)
     except (gates.GateError, OSError) as error:
         raise broken(error) from None
     click.echo(f"{output}: {output.stat().st_size} bytes")

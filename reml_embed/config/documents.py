@@ -10,7 +10,6 @@ import json
 import math
 import os
 import re
-import tempfile
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reml_embed import _files
 from reml_embed.config.problems import ConfigError, Place, Problem
 from reml_embed.config.profiles import DEFAULTS, PROFILES, Compatibility
 from reml_embed.data.change_set import MOST_DEPTH, Step, path_text
@@ -498,23 +498,9 @@ def replace_file(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         ConfigError: ``IoError``: no such folder, no permission, no space; the old file is as it was.
     """
-    target = Path(path)
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            Path(temporary).chmod(target.stat().st_mode & 0o7777)
-        else:
-            Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
-        _sync_folder(target.parent)
+        _files.replace_file(path, data, make_folder=False)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise ConfigError("IoError", [_io_problem(os.fspath(path), error.strerror or str(error))]) from error
 
 
@@ -535,16 +521,3 @@ def replaced(path: str | os.PathLike[str], data: bytes) -> Iterator[None]:
     except BaseException:
         replace_file(path, before)
         raise
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

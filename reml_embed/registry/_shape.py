@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reml_embed._files import replace_file
 from reml_embed.diagnostics import Entry, register_catalog
-from reml_embed.effects import _locked, write_atomically
+from reml_embed.effects import _locked
 from reml_embed.errors import RemlError
 
 register_catalog("capability files", {
@@ -170,7 +171,7 @@ def write_json(path: Path, value: object, *, indent: int | None = 2) -> None:
     """
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=None if indent else (",", ":")) + "\n"
     try:
-        write_atomically(path, text)
+        replace_file(path, text)
     except OSError as error:
         raise FileError(f"cannot be written: {error.strerror}", code="capability.file.io_error", file=path) from None
 

@@ -308,6 +308,9 @@ def test_reml_run_grants_ids_by_name(tmp_path):
     code, text = reml_run("gc")
     assert code == 1
     assert "target.capability.unknown" in text
+    code, text = reml_run("no.such")
+    assert code == 2
+    assert "Invalid value for --grant: runtime.capability.unknown: capability no.such is not registered" in text
     assert reml_run("a,b")[0] == 2
 
 

@@ -247,7 +247,7 @@ def test_a_read_only_folder_leaves_the_old_file(command, files, monkeypatch):
     def refused(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("reml_embed.config.documents.tempfile.mkstemp", refused)
+    monkeypatch.setattr("reml_embed._files.tempfile.mkstemp", refused)
     before = files[0].read_bytes()
     assert "Permission denied" in command(reml_config, "diff", *files, "--apply", code=4).stderr
     assert files[0].read_bytes() == before
