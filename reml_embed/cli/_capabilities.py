@@ -99,6 +99,15 @@ def read_grants(given: tuple[str, ...]) -> list[str]:
     return sorted(set(given))
 
 
+def file_capabilities() -> tuple[str, ...]:
+    """Ids of what guards files, paths and watchers (CONTRACTS 6.2): those that ``--untrusted`` takes away unless ``--grant`` names them."""
+    return tuple(
+        descriptor.id
+        for descriptor in CapabilityRegistry.process().describe_all()
+        if descriptor.id.startswith(("io.fs.", "fs.", "watcher.", "security.fs."))
+    )
+
+
 def honour_files(effect_stage: StageId | None, runtime_file: Path | None, triple: str | None = None) -> dict[str, Any]:
     """
     Let the process's registry stand as the directory's operator decided.

@@ -37,7 +37,9 @@ def with_option(function: Any) -> Any:
 def limit_options(function: Any) -> Any:
     """``--limit NAME=VALUE`` and ``--untrusted``."""
     function = click.option(
-        "--untrusted", is_flag=True, help="Tight limits, and experimental capabilities only by name, for hostile code."
+        "--untrusted",
+        is_flag=True,
+        help="Tight limits; files and experimental capabilities only by name: for hostile code.",
     )(function)
     text = f"Change a limit: {', '.join(LIMIT_NAMES)}. VALUE is a number or `unlimited`."
     return click.option("--limit", "limits", multiple=True, metavar="NAME=VALUE", help=text)(function)

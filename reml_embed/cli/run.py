@@ -15,7 +15,7 @@ import click
 
 from reml_embed import Context, Function, LoadError, RemlError, RunError, TransferredResult
 from reml_embed._ffi import ffi, lib, owned_text
-from reml_embed.cli._capabilities import runtime_options
+from reml_embed.cli._capabilities import file_capabilities, runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
 from reml_embed.cli._effects import EffectsAsked, effects_options, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
@@ -113,7 +113,7 @@ class Program:
 
     Attributes:
         files: the last is the program. entry: its function. words: arguments of it.
-        loaded: called with the context when all is loaded. observer: told of handlers, or None.
+        loaded: called with the context when all is loaded. observer: told of handlers, or None. denied: capabilities taken away first.
     """
 
     files: Sequence[Path]
@@ -121,6 +121,7 @@ class Program:
     words: tuple[str, ...] = ()
     loaded: Callable[[Context], object] | None = None
     observer: Callable[[dict[str, Any]], object] | None = None
+    denied: tuple[str, ...] = ()
 
 
 def check_manifest(context: Context, files: Sequence[Path]) -> None:
@@ -145,6 +146,8 @@ def execute(program: Program, options: dict[str, Any], session: Session) -> None
             try:
                 if program.observer is not None:
                     context.observe_effects(program.observer)
+                for capability in program.denied:
+                    context.revoke(capability)
                 for file in program.files:
                     session.load(context, file)
                     note_cfg(session, context)
@@ -211,11 +214,11 @@ def wants_test(command: click.Context, file: Path, args: tuple[str, ...]) -> boo
     return False
 
 
-def run_test(asked: Asked, test: TestRun, options: dict[str, Any], effects: EffectsAsked, form: str) -> int:
+def run_test(asked: Asked, test: TestRun, options: dict[str, Any], effects: EffectsAsked, form: str, denied: tuple[str, ...]) -> int:  # fmt: skip
     """``reml run test``: the exit code."""
     session, printed, events = Session("run", "Test", test.files, asked, form), list[str](), list[dict[str, Any]]()
     options |= {"audit": session.context_log, "output": printed.append, "input": None}
-    program = Program(test.files, test.function, (), test.watch, _collector(events, effects))
+    program = Program(test.files, test.function, (), test.watch, _collector(events, effects), denied)
     checks: list[dict[str, Any]] = []
     try:
         code = run_program(program, options, session)
@@ -265,7 +268,8 @@ def run(
 ) -> None:  # fmt: skip
     """
     Run the program in FILE and show its result. Env.args() answers ARGS, Env.get_env the variables of this process, Console.ask the
-    lines of standard input (--untrusted: neither). Warnings go to standard error.
+    lines of standard input (--untrusted: neither, and no files but what
+    --grant names). Warnings go to standard error.
 
     `reml run test MODULE::FUNCTION` runs that function of the modules of the manifest (without a reml.toml: of the directory) as a test,
     with captured output, and records the outcome as a stage check in .reml/stage-checks.json.
@@ -284,8 +288,9 @@ def run(
         options["effects"] = effects.opt_in(files, untrusted=untrusted)
     except EffectError as error:
         raise click.ClickException(error.message) from None
+    denied = tuple(name for name in file_capabilities() if name not in command.params["grants"]) if untrusted else ()
     if test:
-        command.exit(run_test(asked, test, options, effects, form))
+        command.exit(run_test(asked, test, options, effects, form, denied))
     session, printed, events = Session("run", "Embed", files, asked, form), list[str](), list[dict[str, Any]]()
     options |= {
         "audit": session.context_log,
@@ -294,7 +299,7 @@ def run(
     }
     target = target_options(session, runs=True)
     try:
-        program = Program(files, entry, words, observer=_collector(events, effects))
+        program = Program(files, entry, words, observer=_collector(events, effects), denied=denied)
         code = 1 if target is None else run_program(program, options | target, session)
     except RemlError as error:  # of the log
         session.refused(error)

@@ -381,8 +381,8 @@ TEST(test_file__a_record_of_the_contract_is_byte_for_byte) {
         folder);
     if (!CHECK(strstr(records.text, expected) != NULL)) printf("%s\n", records.text);
     CHECK(strstr(records.text, "\"category\":\"core.io\",\"envelope\":{\"audit_id\":\"") != NULL);
-    CHECK_INT_EQ(count_of("\"io.operation\":\"reader.open\""), 1);
-    CHECK_INT_EQ(count_of("\"io.operation\":\"writer.open\""), 1);
+    CHECK_INT_EQ(count_of("\"io.operation\":\"file.open\""), 1);
+    CHECK_INT_EQ(count_of("\"io.operation\":\"file.create\""), 1);
     reml_dispose_context(context);
     end();
 }

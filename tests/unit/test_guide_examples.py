@@ -71,25 +71,28 @@ def test_every_block_loads_without_a_word(name: str, context: reml.Context) -> N
 
 
 @of("01_load_release_note")
-def test_the_reader_closes_before_the_outcome_is_logged(example: ModuleType, tmp_path: Path) -> None:
+def test_the_helper_of_the_writer_is_that_of_the_logged_outcome(example: ModuleType, tmp_path: Path) -> None:
     note = tmp_path / "note.md"
     note.write_bytes(b"release")
-    result, files, sink = example.load_release_note(note)
+    result, records = example.load_release_note(note)
     assert result == reml.Ok(b"release")
-    assert files.events == [
-        "with_reader", "bytes_writer bridge.release_note", "copy_to", "closed", "elapsed_since_start", "log_io",
-    ]  # fmt: skip
-    [(op, path, outcome, elapsed)] = sink
-    assert (op, path, outcome) == ("bridge.release_note", note, "Ok")
-    assert isinstance(elapsed, reml.Duration)
+    assert [(one["io.operation"], one["io.helper"], one["io.path"]) for one in records] == [
+        ("file.open", "io.with_reader", str(note)),
+        ("io.copy", "bridge.release_note", str(note)),
+        ("bridge.release_note", "bridge.release_note", str(note)),
+    ]
+    assert records[-1]["io.elapsed_ns"] > 0
 
 
 @of("01_load_release_note")
-def test_an_error_of_the_host_comes_back_as_itself(example: ModuleType, tmp_path: Path) -> None:
-    result, files, sink = example.load_release_note(tmp_path / "missing")
-    assert isinstance(result.value, FileNotFoundError)
-    assert files.events == ["with_reader", "closed", "elapsed_since_start", "log_io"]
-    assert sink[0][2] == "Err"
+def test_a_note_that_is_missing_or_refused_is_an_error_that_is_logged(example: ModuleType, tmp_path: Path) -> None:
+    result, records = example.load_release_note(tmp_path / "missing")
+    assert result.value.kind == "NotFound"
+    assert [one["event.kind"] for one in records] == ["core.io.error", "core.io.error"]
+    (tmp_path / "note.md").write_bytes(b"release")
+    result, records = example.load_release_note(tmp_path / "note.md", grants=[])
+    assert result.value.kind == "SecurityViolation"
+    assert {one["io.error.kind"] for one in records} == {"SecurityViolation"}
 
 
 # --- 2 ----------------------------------------------------------------------------------------------------------------

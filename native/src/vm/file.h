@@ -42,6 +42,7 @@ typedef struct rl_io_event {
     rl_io_event_kind_t kind;
     rl_need_t need;
     rl_str_t operation, path, helper;
+    bool names_helper; /* it is the program's own name for what it does */
     uint64_t bytes, calls, syncs;
     rl_io_kind_t error; /* NONE: it went well */
     const char* code;   /* NULL: that of the kind */
@@ -75,7 +76,7 @@ typedef struct rl_files {
     uint64_t logged_bytes, logged_calls, logged_syncs;
     rl_need_t logged_need;
     char logged_helper[129];
-    bool logged;
+    bool logged, logged_by_name; /* the program has named the helper: what follows does not change it */
 } rl_files_t;
 
 /* The first step of every operation: may it, and can it be recorded? DONE: go on. PARK: it has failed, `result` is -1. RAISE. */

@@ -142,11 +142,14 @@ static rl_files_t* files_of(rl_vm_t* vm) {
 rl_outcome_t rl_io_tell(rl_vm_t* vm, const rl_io_event_t* event) {
     rl_files_t* files = vm->files;
     if (!event->has_elapsed) {
-        files->logged = true;
-        files->logged_need = event->need;
-        files->logged_bytes = event->bytes;
         files->logged_calls += event->calls;
         files->logged_syncs += event->syncs;
+    }
+    if (!event->has_elapsed && (event->names_helper || !files->logged_by_name)) {
+        files->logged = true;
+        files->logged_by_name = event->names_helper;
+        files->logged_need = event->need;
+        files->logged_bytes = event->bytes;
         rl_str_t helper = rl_io_shown(event->helper, sizeof files->logged_helper - 1);
         memcpy(files->logged_helper, helper.data, helper.length);
         files->logged_helper[helper.length] = '\0';
@@ -288,7 +291,7 @@ FN(rl_io_log) {
     bool raised = false;
     if (!vm->may_record(vm->host, &raised)) return RL_RAISE;
     if (rl_io_tell(vm, &event) != RL_DONE) return RL_RAISE;
-    files->logged = false;
+    files->logged = files->logged_by_name = false;
     files->logged_bytes = files->logged_calls = files->logged_syncs = 0;
     return RL_DONE;
 }
@@ -415,8 +418,8 @@ FN(rl_file_open) {
     rl_str_t path = rl_string_str(args[0].o), helper = rl_io_shown(rl_string_str(args[2].o), 128);
     rl_io_event_t event = {.need = writes ? RL_NEED_WRITE : RL_NEED_READ,
         .operation = !args[3].i ? helper
-                     : writes   ? RL_STR("writer.open")
-                                : RL_STR("reader.open"),
+                     : writes   ? RL_STR("file.create")
+                                : RL_STR("file.open"),
         .path = rl_io_shown(path, RL_PATH_ROOM),
         .helper = helper,
         .calls = 1};
@@ -640,6 +643,7 @@ FN(rl_file_copied) {
     event.bytes = args[1].u;
     event.calls = 1 + event.bytes / BUFFER_BYTES;
     event.helper = rl_io_shown(rl_string_str(args[2].o), 128);
+    event.names_helper = true;
     return rl_io_done(vm, &event);
 }
 
@@ -740,9 +744,9 @@ static int64_t remove_file(rl_vm_t* vm, const char* name) {
     if (error == 0 && status.sort == RL_FILE_DIRECTORY) return -EISDIR;
     return error < 0 ? error : rl_os_io()->unlink(NULL, name);
 }
-FN(rl_file_status) { return on_path(vm, RL_NEED_READ, "io.metadata", args, result, status_of); }
-FN(rl_file_exists) { return on_path(vm, RL_NEED_READ, "io.exists", args, result, exists); }
-FN(rl_file_remove) { return on_path(vm, RL_NEED_WRITE, "io.remove", args, result, remove_file); }
+FN(rl_file_status) { return on_path(vm, RL_NEED_READ, "file.metadata", args, result, status_of); }
+FN(rl_file_exists) { return on_path(vm, RL_NEED_READ, "file.exists", args, result, exists); }
+FN(rl_file_remove) { return on_path(vm, RL_NEED_WRITE, "file.remove", args, result, remove_file); }
 FN(rl_file_modified) {
     (void)args;
     result->i = vm->files ? vm->files->modified_ns : 0;

@@ -93,7 +93,7 @@ void rl_watches_end(rl_vm_t* vm, const struct rl_run* run) {
 static rl_io_event_t event_of(const rl_watch_t* watch, rl_need_t need) {
     return (rl_io_event_t){.kind = RL_IO_WATCH,
         .need = need,
-        .operation = RL_STR("watch"),
+        .operation = watch && watch->looked ? RL_STR("watch.events") : RL_STR("watch.start"),
         .path = watch && watch->roots.count ? rl_str(watch->roots.data[0]) : RL_STR(""),
         .helper = RL_STR("path.watch"),
         .calls = 1,
@@ -311,12 +311,12 @@ FN(rl_watch_scan) {
     free_entries(vm, &watch->entries);
     watch->entries = walk.entries;
     uint64_t now = rl_os_monotonic_ns(), delay = watch->looked ? now - watch->looked_ns : 0;
-    bool first = !watch->looked;
-    watch->looked = true;
     watch->looked_ns = now;
     watch->events_total += watch->events.count;
     result->i = watch->events.count;
-    return first || watch->events.count ? tell(vm, watch, delay) : RL_DONE;
+    if (!watch->looked || watch->events.count) outcome = tell(vm, watch, delay);
+    watch->looked = true;
+    return outcome;
 }
 
 static rl_outcome_t text_of_event(rl_vm_t* vm, const rl_word_t* args, rl_word_t* result, bool path) {
