@@ -136,6 +136,13 @@ class IoFailure(RemlError, OSError):
         """``security.*`` of records; empty when it is not about a policy."""
         return {}
 
+    def told_of(self, context: IoContext) -> IoFailure:
+        """The same failure as that of another operation, unrecorded."""
+        made = type(self).__new__(type(self))
+        made.args = self.args
+        made.__dict__.update(self.__dict__, context=context, audit_id=None, cause=None)
+        return made
+
     def metadata(self) -> dict[str, Any]:
         """All keys of its record but the base ones: ``io.*``, ``error.*``, ``security.*``."""
         return {

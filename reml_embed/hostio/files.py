@@ -24,11 +24,13 @@ from reml_embed.audit.sinks import RecordSink
 from reml_embed.hostio.adapters import GUARDS, OPERATIONS, Host, Trail
 from reml_embed.hostio.context import MEMORY, BufferStats, EffectLabels, IoContext, PathLike, count_effects, shown
 from reml_embed.hostio.errors import IoError, IoErrorKind, IoFailure
-from reml_embed.hostio.paths import _text, beneath, path
+from reml_embed.hostio.paths import _text, beneath, check_link, path
 from reml_embed.values import Duration, Err
 
 #: Bytes that `copy` holds.
 COPY_BYTES: Final = 64 * 1024
+#: One read takes no more, whatever is asked for.
+READ_BYTES_MOST: Final = 16 << 20
 #: Bytes of a buffered reader, unless it is told otherwise.
 BUFFER_BYTES: Final = 8 * 1024
 #: A longer line is refused.
@@ -231,7 +233,7 @@ class Reader(_Stream):
         with self._lock:
             self._check_open(about)
             _check_size(size, about)
-            data = os.read(self._descriptor, size)
+            data = os.read(self._descriptor, min(size, READ_BYTES_MOST))
             count_effects(io=True, io_blocking=True, io_blocking_calls=1, mem=True, mem_bytes=len(data))
             self.context.bytes_processed += len(data)
             self.context.effects.merge(about.take_effects())
@@ -247,7 +249,7 @@ class Reader(_Stream):
         with self._lock:
             parts, missing = [], size
             while True:
-                part = self._read(min(missing, 1 << 24) if isinstance(missing, int) else missing, "reader.read_exact")
+                part = self._read(missing, "reader.read_exact")
                 parts.append(part)
                 missing -= len(part)
                 if missing == 0:
@@ -399,7 +401,8 @@ class BufferedReader:
     def _fill(self) -> bool:
         """Read once into the empty buffer; False at the end."""
         with self._host.failures(self.context):
-            self._host.fs.recheck("ensure_read", self.context)
+            for guard in OPERATIONS["reader.buffered"].guards:
+                self._host.fs.recheck(guard, self.context)
             self._data = self._reader._pull(self._stats.capacity, self.context)
         self._at = 0
         self._stats.fill = len(self._data)
@@ -419,7 +422,6 @@ class BufferedReader:
             if self.closed:
                 words = f"{self.context.path}: closed"
                 raise IoError(IoErrorKind.InvalidInput, words, self.context, code="core.io.read_error.buffered")
-        self._host.fs.recheck("ensure_buffered_io_capability", self.context)
 
     def read(self, size: int) -> bytes:
         """
@@ -509,7 +511,7 @@ def open(given: PathLike, *, host: Host | None = None, helper: str | None = None
         IoError: NotFound, PermissionDenied, InvalidInput (a folder, a pipe, a device), refused. PathSecurityError: the host's policy.
     """
     home = host or Host()
-    with home.operation("reader.open", given, helper) as context:
+    with home.operation("file.open", given, helper) as context:
         context.effects.io = True
         reader = Reader(_open(given, os.O_RDONLY, 0, home, context), home, context)
     reader.context = _of_stream(context)
@@ -526,7 +528,7 @@ def create(
         IoError, PathSecurityError: as `open`.
     """
     home, chosen = host or Host(), options or FileOptions()
-    with home.operation("writer.open", given, helper) as context:
+    with home.operation("file.create", given, helper) as context:
         context.effects.io = context.effects.mutating = True
         if chosen.permissions is not None:
             home.fs.ensure("ensure_permissions_modify", context)
@@ -658,7 +660,7 @@ def metadata(given: PathLike, *, host: Host | None = None, helper: str | None = 
         IoError, PathSecurityError: as `open`; of anything that is there.
     """
     home = host or Host()
-    with home.operation("io.metadata", given, helper) as context, _located(given, home, context) as (name, folder):
+    with home.operation("file.metadata", given, helper) as context, _located(given, home, context) as (name, folder):
         found = os.stat(name, dir_fd=folder, follow_symlinks=folder is None)
         count_effects(io=True, io_blocking=True, io_blocking_calls=1)
     born = getattr(found, "st_birthtime", found.st_ctime)
@@ -668,7 +670,7 @@ def metadata(given: PathLike, *, host: Host | None = None, helper: str | None = 
 def permissions(given: PathLike, *, host: Host | None = None, helper: str | None = None) -> int:
     """The nine bits of a file's permissions. Raises: as `metadata`."""
     home = host or Host()
-    with home.operation("io.permissions", given, helper) as context, _located(given, home, context) as (name, folder):
+    with home.operation("file.permissions", given, helper) as context, _located(given, home, context) as (name, folder):
         found = os.stat(name, dir_fd=folder, follow_symlinks=folder is None)
         count_effects(io=True, io_blocking=True, io_blocking_calls=1)
     return stat.S_IMODE(found.st_mode) & 0o777
@@ -683,15 +685,21 @@ def set_permissions(given: PathLike, mode: int, *, host: Host | None = None, hel
     """
     home = host or Host()
     with (
-        home.operation("io.set_permissions", given, helper) as context,
+        home.operation("file.set_permissions", given, helper) as context,
         _located(given, home, context) as (name, folder),
     ):
         _check_mode(mode)
-        descriptor = os.open(
-            name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if folder is None else os.O_NOFOLLOW), dir_fd=folder
+        flags = (
+            getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK) | os.O_CLOEXEC | (0 if folder is None else os.O_NOFOLLOW)
         )
+        descriptor = os.open(name, flags, dir_fd=folder)
         try:
-            os.fchmod(descriptor, mode)
+            if stat.S_ISLNK(os.fstat(descriptor).st_mode):  # a moment ago it was none
+                raise IoError(IoErrorKind.SecurityViolation, f"{context.path}: a symbolic link", context)
+            if hasattr(os, "O_PATH"):  # a file need not be readable to be changed
+                os.chmod(f"/proc/self/fd/{descriptor}", mode)  # noqa: PTH101
+            else:
+                os.fchmod(descriptor, mode)
         finally:
             os.close(descriptor)
         count_effects(io=True, mutating=True, io_blocking=True, io_blocking_calls=1)
@@ -700,7 +708,7 @@ def set_permissions(given: PathLike, mode: int, *, host: Host | None = None, hel
 def read_link(given: PathLike, *, host: Host | None = None, helper: str | None = None) -> Path:
     """Where a symbolic link leads, as it says. Raises: IoError: it is none. Otherwise as `metadata`."""
     home = host or Host()
-    with home.operation("io.read_link", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
+    with home.operation("file.read_link", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
         target = os.readlink(name, dir_fd=folder)
         count_effects(io=True, io_blocking=True, io_blocking_calls=1)
     return Path(target)
@@ -714,7 +722,9 @@ def symlink(target: PathLike, link: PathLike, *, host: Host | None = None, helpe
         IoError: InvalidInput: something is there. PathSecurityError: the policy.
     """
     home = host or Host()
-    with home.operation("io.symlink", link, helper) as context, _located(link, home, context, follow_last=False) as (name, folder):  # fmt: skip
+    with home.operation("file.symlink", link, helper) as context, _located(link, home, context, follow_last=False) as (name, folder):  # fmt: skip
+        if home.policy is not None:
+            check_link(target, link, home.policy)
         os.symlink(_text(target), name, dir_fd=folder)
         count_effects(io=True, mutating=True, io_blocking=True, io_blocking_calls=1)
 
@@ -727,7 +737,7 @@ def remove(given: PathLike, *, host: Host | None = None, helper: str | None = No
         IoError: NotFound, PermissionDenied, InvalidInput (a folder), refused. PathSecurityError: the host's policy.
     """
     home = host or Host()
-    with home.operation("io.remove", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
+    with home.operation("file.remove", given, helper) as context, _located(given, home, context, follow_last=False) as (name, folder):  # fmt: skip
         if stat.S_ISDIR(os.lstat(name, dir_fd=folder).st_mode):
             raise IoError(IoErrorKind.InvalidInput, f"{context.path}: a folder", context)
         os.unlink(name, dir_fd=folder)
@@ -743,7 +753,7 @@ def sync(what: Writer | PathLike, *, host: Host | None = None, helper: str | Non
     """
     home = host or (what._host if isinstance(what, Writer) else Host())
     where = shown(what) if not isinstance(what, Writer) else what.context.path or ""
-    with home.operation("io.sync", where or None, helper) as context:
+    with home.operation("file.sync", where or None, helper) as context:
         count_effects(io=True, io_blocking=True, io_blocking_calls=1, fs_sync=True, fs_sync_calls=1)
         if isinstance(what, Writer):
             with what._lock:
@@ -793,7 +803,7 @@ def log_io(
     if failure is None:
         trail.done(about, kind="core.io.operation")
     else:
-        trail.failed(IoError(failure.kind_name, failure.message, about, code=failure.code))
+        trail.failed(failure.told_of(about))
     return outcome
 
 

@@ -20,7 +20,7 @@ _HEAD: Final = """<!-- Made by tools/make_io_matrix.py (`make docs`); edit reml_
 # Operations on files: capabilities and effects
 
 What `reml_embed.hostio` does, what the capability registry is asked before it is done, and the effects that the record tells of. An operation that also needs
-others asks for them, too. `tools/make_io_matrix.py --confirm LOG` runs every row; `reml audit metrics --section core_io --matrix` on this page and that log
+others asks for them, too. Programs (`Core.IO`, docs/files.md) name theirs alike. `tools/make_io_matrix.py --confirm LOG` runs every row; `reml audit metrics --section core_io --matrix` on this page and that log
 gives the gates `file_ops`, `effects_matrix` and `capability_matrix`.
 
 """

@@ -314,6 +314,28 @@ def check(given: PathLike, policy: SecurityPolicy) -> Path:
             walk.close()
 
 
+def check_link(target: PathLike, link: PathLike, policy: SecurityPolicy) -> None:
+    """
+    Would a link that leads to *target* be let through?
+
+    Raises:
+        PathSecurityError: ``symlink_denied``, ``symlink_absolute_target``, ``symlink_traversal``.
+    """
+    text, root, rest = _placed(link, policy)
+    leads = _judged(target, policy)
+    reason = None
+    if not policy.allow_symlinks:
+        reason = "symlink_denied"
+    elif leads.startswith("/"):
+        reason = "symlink_absolute_target"
+    else:
+        folder = str(check(os.path.join(root, os.path.dirname(rest)), policy))  # noqa: PTH118, PTH120
+        if _climbs(os.path.join(os.path.relpath(folder, root), leads)):  # noqa: PTH118
+            reason = "symlink_traversal"
+    if reason is not None:
+        raise _refuse(reason, text, root=root, policy=policy, offending=leads)
+
+
 def validate_path(
     given: PathLike, policy: SecurityPolicy, *, host: Host | None = None, helper: str | None = None
 ) -> Path:

@@ -197,10 +197,10 @@ def test_a_case_has_a_log_of_its_own_whose_path_is_not_in_the_golden_file(tmp_pa
     call("run", "--suite", "mine", "--with-audit", "--folder", str(tmp_path))
     (line,) = (folder / "a.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["category"] == "core.io"
-    assert '"io.operation":"io.exists"' in everything
+    assert '"category":"core.io"' in everything
     assert '"{log}"' in line
     assert "/tmp" not in everything
-    (folder / "a.jsonl").write_text(line.replace("io.exists", "io.other") + "\n", encoding="utf-8")
+    (folder / "a.jsonl").write_text(line.replace("core.io", "core.other") + "\n", encoding="utf-8")
     call("run", "--suite", "mine", "--with-audit", "--folder", str(tmp_path), code=1)
 
 

@@ -411,7 +411,7 @@ def test_a_closed_writer_fails(host, tmp_path, use):
 
 def test_sync_counts(host, sink, note):
     hostio.sync(note, host=host)
-    [metadata] = metadata_of(sink, "io.sync")
+    [metadata] = metadata_of(sink, "file.sync")
     assert (metadata["io.effects.fs_sync"], metadata["io.effects.fs_sync_calls"]) == (True, 1)
 
 
@@ -543,3 +543,24 @@ def test_when_the_log_fails_nothing_leaks(registry, note):
     gc.collect()
     assert reader.closed
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_log_io_of_a_refused_path_keeps_its_reason(host, sink):
+    with pytest.raises(hostio.PathSecurityError) as found:
+        hostio.validate_path("x", hostio.SecurityPolicy(("/srv",)), host=host)
+    log = MemorySink()
+    hostio.log_io("bridge.note", None, 0, log, outcome=found.value)
+    [record] = log.taken
+    assert (record.metadata["io.operation"], record.metadata["security.reason"]) == (
+        "bridge.note",
+        "relative_path_denied",
+    )
+    assert sink.taken[-1].audit_id == found.value.audit_id != record.audit_id
+
+
+@pytest.mark.parametrize("size", [1 << 31, 1 << 62, 1 << 80])
+def test_huge_sizes_take_what_is_there(host, note, size):
+    with hostio.open(note, host=host) as reader:
+        assert reader.read(size) == note.read_bytes()
+    with hostio.open(note, host=host) as reader, failing(IoErrorKind.UnexpectedEof, "core.io.read_error"):
+        reader.read_exact(size)

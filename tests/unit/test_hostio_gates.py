@@ -190,7 +190,7 @@ def test_programs_and_hosts_use_the_same_keys_and_operations(log):
         assert theirs <= known | {"io.elapsed_ns", "security.root"}, record.metadata["io.operation"]
         assert all(record.metadata[f"io.{key}"] for key in ("operation", "path", "capability", "helper"))
         assert missing_keys(record) == []
-    assert {"reader.open", "writer.open", "io.copy", "io.remove", "io.metadata", "path.glob", "path.validate"} <= set(
+    assert {"file.open", "file.create", "io.copy", "file.remove", "file.metadata", "path.glob", "path.validate"} <= set(
         OPERATIONS
     )
 

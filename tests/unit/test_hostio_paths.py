@@ -399,3 +399,46 @@ def test_globs_of_a_host_with_a_policy_stay_inside(host, sink, root):
         hostio.glob(f"{root}/../*", host=home)
     assert found.value.reason == "traversal_detected"
     assert sink.taken[-1].metadata["io.glob.offending_path"] == f"{root}/.."
+
+
+# --- links that a host makes, and new files, below a root ---
+
+
+@pytest.mark.parametrize(("target", "reason"), [
+    ("a.txt", None), ("../a.txt", "symlink_traversal"), ("/etc/passwd", "symlink_absolute_target"), ("sub/../../secret", "symlink_traversal"), ("", "invalid_path"),
+])  # fmt: skip
+def test_links_below_a_root_lead_below_it(host, root, target, reason):
+    home = hostio.Host(
+        registry=host.fs.registry, audit=host.trail.audit, policy=SecurityPolicy((str(root),), allow_symlinks=True)
+    )
+    if reason is None:
+        hostio.symlink(target, root / "link", host=home)
+        hostio.symlink("../a.txt", root / "sub" / "link", host=home)
+        assert hostio.with_reader(root / "sub" / "link", lambda reader: reader.read(9), host=home) == b"inside"
+        return
+    with pytest.raises(PathSecurityError) as found:
+        hostio.symlink(target, root / "link", host=home)
+    assert found.value.reason == reason
+    assert not os.path.lexists(root / "link")
+
+
+def test_a_policy_without_links_makes_none(host, root):
+    home = hostio.Host(registry=host.fs.registry, audit=host.trail.audit, policy=SecurityPolicy((str(root),)))
+    with pytest.raises(PathSecurityError) as found:
+        hostio.symlink("a.txt", root / "link", host=home)
+    assert found.value.reason == "symlink_denied"
+
+
+def test_new_files_below_a_root(host, root):
+    home = hostio.Host(registry=host.fs.registry, audit=host.trail.audit, policy=SecurityPolicy((str(root),)))
+    with hostio.create(root / "sub" / "new", hostio.FileOptions(permissions=0o600), host=home) as writer:
+        writer.write(b"x")
+    hostio.set_permissions(root / "sub" / "new", 0, host=home)
+    hostio.set_permissions(root / "sub" / "new", 0o640, host=home)
+    assert hostio.permissions(root / "sub" / "new", host=home) == 0o640
+    with pytest.raises(IoError) as found:
+        hostio.create(root / "none" / "new", host=home)
+    assert found.value.kind is IoErrorKind.NotFound
+    with pytest.raises(IoError) as found:
+        hostio.create(root, host=home)
+    assert found.value.kind is IoErrorKind.InvalidInput

@@ -231,3 +231,12 @@ def test_two_threads_may_share_a_watcher(host, tmp_path):
             (tmp_path / f"{number}").touch()
         [thread.join() for thread in threads]
     assert wanted <= found
+
+
+def test_a_single_file_can_be_watched(host, tmp_path):
+    (tmp_path / "a").write_text("1")
+    with hostio.watch(tmp_path / "a", host=host) as watcher:
+        (tmp_path / "b").write_text("1")
+        (tmp_path / "a").write_text("22")
+        found = collect(watcher, {("modified", "a")})
+    assert {name for _, name in found} == {"a"}
