@@ -1,6 +1,7 @@
 /* Files of scripts (LANGUAGE 8.10, CONTRACTS 6): what the language tests cannot see: descriptors, records, refusals, limits, memory. */
 #include "check.h"
 
+#include "reml_async.h"
 #include "reml_audit.h"
 #include "reml_capability.h"
 #include "reml_value.h"
@@ -357,6 +358,23 @@ TEST(test_file__a_panic_in_a_callback_closes_the_file) {
     end();
 }
 
+TEST(test_file__a_job_that_is_given_up_closes_its_files) {
+    begin();
+    put("file", "x");
+    unsigned before = open_descriptors();
+    reml_embed_context_t* context = open_context(NULL, 0);
+    load(context,
+        "fn main() -> Bool = IO.with_reader(at(\"file\"), |r| { Async.sleep_async(1.h).await; r.read(1) }).is_ok()");
+    reml_job_t job;
+    CHECK_INT_EQ(reml_embed_start(context, "main", &job), REML_EMBED_STATUS_PENDING);
+    CHECK_INT_EQ(open_descriptors(), before + 1);
+    reml_job_release(context, job);
+    CHECK_INT_EQ(open_descriptors(), before);
+    reml_dispose_context(context);
+    CHECK_INT_EQ(open_descriptors(), before);
+    end();
+}
+
 /* --- records ---------------------------------------------------------------------------------------------------------------- */
 
 static unsigned count_of(const char* text) {
@@ -558,6 +576,7 @@ int main(int argc, char** argv) {
         RUN(test_file__an_interrupt_ends_watching),
         RUN(test_file__only_so_many_files_are_open_at_a_time),
         RUN(test_file__a_panic_in_a_callback_closes_the_file),
+        RUN(test_file__a_job_that_is_given_up_closes_its_files),
         RUN(test_file__a_record_of_the_contract_is_byte_for_byte),
         RUN(test_file__operations_on_an_open_file_are_told_at_its_end_or_one_by_one),
         RUN(test_file__the_helper_of_a_writer_is_that_of_log_io),

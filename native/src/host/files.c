@@ -35,9 +35,11 @@ static bool may_use(void* host, unsigned need, rl_str_t operation, char why[256]
     rl_context_t* context = host;
     if (!may_record(host, out_raised)) return false;
     rl_guard_t* guard = &context->file_guards[need];
-    guard->capability = (char*)(uintptr_t)needs[need].capability;
-    guard->effects = (char*)(uintptr_t)needs[need].effects;
-    guard->requirement = (uint32_t)reml_capability_requirement_parse(needs[need].requirement);
+    if (RL_UNLIKELY(!guard->capability)) {
+        guard->capability = (char*)(uintptr_t)needs[need].capability;
+        guard->effects = (char*)(uintptr_t)needs[need].effects;
+        guard->requirement = (uint32_t)reml_capability_requirement_parse(needs[need].requirement);
+    }
     rl_outcome_t outcome = rl_grants_ask(context, guard, operation, why);
     *out_raised = outcome == RL_RAISE;
     return outcome == RL_DONE;
