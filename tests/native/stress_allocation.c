@@ -718,7 +718,7 @@ static void scenario(scene_t* scene) {
     reml_embed_options_t options = REML_EMBED_OPTIONS_INIT;
     options.resize = resize;
     options.resize_user = &scene->meter;
-    options.granted_capabilities = "net,disk";
+    options.granted_capabilities = "console,net,disk";
     options.minimum_stage = REML_EMBED_STAGE_BETA;
     if (TRY(scene, reml_embed_create("0.1.0", &options, &scene->context))) {
         use_context(scene);
