@@ -436,10 +436,10 @@ TEST(test_function__values_of_every_kind_cross) {
     CHECK_INT_EQ(reml_embed_memory(context, &before), OK);
     reml_embed_collect(context);
     CHECK_INT_EQ(reml_embed_memory(context, &after), OK);
-    CHECK_INT_EQ(after.collections, before.collections + 1);
+    CHECK(after.collections > before.collections); /* one that was going on is ended first */
     CHECK(after.heap_bytes > 0 && after.heap_bytes <= before.heap_bytes && after.heap_bytes < after.live_bytes);
     CHECK(after.pause_last_ns > 0 && after.pause_last_ns <= after.pause_longest_ns);
-    CHECK_INT_EQ(after.pause_total_ns, before.pause_total_ns + after.pause_last_ns);
+    CHECK(after.pause_total_ns >= before.pause_total_ns + after.pause_last_ns);
     CHECK_INT_EQ(reml_function_call(context, closure, items + 7, 1, &result), OK);
     CHECK_INT_EQ(reml_value_as_int(result, &number), OK);
     CHECK_INT_EQ(number, 12);
