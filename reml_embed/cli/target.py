@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -335,6 +336,8 @@ def build(command: click.Context, files: tuple[Path, ...], path: Path, profile: 
             for file in files:
                 context.load(file)
         made = targets.artifact_metadata(wanted)
+        with suppress(OSError):  # what keeps it from being made is said by the next step
+            path.parent.mkdir(parents=True, exist_ok=True)
         documents.replace_file(path, (json.dumps(made, indent=2) + "\n").encode())
     except LoadError as error:
         complain(error.text, error.coloured)

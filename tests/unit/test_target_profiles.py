@@ -431,7 +431,9 @@ def test_build_metadata_goes_to_the_linker_and_back(command, tmp_path):
     (tmp_path / "b.reml").write_text("fn main( = 1\n")
     command(build, "b.reml", "--emit-metadata", "n.json", code=1)
     assert not Path("n.json").exists()
-    command(build, "a.reml", "--emit-metadata", "gone/m.json", code=2)
+    command(build, "a.reml", "--emit-metadata", "build/target.json")
+    assert Path("build/target.json").is_file()
+    command(build, "a.reml", "--emit-metadata", "m.json/target.json", code=2)
 
 
 def test_scaffold_writes_a_profile_that_loads(command):
