@@ -45,7 +45,17 @@ def main() -> int:
 
     shutil.rmtree(COPY, ignore_errors=True)
     COPY.mkdir(parents=True)
-    for name in ("pyproject.toml", "setup.py", "build_ffi.py", "README.md", "LICENSE", "native", "reml_embed", "tools"):
+    for name in (
+        "pyproject.toml",
+        "setup.py",
+        "build_ffi.py",
+        "README.md",
+        "LICENSE",
+        "native",
+        "reml_embed",
+        "tools",
+        "examples",
+    ):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, COPY / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))

@@ -64,7 +64,7 @@ def made(tmp_path, *logs):
 def browse(target, *more):
     """The document after its scripts ran, and what the browser complained about."""
     done = subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=3000",
+        ["env", "-u", "LD_PRELOAD", BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=3000",
          f"--user-data-dir={target.parent / 'profile'}", *more, target.as_uri()],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
