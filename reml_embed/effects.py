@@ -13,17 +13,16 @@ import json
 import os
 import re
 import threading
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reml_embed import _toml
 from reml_embed._ffi import NULL, ffi, lib
 from reml_embed._files import replace_file
 from reml_embed.audit import AuditContext, ContextSink
-from reml_embed.config import problems as _problems  # noqa: F401  (registers the codes of manifests)
 from reml_embed.diagnostics import Entry, register_catalog
 from reml_embed.errors import RemlError
 from reml_embed.target import STAGES, joined, text
@@ -499,10 +498,10 @@ def read_dsl(manifest: Path) -> list[DslEntry]:
             ``manifest.entry.missing``; the message names file, line and key.
     """
     try:
-        data = tomllib.loads(manifest.read_text(encoding="utf-8"))
+        data = _toml.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise EffectError("config.manifest.io_error", f"{manifest}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError, too
         raise EffectError("config.manifest.parse_error", f"{manifest}: {error}") from None
     sections = data.get("dsl", {})
     if not isinstance(sections, dict):

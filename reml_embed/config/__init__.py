@@ -18,7 +18,7 @@ from reml_embed.config.changes import (
 )
 from reml_embed.config.documents import Document
 from reml_embed.config.manifest import Manifest, bridge_stage, update_dsl_signature
-from reml_embed.config.problems import CODES, ConfigError, Place, Problem
+from reml_embed.config.problems import ConfigError, Place, Problem
 from reml_embed.config.profiles import PROFILES, Compatibility, resolve
 from reml_embed.config.schema import (
     DataType,
@@ -31,6 +31,7 @@ from reml_embed.config.schema import (
     estimate_migration_cost,
     validate_migration,
 )
+from reml_embed.diagnostics.config_codes import CODES
 
 __all__ = [
     "CODES",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from reml_embed import _files
+from reml_embed import _files, _toml
 from reml_embed.config.problems import ConfigError, Place, Problem
 from reml_embed.config.profiles import DEFAULTS, PROFILES, Compatibility
 from reml_embed.data.change_set import MOST_DEPTH, Step, path_text
@@ -307,89 +307,27 @@ class _Json:
 
 # --- TOML -------------------------------------------------------------------------------------------------------------
 
-_TOML_TOKEN = re.compile(
-    r'(?P<string>"""(?:\\.|[^\\])*?"""(?!")|\'\'\'.*?\'\'\'(?!\')|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\')|(?P<comment>#[^\n]*)|(?P<newline>\n)'
-    r"|(?P<open>[\[{])|(?P<close>[\]}])|(?P<comma>,)|(?P<equals>=)|(?P<blank>[ \t\r]+)|(?P<dot>\.)|(?P<word>[A-Za-z0-9_-]+)|(?P<other>.)",
-    re.DOTALL,
-)
-_TOML_WHERE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
-
 
 def _read_toml(document: Document, compatibility: Compatibility) -> None:
-    lines = _Lines(document.text)
-    tokens = [(found.lastgroup or "", found[0], found.start()) for found in _TOML_TOKEN.finditer(document.text)]
-    text = _InlineTables(document, compatibility, lines).relax(tokens)
+    lines, tokens = _Lines(document.text), _toml.scan(document.text)
+    text, forgiven = _toml.relax(document.text, tokens)
+    for message, offset in forgiven if compatibility.trailing_comma == "Forbid" else ():
+        place = lines.place(offset)
+        problem = Problem("config.compat.trailing_comma", message, document.file, "", place, "warning")
+        document.problems.append(problem)
     try:
-        document.value = tomllib.loads(text)
+        document.value = _toml.decode(document.text, text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         message = str(error) if not isinstance(error, RecursionError) else f"nested deeper than {MOST_DEPTH}"
-        where = _TOML_WHERE.search(message)
+        where = _toml.WHERE.search(message)
         place = lines.place(len(document.text))
         if where and where["line"]:
-            # The text was changed character by character, so an offset in one is an offset in the other.
-            offset = _Lines(text).starts[int(where["line"]) - 1] + int(where["column"]) - 1
-            place = lines.place(min(offset, len(document.text)))
-        plain = _TOML_WHERE.sub("", message)
+            place = Place(int(where["line"]), int(where["column"]))
+        plain = _toml.WHERE.sub("", message)
         code = "config.compat.duplicate_key" if "overwrite" in plain.lower() else "config.manifest.parse_error"
         document.problems.append(Problem(code, plain[:1].lower() + plain[1:], document.file, place=place))
         return
     _TomlKeys(document, [token for token in tokens if token[0] not in {"blank", "comment"}], lines).read()
-
-
-class _InlineTables:
-    """
-    Line breaks, comments and a last comma inside inline tables become blanks: readers allow what people write (CONTRACTS 10.1).
-
-    Characters are replaced one by one, so that an offset in the new text is an offset in the old one.
-    """
-
-    def __init__(self, document: Document, compatibility: Compatibility, lines: _Lines) -> None:
-        self.document, self.lines = document, lines
-        self.changed = list(document.text)
-        self.strict = compatibility.trailing_comma == "Forbid"
-        self.open: list[str] = []
-        self.comma: int | None = None  # the last thing that was read inside the innermost table
-        self.in_value = False  # on a line behind `=`
-
-    def relax(self, tokens: list[tuple[str, str, int]]) -> str:
-        for kind, text, start in tokens:
-            if kind in {"newline", "comment"}:
-                self.pass_by(kind, text, start)
-            elif kind == "comma":
-                self.comma = start if self.open and self.open[-1] == "{" else None
-            elif kind != "blank":
-                self.take(kind, text)
-                self.comma = None
-        return "".join(self.changed)
-
-    def take(self, kind: str, text: str) -> None:
-        # `[` at the begin of a line outside values is a header, not a list.
-        if kind == "open" and (self.open or self.in_value):
-            self.open.append(text)
-        elif kind == "close" and self.open:
-            if text == "}" and self.comma is not None:
-                self.blank(self.comma, 1)
-                self.complain("a comma before `}`", self.comma)
-            self.open.pop()
-        elif kind == "equals":
-            self.in_value = True
-
-    def pass_by(self, kind: str, text: str, start: int) -> None:
-        if self.open and self.open[-1] == "{":
-            self.blank(start, len(text))
-            if kind == "newline":
-                self.complain("a line break inside an inline table", start)
-        elif kind == "newline" and not self.open:
-            self.in_value = False
-
-    def blank(self, start: int, length: int) -> None:
-        self.changed[start : start + length] = " " * length
-
-    def complain(self, message: str, start: int) -> None:
-        if self.strict:
-            place = self.lines.place(start)
-            problem = Problem("config.compat.trailing_comma", message, self.document.file, "", place, "warning")
-            self.document.problems.append(problem)
 
 
 class _TomlKeys:

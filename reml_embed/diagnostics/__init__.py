@@ -8,6 +8,7 @@ command found, as one JSON object.
 
 from __future__ import annotations
 
+from reml_embed.diagnostics import config_codes as _config_codes  # noqa: F401  (known before any other part names one)
 from reml_embed.diagnostics.catalog import Entry, register_catalog
 from reml_embed.diagnostics.emission import Emitter, build, problems
 from reml_embed.diagnostics.shape import Diagnostic, Fixit, Json, Note, Span, StackEntry, from_json, parse, plain

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
+from reml_embed import _toml
 from reml_embed.errors import RemlError
 from reml_embed.registry._shape import FileError, Reader, read_json
 from reml_embed.registry.stage import AtLeast, Exact, InvalidStageError, StageId, StageRequirement
@@ -428,7 +429,7 @@ def load_descriptors(path: Path) -> list[RuntimeBridgeDescriptor]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return _toml.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         raise
     except OSError as error:

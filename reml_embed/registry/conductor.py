@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reml_embed import _toml
 from reml_embed.audit.context import AuditContext
 from reml_embed.audit.sinks import ContextSink
 from reml_embed.errors import RemlError
@@ -255,7 +256,7 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Declared]:
     except UnicodeDecodeError as error:
         raise ManifestLoadFailure(name, f"not UTF-8: byte {error.start}", Span(error.start, error.start + 1)) from None
     try:
-        manifest: Any = tomllib.loads(text)
+        manifest: Any = _toml.loads(text)
     except tomllib.TOMLDecodeError as error:
         detail, place = _toml_place(text, error)
         raise ManifestLoadFailure(name, f"not TOML: {detail}", place) from None
