@@ -328,39 +328,42 @@ BENCH_LUA := -DHAVE_LUA $(shell pkg-config --cflags $(LUA_PACKAGE))
 BENCH_LUA_LIBS := $(shell pkg-config --libs $(LUA_PACKAGE))
 endif
 
-BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wpedantic -Wshadow $(WERROR)
-BENCH_PEERS := $(addprefix benchmarks/c/,calls.c harness.c callee.c engine_raw.c engine_lua.c)
+BENCH_FLAGS := -O2 -g
+BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE $(BENCH_FLAGS) -Wall -Wextra -Wpedantic -Wshadow $(WERROR)
+BENCH_NAMES := -DBENCH_FLAGS='"$(BENCH_FLAGS); library $(CFLAGS)"'
+BENCH_SUPPORT := benchmarks/c/harness.c benchmarks/c/callee.c
 
-build/bench/calls: $(BENCH_PEERS) benchmarks/c/engine_reml.c benchmarks/c/harness.h $(STATIC)
+# A measuring program is one file in benchmarks/c with bench_main in it: it gets a binary, a job bench-NAME and a part of the report.
+BENCH_KINDS := $(filter-out calls frontend harness callee engine_% run_%,$(patsubst benchmarks/c/%.c,%,$(wildcard benchmarks/c/*.c)))
+
+$(addprefix build/bench/,$(BENCH_KINDS)): build/bench/%: benchmarks/c/%.c
+build/bench/calls: $(addprefix benchmarks/c/,calls.c engine_raw.c engine_lua.c engine_reml.c)
+build/bench/frontend: benchmarks/c/frontend.c
+# Loads a file and runs its main, as the lua command does: whole programs without the start of a Python.
+build/bench/run-file: benchmarks/c/run_file.c
+
+$(addprefix build/bench/,calls frontend run-file $(BENCH_KINDS)): $(BENCH_SUPPORT) benchmarks/c/harness.h $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(BENCH_CFLAGS) -Inative/include -DHAVE_REML $(BENCH_LUA) $(filter %.c,$^) $(STATIC) $(BENCH_LUA_LIBS) $(REML_LIBS) -o $@
+	$(Q)$(CC) $(BENCH_CFLAGS) $(BENCH_NAMES) -Inative/include -DHAVE_REML $(BENCH_LUA) $(filter %.c,$^) $(STATIC) $(BENCH_LUA_LIBS) $(REML_LIBS) -o $@
 
 # The peers alone, without the library: what the machine gives.
-build/bench/calls-peers: $(BENCH_PEERS) benchmarks/c/harness.h
+build/bench/calls-peers: $(addprefix benchmarks/c/,calls.c engine_raw.c engine_lua.c) $(BENCH_SUPPORT) benchmarks/c/harness.h
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(BENCH_CFLAGS) $(BENCH_LUA) $(filter %.c,$^) $(BENCH_LUA_LIBS) -lm -o $@
-
-# Loads a file and runs its main, as the lua command does: whole programs without the start of a Python.
-build/bench/run-file: benchmarks/c/run_file.c $(STATIC)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)
-	$(Q)$(CC) $(BENCH_CFLAGS) -Inative/include $< $(STATIC) $(REML_LIBS) -o $@
-
-build/bench/frontend: benchmarks/c/frontend.c $(STATIC)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)
-	$(Q)$(CC) $(BENCH_CFLAGS) -Inative/include $(BENCH_LUA) $< $(STATIC) $(BENCH_LUA_LIBS) $(REML_LIBS) -o $@
+	$(Q)$(CC) $(BENCH_CFLAGS) $(BENCH_NAMES) $(BENCH_LUA) $(filter %.c,$^) $(BENCH_LUA_LIBS) -lm -o $@
 
 # One after the other: two measurements at a time would measure each other.
 .PHONY: bench
 bench: build/bench/calls build/bench/run-file build $(VENV)/.bench  ## call overhead and whole programs beside the peers installed here
-	$(Q)for part in bench-c bench-programs bench-python; do $(MAKE) $$part || exit 1; done
-	$(Q)$(VENV_PYTHON) benchmarks/report.py build/bench/c-calls.json build/bench/python-calls.json build/bench/programs.json \
+	$(Q)for part in bench-c bench-programs bench-python $(addprefix bench-,$(BENCH_KINDS)); do $(MAKE) $$part || exit 1; done
+	$(Q)$(VENV_PYTHON) benchmarks/report.py $(foreach k,c-calls python-calls programs $(BENCH_KINDS),build/bench/$(k).json) \
 	    --output build/bench/report.md
 
-.PHONY: bench-c bench-peers bench-programs bench-python bench-frontend
+.PHONY: bench-c bench-peers bench-programs bench-python bench-frontend $(addprefix bench-,$(BENCH_KINDS))
+$(addprefix bench-,$(BENCH_KINDS)): bench-%: build/bench/%
+	$(Q)$< --json build/bench/$*.json $(BENCH_ARGS)
+
 bench-frontend: build/bench/frontend
 	$(Q)$(PYTHON) benchmarks/frontend.py --runner $< --json build/bench/frontend.json $(BENCH_ARGS)
 

@@ -39,6 +39,12 @@ GOALS = [
 ]
 
 
+def title_of(document: dict[str, Any]) -> tuple[str, str]:
+    """Heading and baseline: what the file says, else what is known of its kind."""
+    title, baseline = TITLES.get(document["kind"], (document["kind"], ""))
+    return document.get("title") or title, document.get("baseline") or baseline
+
+
 def medians(document: dict[str, Any]) -> dict[tuple[str, str], float]:
     """(row, engine) → median of the samples; failed cases are left out."""
     return {
@@ -53,26 +59,27 @@ def number(value: float) -> str:
 
 def section(document: dict[str, Any]) -> list[str]:
     """One input file as Markdown."""
-    title, baseline = TITLES[document["kind"]]
-    unit, middle = document["unit"], medians(document)
-    lines = [f"## {title}", "", f"| row | engine | {unit}, median | {unit}, least | {unit}, most | × {baseline} |",
-             "|---|---|---:|---:|---:|---:|"]  # fmt: skip
+    title, baseline = title_of(document)
+    middle = medians(document)
+    lines = [f"## {title}", "", f"| row | engine | median | least | most | | {f'× {baseline}' if baseline else ''} |",
+             "|---|---|---:|---:|---:|---|---:|"]  # fmt: skip
     previous = ""
     for row in document["rows"]:
         name = row["row"] if row["row"] != previous else ""
         previous = row["row"]
         if not row["samples"]:
-            lines.append(f"| {name} | {row['engine']} | failed: {row.get('reason', 'wrong result')} | | | |")
+            lines.append(f"| {name} | {row['engine']} | failed: {row.get('reason', 'wrong result')} | | | | |")
             continue
         base = middle.get((row["row"], baseline))
         ratio = f"{middle[row['row'], row['engine']] / base:.2f}" if base else ""
         figures = number(middle[row["row"], row["engine"]]), number(min(row["samples"])), number(max(row["samples"]))
-        lines.append(f"| {name} | {row['engine']} | {' | '.join(figures)} | {ratio} |")
+        lines.append(f"| {name} | {row['engine']} | {' | '.join(figures)} | {row.get('unit', document['unit'])} | {ratio} |")
     rounds = max((len(row["samples"]) for row in document["rows"]), default=0)
     lines += [
         "",
         f"{rounds} interleaved rounds. " + " · ".join(f"{key} {value}" for key, value in document["versions"].items()),
     ]
+    lines += [document["note"]] if document.get("note") else []
     lines += [f"Missing: {engine} ({reason})." for engine, reason in document["missing"].items()]
     lines += [" · ".join(f"{key}: {value}" for key, value in document["environment"].items()), ""]
     return lines
@@ -104,7 +111,7 @@ def main() -> int:
     documents = []
     for path in options.files:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("kind") not in TITLES:
+        if not {"kind", "unit", "rows", "versions", "missing", "environment"} <= document.keys():
             print(f"not one of our measurements: {path}", file=sys.stderr)
             return 2
         documents.append(document)

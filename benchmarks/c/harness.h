@@ -1,6 +1,14 @@
 /*
- * Measuring loops side by side: every case of a row is run once per round, in turn, so that a disturbance of the machine hits all
- * engines alike; raw samples are kept. Single-threaded; a bench lives from bench_init to bench_deinit; names are borrowed literals.
+ * Measuring side by side: every case is run once per round, in turn, so that a disturbance of the machine hits all engines alike;
+ * raw samples are kept. Names are borrowed literals. A measuring program is one file and this:
+ *
+ *     static void add(bench_t* bench) { bench_add(bench, "row", "engine", body, state, 1); }
+ *     int main(int argc, char** argv) {
+ *         return bench_main(argc, argv, &(bench_program_t){.kind = "start", .title = "Start", .baseline = "lua", .add = add});
+ *     }
+ *
+ * It understands `--json PATH --rounds N --sample-ms MS --only TEXT` and stands on one core, unless `threads` says that it needs all.
+ * What it writes is read by benchmarks/report.py (the form is in benchmarks/measurement.schema.json).
  */
 #ifndef BENCH_HARNESS_H
 #define BENCH_HARNESS_H
@@ -10,15 +18,21 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { BENCH_MAX_CASES = 96, BENCH_MAX_ROUNDS = 101, BENCH_MAX_MISSING = 16, BENCH_RECORD_FIELDS = 4 };
+enum { BENCH_MAX_CASES = 160, BENCH_MAX_ROUNDS = 101, BENCH_MAX_MISSING = 16, BENCH_RECORD_FIELDS = 4 };
 
 /* Does the work `iterations` times; false when the engine answered wrongly (its case is then reported as failed, not timed). */
 typedef bool (*bench_body_t)(void* state, uint64_t iterations);
 
+/* Measures one sample itself: time of something that is no loop, bytes, records per second. False as above. */
+typedef bool (*bench_measure_t)(void* state, double* out_sample);
+
 typedef struct bench_case {
     const char* row;
     const char* engine;
+    const char*
+        unit; /* of the samples: "ns" for bodies; "us", "ms", "bytes", "KiB", "records/s", "share": more is better for the last two */
     bench_body_t body;
+    bench_measure_t measure; /* instead of body */
     void* state;
     double units;        /* what one iteration counts for, e.g. elements of a batch */
     uint64_t iterations; /* of one sample, found by calibration */
@@ -42,15 +56,28 @@ typedef struct bench {
     int rounds;
     double sample_ms;
     const char* only; /* rows whose name contains this, or NULL for all */
+    char pinned[64];  /* the core that the process stands on, or why it stands on none */
+    char load[64];    /* of the machine, before */
 } bench_t;
 
-void bench_init(bench_t* bench);
+typedef struct bench_program {
+    const char* kind;     /* names the file and its part of the report: small letters and hyphens */
+    const char* title;    /* heading in the report */
+    const char* baseline; /* the engine that others are divided by; NULL for none */
+    const char* note;     /* a sentence under the table; NULL for none */
+    bool threads;         /* not pinned: it runs on several cores */
+    void (*add)(bench_t* bench);
+} bench_program_t;
+
+/* The whole program. Status: 0, 1 when an engine answered wrongly, 2 for wrong usage. */
+int bench_main(int argc, char** argv, const bench_program_t* program);
+
 void bench_add(bench_t* bench, const char* row, const char* engine, bench_body_t body, void* state, double units);
+/* For what is not a loop: `measure` is called once a round, each value is a sample in `unit`. */
+void bench_add_measure(
+    bench_t* bench, const char* row, const char* engine, const char* unit, bench_measure_t measure, void* state);
 void bench_name_missing(bench_t* bench, const char* engine, const char* reason);
 void bench_name_version(bench_t* bench, const char* engine, const char* version);
-void bench_run(bench_t* bench);
-void bench_print(const bench_t* bench, FILE* stream, const char* baseline);
-bool bench_write_json(const bench_t* bench, const char* path, const char* kind);
 
 uint64_t bench_now_ns(void);
 /* The compiler must assume that `pointer` is read and written here. */
