@@ -1,11 +1,22 @@
-"""Files that are replaced whole: the one way in which this package writes what others may be reading."""
+"""Files that are replaced whole, and by one at a time: the one way in which this package writes what others may be reading."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # a system without such locks: then only threads of this process are kept apart
+    fcntl = None  # type: ignore[assignment]
+
+_local: dict[str, threading.Lock] = {}
+_local_guard = threading.Lock()
 
 
 def replace_file(path: str | os.PathLike[str], content: str | bytes, *, make_folder: bool = True) -> None:
@@ -37,6 +48,35 @@ def replace_file(path: str | os.PathLike[str], content: str | bytes, *, make_fol
                 Path(temporary).unlink()
         raise
     _sync_folder(target.parent)
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """
+    Alone with a file or a folder, among threads of this process and among processes; not reentrant.
+
+    The lock of a file is a hidden file beside it, so that the file itself may be replaced or missing; its folder is made where there
+    is none. A folder that exists is locked itself, and nothing is put into it.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    target = Path(path)
+    with _local_guard:
+        mine = _local.setdefault(str(target.resolve()), threading.Lock())
+    with mine, contextlib.ExitStack() as stack:
+        if fcntl is not None:
+            fcntl.flock(_lockable(target, stack), fcntl.LOCK_EX)
+        yield
+
+
+def _lockable(target: Path, stack: contextlib.ExitStack) -> int:
+    if target.is_dir():
+        handle = os.open(target, os.O_RDONLY)
+        stack.callback(os.close, handle)
+        return handle
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return stack.enter_context(target.with_name(f".{target.name}.lock").open("a", encoding="utf-8")).fileno()
 
 
 def _sync_folder(folder: Path) -> None:

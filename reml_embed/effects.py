@@ -12,16 +12,14 @@ import inspect
 import json
 import os
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reml_embed import _toml
 from reml_embed._ffi import NULL, ffi, lib
-from reml_embed._files import replace_file
+from reml_embed._files import locked, replace_file
 from reml_embed.audit import AuditContext, ContextSink
 from reml_embed.diagnostics import Entry, register_catalog
 from reml_embed.errors import RemlError
@@ -30,11 +28,6 @@ from reml_embed.values import Err, Ok
 
 if TYPE_CHECKING:
     from reml_embed.context import Context
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - no such locks on this system
-    fcntl = None  # type: ignore[assignment]
 
 register_catalog("effects", {
     "effects.stage.checks_invalid": Entry("the file of stage checks is damaged", "error", "effect"),
@@ -616,22 +609,6 @@ def _read_check(path: Path, index: int, row: object) -> StageCheck:
     )
 
 
-_local_locks: dict[str, threading.Lock] = {}
-_local_locks_lock = threading.Lock()
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Alone with the file: among threads of this process, and among processes where the system has such locks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _local_locks_lock:
-        mine = _local_locks.setdefault(str(path.resolve()), threading.Lock())
-    with mine, path.with_name(f".{path.name}.lock").open("a", encoding="utf-8") as guard:
-        if fcntl is not None:
-            fcntl.flock(guard, fcntl.LOCK_EX)
-        yield
-
-
 class StageChecks:
     """
     The outcomes of tests that promotion asks about: the file ``.reml/stage-checks.json`` of a directory.
@@ -687,7 +664,7 @@ class StageChecks:
             raise ValueError(f"stage must be one of {', '.join(STAGES)}, got {stage!r}")
         if not id or not audit_id or not timestamp:
             raise ValueError("a stage check needs id, audit_id and timestamp")
-        with _locked(self.path):
+        with locked(self.path):
             rows = [row.to_json() for row in (*self.read(), check)]
             lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows)
             replace_file(self.path, f"[\n{lines}\n]\n")

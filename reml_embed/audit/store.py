@@ -12,22 +12,15 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from reml_embed._files import replace_file
+from reml_embed._files import locked, replace_file
 from reml_embed.audit.ids import cli_identity, source_commit
 from reml_embed.audit.records import Record
 from reml_embed.audit.sinks import FileSink
 from reml_embed.errors import AuditUnavailableError
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - no such locks on this system
-    fcntl = None  # type: ignore[assignment]
 
 #: Entries that a store keeps.
 KEPT: Final = {"ci": 100, "local": 30, "tmp": 20}
@@ -114,13 +107,6 @@ class Store:
             raise AuditUnavailableError(f"{self.folder / INDEX}: `entries` is no list of objects with a `path`")
         return {**empty, **found}
 
-    @contextmanager
-    def _locked(self) -> Iterator[IO[str]]:
-        with (self.folder / ".index.lock").open("w", encoding="utf-8") as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-
     def _retain(self, entries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Those that stay and those that go; the last are the newest."""
         most = KEPT.get(self.name or "", KEPT_OTHERWISE)
@@ -134,7 +120,7 @@ class Store:
 
     def enter(self, entry: dict[str, Any]) -> tuple[tuple[str, ...], str | None]:
         """Put *entry* into the index and let go what is too old; the files that went, and a warning."""
-        with self._locked():
+        with locked(self.folder / INDEX):
             index = self.index()
             kept, gone = self._retain([*index["entries"], entry])
             for old in gone:

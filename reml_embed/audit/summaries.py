@@ -9,15 +9,14 @@ changes nothing, and rows of gates that were not measured this time stay.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reml_embed._files import replace_file
+from reml_embed._files import locked, replace_file
 from reml_embed.audit.gates import GATES, WATCHED_PLATFORM, GateError
 
 BRIDGE_PAGE, COLLECTOR_PAGE = "ffi-bridge-summary.md", "iterator-collector-summary.md"
@@ -170,8 +169,7 @@ def sync(reports: Iterable[str | os.PathLike[str]], folder: str | os.PathLike[st
     """
     entries = [entry for path in reports for entry in read_report(path)]
     home, pages = Path(folder), list[Path]()
-    home.mkdir(parents=True, exist_ok=True)
-    with _alone(home):
+    with locked(home):  # jobs that end together lose no row
         for name in (BRIDGE_PAGE, COLLECTOR_PAGE):
             mine = [entry for entry in entries if entry.metric.startswith(_BRIDGE_PREFIXES) == (name == BRIDGE_PAGE)]
             path = home / name
@@ -189,17 +187,6 @@ def _page(path: Path) -> str:
         return path.read_text(encoding="utf-8") if path.exists() else ""
     except UnicodeDecodeError as error:
         raise GateError(f"{path}: byte {error.start + 1} is not UTF-8; nothing was changed") from None
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One at a time merges into the pages of a folder: jobs that end together lose no row."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def watched_problem(entries: Iterable[Entry]) -> str | None:

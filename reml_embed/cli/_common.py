@@ -62,6 +62,16 @@ def read_limits(given: tuple[str, ...], *, untrusted: bool) -> Limits:
         raise click.BadParameter(str(error), param_hint="--limit") from None
 
 
+def compact(value: object) -> str:
+    """*value* as JSON in one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def show_line(value: object) -> None:
+    """Print *value* as JSON: one line on standard output."""
+    click.echo(compact(value))
+
+
 def wants_colour(stream: TextIO) -> bool:
     """Colours go to terminals only, and not there when NO_COLOR is set."""
     return stream.isatty() and "NO_COLOR" not in os.environ
@@ -85,7 +95,7 @@ class Outcome:
 
     def show(self) -> None:
         """Print it as JSON: one line on standard output."""
-        click.echo(json.dumps(self.__dict__, ensure_ascii=False, separators=(",", ":")))
+        show_line(self.__dict__)
 
 
 def complain(text: str, coloured: str) -> None:

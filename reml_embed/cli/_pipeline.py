@@ -8,7 +8,6 @@ A command makes a `Session`, opens a pipeline for each input, hands diagnostics 
 from __future__ import annotations
 
 import functools
-import json
 import re
 import shlex
 import sys
@@ -24,7 +23,7 @@ from reml_embed import Context
 from reml_embed.audit import ConsoleSink, ContextSink, FileSink, Record, RecordSink, new_id, now
 from reml_embed.audit.policy import LEVELS, AuditPolicy, FilteredSink
 from reml_embed.audit.store import KEPT, Store, StoreFile
-from reml_embed.cli._common import Outcome, as_diagnostic, complain, shown_name
+from reml_embed.cli._common import Outcome, as_diagnostic, complain, show_line, shown_name
 from reml_embed.cli._trail import Trail
 from reml_embed.context import command_fits
 from reml_embed.data.formatter import FormatterContext
@@ -346,12 +345,12 @@ class Session:
                 self.title, phase=self.phase(), run_id=self.run_id, diagnostics=visible, inputs=self.inputs,
                 started_at=self.started_at, finished_at=now(), value=code, stats=stats,
             )  # fmt: skip
-            click.echo(json.dumps(facts, ensure_ascii=False, separators=(",", ":")))
+            show_line(facts)
             return
         for file in filter(None, dict.fromkeys([*self.inputs, *(item["primary"]["file"] for item in visible)])):
             found = [item for item in visible if item["primary"]["file"] == file]
             path = self.paths.get(file, Path(file))
-            click.echo(json.dumps(publish(path, found, _source(path)), ensure_ascii=False, separators=(",", ":")))
+            show_line(publish(path, found, _source(path)))
 
 
 def machine() -> str:

@@ -21,7 +21,7 @@ from reml_embed.audit.store import KEPT
 from reml_embed.audit.validation import Verdict
 from reml_embed.audit.validation import validate as validate_log
 from reml_embed.audit.validation import verify_metadata as verify_log_metadata
-from reml_embed.cli._common import format_option
+from reml_embed.cli._common import compact, format_option, show_line
 from reml_embed.errors import InvalidArgumentError
 
 _PATH = click.Path(path_type=Path)
@@ -31,10 +31,6 @@ _LOG = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 @click.group()
 def audit() -> None:
     """Look after audit logs."""
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _fail(path: Path | str, error: OSError) -> NoReturn:
@@ -65,7 +61,7 @@ def verify(command: click.Context, path: Path, head: str | None, form: str) -> N
     except InvalidArgumentError as error:
         raise click.BadParameter(error.message, param_hint="--expect-head") from None
     if form == "json":
-        click.echo(_compact(dataclasses.asdict(report)))
+        show_line(dataclasses.asdict(report))
     else:
         numbers = f", {report.first_sequence} to {report.last_sequence}" if report.records else ""
         click.echo(f"{path}: {report.verdict}: {report.records} records{numbers}")
@@ -90,7 +86,7 @@ def _show_verdicts(command: click.Context, verdicts: list[Verdict], form: str) -
     if form == "json":
         shown = [verdict.to_json() for verdict in verdicts]
         click.echo(
-            _compact(shown[0] if len(shown) == 1 else {"ok": all(verdict.ok for verdict in verdicts), "files": shown})
+            compact(shown[0] if len(shown) == 1 else {"ok": all(verdict.ok for verdict in verdicts), "files": shown})
         )
     else:
         for verdict in verdicts:
@@ -178,7 +174,7 @@ def create_audit_index(
     except OSError as error:
         _fail(error.filename or "index", error)
     if form == "json":
-        click.echo(_compact(made.index))
+        show_line(made.index)
     else:
         click.echo(f"{made.path}: {len(made.index['entries'])} entries, {len(made.index['pruned'])} pruned")
     if made.warning:
@@ -346,5 +342,5 @@ def make_index(command: click.Context, path: Path, form: str) -> None:
     except IndexUnavailableError as error:
         click.echo(f"error: {error}", err=True)
         command.exit(2)
-    click.echo(_compact(made) if form == "json" else f"{made['index'] or 'in memory only'}: {made['records']} records")
+    click.echo(compact(made) if form == "json" else f"{made['index'] or 'in memory only'}: {made['records']} records")
     command.exit(0)

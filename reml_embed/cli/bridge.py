@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from reml_embed.audit.records import Record, read
 from reml_embed.cli._capabilities import STAGE, BrokenFileError
+from reml_embed.cli._common import show_line
 from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.errors import AuditUnavailableError
 from reml_embed.registry._shape import FileError, read_json
@@ -42,11 +42,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.group()
 def bridge() -> None:
     """Bridges to external runtimes that this directory declares: in reml.toml and below .reml/bridges."""
-
-
-def show(value: object) -> None:
-    """Print a JSON object: one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def bridges_option(function: Any) -> Any:
@@ -103,7 +98,7 @@ def list_all(command: click.Context, files: tuple[Path, ...], form: str) -> None
         states = BridgeStateFile().read()
         rows = [facts(row, states.get(row.id, BridgeState(row.stage))) for row in find(files).values()]
     if form == "json":
-        show({"schema_version": SCHEMA_VERSION, "bridges": rows})
+        show_line({"schema_version": SCHEMA_VERSION, "bridges": rows})
         return
     for row in rows:
         left = len(row["checklist_missing"])
@@ -126,7 +121,7 @@ def describe(command: click.Context, id: str, files: tuple[Path, ...], form: str
         row, state = registry.describe_bridge(id), registry.state(id)
     known = facts(row, state)
     if form == "json":
-        show(known)
+        show_line(known)
         return
     click.echo(row.id)
     for name in (
@@ -237,7 +232,7 @@ def promote(
             else:
                 failure = None
             states[id] = registry.state(id)  # a refusal changes something, too: what is frozen stays so
-        show(answer)
+        show_line(answer)
         if failure is not None:
             raise failure
 
@@ -260,7 +255,7 @@ def check_off(
         states[id] = registry.state(id)
         row, state = registry.describe_bridge(id), registry.state(id)
     missing = [name for name in row.checklist if name not in state.completed]
-    show(
+    show_line(
         {
             "id": id,
             "item": item,
@@ -291,7 +286,7 @@ def check(command: click.Context, manifest: Path, sources: tuple[Path, ...], for
             path = Path(error.filename or sources[0])
             raise FileError(f"cannot be read: {error.strerror}", code="capability.file.io_error", file=path) from None
     if form == "json":
-        show(
+        show_line(
             {
                 "schema_version": SCHEMA_VERSION,
                 "manifest": manifest.as_posix(),

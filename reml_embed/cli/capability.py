@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +10,7 @@ import click
 
 from reml_embed.audit import new_id, now
 from reml_embed.cli._capabilities import STAGE, BrokenFileError
+from reml_embed.cli._common import show_line
 from reml_embed.cli._effects import mismatches_after
 from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.effects import EffectError, StageCheckFileError, StageChecks
@@ -29,11 +29,6 @@ COLUMNS = ("Capability", "Stage", "Effect Scope", "Provider", "Manifest Path")
 @click.group()
 def capability() -> None:
     """See what the runtime may do, and decide what it may do in this directory."""
-
-
-def show(value: object) -> None:
-    """Print a JSON object: one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def refuse(command: click.Context, error: RemlError) -> NoReturn:
@@ -93,7 +88,7 @@ def list_all(command: click.Context, stage: StageId | None, form: str) -> None:
     if form == "markdown":
         click.echo(table(found))
     else:
-        show({"schema_version": SCHEMA_VERSION, "capabilities": [row.to_json() for row in found]})
+        show_line({"schema_version": SCHEMA_VERSION, "capabilities": [row.to_json() for row in found]})
 
 
 @capability.command()
@@ -112,7 +107,7 @@ def describe(command: click.Context, id: str, form: str) -> None:
         refuse(command, error)
     row = handle.descriptor()
     if form == "json":
-        show(row.to_json())
+        show_line(row.to_json())
         return
     security = row.security
     facts: list[tuple[str, Any]] = [
@@ -151,7 +146,7 @@ def enable(command: click.Context, id: str, stage: StageId | None, audit: Path |
         state = StateFile().enable(CapabilityRegistry(), id, stage, log)
     except RemlError as error:
         refuse(command, error)
-    show({"id": id, "stage": state.stage.value, "enabled": True, "audit_id": state.audit_id})
+    show_line({"id": id, "stage": state.stage.value, "enabled": True, "audit_id": state.audit_id})
 
 
 @capability.command()
@@ -170,7 +165,7 @@ def disable(command: click.Context, id: str, audit: Path | None) -> None:
         state = StateFile().disable(CapabilityRegistry(), id, log)
     except RemlError as error:
         refuse(command, error)
-    show({"id": id, "enabled": False, "audit_id": state.audit_id})
+    show_line({"id": id, "enabled": False, "audit_id": state.audit_id})
 
 
 @capability.group()
@@ -219,7 +214,7 @@ def check(command: click.Context, id: str, words: tuple[str, ...], audit: Path |
         raise BrokenFileError(
             FileError(f"cannot be written: {error.strerror}", code="capability.file.io_error", file=StageChecks().path)
         ) from None
-    show({"id": id, "stage": at.value, "tests_passed": passed, "audit_id": audit_id})
+    show_line({"id": id, "stage": at.value, "tests_passed": passed, "audit_id": audit_id})
     command.exit(0 if passed else 1)
 
 
@@ -252,7 +247,7 @@ def promote(command: click.Context, id: str, to: StageId, audit: Path | None) ->
             click.echo(f"warning[manifest.dsl.stage_mismatch]: {message}", err=True)
     except EffectError as error:  # of the manifest, which only `reml run` needs
         click.echo(f"warning[{error.code}]: {error.message.removeprefix(f'{error.code}: ')}", err=True)
-    show({"id": id, "from": before.value, "to": state.stage.value, "audit_id": state.audit_id})
+    show_line({"id": id, "from": before.value, "to": state.stage.value, "audit_id": state.audit_id})
 
 
 @capability.command()
@@ -275,5 +270,5 @@ def validate(
             write_json(output, report, indent=None)
         except FileError as error:
             raise BrokenFileError(error) from None
-    show(report)
+    show_line(report)
     command.exit(0 if report["validation"]["status"] == "ok" else 1)

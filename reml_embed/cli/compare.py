@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from reml_embed.audit import FileSink, Record, read
+from reml_embed.cli._common import show_line
 from reml_embed.cli.gates import FILE, EnvironmentProblem, broken
 from reml_embed.data.formatter import PATH, FormatterContext
 from reml_embed.errors import RemlError
@@ -100,5 +100,5 @@ def compare(
         found = sides.compare(target, sections, _formatter(change_set))
         if audit is not None:
             _keep(audit, found.records)
-    click.echo(json.dumps(found.json(), ensure_ascii=False, separators=(",", ":")))
+    show_line(found.json())
     command.exit(0 if found.ok else 1)

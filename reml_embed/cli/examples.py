@@ -22,7 +22,7 @@ from typing import Any
 import click
 
 from reml_embed.audit import AuditValidationError, Record
-from reml_embed.cli._common import format_option
+from reml_embed.cli._common import format_option, show_line
 from reml_embed.testing import normalised
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -292,7 +292,7 @@ def run_suites(
                 click.echo(f"    {line}", err=True)
             failed += bool(wrong)
     if form == "json":  # what `reml audit metrics --scenario example_suite` judges
-        click.echo(json.dumps({"examples": rows}, ensure_ascii=False, separators=(",", ":")))
+        show_line({"examples": rows})
     else:
         click.echo(f"{total - failed} of {total} cases ok{', golden files written' if update_golden else ''}")
     command.exit(1 if failed else 0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import click
 
 from reml_embed import Context, process_metrics, reset_metrics
-from reml_embed.cli._common import SOURCE, complain, format_option
+from reml_embed.cli._common import SOURCE, complain, format_option, show_line
 from reml_embed.errors import LoadError, RemlError, RunError
 
 
@@ -46,7 +45,7 @@ def metrics(command: click.Context, file: Path | None, reset: bool, form: str) -
     found = process_metrics()
     numbers = {**dataclasses.asdict(found), "pass_rate": found.pass_rate}
     if form == "json":
-        click.echo(json.dumps(numbers, separators=(",", ":")))
+        show_line(numbers)
     else:
         for name, value in numbers.items():
             click.echo(f"{name:20} {value}")

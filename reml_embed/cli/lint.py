@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from reml_embed import Context, RemlError
 from reml_embed.audit import cli_identity
 from reml_embed.cli._capabilities import honour_files
-from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
+from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, show_line, with_option
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.cli.check import load_modules
 from reml_embed.config import documents
@@ -161,6 +160,6 @@ def lint(
         })  # fmt: skip
     code = int(any(report["exit_code"] for report in reports))
     for report in reports if form == "json" else ():
-        click.echo(json.dumps(report, ensure_ascii=False, separators=(",", ":")))
+        show_line(report)
     session.close(code)
     command.exit(code)

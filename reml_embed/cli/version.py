@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 
 import click
 
 from reml_embed import __version__, abi_version, library_version, unicode_version
 from reml_embed._ffi import HEADER_VERSION
-from reml_embed.cli._common import format_option
+from reml_embed.cli._common import format_option, show_line
 
 
 @click.command()
@@ -25,7 +24,7 @@ def version(form: str) -> None:
         "python": platform.python_version(),
     }
     if form == "json":
-        click.echo(json.dumps(facts, separators=(",", ":")))
+        show_line(facts)
         return
     for name, value in facts.items():
         click.echo(f"{name:<8} {value}")

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reml_embed import _files
 from reml_embed._files import replace_file
 from reml_embed.diagnostics import Entry, register_catalog
-from reml_embed.effects import _locked
 from reml_embed.errors import RemlError
 
 register_catalog("capability files", {
@@ -186,7 +186,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_locked(path))
+            stack.enter_context(_files.locked(path))
         except OSError as error:
             raise FileError(
                 f"cannot be written: {error.strerror}", code="capability.file.io_error", file=path

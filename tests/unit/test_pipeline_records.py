@@ -354,7 +354,7 @@ def test_a_store_keeps_a_file_of_each_run_and_an_index(command, source, tmp_path
     assert (good["status"], bad["status"], good["audit_store"]) == ("success", "failure", store)
     path = tmp_path / "logs" / bad["path"]
     assert {item.name for item in (tmp_path / "logs").iterdir()} == {
-        ".index.lock",
+        ".index.json.lock",
         "index.json",
         good["path"],
         bad["path"],
