@@ -193,7 +193,8 @@ class Context:
             ``profile_id``, ``runtime_revision``, ``stdlib_version`` (texts), ``features``, ``capabilities``, ``known_capabilities``,
             ``runners``, ``known_runners`` (names), ``extra`` (names to texts), ``diagnostics`` (keep what is asked for `cfg_log`).
         features: further features of the target.
-        run_config: a `RunConfig`; its target counts where *target* is not given (CONTRACTS 5.1).
+        run_config: a `RunConfig`, kept as ``run_config`` for host functions; its target counts where *target* is not given
+            (CONTRACTS 5.1).
         minimum_stage: ``experimental``, ``beta`` or ``stable``: code that declares a lower one with ``@requires_capability`` does
             not load.
         grants: ids of the capabilities that scripts may use (see `grant`); by default every enabled one. ``granted_capabilities``
@@ -246,7 +247,7 @@ class Context:
         self._types: dict[str, Any] = {}
         self._pid = os.getpid()
         self._sink: SinkHolder | None = None
-        self._loading = False
+        self._loading, self.run_config = False, run_config
         self._handler_slots: set[int] = set()  # of the host's handlers: names of their bindings are used again
         check_versions(abi_version)
         flags = (

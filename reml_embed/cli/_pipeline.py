@@ -34,6 +34,7 @@ from reml_embed.diagnostics.filters import parse as parse_filter
 from reml_embed.diagnostics.lsp import publish
 from reml_embed.errors import AuditUnavailableError, RemlError
 from reml_embed.pipelines import Pipeline
+from reml_embed.run_config import RunConfig
 from reml_embed.target import comparison, detected
 
 #: Keys that every record of a command run carries (CONTRACTS 0.5).
@@ -155,6 +156,7 @@ class Session:
         outcome: the object of ``--format json``.
         shown: all diagnostics as they were emitted.
         modules: file of each module that was loaded.
+        config: the run configuration, when somebody asked for one.
     """
 
     def __init__(
@@ -175,6 +177,8 @@ class Session:
         self.outcome = Outcome()
         self.shown: list[dict[str, Any]] = []
         self.modules: dict[str, str] = {}
+        self.config: RunConfig | None = None
+        self._warned: set[tuple[Any, ...]] = set()
         self._switch: _Switch | None = None
         self._stored: StoreFile | None = None
         self._level = asked.level
@@ -293,6 +297,8 @@ class Session:
         for item, said, seen in rows:
             name = self.modules.get(item.module, fallback)
             shown = self.emitter.emit(item, file=name) | {"file": name}
+            if self._is_repeated(shown):
+                continue
             found.append(shown)
             if self.human and self.filter(shown):
                 named = f"  = audit: {shown['audit']['audit_id']}\n" if self._names_ids else ""
@@ -302,6 +308,17 @@ class Session:
         self.shown += found
         self.outcome.diagnostics += found
         return found
+
+    def _is_repeated(self, shown: dict[str, Any]) -> bool:
+        """Is it a warning that was shown before, and are equal ones merged? It is recorded in any case."""
+        if shown["severity"] != "warning" or (self.config is not None and not self.config.merge_warnings):
+            return False
+        primary = shown.get("primary") or {}
+        key = (shown["code"], shown["message"], shown["file"], primary.get("start_line"), primary.get("start_col"))
+        if key in self._warned:
+            return True
+        self._warned.add(key)
+        return False
 
     @staticmethod
     def _chunks(text: str, diagnostics: Sequence[Diagnostic]) -> list[str]:
@@ -339,6 +356,8 @@ class Session:
                 click.echo(f"warning: {kept.warning}", err=True)
 
     def _print_object(self, code: int, stats: dict[str, Any]) -> None:
+        if self.config is not None:
+            stats = {**stats, "run_config": self.config.json()}
         visible = [item for item in self.shown if self.filter(item)]
         if self.output == "json":
             facts = envelope(

@@ -1,37 +1,58 @@
-"""The target that the environment asks for (CONTRACTS 5.2), for commands that load sources."""
+"""The run configuration of commands that load sources (CONTRACTS 5.1, 5.2): manifest, environment and options."""
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
 import click
 
+from reml_embed.cli._effects import MANIFEST
 from reml_embed.cli._pipeline import Session
-from reml_embed.config.problems import ConfigError
+from reml_embed.config.problems import ConfigError, Problem, diagnostics
 from reml_embed.context import Context
 from reml_embed.diagnostics import Diagnostic
 from reml_embed.diagnostics.shape import from_json
 from reml_embed.registry import target as targets
-from reml_embed.registry.target import EnvError, Target, TargetError, TargetProblem
+from reml_embed.registry.target import EnvError, TargetError, TargetProblem
+from reml_embed.run_config import RunConfig, from_environment, from_settings, read_manifest
 from reml_embed.target import comparison
 
 _PREFIXES = ("REML_TARGET_", "REML_STD_VERSION", "REML_RUNTIME_REVISION")
 
 
-def requested_target() -> Target | None:
+def config_options(function: Any) -> Any:
+    """``--config`` and ``--target``, as one argument ``settings``."""
+
+    @functools.wraps(function)
+    def packed(*arguments: Any, config: tuple[str, ...], target: str | None, **others: Any) -> Any:
+        return function(*arguments, settings=(*config, *([f"target.profile_id={target}"] if target else ())), **others)
+
+    text = "Change the run configuration, as `[run]` and `[runtime]` of the manifest do: packrat=false, stream.chunk_size=4096."
+    option = click.option("--config", multiple=True, metavar="KEY=VALUE", help=text)
+    text = "Profile of the target; else the environment's, the manifest's, this machine."
+    return option(click.option("--target", metavar="PROFILE", help=text)(packed))
+
+
+def read_config(settings: tuple[str, ...]) -> tuple[RunConfig | None, list[Problem]]:
     """
-    The target that variables ask for; None: they ask for nothing.
+    What manifest, environment and *settings* say, the later one over the one before, with warnings; None: they say nothing.
 
     Raises:
-        TargetError: no such profile. click.UsageError: a variable or a profile's file that cannot be read.
+        ConfigError: the manifest or a setting is wrong. TargetError: no such profile.
+        click.UsageError: a variable that cannot be read.
     """
-    if not any(name.startswith(_PREFIXES) for name in os.environ):
-        return None
-    try:
-        return targets.infer_target_from_env()
-    except (EnvError, ConfigError) as error:
-        raise click.UsageError(str(error)) from None
+    config, problems = RunConfig(), list[Problem]()
+    if MANIFEST.is_file():
+        config, problems = read_manifest(MANIFEST)
+    if any(name.startswith(_PREFIXES) for name in os.environ):
+        try:
+            config = from_environment(config)
+        except (EnvError, ConfigError) as error:
+            raise click.UsageError(str(error)) from None
+    config = from_settings(settings, config)
+    return None if config == RunConfig() else config, problems
 
 
 def as_diagnostic(problem: TargetProblem) -> Diagnostic:
@@ -48,28 +69,39 @@ def as_diagnostic(problem: TargetProblem) -> Diagnostic:
     return from_json(problem.json() | shape)
 
 
-def target_options(session: Session, *, runs: bool) -> dict[str, Any] | None:
+def target_options(session: Session, settings: tuple[str, ...] = (), *, runs: bool) -> dict[str, Any] | None:
     """
-    What the environment asks of contexts, as arguments of `Context`; what is wrong is shown.
+    What manifest, environment and *settings* ask of contexts, as arguments of `Context`; what is wrong is shown.
 
     None: with an error among it, so that nothing may be loaded. *runs*: the program will run here, so the target must be this machine;
     otherwise any target is fine, and only names that nobody knows are errors.
     """
     try:
-        found = requested_target()
+        config, warnings = read_config(settings)
     except TargetError as error:
         _show(session, error.problems)
         return None
-    if found is None:
+    except ConfigError as error:
+        found, text = diagnostics(error.problems)
+        session.add(found, text=text, file=error.problems[0].file)
+        session.outcome.ok = False
+        return None
+    if warnings:
+        found, text = diagnostics(warnings)
+        session.add(found, text=text, file=warnings[0].file)
+    if config is None:
         return {}
-    session.emitter.target = comparison({key: value for key, value in found.json().items() if value})
-    problems = targets.validate_target(found)
+    session.config = config
+    if config.target is None:
+        return {"run_config": config}
+    session.emitter.target = comparison({key: value for key, value in config.target.json().items() if value})
+    problems = targets.validate_target(config.target)
     if not runs:
         problems = [problem for problem in problems if problem.code == "target.capability.unknown"]
     _show(session, problems)
     if any(problem.severity == "error" for problem in problems):
         return None
-    return {"target": found.for_context()}
+    return {"run_config": config}
 
 
 def _show(session: Session, problems: list[TargetProblem]) -> None:

@@ -13,7 +13,7 @@ from reml_embed.cli._capabilities import runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, with_option
 from reml_embed.cli._effects import EffectsAsked, effects_options, guide_object, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
-from reml_embed.cli._target import note_cfg, target_options
+from reml_embed.cli._target import config_options, note_cfg, target_options
 from reml_embed.cli._telemetry import Graphs, explained, telemetry_option
 from reml_embed.effects import EffectError
 
@@ -96,11 +96,11 @@ def check_files(
 
 def run_check(
     files: Sequence[Path], modules: Sequence[Path], session: Session, options: dict[str, Any] | None = None,
-    telemetry: Path | None = None,
+    telemetry: Path | None = None, settings: tuple[str, ...] = (),
 ) -> int:  # fmt: skip
     """The whole command; its exit code. *telemetry* is that of `telemetry_option`."""
     graphs = Graphs(telemetry, files)
-    target = target_options(session, runs=False)
+    target = target_options(session, settings, runs=False)
     options = {"audit": session.context_log, **(options or {}), **(target or {})}
     try:
         session.outcome.ok = target is not None and check_files(files, modules, session, options, graphs)
@@ -117,13 +117,14 @@ def run_check(
 @with_option
 @runtime_options
 @telemetry_option
+@config_options
 @format_option
 @effects_options
 @pipeline_options
 @click.pass_context
 def check(
     command: click.Context, files: tuple[Path, ...], modules: tuple[Path, ...], runtime: dict[str, Any], telemetry: Path | None,
-    form: str, asked: Asked, effects: EffectsAsked,
+    form: str, asked: Asked, effects: EffectsAsked, settings: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Say what is wrong with each FILE, without running it."""
     session = Session("check", "Check", files, asked, form)
@@ -136,4 +137,4 @@ def check(
         click.echo(guide_text(event))
     if effects.debug:
         session.outcome.__dict__["effects_debug"] = [guide_object(event) for event in events]
-    command.exit(run_check(files, modules, session, options, telemetry))
+    command.exit(run_check(files, modules, session, options, telemetry, settings))

@@ -19,7 +19,7 @@ from reml_embed.cli._capabilities import file_capabilities, runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
 from reml_embed.cli._effects import EffectsAsked, effects_options, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
-from reml_embed.cli._target import note_cfg, target_options
+from reml_embed.cli._target import config_options, note_cfg, target_options
 from reml_embed.cli._test_run import TestRun, debug_objects, record, verdict
 from reml_embed.cli._trail import Trail
 from reml_embed.diagnostics import plain
@@ -214,14 +214,18 @@ def wants_test(command: click.Context, file: Path, args: tuple[str, ...]) -> boo
     return False
 
 
-def run_test(asked: Asked, test: TestRun, options: dict[str, Any], effects: EffectsAsked, form: str, denied: tuple[str, ...]) -> int:  # fmt: skip
+def run_test(
+    asked: Asked, test: TestRun, options: dict[str, Any], effects: EffectsAsked, form: str, denied: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> int:  # fmt: skip
     """``reml run test``: the exit code."""
     session, printed, events = Session("run", "Test", test.files, asked, form), list[str](), list[dict[str, Any]]()
     options |= {"audit": session.context_log, "output": printed.append, "input": None}
     program = Program(test.files, test.function, (), test.watch, _collector(events, effects), denied)
     checks: list[dict[str, Any]] = []
+    target = target_options(session, settings, runs=True)
     try:
-        code = run_program(program, options, session)
+        code = 1 if target is None else run_program(program, options | target, session)
         outcome = session.outcome
         passed = code == 0 and not (outcome.type == "Bool" and outcome.value == "false")
         if code != 130:
@@ -258,6 +262,7 @@ def _show_debug(events: list[dict[str, Any]], session: Session, asked: EffectsAs
 @with_option
 @runtime_options
 @limit_options
+@config_options
 @format_option
 @effects_options
 @pipeline_options
@@ -265,11 +270,14 @@ def _show_debug(events: list[dict[str, Any]], session: Session, asked: EffectsAs
 def run(
     command: click.Context, file: Path, args: tuple[str, ...], entry: str, words: tuple[str, ...], modules: tuple[Path, ...],
     runtime: dict[str, Any], limits: tuple[str, ...], untrusted: bool, form: str, asked: Asked, effects: EffectsAsked,
+    settings: tuple[str, ...],
 ) -> None:  # fmt: skip
     """
     Run the program in FILE and show its result. Env.args() answers ARGS, Env.get_env the variables of this process, Console.ask the
     lines of standard input (--untrusted: neither, and no files but what
     --grant names). Warnings go to standard error.
+
+    The tables `run` and `runtime` of reml.toml say how, the environment over them, and --config and --target over both.
 
     `reml run test MODULE::FUNCTION` runs that function of the modules of the manifest (without a reml.toml: of the directory) as a test,
     with captured output, and records the outcome as a stage check in .reml/stage-checks.json.
@@ -290,14 +298,14 @@ def run(
         raise click.ClickException(error.message) from None
     denied = tuple(name for name in file_capabilities() if name not in command.params["grants"]) if untrusted else ()
     if test:
-        command.exit(run_test(asked, test, options, effects, form, denied))
+        command.exit(run_test(asked, test, options, effects, form, denied, settings))
     session, printed, events = Session("run", "Embed", files, asked, form), list[str](), list[dict[str, Any]]()
     options |= {
         "audit": session.context_log,
         "input": None if untrusted else answer,
         "output": None if session.human else printed.append,
     }
-    target = target_options(session, runs=True)
+    target = target_options(session, settings, runs=True)
     try:
         program = Program(files, entry, words, observer=_collector(events, effects), denied=denied)
         code = 1 if target is None else run_program(program, options | target, session)

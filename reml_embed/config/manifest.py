@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,25 @@ KEYS: dict[str, dict[str, str]] = {
         "profiles": "any",
     },
     "registry": {"upstream": "text", "mirrors": "list", "auth": "any"},
+    "run": {
+        "left_recursion": "recursion", "packrat": "bool", "merge_warnings": "bool", "target": "any", "stream": "any",
+    },
+    "run.target": {
+        **dict.fromkeys(
+            ("os", "family", "arch", "abi", "vendor", "env", "profile_id", "triple", "runtime_revision"), "text"
+        ),
+        "stdlib_version": "version", "features": "list", "feature_requirements": "list", "capabilities": "any",
+        "diagnostics": "bool", "extra": "texts",
+    },
+    "run.stream": {
+        "enabled": "bool", "demand_min_bytes": "count", "demand_preferred_bytes": "count", "chunk_size": "count",
+        **dict.fromkeys(("checkpoint", "resume_hint", "flow", "stats"), "any"),
+    },
+    "runtime.gc": {
+        "profile": "text", "policy": "text", "pause_target_ms": "number", "heap_max_bytes": "count",
+        "heap_size_limit": "count", "collection_frequency": "text", "concurrent_collection": "bool",
+        "memory_pressure_threshold": "number", "debug_mode": "bool",
+    },
 }  # fmt: skip
 _SIGNATURE = {
     "name": "text", "category": "text", "allows_effects": "list", "requires_capabilities": "list", "capabilities": "list",
@@ -53,7 +72,27 @@ _TOP = {"project", "dependencies", "dsl", "build", "registry", "config", "run", 
 KINDS = ("application", "library", "plugin", "tooling")
 DSL_KINDS = ("language", "analyzer", "runtime_bridge", "plugin")
 OPTIMIZE = ("debug", "release", "size", "speed")
-_WORDS = {"text": str, "bool": bool}
+LEFT_RECURSION = ("auto", "on", "off")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+#: Kinds of values: what is expected, and whether a value is that.
+_FITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "text": ("a text", lambda value: isinstance(value, str)),
+    "bool": ("a bool", lambda value: isinstance(value, bool)),
+    "count": ("a whole number from 0", lambda value: type(value) is int and value >= 0),
+    "number": ("a number from 0", lambda value: _is_number(value) and value >= 0),
+    "texts": ("a table of texts", lambda value: isinstance(value, dict) and all(map(_is_text, value.values()))),
+    "version": ("a semantic version", lambda value: isinstance(value, str) and _SEMVER.match(value) is not None),
+    "recursion": (f"one of {', '.join(LEFT_RECURSION)}", lambda value: value in LEFT_RECURSION),
+}
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 @dataclass(slots=True)
@@ -155,6 +194,12 @@ def from_document(document: Document) -> Manifest:
     return manifest
 
 
+def _shown(value: Any) -> str:
+    """A value in a message: its type, and what is short."""
+    tag = type_tag(value)
+    return f"{tag} `{value}`" if tag in {"number", "string"} and len(str(value)) <= 40 else str(tag)
+
+
 class _Checker:
     """All rules that need nothing but the manifest itself and the names of files."""
 
@@ -182,17 +227,31 @@ class _Checker:
             if isinstance(moved, dict):
                 self.value["dependencies"] = moved | (self.value.get("dependencies") or {})
         for pattern, keys in KEYS.items():
-            name = pattern.removesuffix(".*")
-            table = self.value.get(name)
-            if table is None:
-                continue
-            if not isinstance(table, dict):
-                self.wrong("config.manifest.type_mismatch", f"a table is expected, found {type_tag(table)}", (name,))
-                self.value[name] = {}
-            elif pattern == name:
-                self.table(table, keys, (name,))
-            else:
-                self.rows(table, keys, name)
+            self.tables(tuple(pattern.split(".")), keys)
+        runtime = self.named(("runtime",))
+        if runtime is not None and not isinstance(runtime.get("profile", ""), str):
+            text = f"a text is expected, found {_shown(runtime.pop('profile'))}"
+            self.wrong("config.manifest.type_mismatch", text, ("runtime", "profile"))
+
+    def named(self, path: tuple[str, ...]) -> dict[str, Any] | None:
+        """The table at *path*; what is none is reported and replaced by an empty one."""
+        around: Any = self.value
+        for step in path[:-1]:
+            around = around.get(step) if isinstance(around, dict) else None
+        table = around.get(path[-1]) if isinstance(around, dict) else None
+        if table is None or isinstance(table, dict):
+            return table
+        self.wrong("config.manifest.type_mismatch", f"a table is expected, found {type_tag(table)}", path)
+        around[path[-1]] = {}
+        return None
+
+    def tables(self, path: tuple[str, ...], keys: Mapping[str, str]) -> None:
+        """The table at *path*; ``*`` at its end: all tables that it holds."""
+        table = self.named(path if path[-1] != "*" else path[:-1])
+        if table is not None and path[-1] == "*":
+            self.rows(table, keys, path[0])
+        elif table is not None:
+            self.table(table, keys, path)
 
     def rows(self, table: dict[str, Any], keys: Mapping[str, str], name: str) -> None:
         for key, row in table.items():
@@ -215,8 +274,9 @@ class _Checker:
                 if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                     self.wrong("config.manifest.type_mismatch", "a list of texts is expected", here)
                     table[key] = []
-            elif kind in _WORDS and not isinstance(value, _WORDS[kind]):
-                self.wrong("config.manifest.type_mismatch", f"a {kind} is expected, found {type_tag(value)}", here)
+            elif kind in _FITS and not _FITS[kind][1](value):
+                text = f"{_FITS[kind][0]} is expected, found {_shown(value)}"
+                self.wrong("config.manifest.type_mismatch", text, here)
                 del table[key]
 
     def project(self) -> None:
@@ -298,9 +358,13 @@ class _Checker:
 
     def target_capabilities(self) -> None:
         run = self.value.get("run")
-        target = run.get("target") if isinstance(run, dict) else None
+        target: Any = run.get("target") if isinstance(run, dict) else None
         rows = target.get("capabilities", []) if isinstance(target, dict) else []
-        for number, row in enumerate(rows if isinstance(rows, list) else []):
+        if not isinstance(rows, list):
+            path: tuple[Step, ...] = ("run", "target", "capabilities")
+            self.wrong("config.manifest.type_mismatch", "a list of names or tables is expected", path)
+            target["capabilities"] = rows = []
+        for number, row in enumerate(rows):
             path = ("run", "target", "capabilities", number)
             if isinstance(row, str):
                 continue

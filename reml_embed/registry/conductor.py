@@ -266,6 +266,8 @@ def read_manifest(path: str | os.PathLike[str]) -> dict[str, Declared]:
         raise ManifestLoadFailure(name, f"not TOML: {error}") from None
     found: dict[str, Declared] = {}
     for index, row in enumerate(_rows(name, manifest)):
+        if isinstance(row, str):  # of the target
+            continue
         place_of = f"$.run.target.capabilities[{index}]"
         try:
             made = Requirement.from_json(row, place_of, more=("provider",))

@@ -447,9 +447,34 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
 
 
-def infer_target_from_env(environment: Mapping[str, str] | None = None) -> Target:
+def from_table(table: Mapping[str, Any], base: Target | None = None) -> Target:
     """
-    The target that the environment asks for (CONTRACTS 5.2, 5.3): the profile first, then single variables; nothing set means this machine.
+    What the table ``run.target`` of a checked manifest asks for: its profile, or else its triple, *base* or this machine, with the single
+    keys over it. Capabilities are the texts of its list; the tables there say what conductors need.
+
+    Raises:
+        TargetError: ``target.profile.missing``. ConfigError: the profile's file is wrong.
+    """
+    if table.get("profile_id"):
+        found = load_profile(table["profile_id"])
+    elif table.get("triple"):
+        found = replace(
+            _of_triple(table["triple"]), runtime_revision=library_version(), stdlib_version=library_version()
+        )
+    else:
+        found = base or host_target()
+    values = {key: value for key, value in table.items() if key in _KINDS and key != "capabilities"}
+    names = frozenset(name for name in table.get("capabilities", ()) if isinstance(name, str))
+    sets = {"capabilities": found.capabilities | names}
+    for key in ("features", "feature_requirements"):
+        sets[key] = getattr(found, key) | frozenset(values.pop(key, ()))
+    return replace(found, **{**values, **sets, "extra": {**found.extra, **values.get("extra", {})}})
+
+
+def infer_target_from_env(environment: Mapping[str, str] | None = None, base: Target | None = None) -> Target:
+    """
+    The target that the environment asks for (CONTRACTS 5.2, 5.3): the profile first, then single variables; nothing set means *base*, or
+    else this machine.
 
     Raises:
         TargetError: ``target.profile.missing``. EnvError: ``InvalidEncoding`` for a value that cannot be read.
@@ -457,7 +482,7 @@ def infer_target_from_env(environment: Mapping[str, str] | None = None) -> Targe
     """
     environment = os.environ if environment is None else environment
     name = environment.get("REML_TARGET_PROFILE", "")
-    target = load_profile(name, environment) if name else host_target()
+    target = load_profile(name, environment) if name else base or host_target()
     if environment.get("REML_TARGET_TRIPLE"):
         triple = environment["REML_TARGET_TRIPLE"]
         kept: dict[str, Any] = {
