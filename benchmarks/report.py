@@ -73,7 +73,9 @@ def section(document: dict[str, Any]) -> list[str]:
         base = middle.get((row["row"], baseline))
         ratio = f"{middle[row['row'], row['engine']] / base:.2f}" if base else ""
         figures = number(middle[row["row"], row["engine"]]), number(min(row["samples"])), number(max(row["samples"]))
-        lines.append(f"| {name} | {row['engine']} | {' | '.join(figures)} | {row.get('unit', document['unit'])} | {ratio} |")
+        lines.append(
+            f"| {name} | {row['engine']} | {' | '.join(figures)} | {row.get('unit', document['unit'])} | {ratio} |"
+        )
     rounds = max((len(row["samples"]) for row in document["rows"]), default=0)
     lines += [
         "",

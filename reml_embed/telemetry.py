@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from reml_embed._layout import draw
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.diagnostics import Entry, Json, register_catalog
 from reml_embed.errors import RemlError
 
-SCHEMA_VERSION: Final = "3.0.0-alpha"
 DEFAULT_GRAPH_NAME: Final = "ConstraintGraph"
 
 #: Shapes of DOT; kinds that are not here are ellipses.

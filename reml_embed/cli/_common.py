@@ -18,6 +18,8 @@ from reml_embed.limits import LIMIT_NAMES, Limits
 
 #: An existing file; a missing one ends with 2.
 SOURCE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+#: A path as it was given; the command says what is wrong with it.
+PATH = click.Path(path_type=Path)
 
 
 def format_option(function: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from reml_embed.audit import ids
+from reml_embed.cli._common import PATH
 from reml_embed.cli._trail import Trail
 from reml_embed.config import approvals, changes, documents, schema
 from reml_embed.config.documents import Document
@@ -29,6 +30,19 @@ EXIT_CODES = {
 }
 #: What to do about a problem, for whoever automates (CONTRACTS 21).
 SEVERITY_HINTS = {"error": "escalate", "warning": "ignore", "info": "ignore"}
+
+
+def diff_options(function: Any) -> Any:
+    """``OLD NEW --format --apply --audit``: what every comparison of two documents takes."""
+    for wrap in (
+        click.option("--audit", "audited", is_flag=True, help="Record the comparison; with --apply it is recorded in any case."),
+        click.option("--apply", "applies", is_flag=True, help="Put the difference into OLD, in its own format, whole or not at all."),
+        click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."),
+        click.argument("new", type=PATH),
+        click.argument("old", type=PATH),
+    ):  # fmt: skip
+        function = wrap(function)
+    return function
 
 
 def show_json(value: Any) -> None:

@@ -21,10 +21,9 @@ from reml_embed.audit.store import KEPT
 from reml_embed.audit.validation import Verdict
 from reml_embed.audit.validation import validate as validate_log
 from reml_embed.audit.validation import verify_metadata as verify_log_metadata
-from reml_embed.cli._common import compact, format_option, show_line
+from reml_embed.cli._common import PATH, compact, format_option, show_line
 from reml_embed.errors import InvalidArgumentError
 
-_PATH = click.Path(path_type=Path)
 _LOG = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 
 
@@ -40,7 +39,7 @@ def _fail(path: Path | str, error: OSError) -> NoReturn:
 
 
 @audit.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option(
     "--expect-head",
     "--head",
@@ -216,7 +215,7 @@ def _show(entry: Entry, form: str) -> bool:
 
 
 @audit.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), default=10, show_default=True, help="How many of the last lines."
 )
@@ -279,7 +278,7 @@ def _found(path: Path, query: Query) -> Iterator[Entry]:
 
 
 @audit.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @_query_options
 @format_option
 @click.pass_context
@@ -296,7 +295,7 @@ def query(command: click.Context, /, path: Path, form: str, **wanted: Any) -> No
 
 
 @audit.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @click.argument("which", metavar="AUDIT_ID|NUMBER")
 @format_option
 @click.pass_context
@@ -322,7 +321,7 @@ def show(command: click.Context, path: Path, which: str, form: str) -> None:
 
 
 @audit.command("index")
-@click.argument("path", type=_PATH)
+@click.argument("path", type=PATH)
 @format_option
 @click.pass_context
 def make_index(command: click.Context, path: Path, form: str) -> None:

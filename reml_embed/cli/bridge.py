@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.audit.records import Record, read
 from reml_embed.cli._capabilities import STAGE, BrokenFileError
 from reml_embed.cli._common import show_line
@@ -25,7 +26,6 @@ from reml_embed.registry.bridge import (
 )
 from reml_embed.registry.bridge_shape import SIGNAL_CHECKLIST, RuntimeBridgeDescriptor
 from reml_embed.registry.bridge_state import (
-    SCHEMA_VERSION,
     BridgeStateFile,
     compare,
     declared,

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 import click
 
 from reml_embed.audit import new_id, now
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.cli._capabilities import STAGE, BrokenFileError
-from reml_embed.cli._common import show_line
+from reml_embed.cli._common import PATH, show_line
 from reml_embed.cli._effects import mismatches_after
 from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.effects import EffectError, StageCheckFileError, StageChecks
@@ -21,7 +22,7 @@ from reml_embed.registry.descriptor import CapabilityDescriptor
 from reml_embed.registry.errors import CapabilityError
 from reml_embed.registry.runtime_file import DEFAULT_PATH, validation_report
 from reml_embed.registry.stage import StageId
-from reml_embed.registry.state import SCHEMA_VERSION, CapabilityState, StateFile
+from reml_embed.registry.state import CapabilityState, StateFile
 
 COLUMNS = ("Capability", "Stage", "Effect Scope", "Provider", "Manifest Path")
 
@@ -251,7 +252,7 @@ def promote(command: click.Context, id: str, to: StageId, audit: Path | None) ->
 
 
 @capability.command()
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1, metavar="[FILE]...")
+@click.argument("files", type=PATH, nargs=-1, metavar="[FILE]...")
 @click.option("--effect-stage", type=STAGE, help="The stage that goes before $REMLC_EFFECT_STAGE and the files.")
 @click.option("--target", "triple", help="The triple whose override counts.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there, too.")

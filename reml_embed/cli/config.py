@@ -10,7 +10,7 @@ import click
 
 from reml_embed.audit import new_id
 from reml_embed.audit.ids import now
-from reml_embed.cli._common import format_option
+from reml_embed.cli._common import PATH, format_option
 from reml_embed.cli._documents import complain, read_pair, show_json, show_table
 from reml_embed.config import documents, schema
 from reml_embed.config.manifest import Manifest, check_sources, with_sources
@@ -18,8 +18,6 @@ from reml_embed.config.manifest import read as read_manifest
 from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.data.change_set import flatten
 from reml_embed.errors import LoadError
-
-PATH = click.Path(path_type=Path)
 
 
 @click.group()

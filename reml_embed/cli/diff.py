@@ -7,25 +7,13 @@ from pathlib import Path
 import click
 
 from reml_embed.audit import new_id
-from reml_embed.cli._documents import apply_recorded, complain, read_pair, record, show_json, show_table
+from reml_embed.cli._documents import apply_recorded, complain, diff_options, read_pair, record, show_json, show_table
 from reml_embed.cli._trail import Trail
 from reml_embed.config.problems import ConfigError
 
-PATH = click.Path(path_type=Path)
-
 
 @click.command()
-@click.argument("old", type=PATH)
-@click.argument("new", type=PATH)
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
-)
-@click.option(
-    "--apply", "applies", is_flag=True, help="Put the difference into OLD, in its own format, whole or not at all."
-)
-@click.option(
-    "--audit", "audited", is_flag=True, help="Record the comparison; with --apply it is recorded in any case."
-)
+@diff_options
 @click.pass_context
 def diff(command: click.Context, old: Path, new: Path, form: str, applies: bool, audited: bool) -> None:
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from reml_embed import Context, process_metrics, reset_metrics
-from reml_embed.cli._common import SOURCE, complain, format_option, show_line
+from reml_embed.cli._common import PATH, SOURCE, complain, format_option, show_line
 from reml_embed.errors import LoadError, RemlError, RunError
 
 
@@ -53,7 +53,7 @@ def metrics(command: click.Context, file: Path | None, reset: bool, form: str) -
 
 
 @ffi.command()
-@click.argument("manifest", type=click.Path(path_type=Path))
+@click.argument("manifest", type=PATH)
 @click.option(
     "--platform",
     metavar="P",

@@ -21,6 +21,7 @@ import click
 from reml_embed.audit import AuditContext, MemorySink, new_id
 from reml_embed.audit.records import Json, Record, read, segments
 from reml_embed.audit.sinks import ConsoleSink, FileSink
+from reml_embed.cli._common import PATH
 from reml_embed.cli._trail import DEFAULT_PATH, Trail, trail_path
 from reml_embed.config import documents
 from reml_embed.config.documents import Document
@@ -37,8 +38,6 @@ from reml_embed.registry.bridge import BridgeState
 from reml_embed.registry.bridge_shape import ReloadUnsupported, RuntimeBridgeDescriptor
 from reml_embed.registry.bridge_state import BridgeStateFile, declared, descriptor_files
 from reml_embed.registry.capability import CapabilityRegistry
-
-PATH = click.Path(path_type=Path)
 
 
 class OneId(Emitter):

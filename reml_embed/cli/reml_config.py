@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from reml_embed.audit import new_id
+from reml_embed.cli._common import PATH
 from reml_embed.cli._documents import (
     EXIT_CODES,
     IO_ERROR,
@@ -23,6 +24,7 @@ from reml_embed.cli._documents import (
     apply_recorded,
     compatibility_for,
     complain,
+    diff_options,
     locale_of,
     read_pair,
     record,
@@ -36,7 +38,6 @@ from reml_embed.config.manifest import from_document, is_manifest
 from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.config.profiles import resolve
 
-PATH = click.Path(path_type=Path)
 _locale = click.option(
     "--locale", metavar="L", help="Language of the messages: `en-US`; else $REML_LOCALE, else $LANG."
 )
@@ -116,17 +117,7 @@ def validate(
 
 
 @reml_config.command()
-@click.argument("old", type=PATH)
-@click.argument("new", type=PATH)
-@click.option(
-    "--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."
-)
-@click.option(
-    "--apply", "applies", is_flag=True, help="Put the difference into OLD, in its own format, whole or not at all."
-)
-@click.option(
-    "--audit", "audited", is_flag=True, help="Record the comparison; with --apply it is recorded in any case."
-)
+@diff_options
 @_profile
 @_locale
 @click.pass_context

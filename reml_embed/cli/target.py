@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from reml_embed.audit.ids import now
-from reml_embed.cli._common import SOURCE, complain
+from reml_embed.cli._common import PATH, SOURCE, complain
 from reml_embed.cli._documents import show_json
 from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.config import documents
@@ -22,7 +22,6 @@ from reml_embed.registry import target as targets
 from reml_embed.registry import toolchain as toolchains
 from reml_embed.registry.target import EnvError, Target, TargetError, TargetProblem
 
-PATH = click.Path(path_type=Path)
 _form = click.option(
     "--format", "form", type=click.Choice(["human", "json"]), default="human", show_default=True, help="How to print."
 )

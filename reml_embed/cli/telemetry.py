@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from reml_embed.cli._common import PATH
 from reml_embed.cli._telemetry import record_graph, save
 from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.telemetry import DEFAULT_GRAPH_NAME, EmptyGraphError, TelemetryError, read_graph, to_dot, to_svg
@@ -35,7 +36,7 @@ def read_document(path: Path) -> Any:
 
 
 @telemetry.command()
-@click.argument("document", metavar="JSON", type=click.Path(path_type=Path))
+@click.argument("document", metavar="JSON", type=PATH)
 @click.option("--dot-out", type=click.Path(dir_okay=False, path_type=Path), help="Write the graph as DOT.")
 @click.option(
     "--svg-out",

@@ -15,6 +15,7 @@ from typing import Any
 
 from reml_embed import _files
 from reml_embed._files import replace_file
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.diagnostics import Entry, register_catalog
 from reml_embed.errors import RemlError
 
@@ -159,6 +160,25 @@ def read_json(path: Path) -> Any:
         raise FileError("is nested too deeply", file=path) from None
     except ValueError as error:  # an integer of thousands of digits
         raise FileError(f"is not JSON: {error}", file=path) from None
+
+
+def read_rows(path: Path, member: str) -> dict[str, Reader]:
+    """
+    The objects in *member* of a file ``{"schema_version": …, member: {…}}`` of this version; none without a file.
+
+    Raises:
+        FileError: it cannot be read or is not what it should be.
+    """
+    try:
+        given = Reader(read_json(path), file=path)
+    except FileNotFoundError:
+        return {}
+    given.only("schema_version", member)
+    version = given.get("schema_version", str)
+    if version != SCHEMA_VERSION:
+        raise given.wrong(f"schema version {version} is not {SCHEMA_VERSION}", "schema_version")
+    rows = given.child(member)
+    return {name: rows.child(name) for name in rows.value}
 
 
 def write_json(path: Path, value: object, *, indent: int | None = 2) -> None:

@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.audit.records import Record, lookup, read
-from reml_embed.registry._shape import FileError, Reader, locked, read_json, write_json
+from reml_embed.registry._shape import FileError, Reader, locked, read_rows, write_json
 from reml_embed.registry.bridge import BridgeState, RuntimeBridgeRegistry
 from reml_embed.registry.bridge_shape import RuntimeBridgeDescriptor, load_descriptors
 from reml_embed.registry.capability import CapabilityRegistry
 from reml_embed.registry.stage import InvalidStageError, StageId
 
-SCHEMA_VERSION: Final = "3.0.0-alpha"
 MANIFEST: Final = Path("reml.toml")
 
 
@@ -80,16 +80,7 @@ class BridgeStateFile:
         Raises:
             FileError: it cannot be read or is not what it should be: ``file``, ``key_path``, ``line``, ``code`` say where and why.
         """
-        try:
-            given = Reader(read_json(self.path), file=self.path)
-        except FileNotFoundError:
-            return {}
-        given.only("schema_version", "bridges")
-        version = given.get("schema_version", str)
-        if version != SCHEMA_VERSION:
-            raise given.wrong(f"schema version {version} is not {SCHEMA_VERSION}", "schema_version")
-        rows = given.child("bridges")
-        return {name: self._read_row(rows.child(name)) for name in rows.value}
+        return {name: self._read_row(row) for name, row in read_rows(self.path, "bridges").items()}
 
     @staticmethod
     def _read_row(row: Reader) -> BridgeState:

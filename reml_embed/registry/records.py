@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from reml_embed.audit.ids import now
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.registry._shape import Reader, locked, read_json, write_json
 from reml_embed.registry.stage import StageId, StageRequirement
 
 VARIABLE = "BRIDGE_STAGE_RECORDS_PATH"
-SCHEMA_VERSION = "3.0.0-alpha"
 
 
 def path_from_environment() -> Path | None:

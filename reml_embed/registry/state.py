@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.effects import StageChecks
-from reml_embed.registry._shape import FileError, Reader, key, locked, read_json, write_json
+from reml_embed.registry._shape import FileError, key, locked, read_rows, write_json
 from reml_embed.registry.capability import CapabilityRegistry
 from reml_embed.registry.errors import CapabilityError, NotRegistered, StageViolation
 from reml_embed.registry.stage import InvalidStageError, StageId, StageRequirement
-
-SCHEMA_VERSION = "3.0.0-alpha"
 
 
 class PromotionError(CapabilityError):
@@ -92,17 +91,8 @@ class StateFile:
         Raises:
             FileError: it cannot be read or is not what it should be: ``file``, ``key_path``, ``line``, ``code`` say where and why.
         """
-        try:
-            given = Reader(read_json(self.path), file=self.path)
-        except FileNotFoundError:
-            return {}
-        given.only("schema_version", "capabilities")
-        version = given.get("schema_version", str)
-        if version != SCHEMA_VERSION:
-            raise given.wrong(f"schema version {version} is not {SCHEMA_VERSION}", "schema_version")
-        rows, found = given.child("capabilities"), dict[str, CapabilityState]()
-        for name in rows.value:
-            row = rows.child(name)
+        found: dict[str, CapabilityState] = {}
+        for name, row in read_rows(self.path, "capabilities").items():
             row.only("stage", "enabled", "promoted_at", "audit_id")
             try:
                 stage = StageId.parse(row.get("stage", str))
