@@ -54,6 +54,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("reml_ffi_calls", "counter", "Crossings, by what became of the value.", ("ownership",)),
     Family("reml_mailbox_depth", "gauge", "Messages that wait.", ("actor",)),
     Family("reml_stream_lag_ms", "gauge", "How far a stream is behind, in milliseconds."),
+    Family("reml_target_config_errors", "gauge", "Errors about the target in the last test run or start.", ("target",)),
 )
 
 
@@ -95,6 +96,12 @@ class Numbers:
     #: Records whose metadata say how many messages wait: (actor, depth).
     MAILBOXES: ClassVar = (("async.actor.id", "async.mailbox.depth"), ("dsl.actor.id", "dsl.mailbox.depth"))
 
+    #: Records that tell of a target: (errors, name of it).
+    TARGETS: ClassVar = {
+        "reml.test": ("diagnostics.target_config_errors", "target"),
+        "container.start": ("target_config_errors", "container.profile"),
+    }
+
     def __init__(self) -> None:
         self.latency: defaultdict[str, shapes.Histogram] = defaultdict(shapes.Histogram)
         self.gauges: dict[tuple[str, tuple[str, ...]], float] = {}
@@ -131,6 +138,9 @@ class Numbers:
             self._collection(record, source)
         elif record.severity == "error":
             self.errors += 1
+        if kind in self.TARGETS:
+            figure, name = self.TARGETS[kind]
+            self.gauge("reml_target_config_errors", lookup(record, figure), str(lookup(record, name, "unknown")))
         for actor, depth in self.MAILBOXES:
             if (name := lookup(record, actor)) is not None:
                 self.gauge("reml_mailbox_depth", lookup(record, depth), str(name))

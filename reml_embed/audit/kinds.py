@@ -145,6 +145,7 @@ _ROWS = (
     # 5 Target
     _kind("toolchain.verify", "target", "toolchain.profile toolchain.status toolchain.report target.hash", "", "5.5", "a toolchain was compared with its profile"),
     _kind("target.diagnostic", "target", f"target.profile.requested target.profile.detected {_ERROR}", "", "5.5", "target and machine differ"),
+    _kind("reml.test", "ci", "event.target event.features event.diagnostics event.duration_ms", "", "5.5", "the structured log's line of a test run"),
     # 6 Core.IO
     _kind("core.io.operation", "core.io", "io.operation io.path io.capability io.helper", f"{_IO_MORE}", "6.4", "files were read or written"),
     _kind("core.io.error", "core.io", "io.operation io.capability io.error.kind", f"io.path io.helper {_IO_MORE} {_ERROR}", "6.4", "an operation on files failed"),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +24,10 @@ from typing import Any
 import click
 
 from reml_embed.audit import AuditValidationError, Record
+from reml_embed.ci import ci_event, log_ci_event
 from reml_embed.cli._common import format_option, show_line
+from reml_embed.errors import RemlError
+from reml_embed.registry.target import infer_target_from_env
 from reml_embed.testing import normalised
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +49,7 @@ _MEMBERS = {
 #: Stands in a command for the path of a log of its own.
 LOG = "{log}"
 _SECONDS_MOST = 120
+_ERROR = re.compile(r"^error\[([\w.]+)\]", re.MULTILINE)
 _DIFFERENCE_MOST = 40  # lines
 
 
@@ -212,6 +218,24 @@ def differences(folder: Path, texts: dict[str, str]) -> list[str]:
     return found
 
 
+def errors_of(done: Done) -> list[str]:
+    """Codes of the errors that a case has shown, to people or as JSON."""
+    found: Any = None
+    with suppress(ValueError):
+        found = json.loads(done.stdout)
+    rows = found.get("diagnostics") if isinstance(found, dict) else None
+    shown = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return _ERROR.findall(done.stderr) + [str(row.get("code")) for row in shown if row.get("severity") == "error"]
+
+
+def _log_event(errors: list[str], began: float) -> None:
+    """The line ``reml.test`` of a suite, in the structured log where there is one."""
+    try:
+        log_ci_event(ci_event(errors, (time.perf_counter() - began) * 1000, infer_target_from_env()))
+    except (OSError, RemlError) as error:
+        click.echo(f"warning: the event of the suite was not written: {error}", err=True)
+
+
 @click.group()
 def examples() -> None:
     """Run the examples of a checkout."""
@@ -263,6 +287,7 @@ def run_suites(
     failed = total = 0
     rows: list[dict[str, Any]] = []
     for name in suites:
+        began, errors = time.perf_counter(), list[str]()
         known = sorted(file.parent.name for file in home.glob("*/suite.toml"))
         if name not in known:
             raise click.BadParameter(f"`{name}` is no suite; known: {', '.join(known)}", param_hint="--suite")
@@ -270,6 +295,7 @@ def run_suites(
         for case in cases:
             total += 1
             done = run_case(case, home.parent)
+            errors += errors_of(done)
             texts = golden_texts(case, done, with_audit=with_audit or update_golden)
             if done.returncode != case.exit:
                 wrong = [
@@ -291,6 +317,7 @@ def run_suites(
             for line in wrong:
                 click.echo(f"    {line}", err=True)
             failed += bool(wrong)
+        _log_event(errors, began)
     if form == "json":  # what `reml audit metrics --scenario example_suite` judges
         show_line({"examples": rows})
     else:

@@ -15,6 +15,7 @@ import click
 
 from reml_embed import Context, Function, LoadError, RemlError, RunError, TransferredResult
 from reml_embed._ffi import ffi, lib, owned_text
+from reml_embed.ci import ci_event, log_ci_event
 from reml_embed.cli._capabilities import file_capabilities, runtime_options
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
 from reml_embed.cli._effects import EffectsAsked, effects_options, guide_text, manifest_diagnostics
@@ -22,7 +23,7 @@ from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_o
 from reml_embed.cli._target import config_options, note_cfg, target_options
 from reml_embed.cli._test_run import TestRun, debug_objects, record, verdict
 from reml_embed.cli._trail import Trail
-from reml_embed.diagnostics import plain
+from reml_embed.diagnostics import build, plain
 from reml_embed.effects import EffectError
 from reml_embed.limits import Limits
 from reml_embed.results import BorrowedResult
@@ -223,6 +224,7 @@ def run_test(
     options |= {"audit": session.context_log, "output": printed.append, "input": None}
     program = Program(test.files, test.function, (), test.watch, _collector(events, effects), denied)
     checks: list[dict[str, Any]] = []
+    began = time.perf_counter()
     target = target_options(session, settings, runs=True)
     try:
         code = 1 if target is None else run_program(program, options | target, session)
@@ -240,8 +242,21 @@ def run_test(
     verdict(test, session, session.outcome.stdout, checks, passed=passed)
     more = {"test": test.target, "stage_checks": checks, **debug_objects(events, effects)}
     session.outcome.__dict__.update(more)
+    log_test(session, began)
     session.close(code, ok=passed, stdout=session.outcome.stdout, **more)
     return code
+
+
+def log_test(session: Session, began: float) -> None:
+    """The line ``reml.test`` of the structured log, where there is one."""
+    errors = [item["code"] for item in session.shown if item["severity"] == "error"]
+    made_for = session.config.target if session.config is not None else None
+    event = ci_event(errors, (time.perf_counter() - began) * 1000, made_for)
+    try:
+        log_ci_event(event)
+    except OSError as error:
+        text = f"the event of the test was not written: {error.filename}: {error.strerror}"
+        session.add([build("core.diagnostics.metric_emit_failed", text)])
 
 
 def _collector(events: list[dict[str, Any]], asked: EffectsAsked) -> Callable[[dict[str, Any]], object] | None:

@@ -418,6 +418,8 @@ def full():
     exporter._numbers.record(
         _exporter.Record({"envelope": {"metadata": {"event.kind": "ffi.call", "bridge": bridge}}}), "log"
     )
+    start = {"event.kind": "container.start", "container.profile": "serverless", "target_config_errors": 0}
+    exporter._numbers.record(_exporter.Record({"envelope": {"metadata": start}}), "log")
     return exporter
 
 
@@ -428,7 +430,7 @@ def test_every_metric_of_the_contract_is_exported():
         ("reml_throughput_per_min", ("event",)), ("reml_error_rate", ("event",)), ("reml_errors_total", ()), ("reml_gc_heap_bytes", ()),
         ("reml_gc_pause_ms", ()), ("reml_gc_collections_total", ("policy",)), ("reml_ffi_pass_rate", ("platform",)),
         ("reml_ffi_calls_total", ("ownership",)), ("reml_mailbox_depth", ("actor",)), ("reml_stream_lag_ms", ()),
-        ("reml_custom", ("event", "key")),
+        ("reml_custom", ("event", "key")), ("reml_target_config_errors", ("target",)),
     }  # fmt: skip
     assert {name for name, _ in names} == _exporter.sample_names()
 
