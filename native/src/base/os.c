@@ -120,7 +120,7 @@ size_t rl_os_print_rfc3339(int64_t wall_ns, char out[32]) {
 
 /* --- random bytes ------------------------------------------------------------------------------------- */
 
-bool rl_os_random(void* out, size_t length) {
+static bool draw_random(void* out, size_t length) {
     char* at = out;
 #if defined(__linux__)
     while (length > 0) {
@@ -144,6 +144,30 @@ bool rl_os_random(void* out, size_t length) {
     }
     close(fd);
     return length == 0;
+}
+
+/*
+ * Secrets are small and many (one for each context), and asking the kernel costs more than a short script: bytes are drawn
+ * ahead, handed out once and wiped. A forked child must not hand out its parent's.
+ */
+bool rl_os_random(void* out, size_t length) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static unsigned char pool[512];
+    static size_t left;
+    static uint32_t pool_fork;
+    if (length > sizeof pool / 8 || pthread_mutex_trylock(&lock) != 0) return draw_random(out, length);
+    if (left < length || pool_fork != rl_os_fork_generation()) {
+        left = draw_random(pool, sizeof pool) ? sizeof pool : 0;
+        pool_fork = rl_os_fork_generation();
+    }
+    bool drawn = left >= length;
+    if (drawn) {
+        left -= length;
+        memcpy(out, pool + left, length);
+        memset(pool + left, 0, length);
+    }
+    pthread_mutex_unlock(&lock);
+    return drawn || draw_random(out, length);
 }
 
 /* --- threads and forks -------------------------------------------------------------------------------- */

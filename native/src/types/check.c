@@ -37,7 +37,12 @@ static void intern_names(rl_checker_t* c) {
         {&c->sym_to_string, "to_string"}, {&c->sym_clone, "clone"}, {&c->sym_debug, "debug"},
         {&c->sym_to_json, "to_json"}, {&c->sym_ok_or, "ok_or"}, {&c->sym_to_result, "to_result"},
         {&c->sym_core, "Core"}, {&c->sym_builtin, "builtin"}, {&c->sym_Box, "Box"}};
-    for (size_t i = 0; i < RL_COUNT_OF(names); i++) *names[i].slot = rl_sym_intern(c->symbols, rl_str(names[i].text));
+    rl_sym_t* known = c->program->known.names;
+    _Static_assert(RL_COUNT_OF(names) == RL_COUNT_OF(c->program->known.names), "one place for each name");
+    for (size_t i = 0; i < RL_COUNT_OF(names); i++) {
+        if (!known[i]) known[i] = rl_sym_intern(c->symbols, rl_str(names[i].text)); /* in the first module of all */
+        *names[i].slot = known[i];
+    }
 }
 
 static bool begin(rl_checker_t* c, const rl_check_input_t* input) {

@@ -415,7 +415,6 @@ typedef struct rl_checker {
         sym_clone, sym_debug, sym_to_json, sym_format, sym_print, sym_println, sym_eprintln, sym_panic, sym_todo,
         sym_unreachable, sym_assert, sym_assert_eq, sym_ensure, sym_ok_or, sym_to_result, sym_ensure_not_null, sym_core,
         sym_builtin, sym_Box, sym_not;
-    rl_sym_t simple_names[48]; /* beside the table in resolve.c */
 } rl_checker_t;
 
 /* --- small things (check.c, scope.c) ------------------------------------------------------------------------------ */

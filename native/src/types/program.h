@@ -309,6 +309,7 @@ typedef struct rl_known {
     rl_fn_id_t full_text, full_debug, format_full; /* text of values of which some may have their own */
     rl_fn_id_t text_code, debug_code;              /* of closures that make the text of one value */
     rl_typedef_id_t shown_text;
+    rl_sym_t names[18], simple_names[38]; /* that the checker looks for: check.c, resolve.c */
 } rl_known_t;
 
 typedef struct rl_program {

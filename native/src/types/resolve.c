@@ -48,15 +48,12 @@ static const struct {
 };
 
 rl_type_t rl_simple_type(rl_checker_t* c, rl_sym_t name) {
-    _Static_assert(
-        RL_COUNT_OF(simple_types) <= sizeof c->simple_names / sizeof c->simple_names[0], "simple_names is too small");
+    rl_sym_t* known = c->program->known.simple_names;
+    _Static_assert(RL_COUNT_OF(simple_types) == RL_COUNT_OF(c->program->known.simple_names), "one place for each name");
     if (name == 0) return 0;
-    if (c->simple_names[0] == 0) {
-        for (size_t i = 0; i < RL_COUNT_OF(simple_types); i++)
-            c->simple_names[i] = rl_sym_intern(c->symbols, rl_str(simple_types[i].name));
-    }
     for (size_t i = 0; i < RL_COUNT_OF(simple_types); i++) {
-        if (c->simple_names[i] == name) return simple_types[i].type;
+        if (!known[i]) known[i] = rl_sym_intern(c->symbols, rl_str(simple_types[i].name));
+        if (known[i] == name) return simple_types[i].type;
     }
     for (uint32_t i = 0; i < c->simple_aliases.count; i++) {
         if (c->simple_aliases.data[i].name == name) return c->simple_aliases.data[i].type;
