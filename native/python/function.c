@@ -472,8 +472,7 @@ void border_expect_handle(rl_context_t* context, const function_t* function, boo
     rl_audit_return_t wanted =
         handle || !is_copied(entry->proto->result_type) ? RL_AUDIT_RETURN_PENDING : RL_AUDIT_RETURN_TRANSFERRED;
     if (entry->tally.result == wanted) return;
-    rl_audit_tally_flush(&context->audit, &entry->tally); /* what was counted so far had the other row */
-    entry->tally.result = wanted;
+    rl_audit_tally_set_row(&context->audit, &entry->tally, entry->tally.ownership, wanted);
 }
 
 PyObject* border_function_object(border_t* border, reml_function_t function) {

@@ -1,6 +1,5 @@
 /*
  * The audit log in a file: order, sharing, rotation, tampering; what survives kills, full disks and failing calls.
- * `test_audit_file measure` prints how long things take.
  */
 #include "audit_support.h"
 
@@ -902,59 +901,97 @@ TEST(test_io__a_log_that_is_gone_is_begun_anew_and_missed) {
     free(text);
 }
 
-/* --- measurement --------------------------------------------------------------------------------------------- */
+/* --- a record per call ----------------------------------------------------------------------------------------- */
 
-static double seconds(void) { return (double)rl_os_monotonic_ns() / 1e9; }
-
-static int measure(void) {
-    enum { COUNT = 1000000 };
+TEST(test_every__each_good_call_of_a_tally_leaves_the_record_it_would_leave_singly) {
     fresh();
     begin(&log_a, NULL);
-    rl_audit_file_settings_t settings = {.path = log_path};
-    if (rl_audit_set_file(&log_a, &settings) != RL_AUDIT_OK) return 1;
-    rl_audit_ffi_call_t call = good_call("total");
-    rl_audit_event_t event = {.kind = RL_AUDIT_KIND_FFI_CALL, .slots = 1};
-    rl_event_texts_t texts = {.count = 0};
-    rl_event_texts_add(&texts, RL_FIELD_SYMBOL, RL_STR("total"));
-    uint64_t position;
-    double storing = 0, writing = 0;
-    for (int round = 0; round < COUNT / 4096; round++) {
-        double at = seconds();
-        for (int k = 0; k < 4096; k++) {
-            rl_writer_reserve(log_a.writer, 1, &position);
-            event.time = rl_audit_ticks(&log_a);
-            rl_ring_store(log_a.writer->slots, log_a.writer->capacity, position, &event, &texts);
-        }
-        storing += seconds() - at;
-        at = seconds();
-        rl_audit_flush(&log_a);
-        writing += seconds() - at;
+    CHECK_INT_EQ(open_file(&log_a), RL_AUDIT_OK);
+    rl_audit_set_policy(&log_a, RL_AUDIT_EVERY, 0);
+    uint64_t total = 4, success = 3;
+    log_a.bridge_total = &total, log_a.bridge_success = &success;
+    rl_audit_tally_t tally = {.symbol = RL_STR("total"), .library = RL_STR("host"), .effects = RL_STR("ffi io unsafe")};
+    rl_audit_tally_attach(&log_a, &tally);
+    for (int i = 0; i < 3; i++) rl_audit_tally_count(&log_a, &tally);
+    CHECK(tally.image != NULL); /* the second and third were stored ready */
+    rl_audit_ffi_call_t call = {.symbol = tally.symbol,
+        .library = tally.library,
+        .effects = tally.effects,
+        .latency_ns = RL_AUDIT_NO_LATENCY,
+        .bridge_total = total,
+        .bridge_success = success};
+    CHECK(rl_audit_ffi_call(&log_a, &call));
+    rl_audit_tally_set_row(&log_a, &tally, RL_AUDIT_OWN_TRANSFERRED, RL_AUDIT_RETURN_PENDING);
+    CHECK(tally.image == NULL);
+    for (int i = 0; i < 2; i++) rl_audit_tally_count(&log_a, &tally);
+    CHECK_INT_EQ(tally.count, 0);
+    CHECK_INT_EQ(rl_audit_record_count(&log_a), 6);
+    rl_audit_deinit(&log_a); /* detaches, and lets the image go */
+    CHECK(tally.image == NULL);
+    check_verdict(REML_AUDIT_VERDICT_OK, 6);
+    size_t length;
+    char* text = file_text(log_path, &length);
+    char *bodies[6], ids[6][37];
+    unsigned lines = 0;
+    for (char *line = text, *end; lines < 6 && (end = strchr(line, '\n')); line = end + 1, lines++) {
+        *end = '\0';
+        check_keys_ascend(line);
+        const char* id = strstr(line, "\"audit_id\":\"");
+        bodies[lines] = strstr(line, ",\"bridge\":{");
+        if (!CHECK(id && bodies[lines])) return;
+        snprintf(ids[lines], sizeof ids[lines], "%s", id + strlen("\"audit_id\":\""));
+        CHECK(ids[lines][14] == '4' && strchr("89ab", ids[lines][19]));
+        for (unsigned i = 0; i < lines; i++) CHECK(strcmp(ids[i], ids[lines]) != 0);
     }
-    printf("store into the journal: %.1f ns an event\n", storing * 1e9 / (COUNT / 4096 * 4096));
-    printf("render, chain, write: %.0f records a second, %.0f ns each\n", (COUNT / 4096 * 4096) / writing,
-        writing * 1e9 / (COUNT / 4096 * 4096));
-    double start = seconds();
-    for (int k = 0; k < COUNT; k++) rl_audit_ffi_call(&log_a, &call);
-    rl_audit_flush(&log_a);
-    printf("ffi.call to the end of the file: %.0f ns\n", (seconds() - start) * 1e9 / COUNT);
+    CHECK_INT_EQ(lines, 6);
+    for (unsigned i = 0; i < 3; i++) CHECK_STR_EQ(bodies[i], bodies[3]);
+    CHECK(strstr(bodies[3], "\"audit_pass_rate\":0.75,") && strstr(bodies[3], "\"library\":\"host\""));
+    CHECK(strstr(bodies[4], "\"status\":\"pending\""));
+    CHECK_STR_EQ(bodies[4], bodies[5]);
+    free(text);
+}
+
+TEST(test_every__names_that_do_not_fit_a_slot_are_recorded_whole) {
+    fresh();
+    begin(&log_a, NULL);
+    CHECK_INT_EQ(open_file(&log_a), RL_AUDIT_OK);
+    rl_audit_set_policy(&log_a, RL_AUDIT_EVERY, 0);
+    char name[201];
+    memset(name, 'n', 200), name[200] = '\0';
+    rl_audit_tally_t tally = {.symbol = rl_str(name)};
+    rl_audit_tally_attach(&log_a, &tally);
+    for (int i = 0; i < 5; i++) rl_audit_tally_count(&log_a, &tally);
+    CHECK(tally.image == NULL);
+    rl_audit_deinit(&log_a);
+    check_verdict(REML_AUDIT_VERDICT_OK, 5);
+    size_t length;
+    char* text = file_text(log_path, &length);
+    CHECK_INT_EQ(count_of(text, name), 10); /* extern_symbol and symbol */
+    free(text);
+}
+
+TEST(test_every__a_burst_waits_in_the_journal_and_more_is_written_in_parts) {
+    fresh();
+    begin(&log_a, NULL);
+    CHECK_INT_EQ(open_file(&log_a), RL_AUDIT_OK);
+    rl_audit_set_policy(&log_a, RL_AUDIT_EVERY, 0);
     rl_audit_tally_t tally = {.symbol = RL_STR("total")};
     rl_audit_tally_attach(&log_a, &tally);
-    start = seconds();
-    for (int k = 0; k < 10 * COUNT; k++) {
-        if (rl_audit_ready(&log_a) == RL_AUDIT_OK) rl_audit_tally_count(&log_a, &tally);
+    unsigned capacity = RL_AUDIT_JOURNAL_LEAST / RL_SLOT_BYTES, made = 0;
+    uint64_t start = rl_os_monotonic_ns();
+    for (; made < capacity / 2 - 1; made++) rl_audit_tally_count(&log_a, &tally);
+    bool quick = rl_os_monotonic_ns() - start < 900000000; /* else a second may have passed, and that brings them out */
+    if (quick) CHECK_INT_EQ(log_a.writer->log_bytes, 0);
+    CHECK_INT_EQ(verify(NULL).pending + verify(NULL).records, made); /* safe from a kill all the same */
+    for (; made < 20 * capacity; made++) {
+        uint64_t before = log_a.writer->chain.sequence;
+        rl_audit_tally_count(&log_a, &tally);
+        uint64_t written = log_a.writer->chain.sequence - before;
+        if (!CHECK(written <= 520)) break; /* no append waits for the whole ring */
+        if (!CHECK(made + 1 - log_a.writer->chain.sequence <= capacity / 2)) break;
     }
-    printf("ready and tally: %.1f ns\n", (seconds() - start) * 1e9 / (10 * COUNT));
     rl_audit_deinit(&log_a);
-    start = seconds();
-    rl_audit_verification_t found = verify(NULL);
-    printf("verify: %.0f records a second (%s)\n", (double)found.records / (seconds() - start),
-        reml_audit_verdict_label(found.verdict));
-    begin(&log_a, NULL);
-    start = seconds();
-    for (int k = 0; k < COUNT; k++) rl_audit_ffi_call(&log_a, &call);
-    printf("ffi.call into the queue: %.1f ns\n", (seconds() - start) * 1e9 / COUNT);
-    rl_audit_deinit(&log_a);
-    return 0;
+    check_verdict(REML_AUDIT_VERDICT_OK, made);
 }
 
 int main(int argc, char** argv) {
@@ -969,6 +1006,9 @@ int main(int argc, char** argv) {
         RUN(test_file__callback_beside_it_gets_every_line_and_its_failure_does_not_matter),
         RUN(test_file__drain_writes_out_and_a_failed_call_does_too),
         RUN(test_file__threads_append_without_gap),
+        RUN(test_every__each_good_call_of_a_tally_leaves_the_record_it_would_leave_singly),
+        RUN(test_every__names_that_do_not_fit_a_slot_are_recorded_whole),
+        RUN(test_every__a_burst_waits_in_the_journal_and_more_is_written_in_parts),
         RUN(test_verify__any_changed_byte_is_found_and_its_record_named),
         RUN(test_verify__deletion_insertion_and_swap_are_found),
         RUN(test_verify__truncation_is_told_by_the_head_and_by_the_journal),
@@ -989,9 +1029,7 @@ int main(int argc, char** argv) {
         RUN(test_io__a_log_that_is_gone_is_begun_anew_and_missed),
     };
     setvbuf(stdout, NULL, _IONBF, 0); /* children that are killed must not print twice */
-    int result = argc == 2 && strcmp(argv[1], "measure") == 0
-                     ? measure()
-                     : check_main(tests, sizeof tests / sizeof *tests, argc, argv);
+    int result = check_main(tests, sizeof tests / sizeof *tests, argc, argv);
     if (directory[0]) {
         remove_all();
         rmdir(directory);

@@ -59,7 +59,7 @@ static bool need_scratch(rl_audit_t* audit, uint32_t slots) {
 }
 
 /* xoshiro256** by D. Blackman and S. Vigna: ids must differ, they need not be secret. */
-static uint64_t next_random(uint64_t s[4]) {
+static inline uint64_t next_random(uint64_t s[4]) {
     uint64_t scrambled = s[1] * 5;
     scrambled = ((scrambled << 7) | (scrambled >> 57)) * 9;
     uint64_t t = s[1] << 17;
@@ -69,11 +69,21 @@ static uint64_t next_random(uint64_t s[4]) {
     return scrambled;
 }
 
+/* A UUID of version 4. */
+static inline void random_id(rl_audit_t* audit, uint64_t id[2]) {
+    static const union {
+        unsigned char bytes[16];
+        uint64_t words[2];
+    } kept = {{255, 255, 255, 255, 255, 255, 0x0F, 255, 0x3F, 255, 255, 255, 255, 255, 255, 255}},
+      set = {{0, 0, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, 0}};
+    id[0] = (next_random(audit->random) & kept.words[0]) | set.words[0];
+    id[1] = (next_random(audit->random) & kept.words[1]) | set.words[1];
+}
+
 static void stamp(rl_audit_t* audit, rl_audit_event_t* event) {
-    uint64_t id[2] = {next_random(audit->random), next_random(audit->random)};
+    uint64_t id[2];
+    random_id(audit, id);
     memcpy(event->id, id, sizeof id);
-    event->id[6] = (unsigned char)((event->id[6] & 0x0F) | 0x40); /* version 4 */
-    event->id[8] = (unsigned char)((event->id[8] & 0x3F) | 0x80);
     if (RL_LIKELY(audit->real_time)) {
         event->time = rl_audit_ticks(audit);
     } else {
@@ -508,7 +518,63 @@ void rl_audit_tally_attach(rl_audit_t* audit, rl_audit_tally_t* tally) {
     audit->tallies = tally;
 }
 
+static void drop_image(rl_audit_t* audit, rl_audit_tally_t* tally) {
+    rl_free(audit->allocator, tally->image, sizeof *tally->image);
+    tally->image = NULL;
+}
+
+/* The record that every good call of this tally has, but for its time and id. Without memory or in more than one slot there is none. */
+static RL_NOINLINE void make_image(rl_audit_t* audit, rl_audit_tally_t* tally) {
+    rl_audit_event_t event = {.kind = RL_AUDIT_KIND_FFI_CALL,
+        .status = RL_AUDIT_CALL_OK,
+        .ownership = (uint8_t)tally->ownership,
+        .result = (uint8_t)tally->result,
+        .number = {RL_AUDIT_NO_LATENCY}};
+    rl_event_texts_t texts;
+    rl_event_image_t image;
+    texts.count = 0, texts.bytes = 0;
+    add_call_texts(&texts, tally->symbol, tally->library, tally->effects, (rl_str_t){0}, (rl_str_t){0});
+    if (!rl_event_image_make(&image, &event, &texts)) return;
+    tally->image = quiet_alloc(audit, sizeof image);
+    if (tally->image) *tally->image = image;
+}
+
+static RL_NOINLINE void record_slowly(rl_audit_t* audit, rl_audit_tally_t* tally) {
+    rl_audit_ffi_call_t call = {.symbol = tally->symbol,
+        .library = tally->library,
+        .effects = tally->effects,
+        .ownership = tally->ownership,
+        .result = tally->result,
+        .latency_ns = RL_AUDIT_NO_LATENCY,
+        .bridge_total = audit->bridge_total ? *audit->bridge_total : 0,
+        .bridge_success = audit->bridge_total ? *audit->bridge_success : 0};
+    rl_audit_ffi_call(audit, &call);
+    if (!tally->image && audit->writer) make_image(audit, tally);
+}
+
+/* A good call under EVERY. The usual log is a file alone. */
+static inline void record_call(rl_audit_t* audit, rl_audit_tally_t* tally) {
+    rl_audit_writer_t* writer = audit->writer;
+    bool usual = writer && tally->image && audit->real_time && !audit->sink && !audit->command_members &&
+                 audit->lost_unreported == 0;
+    if (RL_LIKELY(usual)) {
+        uint64_t id[2];
+        random_id(audit, id);
+        uint64_t rate = audit->bridge_total ? rate_bits(*audit->bridge_total, *audit->bridge_success) : rate_bits(0, 0);
+        if (RL_LIKELY(rl_writer_append_image(writer, tally->image, rl_audit_ticks(audit), id, rate))) {
+            audit->records++;
+            return;
+        }
+    }
+    record_slowly(audit, tally);
+}
+
 void rl_audit_tally_clock(rl_audit_t* audit, rl_audit_tally_t* tally) {
+    if (audit->policy == RL_AUDIT_EVERY) {
+        tally->count--;
+        record_call(audit, tally);
+        return;
+    }
     uint64_t ticks = rl_audit_ticks(audit);
     if (tally->count == 1) tally->first_ticks = ticks;
     tally->last_ticks = ticks;
@@ -544,11 +610,20 @@ bool rl_audit_tally_flush(rl_audit_t* audit, rl_audit_tally_t* tally) {
     return true;
 }
 
+void rl_audit_tally_set_row(
+    rl_audit_t* audit, rl_audit_tally_t* tally, rl_audit_ownership_t ownership, rl_audit_return_t result) {
+    rl_audit_tally_flush(audit, tally);
+    drop_image(audit, tally);
+    tally->ownership = ownership;
+    tally->result = result;
+}
+
 void rl_audit_tally_detach(rl_audit_t* audit, rl_audit_tally_t* tally) {
     if (!tally->link) return;
     if (!rl_audit_tally_flush(audit, tally) && !is_forked(audit)) count_lost(audit);
     *tally->link = tally->next;
     if (tally->next) tally->next->link = tally->link;
+    drop_image(audit, tally);
     tally->next = NULL;
     tally->link = NULL;
 }
@@ -683,6 +758,8 @@ rl_audit_result_t rl_audit_set_file(rl_audit_t* audit, const rl_audit_file_setti
 
 void rl_audit_set_policy(rl_audit_t* audit, rl_audit_policy_t policy, uint32_t summary_interval_ms) {
     audit->policy = policy;
+    audit->tally_mask = policy == RL_AUDIT_SUMMARY ? RL_AUDIT_TALLY_STEP - 1 : 0;
+    if (policy == RL_AUDIT_EVERY && audit->writer) rl_writer_warm(audit->writer);
     audit->summary_interval_ms = summary_interval_ms ? summary_interval_ms : 1000;
     measure_interval(audit);
 }

@@ -85,6 +85,8 @@ typedef struct rl_audit {
     struct rl_audit_writer* writer; /* acquired reference, or NULL */
 
     rl_audit_policy_t policy;
+    uint64_t
+        tally_mask; /* a tally looks up at each call whose number has none of these bits: all of them under EVERY */
     rl_audit_on_failure_t on_failure;
     uint32_t summary_interval_ms;
     uint64_t summary_interval_ticks;
@@ -283,6 +285,8 @@ typedef struct rl_audit_tally {
         capability_stage; /* borrowed until detach; empty: as in rl_audit_ffi_call_t */
     rl_audit_ownership_t ownership;
     rl_audit_return_t result;
+    struct rl_event_image*
+        image; /* owned: its record under EVERY but for time and id, made when first needed; NULL: none */
     struct rl_audit_tally *next, **link;
 } rl_audit_tally_t;
 
@@ -290,6 +294,9 @@ typedef struct rl_audit_tally {
 void rl_audit_tally_attach(rl_audit_t* audit, rl_audit_tally_t* tally);
 void rl_audit_tally_detach(rl_audit_t* audit, rl_audit_tally_t* tally); /* tells what is left; not attached: no-op */
 bool rl_audit_tally_flush(rl_audit_t* audit, rl_audit_tally_t* tally);  /* true also when there was nothing to tell */
+/* From now on its calls have another row of the table in CONTRACTS 2.6; those before are told. */
+void rl_audit_tally_set_row(
+    rl_audit_t* audit, rl_audit_tally_t* tally, rl_audit_ownership_t ownership, rl_audit_return_t result);
 
 /* The time of a call: rl_os_ticks(), without a call where the processor's counter is its source. */
 static inline uint64_t rl_audit_ticks(const rl_audit_t* audit) {
@@ -300,16 +307,19 @@ static inline uint64_t rl_audit_ticks(const rl_audit_t* audit) {
     return rl_os_ticks();
 }
 
-/* Read the clock for a tally: its first call, then one in RL_AUDIT_TALLY_STEP. Tells the summary when the interval is over. */
+/*
+ * Read the clock for a tally: its first call, then one in RL_AUDIT_TALLY_STEP. Tells the summary when the interval is over. Under EVERY the
+ * call is taken back from the tally and gets its record.
+ */
 void rl_audit_tally_clock(rl_audit_t* audit, rl_audit_tally_t* tally);
 #define RL_AUDIT_TALLY_STEP 16u /* a power of two */
 
 /*
- * Count one good call. Reading a clock costs as much as the rest of a call, so it is read at the first call and at each sixteenth;
+ * One good call, by the policy: counted, or a record. Reading a clock costs as much as the rest of a call, so it is read at the first call and at each sixteenth;
  * a summary told in between says "no later than now" for its last call (decision 0006).
  */
 static inline void rl_audit_tally_count(rl_audit_t* audit, rl_audit_tally_t* tally) {
-    if (RL_UNLIKELY((tally->count++ & (RL_AUDIT_TALLY_STEP - 1)) == 0)) rl_audit_tally_clock(audit, tally);
+    if (RL_UNLIKELY((tally->count++ & audit->tally_mask) == 0)) rl_audit_tally_clock(audit, tally);
 }
 
 /* Would rl_audit_ready answer OK without further ado? */

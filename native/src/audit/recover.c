@@ -270,6 +270,7 @@ static rl_audit_result_t map_journal(opening_t* opening, uint32_t count) {
     w->slots = (unsigned char*)address + RL_JOURNAL_HEADER_BYTES;
     w->mapped_bytes = bytes;
     w->capacity = count;
+    w->burst = w->fsync == RL_AUDIT_FSYNC_EVERY ? 1 : count / 2;
     return RL_AUDIT_OK;
 }
 

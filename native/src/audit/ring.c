@@ -18,6 +18,8 @@ static uint64_t load_stamp(const unsigned char* slot) {
     return atomic_load_explicit((stamp_t*)(uintptr_t)slot, memory_order_acquire);
 }
 
+void rl_ring_touch(unsigned char* slot) { atomic_fetch_or_explicit((stamp_t*)(void*)slot, 0, memory_order_relaxed); }
+
 /* --- texts --------------------------------------------------------------------------------------------------- */
 
 /* The longest prefix of at most `most` bytes that does not end inside a UTF-8 sequence. */
@@ -76,14 +78,20 @@ void rl_event_texts_shorten(rl_event_texts_t* texts) {
 static inline uint64_t rotate_left(uint64_t x, int n) { return (x << n) | (x >> (64 - n)); }
 
 /* Not a defence against anybody: it tells a slot that reached the disk from one that did not. Two lanes for speed. */
+static inline uint64_t mix_even(uint64_t lane, uint64_t word) {
+    return rotate_left((lane ^ word) * 0xc2b2ae3d27d4eb4fu, 31);
+}
+static inline uint64_t mix_odd(uint64_t lane, uint64_t word) {
+    return rotate_left((lane ^ word) * 0x9e3779b97f4a7c15u, 29);
+}
 static inline void mix_payload(uint64_t lanes[2], const unsigned char* payload) {
     uint64_t a = lanes[0], b = lanes[1], word;
     for (unsigned i = 0; i < RL_SLOT_PAYLOAD; i += 8) {
         memcpy(&word, payload + i, 8);
         if (i & 8) {
-            b = rotate_left((b ^ word) * 0x9e3779b97f4a7c15u, 29);
+            b = mix_odd(b, word);
         } else {
-            a = rotate_left((a ^ word) * 0xc2b2ae3d27d4eb4fu, 31);
+            a = mix_even(a, word);
         }
     }
     lanes[0] = a, lanes[1] = b;
@@ -135,6 +143,74 @@ static void stamp_event(unsigned char* slots, uint32_t capacity, uint64_t positi
     store_stamp(slot_at(slots, capacity, position), position + 1, memory_order_release);
 }
 
+/* The event and its texts, which fit one slot; without the check word. */
+static inline void fill_payload(
+    unsigned char payload[RL_SLOT_PAYLOAD], const rl_audit_event_t* event, const rl_event_texts_t* texts) {
+    size_t used = sizeof *event;
+    for (uint32_t i = 0; i < texts->count; i++) {
+        const rl_event_text_t* item = &texts->item[i];
+        payload[used] = item->field;
+        payload[used + 1] = 0; /* a text that was cut does not fit one slot */
+        payload[used + 2] = (unsigned char)item->text.length;
+        payload[used + 3] = 0;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        payload[used + 2] = 0;
+        payload[used + 3] = (unsigned char)item->text.length;
+#endif
+        memcpy(payload + used + 4, item->text.data, item->text.length);
+        used += 4 + item->text.length;
+    }
+    memcpy(payload, event, sizeof *event);
+    memset(payload + used, 0, RL_SLOT_PAYLOAD - used);
+}
+
+/* Words of the fixed part, by name. */
+enum {
+    WORD_TIME = offsetof(rl_audit_event_t, time) / 8,
+    WORD_ID = offsetof(rl_audit_event_t, id) / 8,
+    WORD_RATE = offsetof(rl_audit_event_t, number) / 8 + 4,
+    WORDS = RL_SLOT_PAYLOAD / 8
+};
+_Static_assert(WORD_TIME == 1 && WORD_ID == 2 && WORD_RATE == 9 && WORDS == 15, "rl_ring_store_image goes by these");
+
+bool rl_event_image_make(rl_event_image_t* out_image, rl_audit_event_t* event, const rl_event_texts_t* texts) {
+    if (rl_event_slots(texts) != 1) return false;
+    unsigned char payload[RL_SLOT_PAYLOAD];
+    event->check = 0;
+    event->slots = 1;
+    event->text_count = (uint8_t)texts->count;
+    fill_payload(payload, event, texts);
+    memcpy(out_image->words, payload, sizeof payload);
+    return true;
+}
+
+void rl_ring_store_image(unsigned char* slots, uint32_t capacity, uint64_t position, const rl_event_image_t* image,
+    uint64_t time, const uint64_t id[2], uint64_t rate_bits) {
+    const uint64_t* from = image->words;
+    unsigned char* slot = slot_at(slots, capacity, position);
+    uint64_t lanes[2] = {mix_even(0, from[0]), mix_odd(0, time)};
+    lanes[0] = mix_even(lanes[0], id[0]);
+    lanes[1] = mix_odd(lanes[1], id[1]);
+    for (unsigned i = WORD_ID + 2; i < WORD_RATE - 1; i += 2) {
+        lanes[0] = mix_even(lanes[0], from[i]);
+        lanes[1] = mix_odd(lanes[1], from[i + 1]);
+    }
+    lanes[0] = mix_even(lanes[0], from[WORD_RATE - 1]);
+    lanes[1] = mix_odd(lanes[1], rate_bits);
+    for (unsigned i = WORD_RATE + 1; i < WORDS - 1; i += 2) {
+        lanes[0] = mix_even(lanes[0], from[i]);
+        lanes[1] = mix_odd(lanes[1], from[i + 1]);
+    }
+    lanes[0] = mix_even(lanes[0], from[WORDS - 1]);
+    uint32_t check = mix_end(lanes);
+    memcpy(slot + 8, from, RL_SLOT_PAYLOAD);
+    memcpy(slot + 8 + offsetof(rl_audit_event_t, check), &check, sizeof check);
+    memcpy(slot + 8 + offsetof(rl_audit_event_t, time), &time, sizeof time);
+    memcpy(slot + 8 + offsetof(rl_audit_event_t, id), id, 16);
+    memcpy(slot + 8 + (size_t)WORD_RATE * 8, &rate_bits, sizeof rate_bits);
+    store_stamp(slot, position + 1, memory_order_release);
+}
+
 void rl_ring_store(unsigned char* slots, uint32_t capacity, uint64_t position, rl_audit_event_t* event,
     const rl_event_texts_t* texts) {
     event->check = 0;
@@ -144,22 +220,7 @@ void rl_ring_store(unsigned char* slots, uint32_t capacity, uint64_t position, r
 
     if (RL_LIKELY(event->slots == 1)) {
         unsigned char payload[RL_SLOT_PAYLOAD];
-        size_t used = sizeof *event;
-        for (uint32_t i = 0; i < texts->count; i++) {
-            const rl_event_text_t* item = &texts->item[i];
-            payload[used] = item->field;
-            payload[used + 1] = 0; /* a text that was cut does not fit one slot */
-            payload[used + 2] = (unsigned char)item->text.length;
-            payload[used + 3] = 0;
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-            payload[used + 2] = 0;
-            payload[used + 3] = (unsigned char)item->text.length;
-#endif
-            memcpy(payload + used + 4, item->text.data, item->text.length);
-            used += 4 + item->text.length;
-        }
-        memcpy(payload, event, sizeof *event);
-        memset(payload + used, 0, RL_SLOT_PAYLOAD - used);
+        fill_payload(payload, event, texts);
         mix_payload(lanes, payload);
         event->check = mix_end(lanes);
         memcpy(payload, &event->check, sizeof event->check);

@@ -114,6 +114,22 @@ void rl_ring_store(
 void rl_ring_store_flat(
     unsigned char* slots, uint32_t capacity, uint64_t position, const unsigned char* flat, uint32_t count);
 
+/*
+ * An event of one slot that is told again and again: its words with everything but time, id and pass rate, ready to be stored.
+ * Making an event anew (texts, lengths, copies) costs several times as much as storing it.
+ */
+typedef struct rl_event_image {
+    uint64_t words[RL_SLOT_PAYLOAD / 8];
+} rl_event_image_t;
+
+/* False: it takes more than one slot. */
+bool rl_event_image_make(rl_event_image_t* out_image, rl_audit_event_t* event, const rl_event_texts_t* texts);
+void rl_ring_store_image(unsigned char* slots, uint32_t capacity, uint64_t position, const rl_event_image_t* image,
+    uint64_t time, const uint64_t id[2], uint64_t rate_bits);
+
+/* Write to the slot without changing it, whoever else uses it. */
+void rl_ring_touch(unsigned char* slot);
+
 typedef enum rl_slot_state {
     RL_SLOT_EMPTY, /* nothing was ever finished here on this lap */
     RL_SLOT_EVENT,

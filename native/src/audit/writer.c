@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FLUSH_SLOTS        512u /* pending slots at which an append also writes out: a pause of about a millisecond */
+#define FLUSH_SLOTS        512u /* an append writes out so many at most: a pause below a millisecond */
+#define ALL_SLOTS          UINT64_MAX
+#define WARM_BYTES         (1u << 20) /* of a larger ring the rest is touched as it is used */
+#define WARM_STEP          4096u
 #define ROOM_WAIT_NS       10000000000u /* a log that takes lines gives room within that, or something is badly wrong */
 #define APPEND_PATIENCE_MS 1000u /* one record more: whoever has the log open will soon be done, or is there to stay */
 #define RETRY_PARTS        20u   /* a failing log is tried again by appends each 1/20 of a second */
@@ -100,6 +103,12 @@ bool rl_writer_reserve(rl_audit_writer_t* w, uint32_t slots, uint64_t* out_posit
 bool rl_writer_has_room(const rl_audit_writer_t* w) {
     return !atomic_load_explicit(&((rl_audit_writer_t*)(uintptr_t)w)->troubled, memory_order_acquire) &&
            pending_slots(w) <= w->capacity / 4 * 3;
+}
+
+void rl_writer_warm(rl_audit_writer_t* w) {
+    if (atomic_load_explicit(&w->detached, memory_order_relaxed)) return;
+    size_t bytes = (size_t)w->capacity * RL_SLOT_BYTES;
+    for (size_t at = 0; at < bytes && at < WARM_BYTES; at += WARM_STEP) rl_ring_touch(w->slots + at);
 }
 
 bool rl_writer_note(rl_audit_writer_t* w, rl_audit_event_t* event, rl_event_texts_t* texts) {
@@ -288,7 +297,8 @@ static rl_audit_result_t note_doubt(rl_audit_writer_t* w) {
     return RL_AUDIT_OK;
 }
 
-static rl_audit_result_t write_out(rl_audit_writer_t* w, bool at_close) {
+/* The oldest `most_slots`, or a little more: an event is written whole. */
+static rl_audit_result_t write_some(rl_audit_writer_t* w, uint64_t most_slots, bool at_close) {
     rl_audit_result_t result = RL_AUDIT_OK;
     if (w->torn) result = cut_back(w);
     if (result == RL_AUDIT_OK && (w->give_up || w->moved)) result = rotate(w);
@@ -300,6 +310,9 @@ static rl_audit_result_t write_out(rl_audit_writer_t* w, bool at_close) {
     }
 
     uint64_t end = atomic_load_explicit(&w->header->head, memory_order_acquire);
+    uint64_t begin = atomic_load_explicit(&w->tail, memory_order_relaxed);
+    bool all = begin + most_slots >= end || most_slots == ALL_SLOTS;
+    if (!all) end = begin + most_slots;
     while (atomic_load_explicit(&w->tail, memory_order_relaxed) < end) {
         uint64_t room = RL_BATCH_BYTES;
         if (w->rotate_bytes > 0) {
@@ -325,10 +338,12 @@ static rl_audit_result_t write_out(rl_audit_writer_t* w, bool at_close) {
     result = sync_log(w, at_close);
     if (result != RL_AUDIT_OK) return result;
     if (w->doubt_last > 0) note_doubt(w);
-    atomic_store_explicit(&w->flush_due, rl_os_ticks() + w->interval_ticks, memory_order_relaxed);
+    if (all) atomic_store_explicit(&w->flush_due, rl_os_ticks() + w->interval_ticks, memory_order_relaxed);
     atomic_store_explicit(&w->troubled, false, memory_order_release);
     return RL_AUDIT_OK;
 }
+
+static rl_audit_result_t write_out(rl_audit_writer_t* w, bool at_close) { return write_some(w, ALL_SLOTS, at_close); }
 
 rl_audit_result_t rl_writer_write_out(rl_audit_writer_t* w) { return write_out(w, false); }
 
@@ -339,10 +354,10 @@ static bool may_try(rl_audit_writer_t* w) {
            rl_os_ticks() >= atomic_load_explicit(&w->flush_due, memory_order_relaxed);
 }
 
-static bool make_room(rl_audit_writer_t* w) {
+static bool make_room(rl_audit_writer_t* w, uint64_t most_slots) {
     if (!may_try(w)) return false;
     pthread_mutex_lock(&w->lock);
-    bool done = write_out(w, false) == RL_AUDIT_OK;
+    bool done = write_some(w, most_slots, false) == RL_AUDIT_OK;
     pthread_mutex_unlock(&w->lock);
     return done;
 }
@@ -351,26 +366,29 @@ static bool make_room(rl_audit_writer_t* w) {
 static bool wait_for_room(rl_audit_writer_t* w, uint32_t slots, uint64_t* out_position) {
     uint64_t start = rl_os_monotonic_ns();
     do {
-        if (!make_room(w)) return false;
+        if (!make_room(w, FLUSH_SLOTS)) return false;
         if (rl_writer_reserve(w, slots, out_position)) return true;
     } while (rl_os_monotonic_ns() - start < ROOM_WAIT_NS);
     return false;
 }
 
-/* After an append: a large or old backlog, or a policy of syncing each record, is written out by whoever is here. */
-static void keep_up(rl_audit_writer_t* w, uint64_t ticks) {
+static RL_NOINLINE void catch_up(rl_audit_writer_t* w) {
     if (w->fsync == RL_AUDIT_FSYNC_EVERY) {
-        make_room(w);
-        return;
-    }
-    uint32_t most = w->capacity / 4 < FLUSH_SLOTS ? w->capacity / 4 : FLUSH_SLOTS;
-    if (RL_LIKELY(pending_slots(w) < most &&
-                  (ticks == 0 || ticks < atomic_load_explicit(&w->flush_due, memory_order_relaxed)))) {
-        return;
-    }
-    if (may_try(w) && pthread_mutex_trylock(&w->lock) == 0) {
-        write_out(w, false);
+        make_room(w, ALL_SLOTS);
+    } else if (may_try(w) && pthread_mutex_trylock(&w->lock) == 0) {
+        write_some(w, FLUSH_SLOTS, false);
         pthread_mutex_unlock(&w->lock);
+    }
+}
+
+/*
+ * After an append: a large or old backlog, or a policy of syncing each record, is written out by whoever is here. Half of the ring takes
+ * a burst at the price of storing it; behind that, appends write out as many as they add, a part at a time.
+ */
+static inline void keep_up(rl_audit_writer_t* w, uint64_t ticks) {
+    if (RL_UNLIKELY(pending_slots(w) >= w->burst ||
+                    (ticks != 0 && ticks >= atomic_load_explicit(&w->flush_due, memory_order_relaxed)))) {
+        catch_up(w);
     }
 }
 
@@ -391,6 +409,16 @@ bool rl_writer_append(rl_audit_writer_t* w, rl_audit_event_t* event, rl_event_te
     event->slots = (uint16_t)slots;
     rl_ring_store(w->slots, w->capacity, position, event, texts);
     keep_up(w, event->flags & RL_EVENT_WALL_TIME ? 0 : event->time);
+    return true;
+}
+
+bool rl_writer_append_image(
+    rl_audit_writer_t* w, const rl_event_image_t* image, uint64_t time, const uint64_t id[2], uint64_t rate_bits) {
+    uint64_t position;
+    if (RL_UNLIKELY(atomic_load_explicit(&w->detached, memory_order_relaxed))) return false;
+    if (RL_UNLIKELY(!rl_writer_reserve(w, 1, &position))) return false;
+    rl_ring_store_image(w->slots, w->capacity, position, image, time, id, rate_bits);
+    keep_up(w, time);
     return true;
 }
 

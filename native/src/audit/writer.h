@@ -35,6 +35,7 @@ typedef struct rl_audit_writer {
     rl_journal_header_t* header; /* mapped */
     unsigned char* slots;
     uint32_t capacity;
+    uint32_t burst; /* pending slots from which appends also write out */
     size_t mapped_bytes;
     _Atomic(uint64_t) tail;      /* slots before it are free: the checkpoint's position */
     _Atomic(uint64_t) flush_due; /* ticks: the next append also writes out */
@@ -73,6 +74,9 @@ rl_audit_result_t rl_audit_recover_file(const rl_env_t* env, const char* path, c
  * False: no room and the log cannot be written, or detached.
  */
 bool rl_writer_append(rl_audit_writer_t* writer, rl_audit_event_t* event, rl_event_texts_t* texts, bool refused);
+/* The same, for an event that is ready but for its time, id and pass rate. False: it could not be kept that way; nothing is done. */
+bool rl_writer_append_image(
+    rl_audit_writer_t* writer, const rl_event_image_t* image, uint64_t time, const uint64_t id[2], uint64_t rate_bits);
 bool rl_writer_append_flat(rl_audit_writer_t* writer, const unsigned char* flat, uint32_t slots);
 
 /*
@@ -83,6 +87,9 @@ rl_audit_result_t rl_writer_append_record(rl_audit_writer_t* writer, const rl_re
 
 /* Write out all that was appended before the call, sync as the policy says. With `problem` set on failure. */
 rl_audit_result_t rl_writer_flush(rl_audit_writer_t* writer, char problem[256]);
+
+/* Touch the pages of the ring: a first store into a page of a file costs as much as storing a hundred events. */
+void rl_writer_warm(rl_audit_writer_t* writer);
 
 /* True: a crossing may begin; its event will find room. */
 bool rl_writer_has_room(const rl_audit_writer_t* writer);

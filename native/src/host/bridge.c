@@ -11,13 +11,10 @@ void rl_bridge_crossing(rl_context_t* context, const rl_crossing_t* crossing) {
     metrics->total_calls++;
     if (RL_LIKELY(crossing->ok)) {
         metrics->success_calls++;
-        if (RL_LIKELY(crossing->tally && context->audit.policy == RL_AUDIT_SUMMARY)) {
+        if (RL_LIKELY(crossing->tally != NULL)) {
             rl_audit_tally_t* tally = crossing->tally;
-            if (RL_UNLIKELY(tally->ownership != crossing->ownership || tally->result != crossing->result)) {
-                rl_audit_tally_flush(&context->audit, tally); /* what was counted so far had another row */
-                tally->ownership = crossing->ownership;
-                tally->result = crossing->result;
-            }
+            if (RL_UNLIKELY(tally->ownership != crossing->ownership || tally->result != crossing->result))
+                rl_audit_tally_set_row(&context->audit, tally, crossing->ownership, crossing->result);
             rl_audit_tally_count(&context->audit, tally);
             return;
         }

@@ -1,6 +1,6 @@
 /*
  * The direct path into a function of scalars: what rl_function_call_words does, with everything that is usually so looked at once
- * and in one place. Anything unusual (a nested run, modules not initialised, a record per call, a log in trouble) goes the long way.
+ * and in one place. Anything unusual (a nested run, modules not initialised, a log in trouble) goes the long way.
  *
  * Comes in: a context that rl_slot_resolve has just answered, an entry with `scalar` set, and all words of its parameters.
  */
@@ -15,8 +15,7 @@
  */
 static inline bool rl_fast_call_allowed(const rl_context_t* context) {
     const rl_limits_t* limits = &context->vm.limits;
-    return context->audit.policy == RL_AUDIT_SUMMARY && limits->fuel >= RL_POLL_INTERVAL &&
-           limits->fuel <= INT64_MAX / 2 && !limits->deadline_ms &&
+    return limits->fuel >= RL_POLL_INTERVAL && limits->fuel <= INT64_MAX / 2 && !limits->deadline_ms &&
            context->modules_ready == context->module_states.count;
 }
 

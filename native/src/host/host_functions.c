@@ -294,8 +294,8 @@ static void crossed(rl_context_t* context, rl_binding_t* binding, rl_crossing_t*
 
 /*
  * The short way from the loop to a function of scalars: rl_host_call with everything that is usually so looked at in one place.
- * A site gets it after its first call; whatever is unusual (a grant to be looked at again, a record per call, a log in trouble, an
- * unwinding, a binding of another make) goes the long way.
+ * A site gets it after its first call; whatever is unusual (a grant to be looked at again, a log in trouble, an unwinding, a binding of
+ * another make) goes the long way.
  */
 static inline bool short_way_is_open(const rl_context_t* context, const rl_binding_t* binding) {
     return binding->call_scalars && !context->vm.failure.present && /* as there is while unwinding */
@@ -322,8 +322,7 @@ static RL_NOINLINE rl_outcome_t direct_end(rl_context_t* context, rl_binding_t* 
 
 static inline rl_outcome_t direct_success(rl_context_t* context, rl_binding_t* binding) {
     rl_audit_tally_t* tally = &binding->tally;
-    if (RL_UNLIKELY(context->audit.policy != RL_AUDIT_SUMMARY || (tally->ownership | tally->result) != 0))
-        return direct_end(context, binding, RL_DONE);
+    if (RL_UNLIKELY((tally->ownership | tally->result) != 0)) return direct_end(context, binding, RL_DONE);
     context->metrics.total_calls++;
     context->metrics.success_calls++;
     rl_audit_tally_count(&context->audit, tally);
