@@ -41,11 +41,11 @@ static void* alloc_in_new_chunk(rl_arena_t* arena, size_t size) {
         arena->next = start + size;
         arena->end = (char*)chunk + total;
     }
-    memset(start, 0, size);
     return start;
 }
 
-void* rl_arena_alloc(rl_arena_t* arena, size_t size) {
+/* Not zeroed. */
+static void* take(rl_arena_t* arena, size_t size) {
     if (RL_UNLIKELY(size > PTRDIFF_MAX - 64)) {
         arena->allocator->failed = true;
         return NULL;
@@ -54,16 +54,21 @@ void* rl_arena_alloc(rl_arena_t* arena, size_t size) {
     if (RL_LIKELY(arena->next && (size_t)(arena->end - arena->next) >= size)) {
         char* block = arena->next;
         arena->next += size;
-        memset(block, 0, size);
         return block;
     }
     return alloc_in_new_chunk(arena, size);
 }
 
+void* rl_arena_alloc(rl_arena_t* arena, size_t size) {
+    void* block = take(arena, size);
+    return RL_LIKELY(block != NULL) ? memset(block, 0, size) : NULL;
+}
+
 rl_str_t rl_arena_copy(rl_arena_t* arena, rl_str_t text) {
-    char* copy = text.length < PTRDIFF_MAX - 64 ? rl_arena_alloc(arena, text.length + 1) : NULL;
+    char* copy = text.length < PTRDIFF_MAX - 64 ? take(arena, text.length + 1) : NULL;
     if (!copy) return (rl_str_t){"", 0};
     if (text.length) memcpy(copy, text.data, text.length);
+    copy[text.length] = 0;
     return (rl_str_t){copy, text.length};
 }
 

@@ -33,6 +33,9 @@ static const char* const TOKEN_NAMES[] = {
 };
 _Static_assert(RL_COUNT_OF(TOKEN_TEXTS) == RL_TOKEN_KIND_COUNT, "a text for each token");
 _Static_assert(RL_COUNT_OF(KEYWORDS) < 255, "chains are made of bytes");
+#define KEYWORD(name, text) _Static_assert(sizeof(text) - 1 < 16, "lengths are bits of a 16-bit word");
+#define CONTEXT             KEYWORD
+#include "syntax/token.def"
 
 typedef struct lexer {
     const rl_lexer_input_t* input;
@@ -49,12 +52,15 @@ typedef struct lexer {
     uint32_t skip_from;   /* `#[`: number of the first token to drop at its `]`; UINT32_MAX: none */
     uint32_t skip_depth;
     bool nl_before;
-    uint8_t head[26]; /* keywords by first letter: 1 + index into KEYWORDS; 0: none */
+    const uint32_t* map; /* as in the input */
+    uint32_t base;
+    uint16_t lengths[26]; /* of the keywords with that first letter: bit n for length n */
+    uint8_t head[26];     /* keywords by first letter: 1 + index into KEYWORDS; 0: none */
     uint8_t next[RL_COUNT_OF(KEYWORDS)];
 } lexer_t;
 
-static uint32_t place(const lexer_t* l, uint32_t offset) {
-    return l->input->map ? l->input->map[offset] : l->input->base + offset;
+static inline uint32_t place(const lexer_t* l, uint32_t offset) {
+    return RL_UNLIKELY(l->map != NULL) ? l->map[offset] : l->base + offset;
 }
 
 static rl_diag_t* report(lexer_t* l, rl_code_t code, uint32_t start, uint32_t end, const char* format, ...)
@@ -71,9 +77,57 @@ static rl_diag_t* report(lexer_t* l, rl_code_t code, uint32_t start, uint32_t en
 
 /* --- characters ---------------------------------------------------------------------------------------------------- */
 
-static bool is_digit(unsigned char c) { return (unsigned)c - '0' < 10; }
-static bool is_ascii_start(unsigned char c) { return ((unsigned)c | 32) - 'a' < 26 || c == '_'; }
-static bool is_ascii_continue(unsigned char c) { return is_ascii_start(c) || is_digit(c); }
+/* What a byte of ASCII can be, one bit each. */
+enum { CLASS_START = 1, CLASS_CONTINUE = 2, CLASS_DIGIT = 4, CLASS_BLANK = 8 };
+static const uint8_t CLASSES[256] = {[' '] = CLASS_BLANK,
+    ['\t'] = CLASS_BLANK,
+    ['\v'] = CLASS_BLANK,
+    ['\f'] = CLASS_BLANK,
+    ['_'] = CLASS_START | CLASS_CONTINUE,
+#define DIGIT(c)  [c] = CLASS_DIGIT | CLASS_CONTINUE
+#define LETTER(c) [c] = CLASS_START | CLASS_CONTINUE, [c - 'a' + 'A'] = CLASS_START | CLASS_CONTINUE
+    DIGIT('0'),
+    DIGIT('1'),
+    DIGIT('2'),
+    DIGIT('3'),
+    DIGIT('4'),
+    DIGIT('5'),
+    DIGIT('6'),
+    DIGIT('7'),
+    DIGIT('8'),
+    DIGIT('9'),
+    LETTER('a'),
+    LETTER('b'),
+    LETTER('c'),
+    LETTER('d'),
+    LETTER('e'),
+    LETTER('f'),
+    LETTER('g'),
+    LETTER('h'),
+    LETTER('i'),
+    LETTER('j'),
+    LETTER('k'),
+    LETTER('l'),
+    LETTER('m'),
+    LETTER('n'),
+    LETTER('o'),
+    LETTER('p'),
+    LETTER('q'),
+    LETTER('r'),
+    LETTER('s'),
+    LETTER('t'),
+    LETTER('u'),
+    LETTER('v'),
+    LETTER('w'),
+    LETTER('x'),
+    LETTER('y'),
+    LETTER('z')
+#undef DIGIT
+#undef LETTER
+};
+
+static bool is_digit(unsigned char c) { return (CLASSES[c] & CLASS_DIGIT) != 0; }
+static bool is_ascii_continue(unsigned char c) { return (CLASSES[c] & CLASS_CONTINUE) != 0; }
 
 static bool is_bidi_control(uint32_t c) {
     return c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
@@ -220,17 +274,15 @@ static void check_text(lexer_t* l, uint32_t from, uint32_t to) {
 
 /* --- tokens -------------------------------------------------------------------------------------------------------- */
 
-static rl_token_t* push_token(lexer_t* l, rl_token_kind_t kind, uint32_t start, uint32_t end) {
-    if (!rl_vec_reserve(l->input->allocator, l->tokens, 1)) return NULL;
+static inline rl_token_t* push_token(lexer_t* l, rl_token_kind_t kind, uint32_t start, uint32_t end) {
+    if (RL_UNLIKELY(!rl_vec_reserve(l->input->allocator, l->tokens, 1))) return NULL;
     rl_token_t* token = &l->tokens->data[l->tokens->count++];
-    token->start = place(l, start);
-    token->end = place(l, end);
-    token->column = start - l->line_base + 1;
-    token->value = 0;
-    token->kind = (uint8_t)kind;
-    token->word = RL_WORD_NONE;
-    token->nl_before = l->nl_before;
-    token->after_error = l->errors != l->errors_seen;
+    *token = (rl_token_t){.start = place(l, start),
+        .end = place(l, end),
+        .column = start - l->line_base + 1,
+        .kind = (uint8_t)kind,
+        .nl_before = l->nl_before,
+        .after_error = l->errors != l->errors_seen};
     l->errors_seen = l->errors;
     l->nl_before = false;
     return token;
@@ -261,11 +313,12 @@ static void resume_columns(lexer_t* l, uint32_t from, uint32_t last_line_start, 
 }
 
 static void skip_line_comment(lexer_t* l) {
-    uint32_t start = l->at;
+    uint32_t start = l->at, at = start, length = l->length;
+    const char* text = l->text;
     unsigned char seen = 0;
-    while (l->at < l->length && l->text[l->at] != '\n' && l->text[l->at] != '\r')
-        seen |= (unsigned char)l->text[l->at++];
-    if (seen & 0x80) check_text(l, start, l->at);
+    while (at < length && text[at] != '\n' && text[at] != '\r') seen |= (unsigned char)text[at++];
+    l->at = at;
+    if (seen & 0x80) check_text(l, start, at);
 }
 
 static void skip_block_comment(lexer_t* l) {
@@ -309,12 +362,13 @@ static void report_not_nfc(lexer_t* l, rl_str_t name, uint32_t start, uint32_t e
 static void lex_identifier(lexer_t* l) {
     uint32_t start = l->at, end = start;
     const char* text = l->text;
-    while (end < l->length && is_ascii_continue((unsigned char)text[end])) end++;
-    bool ascii = end >= l->length || (unsigned char)text[end] < 0x80;
+    uint32_t limit = l->length;
+    while (end < limit && is_ascii_continue((unsigned char)text[end])) end++;
+    bool ascii = end >= limit || (unsigned char)text[end] < 0x80;
     if (!ascii)
         for (uint32_t next; continues_identifier(l, end, &next);) end = next;
     if (end == start) (void)scalar_at(l, start, &end); /* the caller saw a start: be sure to go on */
-    while (end < l->length && text[end] == '\'') end++;
+    while (end < limit && text[end] == '\'') end++;
     uint32_t length = end - start;
     unsigned first = (unsigned char)text[start];
 
@@ -323,7 +377,7 @@ static void lex_identifier(lexer_t* l) {
         push_token(l, RL_TOK_UNDERSCORE, start, end);
         return;
     }
-    if (first - 'a' < 26u && length <= 10) {
+    if (first - 'a' < 26u && length < 16 && (l->lengths[first - 'a'] >> length & 1)) {
         for (unsigned i = l->head[first - 'a']; i; i = l->next[i - 1]) {
             const keyword_t* keyword = &KEYWORDS[i - 1];
             if (keyword->length != length || memcmp(keyword->text, text + start, length) != 0) continue;
@@ -778,28 +832,37 @@ static bool try_raw_string(lexer_t* l) {
 
 static void lex_all(lexer_t* l) {
     const rl_allocator_t* allocator = l->input->allocator;
-    while (l->at < l->length && !allocator->failed) {
-        unsigned char c = (unsigned char)l->text[l->at];
-        if (c == ' ' || c == '\t' || c == '\v' || c == '\f') {
-            l->at++;
-        } else if (c == '\n') {
-            line_break(l, l->at + 1);
-        } else if (c == '\r') {
-            line_break(l, l->at + (l->at + 1 < l->length && l->text[l->at + 1] == '\n' ? 2 : 1));
-        } else if (is_ascii_start(c)) {
+    const char* text = l->text;
+    uint32_t length = l->length;
+    while (l->at < length && !allocator->failed) {
+        unsigned char c = (unsigned char)text[l->at];
+        unsigned classes = CLASSES[c];
+        if (classes & CLASS_BLANK) {
+            uint32_t at = l->at + 1;
+            while (at < length && (CLASSES[(unsigned char)text[at]] & CLASS_BLANK)) at++;
+            l->at = at;
+            continue;
+        }
+        if (classes & CLASS_START) {
             if (c != 'r' || !try_raw_string(l)) lex_identifier(l);
-        } else if (is_digit(c)) {
+            continue;
+        }
+        if (classes & CLASS_DIGIT) {
             lex_number(l, after_dot(l));
-        } else if (c == '"') {
-            lex_string(l, l->at, false, 0);
-        } else if (c == '\'') {
-            lex_char(l);
-        } else if (c == '/' && l->at + 1 < l->length && l->text[l->at + 1] == '/') {
-            skip_line_comment(l);
-        } else if (c == '/' && l->at + 1 < l->length && l->text[l->at + 1] == '*') {
-            skip_block_comment(l);
-        } else {
-            lex_token(l);
+            continue;
+        }
+        char next = l->at + 1 < length ? text[l->at + 1] : 0;
+        switch (c) {
+        case '\n': line_break(l, l->at + 1); break;
+        case '\r': line_break(l, l->at + (next == '\n' ? 2 : 1)); break;
+        case '"': lex_string(l, l->at, false, 0); break;
+        case '\'': lex_char(l); break;
+        case '/':
+            if (next == '/') skip_line_comment(l);
+            else if (next == '*') skip_block_comment(l);
+            else lex_token(l);
+            break;
+        default: lex_token(l); break;
         }
     }
 }
@@ -828,6 +891,8 @@ bool rl_lex(const rl_lexer_input_t* input, rl_tree_t* tree, rl_tokens_t* out_tok
         .tokens = out_tokens,
         .text = input->source.data ? input->source.data : "",
         .length = (uint32_t)input->source.length,
+        .map = input->map,
+        .base = input->base,
         .first_token = out_tokens->count,
         .skip_from = UINT32_MAX,
         .nl_before = true};
@@ -835,6 +900,7 @@ bool rl_lex(const rl_lexer_input_t* input, rl_tree_t* tree, rl_tokens_t* out_tok
         unsigned letter = (unsigned)(KEYWORDS[i].text[0] - 'a');
         l.next[i] = l.head[letter];
         l.head[letter] = (uint8_t)(i + 1);
+        l.lengths[letter] |= (uint16_t)(1u << KEYWORDS[i].length);
     }
     if (!rl_vec_reserve(input->allocator, out_tokens, l.length / 5 + 8)) return false;
 

@@ -155,38 +155,23 @@ void rl_program_restore(rl_program_t* program, rl_program_mark_t mark) {
     rl_types_truncate(&program->types, mark.counts[MARK_TYPE_NODES], mark.counts[MARK_TYPE_EXTRA]);
 }
 
+/* Counts stay below 2^31 (vec.c), so an id of a program below never wraps into the table of one above. */
 #define ACCESSOR(name, entry, table, first)                                                                            \
-    const entry* rl_program_##name(const rl_program_t* program, uint32_t id) {                                         \
+    const entry* rl_program_##name##_below(const rl_program_t* program, uint32_t id) {                                 \
         while (id < program->first && program->below) program = program->below;                                        \
         uint32_t index = id - program->first;                                                                          \
         return RL_LIKELY(index < program->table.count) ? &program->table.data[index] : &none_##table;                  \
     }
-ACCESSOR(typedef, rl_typedef_t, typedefs, first_typedef)
-ACCESSOR(variant, rl_variant_t, variants, first_variant)
-ACCESSOR(field, rl_field_t, fields, first_field)
-ACCESSOR(function, rl_function_t, functions, first_fn)
-ACCESSOR(param, rl_param_t, params, first_param)
-ACCESSOR(local, rl_local_t, locals, first_local)
-ACCESSOR(constraint, rl_constraint_t, constraints, first_constraint)
-ACCESSOR(global, rl_global_t, globals, first_global)
-ACCESSOR(module, rl_module_t, modules, first_module)
-ACCESSOR(effect, rl_effect_t, effects, first_effect)
-ACCESSOR(item, rl_item_t, items, first_item)
-ACCESSOR(trait, rl_trait_t, traits, first_trait)
-ACCESSOR(impl, rl_impl_t, impls, first_impl)
-ACCESSOR(effect_set, rl_effect_set_t, effect_sets, first_effect_set)
-ACCESSOR(flow, rl_flow_entry_t, flows, first_flow)
-ACCESSOR(node, rl_ir_node_t, nodes, first_node)
-ACCESSOR(extra, uint32_t, extra, first_extra)
+RL_PROGRAM_ACCESSORS(ACCESSOR)
 static ACCESSOR(capture_entry, uint32_t, captures, first_capture) static ACCESSOR(
     string_entry, rl_str_t, strings, first_string) static ACCESSOR(line_entry, uint32_t, lines, first_line)
 
     uint32_t rl_program_capture(const rl_program_t* program, uint32_t id) {
-    return *rl_program_capture_entry(program, id);
+    return *rl_program_capture_entry_below(program, id);
 }
 
 rl_str_t rl_program_string(const rl_program_t* program, uint32_t id) {
-    rl_str_t text = *rl_program_string_entry(program, id);
+    rl_str_t text = *rl_program_string_entry_below(program, id);
     return text.data ? text : (rl_str_t){"", 0};
 }
 
@@ -214,9 +199,9 @@ rl_position_t rl_program_line_of(const rl_program_t* program, rl_module_id_t mod
     if (high == 0) return (rl_position_t){1, offset + 1};
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (*rl_program_line_entry(program, entry->line_first + middle) <= offset) low = middle;
+        if (*rl_program_line_entry_below(program, entry->line_first + middle) <= offset) low = middle;
         else high = middle;
     }
-    uint32_t start = *rl_program_line_entry(program, entry->line_first + low);
+    uint32_t start = *rl_program_line_entry_below(program, entry->line_first + low);
     return (rl_position_t){low + 1, (offset > start ? offset - start : 0) + 1};
 }

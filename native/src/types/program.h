@@ -364,25 +364,40 @@ typedef struct rl_program_mark {
 rl_program_mark_t rl_program_mark(const rl_program_t* program);
 void rl_program_restore(rl_program_t* program, rl_program_mark_t mark);
 
-/* Accessors over the stack of programs. Pointers are valid until the next push to that table. */
-const rl_typedef_t* rl_program_typedef(const rl_program_t* program, rl_typedef_id_t id);
-const rl_variant_t* rl_program_variant(const rl_program_t* program, uint32_t id); /* id = typedef.variant_first + tag */
-const rl_field_t* rl_program_field(const rl_program_t* program, uint32_t id);
-const rl_function_t* rl_program_function(const rl_program_t* program, rl_fn_id_t id);
-const rl_param_t* rl_program_param(const rl_program_t* program, uint32_t id);
-const rl_local_t* rl_program_local(const rl_program_t* program, uint32_t id);
-const rl_constraint_t* rl_program_constraint(const rl_program_t* program, uint32_t id);
-const rl_effect_set_t* rl_program_effect_set(const rl_program_t* program, rl_effects_t id);
-const rl_flow_entry_t* rl_program_flow(const rl_program_t* program, rl_flow_t id);
+/*
+ * Accessors over the stack of programs. Pointers are valid until the next push to that table. Entries of the program itself, which
+ * nearly all are that are asked for, are found in line; `rl_program_NAME_below` looks in the programs below and knows what stands
+ * for an id that does not exist.
+ */
+#define RL_PROGRAM_ACCESSORS(ACCESSOR)                                                                                 \
+    ACCESSOR(typedef, rl_typedef_t, typedefs, first_typedef)                                                           \
+    ACCESSOR(variant, rl_variant_t, variants, first_variant) /* id = typedef.variant_first + tag */                    \
+    ACCESSOR(field, rl_field_t, fields, first_field)                                                                   \
+    ACCESSOR(function, rl_function_t, functions, first_fn)                                                             \
+    ACCESSOR(param, rl_param_t, params, first_param)                                                                   \
+    ACCESSOR(local, rl_local_t, locals, first_local)                                                                   \
+    ACCESSOR(constraint, rl_constraint_t, constraints, first_constraint)                                               \
+    ACCESSOR(global, rl_global_t, globals, first_global)                                                               \
+    ACCESSOR(module, rl_module_t, modules, first_module)                                                               \
+    ACCESSOR(effect, rl_effect_t, effects, first_effect)                                                               \
+    ACCESSOR(item, rl_item_t, items, first_item)                                                                       \
+    ACCESSOR(trait, rl_trait_t, traits, first_trait)                                                                   \
+    ACCESSOR(impl, rl_impl_t, impls, first_impl)                                                                       \
+    ACCESSOR(effect_set, rl_effect_set_t, effect_sets, first_effect_set)                                               \
+    ACCESSOR(flow, rl_flow_entry_t, flows, first_flow)                                                                 \
+    ACCESSOR(node, rl_ir_node_t, nodes, first_node)                                                                    \
+    ACCESSOR(extra, uint32_t, extra, first_extra)
+
+#define ACCESSOR(name, entry, table, first)                                                                            \
+    const entry* rl_program_##name##_below(const rl_program_t* program, uint32_t id);                                  \
+    static inline const entry* rl_program_##name(const rl_program_t* program, uint32_t id) {                           \
+        uint32_t index = id - program->first; /* wraps for those below, past every count */                            \
+        return RL_LIKELY(index < program->table.count) ? &program->table.data[index]                                   \
+                                                       : rl_program_##name##_below(program, id);                       \
+    }
+RL_PROGRAM_ACCESSORS(ACCESSOR)
+#undef ACCESSOR
 uint32_t rl_program_capture(const rl_program_t* program, uint32_t id);
-const rl_global_t* rl_program_global(const rl_program_t* program, rl_global_id_t id);
-const rl_module_t* rl_program_module(const rl_program_t* program, rl_module_id_t id);
-const rl_effect_t* rl_program_effect(const rl_program_t* program, rl_effect_id_t id);
-const rl_item_t* rl_program_item(const rl_program_t* program, uint32_t id);
-const rl_trait_t* rl_program_trait(const rl_program_t* program, rl_trait_id_t id);
-const rl_impl_t* rl_program_impl(const rl_program_t* program, rl_impl_id_t id);
-const rl_ir_node_t* rl_program_node(const rl_program_t* program, rl_ir_t id);
-const uint32_t* rl_program_extra(const rl_program_t* program, uint32_t offset);
 rl_str_t rl_program_string(const rl_program_t* program, uint32_t id);
 /* First item of that name, 0: none. Namespaces: 0 types, 1 values, 2 modules. */
 uint32_t rl_program_find(const rl_program_t* program, rl_module_id_t module, unsigned namespace_id, rl_sym_t name);

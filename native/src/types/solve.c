@@ -52,7 +52,7 @@ rl_type_t rl_solver_fresh(rl_solver_t* solver, rl_var_class_t klass, rl_var_orig
     return rl_vec_push(memory_of(solver), &solver->vars, var) ? type : RL_TYPE_ERROR;
 }
 
-rl_type_t rl_solver_head(rl_solver_t* solver, rl_type_t type) {
+rl_type_t rl_solver_head_of(rl_solver_t* solver, rl_type_t type) {
     rl_type_t head = type;
     unsigned hops = 0;
     for (;; hops++) {

@@ -77,7 +77,10 @@ void rl_solver_deinit(rl_solver_t* solver);
 
 rl_type_t rl_solver_fresh(rl_solver_t* solver, rl_var_class_t klass, rl_var_origin_t origin, rl_span_t span);
 /* Follow bindings at the head only: the kind of the answer is what is known so far. */
-rl_type_t rl_solver_head(rl_solver_t* solver, rl_type_t type);
+rl_type_t rl_solver_head_of(rl_solver_t* solver, rl_type_t type);
+static inline rl_type_t rl_solver_head(rl_solver_t* solver, rl_type_t type) {
+    return rl_type_kind(&solver->program->types, type) != RL_TYPE_VAR ? type : rl_solver_head_of(solver, type);
+}
 /* Replace every solved variable everywhere. */
 rl_type_t rl_solver_zonk(rl_solver_t* solver, rl_type_t type);
 

@@ -10,6 +10,31 @@
 #define SHARED_AFTER 64u
 #define INLINE_PARTS 16u
 
+const rl_type_node_t rl_type_simple[RL_TYPE_SIMPLE_COUNT] = {
+#define SIMPLE(kind_of, its_flags) [kind_of] = {.kind = kind_of, .flags = its_flags, .depth = 1}
+    SIMPLE(RL_TYPE_ERROR, RL_TYPE_HAS_ERROR),
+    SIMPLE(RL_TYPE_NEVER, 0),
+    SIMPLE(RL_TYPE_UNIT, 0),
+    SIMPLE(RL_TYPE_BOOL, 0),
+    SIMPLE(RL_TYPE_CHAR, 0),
+    SIMPLE(RL_TYPE_I8, 0),
+    SIMPLE(RL_TYPE_I16, 0),
+    SIMPLE(RL_TYPE_I32, 0),
+    SIMPLE(RL_TYPE_I64, 0),
+    SIMPLE(RL_TYPE_U8, 0),
+    SIMPLE(RL_TYPE_U16, 0),
+    SIMPLE(RL_TYPE_U32, 0),
+    SIMPLE(RL_TYPE_U64, 0),
+    SIMPLE(RL_TYPE_F32, 0),
+    SIMPLE(RL_TYPE_F64, 0),
+    SIMPLE(RL_TYPE_STR, 0),
+    SIMPLE(RL_TYPE_BYTES, 0),
+    SIMPLE(RL_TYPE_DURATION, 0),
+    SIMPLE(RL_TYPE_TIMESTAMP, 0),
+    SIMPLE(RL_TYPE_ANY, 0),
+#undef SIMPLE
+};
+_Static_assert(RL_TYPE_ANY + 1 == RL_TYPE_SIMPLE_COUNT, "each simple kind has its node");
 static const rl_type_node_t no_node = {.kind = RL_TYPE_ERROR, .flags = RL_TYPE_HAS_ERROR, .depth = 1};
 
 void rl_types_init(rl_types_t* types, const rl_types_t* below, rl_allocator_t* allocator) {
@@ -19,9 +44,7 @@ void rl_types_init(rl_types_t* types, const rl_types_t* below, rl_allocator_t* a
         return;
     }
     for (unsigned kind = 0; kind < RL_TYPE_SIMPLE_COUNT; kind++) {
-        uint8_t flags = kind == RL_TYPE_ERROR ? RL_TYPE_HAS_ERROR : 0;
-        if (!rl_vec_push(allocator, &types->nodes, (rl_type_node_t){.kind = (uint8_t)kind, .flags = flags, .depth = 1}))
-            return;
+        if (!rl_vec_push(allocator, &types->nodes, rl_type_simple[kind])) return;
     }
 }
 
@@ -39,12 +62,12 @@ static const rl_types_t* owner_of(const rl_types_t* types, rl_type_t type) {
     return type >= types->first && type - types->first < types->nodes.count ? types : NULL;
 }
 
-const rl_type_node_t* rl_type_node(const rl_types_t* types, rl_type_t type) {
+const rl_type_node_t* rl_type_node_below(const rl_types_t* types, rl_type_t type) {
     const rl_types_t* owner = owner_of(types, type);
     return owner ? &owner->nodes.data[type - owner->first] : &no_node;
 }
 
-const uint32_t* rl_type_args(const rl_types_t* types, rl_type_t type) {
+const uint32_t* rl_type_args_below(const rl_types_t* types, rl_type_t type) {
     static const uint32_t none[1] = {0};
     const rl_types_t* owner = owner_of(types, type);
     if (!owner || !owner->extra.data) return none;

@@ -74,9 +74,21 @@ void rl_types_init(
     rl_types_t* types, const rl_types_t* below, rl_allocator_t* allocator); /* the lowest gets the simple kinds */
 void rl_types_deinit(rl_types_t* types);
 
-const rl_type_node_t* rl_type_node(const rl_types_t* types, rl_type_t type);
+const rl_type_node_t* rl_type_node_below(const rl_types_t* types, rl_type_t type);
+extern const rl_type_node_t rl_type_simple[RL_TYPE_SIMPLE_COUNT];
+static inline const rl_type_node_t* rl_type_node(const rl_types_t* types, rl_type_t type) {
+    if (type < RL_TYPE_SIMPLE_COUNT) return &rl_type_simple[type];
+    uint32_t index = type - types->first; /* wraps for those below */
+    return RL_LIKELY(index < types->nodes.count) ? &types->nodes.data[index] : rl_type_node_below(types, type);
+}
 /* Parts: for RECORD pairs (symbol, type), else types. Valid until the next type is made. */
-const uint32_t* rl_type_args(const rl_types_t* types, rl_type_t type);
+const uint32_t* rl_type_args_below(const rl_types_t* types, rl_type_t type);
+static inline const uint32_t* rl_type_args(const rl_types_t* types, rl_type_t type) {
+    uint32_t index = type - types->first;
+    return RL_LIKELY(index < types->nodes.count && types->extra.data)
+               ? types->extra.data + types->nodes.data[index].args
+               : rl_type_args_below(types, type);
+}
 static inline rl_type_kind_t rl_type_kind(const rl_types_t* types, rl_type_t type) {
     return (rl_type_kind_t)rl_type_node(types, type)->kind;
 }
