@@ -9,133 +9,154 @@
  */
 
 /* --- walking ---------------------------------------------------------------------------------------------------- */
-static bool push(rl_allocator_t* allocator, rl_ir_list_t* out, rl_ir_t node) {
+/* What of a node are nodes: words of its own, in this order, and then a run in extra. */
+enum {
+    KID_A = 1,
+    KID_B = 2,
+    KID_C = 4,
+    RUN_ARGS = 8,    /* c: [count, nodes…] */
+    RUN_AB = 16,     /* b nodes from a on */
+    RUN_MAP = 24,    /* 2 b nodes from a on */
+    RUN_UPDATE = 32, /* c pairs symbol, node from b on */
+    RUN_TWO = 40,    /* two nodes from b on */
+    RUN_FORMAT = 48, /* b pairs spec, node from a on */
+    RUN_ARMS = 56,   /* c triples pattern, guard, body from b on */
+    RUN_HANDLE = 64,
+    RUN_CATCH = 72,
+    RUN_OF = 0xF8
+};
+static const uint8_t KIDS[RL_IR_OP_COUNT] = {
+    [RL_IR_SET_LOCAL] = KID_B,
+    [RL_IR_SET_GLOBAL] = KID_B,
+    [RL_IR_BIND] = KID_B,
+    [RL_IR_LET] = KID_B,
+    [RL_IR_CALL_VALUE] = KID_A | RUN_ARGS,
+    [RL_IR_CALL] = RUN_ARGS,
+    [RL_IR_TUPLE] = RUN_AB,
+    [RL_IR_RECORD] = RUN_AB,
+    [RL_IR_VARIANT] = RUN_AB,
+    [RL_IR_LIST] = RUN_AB,
+    [RL_IR_BLOCK] = RUN_AB,
+    [RL_IR_MAP] = RUN_MAP,
+    [RL_IR_UPDATE] = KID_A | RUN_UPDATE,
+    [RL_IR_SET_FIELD] = KID_A | KID_C,
+    [RL_IR_SET_INDEX] = KID_A | RUN_TWO,
+    [RL_IR_WITH_INDEX] = KID_A | RUN_TWO,
+    [RL_IR_RANGE] = KID_A | KID_B,
+    [RL_IR_INDEX] = KID_A | KID_B,
+    [RL_IR_ADD] = KID_A | KID_B,
+    [RL_IR_SUB] = KID_A | KID_B,
+    [RL_IR_MUL] = KID_A | KID_B,
+    [RL_IR_DIV] = KID_A | KID_B,
+    [RL_IR_REM] = KID_A | KID_B,
+    [RL_IR_POW] = KID_A | KID_B,
+    [RL_IR_CONCAT] = KID_A | KID_B,
+    [RL_IR_EQ] = KID_A | KID_B,
+    [RL_IR_NE] = KID_A | KID_B,
+    [RL_IR_LT] = KID_A | KID_B,
+    [RL_IR_LE] = KID_A | KID_B,
+    [RL_IR_GT] = KID_A | KID_B,
+    [RL_IR_GE] = KID_A | KID_B,
+    [RL_IR_AND] = KID_A | KID_B,
+    [RL_IR_OR] = KID_A | KID_B,
+    [RL_IR_WHILE] = KID_A | KID_B,
+    [RL_IR_SEQUENCE] = KID_A | KID_B,
+    [RL_IR_FIELD] = KID_A,
+    [RL_IR_TUPLE_GET] = KID_A,
+    [RL_IR_PAYLOAD] = KID_A,
+    [RL_IR_NEG] = KID_A,
+    [RL_IR_NOT] = KID_A,
+    [RL_IR_CAST] = KID_A,
+    [RL_IR_TO_ANY] = KID_A,
+    [RL_IR_CONVERT] = KID_A,
+    [RL_IR_TO_STRING] = KID_A,
+    [RL_IR_LOOP] = KID_A,
+    [RL_IR_BREAK] = KID_A,
+    [RL_IR_RETURN] = KID_A,
+    [RL_IR_DEFER] = KID_A,
+    [RL_IR_PANIC] = KID_A,
+    [RL_IR_UNSAFE] = KID_A,
+    [RL_IR_AWAIT] = KID_A,
+    [RL_IR_FORMAT] = RUN_FORMAT,
+    [RL_IR_IF] = KID_A | KID_B | KID_C,
+    [RL_IR_MATCH] = KID_A | RUN_ARMS,
+    [RL_IR_FOR] = KID_A | KID_C,
+    [RL_IR_ESCAPE] = KID_C,
+    [RL_IR_HANDLE] = KID_A | RUN_HANDLE,
+    [RL_IR_CATCH] = KID_A | RUN_CATCH,
+};
+
+static inline unsigned kids_of(const rl_ir_node_t* n) { return n->op < RL_IR_OP_COUNT ? KIDS[n->op] : 0; }
+
+/* `count` words from `at` on, of every `step` the last `take`. */
+typedef struct run {
+    const uint32_t* at;
+    uint32_t count, step, take;
+} run_t;
+
+static run_t run_of(const rl_program_t* program, const rl_ir_node_t* n, unsigned kids) {
+    const uint32_t* list;
+    switch (kids & RUN_OF) {
+    case RUN_ARGS: list = rl_program_extra(program, n->c); return (run_t){list + 1, *list, 1, 1};
+    case RUN_AB: return (run_t){n->b ? rl_program_extra(program, n->a) : NULL, n->b, 1, 1};
+    case RUN_MAP: return (run_t){n->b ? rl_program_extra(program, n->a) : NULL, 2 * n->b, 1, 1};
+    case RUN_UPDATE: return (run_t){n->c ? rl_program_extra(program, n->b) : NULL, 2 * n->c, 2, 1};
+    case RUN_TWO: return (run_t){rl_program_extra(program, n->b), 2, 1, 1};
+    case RUN_FORMAT: return (run_t){n->b ? rl_program_extra(program, n->a) : NULL, 2 * n->b, 2, 1};
+    case RUN_ARMS: return (run_t){n->c ? rl_program_extra(program, n->b) : NULL, 3 * n->c, 3, 2};
+    case RUN_CATCH: list = rl_program_extra(program, n->c); return (run_t){list + 1, 2 * *list, 2, 1};
+    default: return (run_t){NULL, 0, 1, 1};
+    }
+}
+
+static inline bool push(rl_allocator_t* allocator, rl_ir_list_t* out, rl_ir_t node) {
     return node == 0 || rl_vec_push(allocator, out, node);
 }
 
-static bool push_list(
-    const rl_program_t* program, rl_allocator_t* allocator, rl_ir_list_t* out, uint32_t offset, uint32_t count) {
-    bool ok = true;
-    for (uint32_t i = 0; ok && i < count; i++) ok = push(allocator, out, *rl_program_extra(program, offset + i));
-    return ok;
-}
-
 bool rl_ir_children(const rl_program_t* program, rl_allocator_t* allocator, rl_ir_t id, rl_ir_list_t* out) {
-    rl_ir_node_t n = *rl_program_node(program, id);
-    bool ok = true;
-    switch ((rl_ir_op_t)n.op) {
-    case RL_IR_NONE:
-    case RL_IR_UNIT:
-    case RL_IR_INT:
-    case RL_IR_FLOAT:
-    case RL_IR_STRING:
-    case RL_IR_BYTES:
-    case RL_IR_LOCAL:
-    case RL_IR_GLOBAL:
-    case RL_IR_CLOSURE:
-    case RL_IR_CLOSURE_GROUP:
-    case RL_IR_CONTINUE:
-    case RL_IR_OP_COUNT: return true;
-    case RL_IR_SET_LOCAL:
-    case RL_IR_SET_GLOBAL:
-    case RL_IR_BIND:
-    case RL_IR_LET: return push(allocator, out, n.b);
-    case RL_IR_CALL_VALUE:
-        ok = push(allocator, out, n.a);
-        return ok && push_list(program, allocator, out, n.c + 1, *rl_program_extra(program, n.c));
-    case RL_IR_CALL: return push_list(program, allocator, out, n.c + 1, *rl_program_extra(program, n.c));
-    case RL_IR_TUPLE:
-    case RL_IR_RECORD:
-    case RL_IR_VARIANT:
-    case RL_IR_LIST:
-    case RL_IR_BLOCK: return push_list(program, allocator, out, n.a, n.b);
-    case RL_IR_MAP: return push_list(program, allocator, out, n.a, 2 * n.b);
-    case RL_IR_UPDATE:
-        ok = push(allocator, out, n.a);
-        for (uint32_t i = 0; ok && i < n.c; i++) ok = push(allocator, out, *rl_program_extra(program, n.b + 2 * i + 1));
-        return ok;
-    case RL_IR_SET_FIELD: return push(allocator, out, n.a) && push(allocator, out, n.c);
-    case RL_IR_SET_INDEX:
-    case RL_IR_WITH_INDEX: return push(allocator, out, n.a) && push_list(program, allocator, out, n.b, 2);
-    case RL_IR_RANGE:
-    case RL_IR_INDEX:
-    case RL_IR_ADD:
-    case RL_IR_SUB:
-    case RL_IR_MUL:
-    case RL_IR_DIV:
-    case RL_IR_REM:
-    case RL_IR_POW:
-    case RL_IR_CONCAT:
-    case RL_IR_EQ:
-    case RL_IR_NE:
-    case RL_IR_LT:
-    case RL_IR_LE:
-    case RL_IR_GT:
-    case RL_IR_GE:
-    case RL_IR_AND:
-    case RL_IR_OR:
-    case RL_IR_WHILE:
-    case RL_IR_SEQUENCE: return push(allocator, out, n.a) && push(allocator, out, n.b);
-    case RL_IR_FIELD:
-    case RL_IR_TUPLE_GET:
-    case RL_IR_PAYLOAD:
-    case RL_IR_NEG:
-    case RL_IR_NOT:
-    case RL_IR_CAST:
-    case RL_IR_TO_ANY:
-    case RL_IR_CONVERT:
-    case RL_IR_TO_STRING:
-    case RL_IR_LOOP:
-    case RL_IR_BREAK:
-    case RL_IR_RETURN:
-    case RL_IR_DEFER:
-    case RL_IR_PANIC:
-    case RL_IR_UNSAFE:
-    case RL_IR_AWAIT: return push(allocator, out, n.a);
-    case RL_IR_FORMAT:
-        for (uint32_t i = 0; ok && i < n.b; i++) ok = push(allocator, out, *rl_program_extra(program, n.a + 2 * i + 1));
-        return ok;
-    case RL_IR_IF: return push(allocator, out, n.a) && push(allocator, out, n.b) && push(allocator, out, n.c);
-    case RL_IR_MATCH:
-        ok = push(allocator, out, n.a);
-        for (uint32_t i = 0; ok && i < n.c; i++) ok = push_list(program, allocator, out, n.b + 3 * i + 1, 2);
-        return ok;
-    case RL_IR_FOR: return push(allocator, out, n.a) && push(allocator, out, n.c);
-    case RL_IR_ESCAPE: return push(allocator, out, n.c);
-    case RL_IR_HANDLE:
-        return push(allocator, out, n.a) && push(allocator, out, *rl_program_extra(program, n.b + 1)) &&
-               push_list(program, allocator, out, n.b + 3, *rl_program_extra(program, n.b + 2));
-    case RL_IR_CATCH: {
-        uint32_t exits = *rl_program_extra(program, n.c);
-        ok = push(allocator, out, n.a);
-        for (uint32_t i = 0; ok && i < exits; i++)
-            ok = push(allocator, out, *rl_program_extra(program, n.c + 2 + 2 * i));
-        return ok;
+    const rl_ir_node_t* n = rl_program_node(program, id);
+    unsigned kids = kids_of(n);
+    if (kids == 0) return true;
+    if (kids & KID_A && !push(allocator, out, n->a)) return false;
+    if (kids & KID_B && !push(allocator, out, n->b)) return false;
+    if (kids & KID_C && !push(allocator, out, n->c)) return false;
+    if (!(kids & RUN_OF)) return true;
+    run_t run = run_of(program, n, kids);
+    if ((kids & RUN_OF) == RUN_HANDLE) { /* the return clause, then those of the operations */
+        const uint32_t* list = rl_program_extra(program, n->b + 1);
+        if (!push(allocator, out, list[0])) return false;
+        run = (run_t){list + 2, list[1], 1, 1};
     }
+    if (!rl_vec_reserve(allocator, out, run.count)) return false;
+    for (uint32_t i = 0; i < run.count; i += run.step) {
+        for (uint32_t k = run.step - run.take; k < run.step; k++) {
+            if (run.at[i + k]) out->data[out->count++] = run.at[i + k];
+        }
     }
     return true;
 }
 
 bool rl_pattern_children(const rl_program_t* program, rl_allocator_t* allocator, rl_ir_t id, rl_ir_list_t* out) {
-    rl_ir_node_t n = *rl_program_node(program, id);
-    switch ((rl_pattern_op_t)n.op) {
+    const rl_ir_node_t* n = rl_program_node(program, id);
+    uint32_t step = 1, skip = 0;
+    switch ((rl_pattern_op_t)n->op) {
     case RL_PAT_WILDCARD:
     case RL_PAT_CONST:
     case RL_PAT_RANGE:
     case RL_PAT_REGEX: return true;
-    case RL_PAT_ACTIVE: return push(allocator, out, n.c); /* its call reads nothing but its own local */
-    case RL_PAT_BIND: return push(allocator, out, n.b);
+    case RL_PAT_ACTIVE: return push(allocator, out, n->c); /* its call reads nothing but its own local */
+    case RL_PAT_BIND: return push(allocator, out, n->b);
     case RL_PAT_VARIANT:
     case RL_PAT_TUPLE:
     case RL_PAT_OR:
-    case RL_PAT_SLICE: return push_list(program, allocator, out, n.a, n.b);
-    case RL_PAT_RECORD:
-        for (uint32_t i = 0; i < n.b; i++) {
-            if (!push(allocator, out, *rl_program_extra(program, n.a + 2 * i + 1))) return false;
-        }
-        return true;
+    case RL_PAT_SLICE: break;
+    case RL_PAT_RECORD: step = 2, skip = 1; break;
     }
-    return true;
+    if (!n->b) return true;
+    const uint32_t* list = rl_program_extra(program, n->a);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < n->b; i++) ok = push(allocator, out, list[i * step + skip]);
+    return ok;
 }
 
 bool rl_ir_may_assign(const rl_program_t* program, rl_allocator_t* allocator, rl_ir_t node, rl_local_id_t local) {
@@ -187,8 +208,8 @@ typedef struct borrow {
     rl_compiler_t* compiler;
     rl_fn_id_t fn;
     uint64_t mask;
-    rl_ir_list_t nodes; /* pairs node, LOOK or KEEP */
-    rl_ir_list_t list;
+    rl_ir_list_t* nodes; /* node << 1 | LOOK or KEEP; those below `base` are the callers' */
+    uint32_t base;
 } borrow_t;
 
 static uint64_t borrowed_params(rl_compiler_t* compiler, rl_fn_id_t fn, unsigned depth);
@@ -210,9 +231,8 @@ static bool binds_root(rl_compiler_t* compiler, rl_ir_t pattern, unsigned depth)
     return false;
 }
 
-static void look(borrow_t* b, rl_ir_t node, unsigned use) {
-    if (node && rl_vec_push(b->compiler->allocator, &b->nodes, node))
-        (void)rl_vec_push(b->compiler->allocator, &b->nodes, use);
+static inline void look(borrow_t* b, rl_ir_t node, unsigned use) {
+    if (node) (void)rl_vec_push(b->compiler->allocator, b->nodes, node << 1 | use);
 }
 
 static void keep_captures(borrow_t* b, rl_fn_id_t callee) {
@@ -244,15 +264,19 @@ static void look_call(borrow_t* b, const rl_ir_node_t* n, unsigned depth) {
 }
 
 static void look_all(borrow_t* b, rl_ir_t id, unsigned use) {
-    b->list.count = 0;
-    if (!rl_ir_children(b->compiler->program, b->compiler->allocator, id, &b->list)) return;
-    for (uint32_t i = 0; i < b->list.count; i++) look(b, b->list.data[i], use);
+    uint32_t first = b->nodes->count;
+    if (!rl_ir_children(b->compiler->program, b->compiler->allocator, id, b->nodes)) return;
+    for (uint32_t i = first; i < b->nodes->count; i++) b->nodes->data[i] = b->nodes->data[i] << 1 | use;
 }
 
 static void look_node(borrow_t* b, rl_ir_t id, unsigned use, unsigned depth) {
     const rl_program_t* program = b->compiler->program;
     rl_ir_node_t n = *rl_program_node(program, id);
     switch ((rl_ir_op_t)n.op) {
+    case RL_IR_UNIT:
+    case RL_IR_INT:
+    case RL_IR_FLOAT:
+    case RL_IR_STRING: return;
     case RL_IR_LOCAL:
         if (use == KEEP && n.a < 64) b->mask &= ~(1ull << n.a);
         return;
@@ -333,76 +357,34 @@ static void look_node(borrow_t* b, rl_ir_t id, unsigned use, unsigned depth) {
 
 static uint64_t borrowed_params(rl_compiler_t* compiler, rl_fn_id_t fn, unsigned depth) {
     uint32_t known;
-    if (rl_map_get(&compiler->borrow_map, fn, &known)) return compiler->borrow_masks.data[known];
     const rl_function_t f = *rl_program_function(compiler->program, fn);
+    if (f.param_count == 0) return 0;
+    if (rl_map_get(&compiler->borrow_map, fn, &known)) return compiler->borrow_masks.data[known];
     if (depth > BORROW_DEPTH || f.kind != RL_FN_REML || f.body == 0) return 0;
     /* While it is being looked at, others that call it get the safe answer. */
     if (!rl_vec_push(compiler->allocator, &compiler->borrow_masks, 0)) return 0;
     uint32_t slot = compiler->borrow_masks.count - 1;
     if (!rl_map_put(compiler->allocator, &compiler->borrow_map, fn, slot)) return 0;
-    borrow_t b = {.compiler = compiler, .fn = fn};
+    borrow_t b = {
+        .compiler = compiler, .fn = fn, .nodes = &compiler->borrow_nodes, .base = compiler->borrow_nodes.count};
     b.mask = f.param_count >= 64 ? ~0ull : (1ull << f.param_count) - 1;
     for (uint32_t i = 0; i < f.param_count && i < 64; i++) {
         if (rl_program_local(compiler->program, f.local_first + i)->flags & (RL_LOCAL_MUTABLE | RL_LOCAL_BOXED))
             b.mask &= ~(1ull << i);
     }
-    look(&b, f.body, KEEP);
-    while (b.mask && b.nodes.count && !compiler->allocator->failed) {
-        unsigned use = rl_vec_pop(&b.nodes);
-        rl_ir_t id = rl_vec_pop(&b.nodes);
-        look_node(&b, id, use, depth);
+    if (b.mask) look(&b, f.body, KEEP);
+    while (b.mask && b.nodes->count > b.base && !compiler->allocator->failed) {
+        uint32_t next = rl_vec_pop(b.nodes);
+        look_node(&b, next >> 1, next & 1, depth);
     }
     if (compiler->allocator->failed) b.mask = 0;
-    rl_vec_deinit(compiler->allocator, &b.nodes);
-    rl_vec_deinit(compiler->allocator, &b.list);
+    b.nodes->count = b.base;
     compiler->borrow_masks.data[slot] = b.mask;
     return b.mask;
 }
 
 uint64_t rl_borrowed_params(rl_compiler_t* compiler, rl_fn_id_t function) {
     return borrowed_params(compiler, function, 0);
-}
-
-/* Left-nested operators and else-if chains do not deepen the recursion of the passes that follow. */
-static bool continues_chain(const rl_program_t* program, const rl_ir_node_t* n, uint32_t index, rl_ir_t child) {
-    if (!child) return true;
-    unsigned op = rl_program_node(program, child)->op;
-    if (n->op == RL_IR_IF) return index == 2 && op == RL_IR_IF;
-    if (index > 0) return false;
-    bool generic = (rl_type_node(&program->types, n->type)->flags & RL_TYPE_HAS_PARAM) != 0;
-    return (rl_is_arithmetic(n->op) && rl_is_arithmetic(op) && !generic) ||
-           ((n->op == RL_IR_AND || n->op == RL_IR_OR) && op == n->op);
-}
-
-uint32_t rl_ir_depth(rl_emitter_t* e) {
-    const rl_program_t* program = e->program;
-    rl_ir_list_t stack = {0}, list = {0}; /* stack: pairs node, depth */
-    uint32_t most = 0;
-    bool ok = push(e->allocator, &stack, e->fn.body) && rl_vec_push(e->allocator, &stack, 1);
-    while (ok && stack.count) {
-        uint32_t depth = rl_vec_pop(&stack);
-        rl_ir_t id = rl_vec_pop(&stack);
-        rl_ir_node_t n = *rl_program_node(program, id);
-        if (depth > most) most = depth;
-        list.count = 0;
-        if (n.op >= RL_PAT_WILDCARD) {
-            ok = rl_pattern_children(program, e->allocator, id, &list);
-        } else {
-            ok = rl_ir_children(program, e->allocator, id, &list);
-        }
-        uint32_t expressions = list.count;
-        if (n.op == RL_IR_LET) ok = ok && push(e->allocator, &list, n.a);
-        if (n.op == RL_IR_FOR) ok = ok && push(e->allocator, &list, n.b);
-        for (uint32_t i = 0; n.op == RL_IR_MATCH && ok && i < n.c; i++)
-            ok = push(e->allocator, &list, *rl_program_extra(program, n.b + 3 * i));
-        for (uint32_t i = 0; ok && i < list.count; i++) {
-            bool chain = i < expressions && n.op < RL_PAT_WILDCARD && continues_chain(program, &n, i, list.data[i]);
-            ok = rl_vec_push(e->allocator, &stack, list.data[i]) && rl_vec_push(e->allocator, &stack, depth + !chain);
-        }
-    }
-    rl_vec_deinit(e->allocator, &stack);
-    rl_vec_deinit(e->allocator, &list);
-    return most;
 }
 
 /* --- facts of one function ---------------------------------------------------------------------------------------- */
@@ -414,13 +396,13 @@ typedef struct loop_sets {
 } loop_sets_t;
 typedef struct visit {
     rl_ir_t id;
-    uint32_t kind;
+    uint32_t depth; /* of the node; ENTER and EXIT: of a loop */
 } visit_t;
 typedef struct candidate {
     uint32_t group, node;
 } candidate_t;
 
-typedef struct analyzer {
+struct rl_analyzer {
     rl_emitter_t* e;
     const rl_program_t* program;
     rl_allocator_t* allocator;
@@ -433,11 +415,15 @@ typedef struct analyzer {
     uint32_t tracked, words, loop_depth;
     RL_VEC(uint64_t) sets; /* bit sets of `words` each, used like a stack; set 0: what is live now */
     RL_VEC(loop_sets_t) open;
-    candidate_t* candidates; /* by tracked local */
+    RL_VEC(candidate_t) candidates; /* by tracked local */
     uint32_t group;
-} analyzer_t;
+    uint32_t deepest;
+};
+typedef struct rl_analyzer analyzer_t;
 
-enum { VISIT, ENTER, EXIT };
+#define ENTER    0x80000000u
+#define EXIT     0x40000000u
+#define DEPTH_OF 0x3FFFFFFFu
 #define DECLARED 0x80000000u
 
 static void declare(analyzer_t* a, rl_local_id_t local) {
@@ -485,58 +471,117 @@ static void note_float(analyzer_t* a, uint64_t bits) {
     if (a->out->hot_floats.count < RL_HOT_FLOATS) (void)rl_vec_push(a->allocator, &a->out->hot_floats, bits);
 }
 
-static void push_visit(analyzer_t* a, rl_ir_t id, uint32_t kind) {
-    if (id) (void)rl_vec_push(a->allocator, &a->stack, (visit_t){id, kind});
+static inline void push_visit(analyzer_t* a, rl_ir_t id, uint32_t depth) {
+    if (id) (void)rl_vec_push(a->allocator, &a->stack, (visit_t){id, depth});
+}
+
+/* Names of a pattern, and how deep it goes. */
+static void survey_pattern(analyzer_t* a, rl_ir_t pattern, uint32_t depth) {
+    uint32_t base = a->stack.count;
+    push_visit(a, pattern, depth);
+    while (a->stack.count > base && !a->allocator->failed) {
+        visit_t v = rl_vec_pop(&a->stack);
+        const rl_ir_node_t* n = rl_program_node(a->program, v.id);
+        if (v.depth > a->deepest) a->deepest = v.depth;
+        if (n->op == RL_PAT_BIND) declare(a, n->a);
+        if (n->op == RL_PAT_WILDCARD || (n->op == RL_PAT_BIND && !n->b)) continue;
+        uint32_t first = a->list.count;
+        (void)rl_pattern_children(a->program, a->allocator, v.id, &a->list);
+        for (uint32_t i = first; i < a->list.count; i++) push_visit(a, a->list.data[i], v.depth + 1);
+        a->list.count = first;
+    }
+}
+
+/* Left-nested operators and else-if chains do not deepen the recursion of the passes that follow. */
+static bool continues_chain(const rl_program_t* program, const rl_ir_node_t* n, rl_ir_t first) {
+    if (!rl_is_arithmetic(n->op) && n->op != RL_IR_AND && n->op != RL_IR_OR) return false;
+    unsigned op = rl_program_node(program, first)->op;
+    if (!rl_is_arithmetic(n->op)) return op == n->op;
+    return rl_is_arithmetic(op) && !(rl_type_node(&program->types, n->type)->flags & RL_TYPE_HAS_PARAM);
+}
+
+static void visit_kids(analyzer_t* a, const rl_ir_node_t* n, uint32_t depth) {
+    const rl_program_t* program = a->program;
+    unsigned kids = kids_of(n);
+    if (kids & RUN_OF) {
+        if ((kids & RUN_OF) == RUN_HANDLE) {
+            const uint32_t* list = rl_program_extra(program, n->b + 1);
+            for (uint32_t i = list[1]; i-- > 0;) push_visit(a, list[2 + i], depth + 1);
+            push_visit(a, list[0], depth + 1);
+        } else {
+            run_t run = run_of(program, n, kids);
+            for (uint32_t i = run.count; i >= run.step; i -= run.step) {
+                for (uint32_t k = 0; k < run.take; k++) push_visit(a, run.at[i - 1 - k], depth + 1);
+            }
+        }
+    }
+    if (kids & KID_C) {
+        bool chain = n->op == RL_IR_IF && n->c && rl_program_node(program, n->c)->op == RL_IR_IF;
+        push_visit(a, n->c, depth + !chain);
+    }
+    if (kids & KID_B) push_visit(a, n->b, depth + 1);
+    if (kids & KID_A) push_visit(a, n->a, depth + !continues_chain(program, n, n->a));
 }
 
 static void visit_node(analyzer_t* a, visit_t v) {
-    rl_ir_node_t n = *rl_program_node(a->program, v.id);
-    if (n.op == RL_IR_WHILE || n.op == RL_IR_LOOP || n.op == RL_IR_FOR) {
+    const rl_ir_node_t* n = rl_program_node(a->program, v.id);
+    if (v.depth > a->deepest) a->deepest = v.depth;
+    switch ((rl_ir_op_t)n->op) {
+    case RL_IR_WHILE:
+    case RL_IR_LOOP:
+    case RL_IR_FOR:
         /* Pushed in reverse: iterable, enter, (pattern,) condition, body, leave. */
-        push_visit(a, v.id, EXIT);
-        push_visit(a, n.op == RL_IR_FOR ? n.c : n.op == RL_IR_WHILE ? n.b : n.a, VISIT);
-        if (n.op == RL_IR_WHILE) push_visit(a, n.a, VISIT);
-        push_visit(a, v.id, ENTER);
-        if (n.op == RL_IR_FOR) push_visit(a, n.a, VISIT);
+        push_visit(a, v.id, v.depth | EXIT);
+        push_visit(a, n->op == RL_IR_FOR ? n->c : n->op == RL_IR_WHILE ? n->b : n->a, v.depth + 1);
+        if (n->op == RL_IR_WHILE) push_visit(a, n->a, v.depth + 1);
+        push_visit(a, v.id, v.depth | ENTER);
+        if (n->op == RL_IR_FOR) push_visit(a, n->a, v.depth + 1);
         return;
+    case RL_IR_LOCAL: read_event(a, n->a); return;
+    case RL_IR_UNIT:
+    case RL_IR_INT:
+    case RL_IR_STRING: return;
+    case RL_IR_SET_LOCAL: a->out->locals[n->a].assigned = true; break;
+    case RL_IR_BIND: declare(a, n->a); break;
+    case RL_IR_LET: survey_pattern(a, n->a, v.depth + 1); break;
+    case RL_IR_CATCH:
+        for (uint32_t i = 0; i < *rl_program_extra(a->program, n->c); i++) {
+            uint32_t local = *rl_program_extra(a->program, n->c + 1 + 2 * i);
+            if (local != RL_NONE) declare(a, local);
+        }
+        break;
+    case RL_IR_CLOSURE_GROUP:
+        for (uint32_t i = 0; i < n->b; i++) declare(a, *rl_program_extra(a->program, n->a + 2 * i));
+        each_implicit_read(a, n, read_event);
+        return;
+    case RL_IR_MATCH:
+        for (uint32_t i = 0; i < n->c; i++) survey_pattern(a, *rl_program_extra(a->program, n->b + 3 * i), v.depth + 1);
+        break;
+    case RL_IR_FLOAT:
+        if (a->loop_depth && n->type == RL_TYPE_F64) note_float(a, (uint64_t)n->b << 32 | n->a);
+        return;
+    case RL_IR_CALL:
+    case RL_IR_CLOSURE: each_implicit_read(a, n, read_event); break;
+    default: break;
     }
-    if (n.op == RL_IR_LOCAL) read_event(a, n.a);
-    if (n.op == RL_IR_SET_LOCAL) a->out->locals[n.a].assigned = true;
-    if (n.op == RL_IR_BIND) declare(a, n.a);
-    if (n.op == RL_IR_LET) each_bound(a, n.a, declare);
-    for (uint32_t i = 0; n.op == RL_IR_CATCH && i < *rl_program_extra(a->program, n.c); i++) {
-        uint32_t local = *rl_program_extra(a->program, n.c + 1 + 2 * i);
-        if (local != RL_NONE) declare(a, local);
-    }
-    if (n.op == RL_IR_CLOSURE_GROUP) {
-        for (uint32_t i = 0; i < n.b; i++) declare(a, *rl_program_extra(a->program, n.a + 2 * i));
-    }
-    if (n.op == RL_IR_MATCH) {
-        for (uint32_t i = 0; i < n.c; i++) each_bound(a, *rl_program_extra(a->program, n.b + 3 * i), declare);
-    }
-    if (n.op == RL_IR_FLOAT && a->loop_depth && n.type == RL_TYPE_F64) note_float(a, (uint64_t)n.b << 32 | n.a);
-    each_implicit_read(a, &n, read_event);
-    uint32_t base = a->list.count;
-    (void)rl_ir_children(a->program, a->allocator, v.id, &a->list);
-    for (uint32_t i = a->list.count; i-- > base;) push_visit(a, a->list.data[i], VISIT);
-    a->list.count = base;
+    visit_kids(a, n, v.depth);
 }
 
 static void survey(analyzer_t* a, rl_ir_t body) {
-    push_visit(a, body, VISIT);
+    push_visit(a, body, 1);
     while (a->stack.count && !a->allocator->failed) {
         visit_t v = rl_vec_pop(&a->stack);
-        if (v.kind == VISIT) {
+        if (RL_LIKELY(v.depth <= DEPTH_OF)) {
             visit_node(a, v);
             continue;
         }
         uint32_t index;
-        if (v.kind == ENTER) {
+        if (v.depth & ENTER) {
             a->loop_depth++;
             if (!rl_vec_push(a->allocator, &a->loops, (range_t){a->events.count, 0})) return;
             (void)rl_map_put(a->allocator, &a->loop_of, v.id, a->loops.count - 1);
             const rl_ir_node_t* n = rl_program_node(a->program, v.id);
-            if (n->op == RL_IR_FOR) each_bound(a, n->b, declare);
+            if (n->op == RL_IR_FOR) survey_pattern(a, n->b, (v.depth & DEPTH_OF) + 1);
         } else if (rl_map_get(&a->loop_of, v.id, &index)) {
             a->loop_depth--;
             a->loops.data[index].end = a->events.count;
@@ -622,7 +667,7 @@ static rl_ir_t live_operands(analyzer_t* a, rl_ir_t id) {
             mark_last(a, child, false);
             continue;
         }
-        candidate_t* first = &a->candidates[t];
+        candidate_t* first = &a->candidates.data[t];
         if (is_live(a, t)) {
             mark_last(a, child, false);
             if (first->group == group) mark_last(a, first->node, false);
@@ -738,9 +783,14 @@ static void live_jump(analyzer_t* a, const rl_ir_node_t* n) {
 static void live(analyzer_t* a, rl_ir_t id) {
     while (id && !a->allocator->failed) {
         rl_ir_node_t n = *rl_program_node(a->program, id);
-        each_implicit_read(a, &n, revive);
         switch ((rl_ir_op_t)n.op) {
         case RL_IR_LOCAL: read_local(a, id, n.a); return;
+        case RL_IR_CALL:
+        case RL_IR_CLOSURE:
+        case RL_IR_CLOSURE_GROUP:
+            each_implicit_read(a, &n, revive);
+            id = n.op == RL_IR_CALL ? live_operands(a, id) : 0;
+            break;
         case RL_IR_SET_LOCAL:
         case RL_IR_BIND:
             kill(a, n.a);
@@ -813,34 +863,68 @@ static bool choose_tracked(analyzer_t* a) {
     return !a->allocator->failed;
 }
 
-bool rl_analyze(rl_emitter_t* e, rl_analysis_t* out) {
-    analyzer_t a = {.e = e, .program = e->program, .allocator = e->allocator, .out = out};
+bool rl_survey(rl_emitter_t* e, rl_analysis_t* out, uint32_t* out_depth) {
+    rl_allocator_t* allocator = e->allocator;
+    if (!e->analyzer && !(e->analyzer = rl_alloc_zero(allocator, sizeof *e->analyzer))) return false;
+    analyzer_t* a = e->analyzer;
+    *a = (analyzer_t){.e = e,
+        .program = e->program,
+        .allocator = allocator,
+        .out = out,
+        .loop_of = a->loop_of,
+#define AGAIN(vec) .vec = {.data = a->vec.data, .capacity = a->vec.capacity}
+        AGAIN(stack),
+        AGAIN(events),
+        AGAIN(loops),
+        AGAIN(list),
+        AGAIN(sets),
+        AGAIN(open),
+        AGAIN(candidates)
+#undef AGAIN
+    };
+    if (a->loop_of.count) rl_map_clear(&a->loop_of);
     out->local_count = e->fn.local_count;
-    out->locals = rl_alloc_zero(e->allocator, sizeof(rl_local_use_t) * out->local_count + 1);
-    bool ok = out->locals && choose_tracked(&a);
-    if (ok) survey(&a, e->fn.body);
-    if (ok && a.tracked && !e->allocator->failed) {
-        a.candidates = rl_alloc_zero(e->allocator, sizeof(candidate_t) * a.tracked);
-        ok = a.candidates && rl_vec_reserve(e->allocator, &a.sets, a.words);
-        if (ok) {
-            a.sets.count = a.words;
-            set_clear(&a);
-            live(&a, e->fn.body);
-        }
-        rl_free(e->allocator, a.candidates, sizeof(candidate_t) * a.tracked);
+    if (out->local_count > out->local_room) {
+        rl_local_use_t* locals =
+            rl_resize(allocator, out->locals, sizeof *locals * out->local_room, sizeof *locals * out->local_count);
+        if (!locals) return false;
+        out->locals = locals;
+        out->local_room = out->local_count;
     }
-    rl_vec_deinit(e->allocator, &a.stack);
-    rl_vec_deinit(e->allocator, &a.events);
-    rl_vec_deinit(e->allocator, &a.loops);
-    rl_vec_deinit(e->allocator, &a.list);
-    rl_vec_deinit(e->allocator, &a.sets);
-    rl_vec_deinit(e->allocator, &a.open);
-    rl_map_deinit(e->allocator, &a.loop_of);
-    return ok && !e->allocator->failed;
+    if (out->local_count) memset(out->locals, 0, sizeof *out->locals * out->local_count);
+    if (!choose_tracked(a)) return false;
+    survey(a, e->fn.body);
+    *out_depth = a->deepest;
+    return !allocator->failed;
+}
+
+bool rl_analyze(rl_emitter_t* e) {
+    analyzer_t* a = e->analyzer;
+    if (!a->tracked) return true;
+    if (!rl_vec_reserve(e->allocator, &a->candidates, a->tracked) || !rl_vec_reserve(e->allocator, &a->sets, a->words))
+        return false;
+    memset(a->candidates.data, 0, sizeof *a->candidates.data * a->tracked);
+    a->sets.count = a->words;
+    set_clear(a);
+    live(a, e->fn.body);
+    return !e->allocator->failed;
+}
+
+void rl_analyzer_deinit(rl_allocator_t* allocator, struct rl_analyzer* a) {
+    if (!a) return;
+    rl_vec_deinit(allocator, &a->stack);
+    rl_vec_deinit(allocator, &a->events);
+    rl_vec_deinit(allocator, &a->loops);
+    rl_vec_deinit(allocator, &a->list);
+    rl_vec_deinit(allocator, &a->sets);
+    rl_vec_deinit(allocator, &a->open);
+    rl_vec_deinit(allocator, &a->candidates);
+    rl_map_deinit(allocator, &a->loop_of);
+    rl_free(allocator, a, sizeof *a);
 }
 
 void rl_analysis_deinit(rl_allocator_t* allocator, rl_analysis_t* analysis) {
-    rl_free(allocator, analysis->locals, sizeof(rl_local_use_t) * analysis->local_count + 1);
+    rl_free(allocator, analysis->locals, sizeof *analysis->locals * analysis->local_room);
     rl_map_deinit(allocator, &analysis->last);
     rl_vec_deinit(allocator, &analysis->hot_floats);
     *analysis = (rl_analysis_t){0};

@@ -592,7 +592,7 @@ static bool finish(rl_emitter_t* e, rl_type_t result) {
 
 static void compile_body(void* user) {
     rl_emitter_t* e = user;
-    if (e->fn.kind == RL_FN_REML && !rl_analyze(e, &e->analysis)) {
+    if (e->fn.kind == RL_FN_REML && !rl_analyze(e)) {
         e->failed = true;
         return;
     }
@@ -614,63 +614,88 @@ static void compile_body(void* user) {
     }
 }
 
-bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {
+static void free_tables(rl_emitter_t* e) {
+    rl_allocator_t* allocator = e->allocator;
+    rl_analysis_deinit(allocator, &e->analysis);
+    rl_analyzer_deinit(allocator, e->analyzer);
+#define TABLE(vec) rl_vec_deinit(allocator, &e->vec);
+#define MAP(map)   rl_map_deinit(allocator, &e->map);
+    RL_EMITTER_TABLES(TABLE)
+    RL_EMITTER_MAPS(MAP)
+#undef MAP
+#undef TABLE
+}
+
+void rl_emitter_free(rl_allocator_t* allocator, rl_emitter_t* emitter) {
+    if (!emitter) return;
+    free_tables(emitter);
+    rl_free(allocator, emitter, sizeof *emitter);
+}
+
+/* An emitter for the next function: the last one's, with its memory but without what it holds. NULL: memory. */
+static rl_emitter_t* take_emitter(rl_compiler_t* compiler) {
+    enum { MAP_ROOM = 64 }; /* clearing a larger one for each function costs more than a new one */
+    rl_emitter_t* e = compiler->emitter;
+    compiler->emitter = NULL;
+    if (!e) return rl_alloc_zero(compiler->allocator, sizeof *e);
+    rl_emitter_t fresh = {.analyzer = e->analyzer, .analysis = e->analysis};
+#define TABLE(vec) fresh.vec.data = e->vec.data, fresh.vec.capacity = e->vec.capacity;
+#define MAP(map)                                                                                                       \
+    if (e->map.capacity > MAP_ROOM) rl_map_deinit(compiler->allocator, &e->map);                                       \
+    else if (e->map.count) rl_map_clear(&e->map);                                                                      \
+    fresh.map = e->map;
+    RL_EMITTER_TABLES(TABLE)
+    RL_EMITTER_MAPS(MAP)
+    MAP(analysis.last)
+#undef MAP
+#undef TABLE
+    fresh.analysis.hot_floats.count = 0;
+    *e = fresh;
+    return e;
+}
+
+static bool emit_with(rl_emitter_t* e, uint32_t instance) {
+    rl_compiler_t* compiler = e->compiler;
     rl_instance_t asked = compiler->instances.data[instance];
-    rl_emitter_t e = {.compiler = compiler,
-        .program = compiler->program,
-        .allocator = compiler->allocator,
-        .instance = instance,
-        .fn_id = asked.function,
-        .fn = *rl_program_function(compiler->program, asked.function),
-        .arg_count = asked.argument_count,
-        .has_env = asked.as_value};
-    rl_type_t* args = rl_arena_alloc(&compiler->arena, sizeof(rl_type_t) * asked.argument_count + 1);
-    if (!args) return false;
-    memcpy(args, compiler->arguments.data + asked.argument_first, sizeof(rl_type_t) * asked.argument_count);
-    e.args = args;
-    e.start = e.fn.span.start;
-    size_t home_bytes = sizeof(rl_local_home_t) *
-                        ((size_t)(e.fn.local_count > e.fn.param_count ? e.fn.local_count : e.fn.param_count) + 1);
-    bool ok = (e.locals = rl_alloc_zero(e.allocator, home_bytes)) != NULL;
-    rl_type_t result = rl_emit_ground(&e, e.fn.result);
-    if (ok && e.fn.kind == RL_FN_REML) {
-        uint32_t depth = rl_ir_depth(&e);
-        if (depth > DEEPEST) {
-            ok = rl_emit_fail(&e, RL_CODE_PARSER_LIMIT_EXCEEDED);
-        } else if (depth > DEEP) {
-            ok = rl_os_call_with_stack((size_t)STACK_PER_LEVEL * depth + (1u << 20), compile_body, &e);
-            if (!ok) e.allocator->failed = true;
-        } else {
-            compile_body(&e);
-        }
-    } else if (ok) {
-        compile_body(&e);
+    e->instance = instance;
+    e->fn_id = asked.function;
+    e->fn = *rl_program_function(compiler->program, asked.function);
+    e->arg_count = asked.argument_count;
+    e->has_env = asked.as_value;
+    if (asked.argument_count) {
+        rl_type_t* args = rl_arena_alloc(&compiler->arena, sizeof(rl_type_t) * asked.argument_count);
+        if (!args) return false;
+        memcpy(args, compiler->arguments.data + asked.argument_first, sizeof(rl_type_t) * asked.argument_count);
+        e->args = args;
     }
-    if (compiler->program->types.too_deep) ok = rl_emit_fail(&e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
-    ok = ok && !e.failed && !compiler->failed && !e.allocator->failed && finish(&e, result) && !compiler->failed;
-    if (compiler->failed && compiler->failed_function == 0) compiler->failed_function = e.fn_id;
-    if (compiler->failed && compiler->failed_module == 0) place_failure(compiler, &e);
-    rl_free(e.allocator, e.locals, home_bytes);
-    rl_analysis_deinit(e.allocator, &e.analysis);
-    rl_vec_deinit(e.allocator, &e.code);
-    rl_vec_deinit(e.allocator, &e.starts);
-    rl_vec_deinit(e.allocator, &e.jumps);
-    rl_vec_deinit(e.allocator, &e.loops);
-    rl_vec_deinit(e.allocator, &e.spine);
-    rl_vec_deinit(e.allocator, &e.constants);
-    rl_vec_deinit(e.allocator, &e.ref_constants);
-    rl_vec_deinit(e.allocator, &e.callees);
-    rl_vec_deinit(e.allocator, &e.builtins);
-    rl_vec_deinit(e.allocator, &e.hosts);
-    rl_vec_deinit(e.allocator, &e.shapes);
-    rl_vec_deinit(e.allocator, &e.closures);
-    rl_vec_deinit(e.allocator, &e.types);
-    rl_vec_deinit(e.allocator, &e.handles);
-    rl_vec_deinit(e.allocator, &e.performs);
-    rl_vec_deinit(e.allocator, &e.switches);
-    rl_map_deinit(e.allocator, &e.constant_map);
-    rl_map_deinit(e.allocator, &e.ref_map);
-    rl_map_deinit(e.allocator, &e.callee_map);
-    rl_map_deinit(e.allocator, &e.type_map);
+    e->start = e->fn.span.start;
+    uint32_t homes = e->fn.local_count > e->fn.param_count ? e->fn.local_count : e->fn.param_count;
+    if (!rl_vec_reserve(e->allocator, &e->homes, homes + 1)) return false;
+    e->locals = memset(e->homes.data, 0, sizeof *e->locals * homes);
+    rl_type_t result = rl_emit_ground(e, e->fn.result);
+    uint32_t depth = 0;
+    if (e->fn.kind == RL_FN_REML && !rl_survey(e, &e->analysis, &depth)) return false;
+    if (depth > DEEPEST) return rl_emit_fail(e, RL_CODE_PARSER_LIMIT_EXCEEDED);
+    if (depth <= DEEP) {
+        compile_body(e);
+    } else if (!rl_os_call_with_stack((size_t)STACK_PER_LEVEL * depth + (1u << 20), compile_body, e)) {
+        e->allocator->failed = true;
+        return false;
+    }
+    if (compiler->program->types.too_deep) return rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+    return !e->failed && !compiler->failed && !e->allocator->failed && finish(e, result) && !compiler->failed;
+}
+
+bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance) {
+    rl_emitter_t* e = take_emitter(compiler);
+    if (!e) return false;
+    e->compiler = compiler;
+    e->program = compiler->program;
+    e->allocator = compiler->allocator;
+    bool ok = emit_with(e, instance);
+    if (compiler->failed && compiler->failed_function == 0) compiler->failed_function = e->fn_id;
+    if (compiler->failed && compiler->failed_module == 0) place_failure(compiler, e);
+    if (compiler->emitter) rl_emitter_free(compiler->allocator, e); /* another one came to stand there meanwhile */
+    else compiler->emitter = e;
     return ok;
 }

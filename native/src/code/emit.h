@@ -20,6 +20,8 @@ typedef struct rl_instance {
     uint32_t next;               /* same hash */
 } rl_instance_t;
 
+typedef RL_VEC(rl_ir_t) rl_ir_list_t;
+
 typedef struct rl_compiler {
     rl_program_t* program; /* ground types are interned into it */
     rl_allocator_t* allocator;
@@ -41,11 +43,14 @@ typedef struct rl_compiler {
     RL_VEC(rl_object_t*) strings; /* STATIC objects */
     rl_map_t borrow_map;          /* function → borrow_masks */
     RL_VEC(uint64_t) borrow_masks;
-    rl_map_t text_map;   /* type → may values in it have a Display or Debug of their own? */
-    bool compiling;      /* rl_compile runs */
-    rl_map_t inline_map; /* function → 1: its calls are replaced by its body */
-    rl_map_t holder_map; /* local function → local of its parent that holds its closure, + 1; parents seen */
-    rl_map_t held_map;   /* (parent, local) → local function */
+    rl_ir_list_t borrow_nodes;  /* still to be looked at */
+    struct rl_emitter* emitter; /* the last one's tables, while rl_compile runs */
+    uint16_t builtin_ids[32];   /* by enum rl_emit_builtin: id + 1; 0: not asked yet */
+    rl_map_t text_map;          /* type → may values in it have a Display or Debug of their own? */
+    bool compiling;             /* rl_compile runs */
+    rl_map_t inline_map;        /* function → 1: its calls are replaced by its body */
+    rl_map_t holder_map;        /* local function → local of its parent that holds its closure, + 1; parents seen */
+    rl_map_t held_map;          /* (parent, local) → local function */
     /* set when something could not be compiled */
     bool failed;
     rl_code_t failed_code;

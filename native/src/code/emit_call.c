@@ -14,9 +14,14 @@ uint32_t rl_emit_builtin_id(rl_emitter_t* e, enum rl_emit_builtin which) {
         RL_EMIT_BUILTINS(X)
 #undef X
     };
+    _Static_assert(RL_EB_COUNT <= RL_COUNT_OF(((rl_compiler_t*)0)->builtin_ids), "room for each");
+    _Static_assert(RL_BUILTIN_ID_COUNT < UINT16_MAX, "ids are kept in 16 bits");
+    uint16_t* known = &e->compiler->builtin_ids[which];
+    if (RL_LIKELY(*known)) return *known - 1u;
     uint32_t id = rl_builtin_find(rl_str(names[which]));
     RL_ASSERT(id != UINT32_MAX, names[which]);
     if (id == UINT32_MAX) rl_emit_fail(e, RL_CODE_TYPE_INSTANTIATION_LIMIT);
+    else *known = (uint16_t)(id + 1);
     return id;
 }
 
@@ -649,7 +654,8 @@ static void emit_inline(rl_emitter_t* e, const call_t* c, rl_dest_t dest) {
     e->fixing = false;
     e->inlining++;
     e->analysis = (rl_analysis_t){0};
-    if (rl_analyze(e, &e->analysis)) rl_emit(e, c->fn.body, dest);
+    uint32_t depth; /* of so few nodes */
+    if (rl_survey(e, &e->analysis, &depth) && rl_analyze(e)) rl_emit(e, c->fn.body, dest);
     else e->failed = true;
     rl_analysis_deinit(e->allocator, &e->analysis);
     e->fn_id = outer.fn_id;

@@ -50,7 +50,6 @@ bool rl_is_open(rl_compiler_t* compiler, rl_type_t type); /* a written open reco
 bool rl_same_objects(rl_compiler_t* compiler, rl_type_t from, rl_type_t to);
 
 /* --- analyze.c ------------------------------------------------------------------------------------------- */
-typedef RL_VEC(rl_ir_t) rl_ir_list_t;
 /* Children in order of evaluation (expressions only: patterns and their constants are no children). False: memory. */
 bool rl_ir_children(const rl_program_t* program, rl_allocator_t* allocator, rl_ir_t node, rl_ir_list_t* out);
 /* Could evaluating `node` assign the plain local? Looks at a bounded number of nodes; true when in doubt. */
@@ -71,14 +70,17 @@ typedef struct rl_local_use {
 
 typedef struct rl_analysis {
     rl_local_use_t* locals; /* by local id; owned */
-    uint32_t local_count;
+    uint32_t local_count, local_room;
     rl_map_t last;               /* LOCAL node → 1: the last read; 0 or absent: not */
     RL_VEC(uint64_t) hot_floats; /* bits of float constants read in loops */
 } rl_analysis_t;
 
 struct rl_emitter;
-uint32_t rl_ir_depth(struct rl_emitter* e); /* nesting of the function's IR as the recursive passes see it */
-bool rl_analyze(struct rl_emitter* e, rl_analysis_t* out);
+struct rl_analyzer;
+/* First look, without recursion: how locals are used, and how deep the function's IR is for the recursive passes. */
+bool rl_survey(struct rl_emitter* e, rl_analysis_t* out, uint32_t* out_depth);
+bool rl_analyze(struct rl_emitter* e);                                            /* then: which reads are the last */
+void rl_analyzer_deinit(rl_allocator_t* allocator, struct rl_analyzer* analyzer); /* NULL: nothing */
 void rl_analysis_deinit(rl_allocator_t* allocator, rl_analysis_t* analysis);
 
 /* --- the emitter of one instance ---------------------------------------------------------------------------- */
@@ -129,6 +131,31 @@ typedef struct rl_switch {
     uint32_t count;
 } rl_switch_t; /* table: count, default, targets … */
 
+/* The tables of an emitter: empty at the start of each function, their memory is used again. */
+#define RL_EMITTER_TABLES(TABLE)                                                                                       \
+    TABLE(homes)                                                                                                       \
+    TABLE(code)                                                                                                        \
+    TABLE(starts)                                                                                                      \
+    TABLE(jumps)                                                                                                       \
+    TABLE(loops)                                                                                                       \
+    TABLE(spine)                                                                                                       \
+    TABLE(constants)                                                                                                   \
+    TABLE(ref_constants)                                                                                               \
+    TABLE(callees)                                                                                                     \
+    TABLE(builtins)                                                                                                    \
+    TABLE(hosts)                                                                                                       \
+    TABLE(shapes)                                                                                                      \
+    TABLE(closures)                                                                                                    \
+    TABLE(types)                                                                                                       \
+    TABLE(handles)                                                                                                     \
+    TABLE(performs)                                                                                                    \
+    TABLE(switches)
+#define RL_EMITTER_MAPS(MAP)                                                                                           \
+    MAP(constant_map)                                                                                                  \
+    MAP(ref_map)                                                                                                       \
+    MAP(callee_map)                                                                                                    \
+    MAP(type_map)
+
 typedef struct rl_emitter {
     rl_compiler_t* compiler;
     const rl_program_t* program;
@@ -140,7 +167,9 @@ typedef struct rl_emitter {
     uint32_t arg_count;
     bool has_env;
     rl_analysis_t analysis;
-    rl_local_home_t* locals;
+    struct rl_analyzer* analyzer; /* owned; its tables are used again */
+    rl_local_home_t* locals;      /* those of `homes`; while inlining, of the body that is compiled in place */
+    RL_VEC(rl_local_home_t) homes;
     /* code */
     RL_VEC(rl_instr_t) code;
     RL_VEC(uint32_t) starts;
@@ -221,6 +250,7 @@ uint32_t rl_table_type(rl_emitter_t* e, rl_type_t type);
 uint32_t rl_table_shape(rl_emitter_t* e, rl_shape_t shape);
 /* Whole function: parameters, body, finished proto. False: failed. */
 bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance);
+void rl_emitter_free(rl_allocator_t* allocator, rl_emitter_t* emitter); /* NULL: nothing */
 
 /* instance.c */
 /* Proto of an instance, asked for and put in the queue when new; NULL: limit or memory. */

@@ -18,6 +18,8 @@ void rl_compiler_deinit(rl_compiler_t* compiler) {
     rl_vec_deinit(allocator, &compiler->layouts);
     rl_vec_deinit(allocator, &compiler->strings);
     rl_vec_deinit(allocator, &compiler->borrow_masks);
+    rl_vec_deinit(allocator, &compiler->borrow_nodes);
+    rl_emitter_free(allocator, compiler->emitter);
     rl_map_deinit(allocator, &compiler->instance_map);
     rl_map_deinit(allocator, &compiler->rtype_map);
     rl_map_deinit(allocator, &compiler->layout_map);
@@ -119,6 +121,11 @@ bool rl_compile_pending(rl_compiler_t* compiler) {
         if (ok) compiler->instances.data[next].done = true;
     }
     compiler->compiling = outer;
+    if (!outer) {
+        rl_emitter_free(compiler->allocator, compiler->emitter);
+        compiler->emitter = NULL;
+        rl_vec_deinit(compiler->allocator, &compiler->borrow_nodes);
+    }
     return ok;
 }
 
