@@ -85,6 +85,7 @@ _COLLECTOR_EFFECTS = " ".join(f"collector.effect.{name}" for name in (
     "security_events",
 ))  # fmt: skip
 _REF = "collector.effect.rc collector.effect.rc_ops collector.effect.mut"
+_QUALITY = "event.audit_id event.severity_max event.latency_ms event.throughput_per_min event.error_rate event.last_audit_id event.custom"
 _CONFIG_CHANGE = "config.source config.path config.change_set.total requested_by config.status"
 _NESTED_RETURN = "bridge.return.ownership bridge.return.status bridge.return.wrap bridge.return.release_handler bridge.return.rc_adjustment"
 #: Of a crossing (CONTRACTS 2.6). A stub crosses no border: it carries ``ffi`` alone (19.3).
@@ -158,8 +159,8 @@ _ROWS = (
     _kind("telemetry.constraint_graph", "telemetry", "telemetry.path telemetry.nodes telemetry.edges cli.run_id", "", "9", "a constraint graph was exported"),
     # 10 Config
     *(_kind(f"config.{what}", "config", f"{_CONFIG_CHANGE}", "cli.change_set config.migration.steps config.migration.risk config.migration.downtime config.migration.estimated_seconds", "10.6", f"a configuration: {what}") for what in ("diff", "apply", "approve", "rollback")),
-    _kind("reml.data.validate", "data", "", "event.profile event.findings event.stats event.generated_at", "10.6", "data were validated"),
-    _kind("reml.data.apply", "data", "", "event.profile event.findings event.stats event.generated_at", "10.6", "a change of data was applied"),
+    _kind("reml.data.validate", "data", "event.profile event.findings event.stats event.generated_at", _QUALITY, "10.6", "data were validated"),
+    _kind("reml.data.apply", "data", "event.profile event.findings event.stats event.generated_at", _QUALITY, "10.6", "a change of data was applied"),
     # 11 Reload
     _kind("parser.reload", "bridge", f"config.change_set.total reload.run_id {_BRIDGE}", "bridge.capability", "11", "a parser was replaced"),
     _kind("reml.reload", "bridge", "event.audit_id event.change_set", "", "11", "the structured log's line of a reload"),

@@ -19,6 +19,8 @@ from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.config.profiles import Compatibility, resolve
 from reml_embed.data import change_set
 from reml_embed.data.change_set import ChangeSet
+from reml_embed.data.quality import QualityReport, problems_of, recorded, report_of
+from reml_embed.metrics import emit_metrics
 
 #: Exit codes of `reml-config`.
 OK, WARNINGS, VALIDATION_ERROR, RENDER_ERROR, IO_ERROR = range(5)
@@ -32,9 +34,16 @@ EXIT_CODES = {
 SEVERITY_HINTS = {"error": "escalate", "warning": "ignore", "info": "ignore"}
 
 
+def schema_option(function: Any) -> Any:
+    """``--schema FILE``."""
+    text = "A schema that the data have to satisfy, each row of a list; what it finds is recorded as a quality report."
+    return click.option("--schema", "schema_path", type=PATH, metavar="FILE", help=text)(function)
+
+
 def diff_options(function: Any) -> Any:
-    """``OLD NEW --format --apply --audit``: what every comparison of two documents takes."""
+    """``OLD NEW --format --apply --audit --schema``: what every comparison of two documents takes."""
     for wrap in (
+        schema_option,
         click.option("--audit", "audited", is_flag=True, help="Record the comparison; with --apply it is recorded in any case."),
         click.option("--apply", "applies", is_flag=True, help="Put the difference into OLD, in its own format, whole or not at all."),
         click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print."),
@@ -107,6 +116,36 @@ def read_pair(old: Path, new: Path, profile: str | None = None) -> Pair:
     return Pair(pair[0], pair[1], found)
 
 
+def report_on(document: Document, schema_path: Path, profile: str) -> QualityReport:
+    """
+    What a schema in a file, of the guide's form or a JSON Schema, finds in a document.
+
+    Raises:
+        ConfigError: the schema cannot be read, or is none.
+    """
+    found = documents.check(documents.read(schema_path))
+    if schema.is_json_schema(found.value):
+        return report_of(document, lambda: schema.validate_json_schema(document, found.value, found.file), profile)
+    wanted = schema.read(found)
+    return report_of(document, lambda: problems_of(document, wanted), profile)
+
+
+def held_against(pair: Pair, schema_path: Path | None) -> QualityReport | None:
+    """
+    What a schema finds in `Pair.new`; warnings are shown. None: there is no schema.
+
+    Raises:
+        ConfigError: ``ValidationError``: it has errors, so that nothing may be applied.
+    """
+    if schema_path is None:
+        return None
+    report = report_on(pair.new, schema_path, compatibility_for(Path(pair.new.file), None).profile)
+    if report.severity_max == "Error":
+        raise ConfigError("ValidationError", list(report.problems))
+    complain(list(report.problems))
+    return report
+
+
 def record(
     trail: Trail, event: str, pair: Pair, *, status: str, keep: bool, applied: tuple[bytes, bytes] | None = None
 ) -> str:
@@ -131,16 +170,22 @@ def record(
     return audit_id
 
 
-def apply_recorded(trail: Trail, pair: Pair) -> str:
+def apply_recorded(trail: Trail, pair: Pair, report: QualityReport | None = None) -> str:
     """
-    Put the difference of *pair* into the file of `Pair.old`, on record; the audit id comes back.
+    Put the difference of *pair* into the file of `Pair.old`, on record; the audit id comes back. *report*: of data that a schema was held
+    against; it gets a record of its own, ``reml.data.apply``.
 
     Raises:
         ConfigError: it cannot be written; the file is as it was.
     """
     before, after = documents.read_bytes(pair.old.file), changes.applied_text(pair.old.file, pair.changes)
     with documents.replaced(pair.old.file, after):
-        return record(trail, "config.apply", pair, status="applied", keep=True, applied=(before, after))
+        audit_id = record(trail, "config.apply", pair, status="applied", keep=True, applied=(before, after))
+        if report is not None:
+            known = recorded(report, "reml.data.apply", trail, audit_id=audit_id, change_set=pair.changes.json())
+    if report is not None:
+        emit_metrics("data.validation", known)
+    return audit_id
 
 
 def show_table(changes_found: ChangeSet, title: str) -> None:

@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from reml_embed.audit import new_id
-from reml_embed.cli._documents import apply_recorded, complain, diff_options, read_pair, record, show_json, show_table
+from reml_embed.cli._documents import (
+    apply_recorded,
+    complain,
+    diff_options,
+    held_against,
+    read_pair,
+    record,
+    show_json,
+    show_table,
+)
 from reml_embed.cli._trail import Trail
 from reml_embed.config.problems import ConfigError
 
@@ -15,7 +24,9 @@ from reml_embed.config.problems import ConfigError
 @click.command()
 @diff_options
 @click.pass_context
-def diff(command: click.Context, old: Path, new: Path, form: str, applies: bool, audited: bool) -> None:
+def diff(
+    command: click.Context, old: Path, new: Path, form: str, applies: bool, audited: bool, schema_path: Path | None
+) -> None:
     """
     Show what turns OLD into NEW: documents, or schemas.
 
@@ -23,11 +34,11 @@ def diff(command: click.Context, old: Path, new: Path, form: str, applies: bool,
     """
     try:
         pair = read_pair(old, new)
-        schema_diff = pair.schema_diff
+        schema_diff, report = pair.schema_diff, held_against(pair, schema_path)
         trail = Trail("diff", {"old": str(old), "new": str(new)}, inputs=[str(old), str(new)])
         audit_id, status = new_id(), "compared" if pair.changes else "unchanged"
         if applies and pair.changes:
-            audit_id, status = apply_recorded(trail, pair), "applied"
+            audit_id, status = apply_recorded(trail, pair, report), "applied"
         elif audited:
             audit_id = record(trail, "config.diff", pair, status="proposed", keep=True)
     except ConfigError as error:

@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,23 @@ from reml_embed.cli._documents import (
     compatibility_for,
     complain,
     diff_options,
+    held_against,
     locale_of,
     read_pair,
     record,
+    report_on,
+    schema_option,
     show_json,
     show_table,
 )
 from reml_embed.cli._main import run_group
-from reml_embed.cli._trail import Trail
+from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.config import approvals, changes, documents
 from reml_embed.config.manifest import from_document, is_manifest
 from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.config.profiles import resolve
+from reml_embed.data.quality import recorded
+from reml_embed.metrics import emit_metrics
 
 _locale = click.option(
     "--locale", metavar="L", help="Language of the messages: `en-US`; else $REML_LOCALE, else $LANG."
@@ -81,21 +87,35 @@ def language(given: str | None) -> str:
 @_profile
 @_locale
 @click.option("--fail-on-warning", is_flag=True, help="Warnings exit with 2 instead of 1.")
+@schema_option
+@click.option("--report", "report_path", type=PATH, metavar="FILE", help="Write the quality report there, as JSON.")
+@trail_option
 @click.pass_context
 def validate(
-    command: click.Context, file: Path, form: str, profile: str | None, locale: str | None, fail_on_warning: bool
-) -> None:
-    """Check a document: its text by the profile, and a manifest by its rules."""
+    command: click.Context, file: Path, form: str, profile: str | None, locale: str | None, fail_on_warning: bool,
+    schema_path: Path | None, report_path: Path | None, audit: Path | None,
+) -> None:  # fmt: skip
+    """Check a document: its text by the profile, a manifest by its rules, data by a schema."""
+    if report_path is not None and schema_path is None:
+        raise click.UsageError("--report is of data that a --schema was held against")
     audit_id, name = new_id(), language(locale)
     used = profile or ""
     try:
         resolved = resolve(documents.format_of(file), cli=profile)
         used = resolved.compatibility.profile
         document = documents.read(file, resolved.compatibility)
-        problems = from_document(document).problems if is_manifest(document) else document.problems
+        problems = list(from_document(document).problems if is_manifest(document) else document.problems)
         kind = "ValidationError"
+        trail = Trail("config.validate", {"file": str(file)}, audit, inputs=[str(file)])
         if resolved.source != "default":
-            Trail("config.validate", {"file": str(file)}).log("config_compat_changed", metadata=resolved.metadata())
+            trail.log("config_compat_changed", metadata=resolved.metadata())
+        if schema_path is not None and not any(problem.severity == "error" for problem in problems):
+            report = recorded(report_on(document, schema_path, used), "reml.data.validate", trail, audit_id=audit_id)
+            problems += report.problems
+            emit_metrics("data.validation", report)
+            if report_path is not None:
+                text = json.dumps(report.json(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+                documents.replace_file(report_path, text.encode())
     except ConfigError as error:
         problems, kind = error.problems, error.kind
     severities = {problem.severity for problem in problems}
@@ -122,16 +142,18 @@ def validate(
 @_locale
 @click.pass_context
 def diff(
-    command: click.Context, old: Path, new: Path, form: str, applies: bool, audited: bool, profile: str | None, locale: str | None
+    command: click.Context, old: Path, new: Path, form: str, applies: bool, audited: bool, schema_path: Path | None,
+    profile: str | None, locale: str | None,
 ) -> None:  # fmt: skip
     """Show what turns document OLD into NEW, for review; then apply it."""
     language(locale)
     try:
         pair = read_pair(old, new, profile)
+        report = held_against(pair, schema_path)
         trail = Trail("config.diff", {"old": str(old), "new": str(new)}, inputs=[str(old), str(new)])
         audit_id = new_id()
         if applies and pair.changes:
-            audit_id = apply_recorded(trail, pair)
+            audit_id = apply_recorded(trail, pair, report)
         elif audited:
             audit_id = record(trail, "config.diff", pair, status="proposed", keep=True)
     except ConfigError as error:

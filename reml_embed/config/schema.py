@@ -499,6 +499,19 @@ def validate(document: Document, schema: Schema, schemas: Mapping[str, Schema] |
     return checker.problems
 
 
+def validate_rows(document: Document, schema: Schema, schemas: Mapping[str, Schema] | None = None) -> list[Problem]:
+    """As `validate`; of a list each item is held against *schema*."""
+    if not isinstance(document.value, list):
+        return validate(document, schema, schemas)
+    checker = _Validator(document, {schema.name: schema, **(schemas or {})})
+    for number, row in enumerate(document.value):
+        if isinstance(row, dict):
+            checker.fields(schema.fields, row, (number,))
+        else:
+            checker.wrong("config.schema.type_mismatch", f"a map is expected, found {type_tag(row)}", (number,))
+    return checker.problems
+
+
 def validate_json_schema(document: Document, schema: Any, file: str) -> list[Problem]:
     """
     The same by a JSON Schema 2020-12.

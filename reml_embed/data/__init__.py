@@ -1,8 +1,8 @@
 """
 Data: what differs between two values as one change set, what collects items into a value, and shared cells (CONTRACTS 7, 8).
 
-`change_set` knows plain data only (what JSON and TOML can say): no files, no commands, no registry. `collectors`, `formatter` and `ref` stand
-above it: they ask the registry and write records. They are imported when they are asked for.
+`change_set` knows plain data only (what JSON and TOML can say): no files, no commands, no registry. `collectors`, `formatter`, `quality` and
+`ref` stand above it: they ask the registry or schemas and write records. They are imported when they are asked for.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     )
     from reml_embed.data.effect_set import EffectSet
     from reml_embed.data.formatter import FormatterContext
+    from reml_embed.data.quality import ColumnStats, Finding, QualityReport
 
 _LATER = {
     "CollectError": "collectors", "CollectErrorKind": "collectors", "Collector": "collectors", "CollectorAuditTrail": "collectors",
     "EffectSet": "effect_set", "FormatterContext": "formatter", "Histogram": "collectors", "HistogramCollector": "collectors",
     "ListCollector": "collectors", "MapCollector": "collectors", "SetCollector": "collectors", "StringCollector": "collectors",
-    "TableCollector": "collectors", "VecCollector": "collectors", "collect": "collectors",
+    "TableCollector": "collectors", "VecCollector": "collectors", "collect": "collectors", "ColumnStats": "quality", "Finding": "quality",
+    "QualityReport": "quality",
 }  # fmt: skip
 
 
@@ -64,13 +66,16 @@ __all__ = [
     "CollectErrorKind",
     "Collector",
     "CollectorAuditTrail",
+    "ColumnStats",
     "EffectSet",
+    "Finding",
     "FormatterContext",
     "Histogram",
     "HistogramCollector",
     "Item",
     "ListCollector",
     "MapCollector",
+    "QualityReport",
     "SetCollector",
     "StringCollector",
     "TableCollector",
