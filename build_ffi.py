@@ -116,6 +116,7 @@ ffi.set_source(
         *([] if objects else ["-g0"]),  # a wheel needs no debug information; `make build` keeps it
         "-fvisibility=hidden",
         "-fno-strict-aliasing",
+        "-fno-math-errno",
         "-pthread",
     ],
     extra_link_args=[

@@ -368,6 +368,51 @@ TEST(test_emit__float_constants_of_loops_stay_in_registers) {
     teardown();
 }
 
+TEST(test_emit__a_product_and_a_sum_of_floats_are_one_instruction) {
+    setup();
+    /* x * x + y * 2.0 - x, as the left operand and as the right one */
+    rl_fn_id_t f = FN("f", FLOAT, FLOAT, FLOAT);
+    rl_ir_t square = binary(RL_IR_MUL, FLOAT, local(0, FLOAT), local(0, FLOAT));
+    rl_ir_t twice = binary(RL_IR_MUL, FLOAT, local(1, FLOAT), real(2.0));
+    body(f, binary(RL_IR_SUB, FLOAT, binary(RL_IR_ADD, FLOAT, square, twice), local(0, FLOAT)));
+    rl_proto_t* p = compile(f);
+    CHECK(run_with(p, (rl_word_t[]){{.f = 3.0}, {.f = 5.0}}, RL_DONE).f == 16.0);
+    CHECK_CODE(p, "     0  MUL_F        s2, s0, s0\n"
+                  "     1  LDK          s3, 4611686018427387904 = 2.0\n"
+                  "     2  MULADD_F     s2, s1, s3, s2\n"
+                  "     3  SUB_LF       s2, s0\n"
+                  "     4  RETS         s2\n");
+    rl_fn_id_t g = FN("g", FLOAT, FLOAT, FLOAT);
+    rl_ir_t product = binary(RL_IR_MUL, FLOAT, local(0, FLOAT), local(1, FLOAT));
+    body(g, binary(RL_IR_SUB, FLOAT, product, local(1, FLOAT)));
+    p = compile(g);
+    CHECK(run_with(p, (rl_word_t[]){{.f = 3.0}, {.f = 5.0}}, RL_DONE).f == 10.0);
+    CHECK_CODE(p, "     0  MULSUB_F     s2, s0, s1, s1\n"
+                  "     1  RETS         s2\n");
+    teardown();
+}
+
+TEST(test_emit__a_float_computed_right_before_is_not_read_back) {
+    setup();
+    /* while x < 9.0 { x := x * x }: the product goes on into the test, but not from the test before the loop into the body */
+    rl_fn_id_t f = FN("f", FLOAT, FLOAT);
+    uint32_t x = local_of(FLOAT, RL_LOCAL_MUTABLE);
+    rl_ir_t square = set_local(x, binary(RL_IR_MUL, FLOAT, local(x, FLOAT), local(x, FLOAT)));
+    rl_ir_t less = compare(RL_IR_LT, local(x, FLOAT), real(9.0)),
+            half = binary(RL_IR_DIV, FLOAT, local(0, FLOAT), real(2.0));
+    body(f, VALUE(FLOAT, bind(x, half), node(RL_IR_WHILE, UNIT, less, square, 0), local(x, FLOAT)));
+    rl_proto_t* p = compile(f);
+    CHECK(run_with(p, (rl_word_t[]){{.f = 4.0}}, RL_DONE).f == 16.0);
+    CHECK_CODE(p, "     0  LDK          s1, 4621256167635550208 = 9.0\n"
+                  "     1  LDK          s3, 4611686018427387904 = 2.0\n"
+                  "     2  DIV_F        s2, s0, s3\n"
+                  "     3  JNLT_LF      s1, ->6\n"
+                  "     4  MUL_F        s2, s2, s2\n"
+                  "     5  WHILE_LT_LF  s1, ->4\n"
+                  "     6  RETS         s2\n");
+    teardown();
+}
+
 TEST(test_emit__short_circuit_conditions_jump) {
     setup();
     /* if (a < b && b < c) || a == 9 then 1 else 0 */
@@ -1123,6 +1168,8 @@ TEST(test_emit__verifier_finds_what_is_wrong) {
         {7, {.op = RL_OP_MOVS}},
         {5, {.op = RL_OP_WHILE_T, .c = 9}},
         {5, {.op = RL_OP_LOOP, .imm = 1}},
+        {4, {.op = RL_OP_ADD_LF}}, /* no float was computed before it */
+        {4, {.op = RL_OP_MULADD_F, .d = 200}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rl_instr_t before = code[cases[i].at];
@@ -1187,6 +1234,8 @@ int main(int argc, char** argv) {
         RUN(test_emit__unsigned_64_compares_as_unsigned),
         RUN(test_emit__not_a_number_fails_both_orders),
         RUN(test_emit__float_constants_of_loops_stay_in_registers),
+        RUN(test_emit__a_product_and_a_sum_of_floats_are_one_instruction),
+        RUN(test_emit__a_float_computed_right_before_is_not_read_back),
         RUN(test_emit__short_circuit_conditions_jump),
         RUN(test_emit__long_chains_do_not_recurse),
         RUN(test_emit__deep_nesting_gets_a_big_stack),

@@ -58,7 +58,7 @@ static rl_outcome_t call(fixture_t* f, const rl_proto_t* proto, int64_t a, int64
 
 /* Run one instruction `s[0] := s[0] op s[1]`. */
 static rl_outcome_t binary(fixture_t* f, unsigned op, rl_word_t a, rl_word_t b, rl_word_t* result) {
-    rl_instr_t code[] = {{.op = (uint16_t)op, .a = 0, .b = 0, .c = 1}, I3(RETS, 0, 0, 0)};
+    rl_instr_t code[] = {{.op = (uint8_t)op, .a = 0, .b = 0, .c = 1}, I3(RETS, 0, 0, 0)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 2, .s_params = 2, .leaf_scalar = true, .entry_cost = 2};
     rl_word_t args[2] = {a, b};
     rl_vm_begin_run(&f->vm);
@@ -178,7 +178,7 @@ TEST(test_vm__comparisons_are_signed_or_unsigned) {
 
 /* Does the conditional jump `op s[0], s[1] (or imm)` jump? */
 static bool jumps(fixture_t* f, unsigned op, rl_word_t a, rl_word_t b, bool immediate) {
-    rl_instr_t code[] = {{.op = (uint16_t)op, .a = 0, .b = immediate ? (uint16_t)b.i : 1, .c = 2}, I1(LDI, 0, 0),
+    rl_instr_t code[] = {{.op = (uint8_t)op, .a = 0, .b = immediate ? (uint16_t)b.i : 1, .c = 2}, I1(LDI, 0, 0),
         I3(RETS, 0, 0, 0), I1(LDI, 0, 1), I3(RETS, 0, 0, 0)};
     rl_proto_t proto = {CODE_OF(code), .s_count = 2, .s_params = 2, .entry_cost = 5};
     rl_word_t args[2] = {a, b}, result = {0};

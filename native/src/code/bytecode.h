@@ -14,8 +14,11 @@ typedef enum rl_op {
     RL_OP_COUNT
 } rl_op_t;
 
+_Static_assert(RL_OP_COUNT <= UINT8_MAX + 1, "an instruction's number has eight bits");
+
 typedef struct rl_instr {
-    uint16_t op, a;
+    uint8_t op, d;
+    uint16_t a;
     union {
         struct {
             uint16_t b, c;
@@ -129,6 +132,8 @@ typedef struct rl_proto {
     uint16_t param_count;
 } rl_proto_t;
 
+bool rl_op_leaves_last(unsigned op);
+bool rl_op_reads_last(unsigned op);
 const char* rl_op_name(unsigned op);
 const char* rl_op_operands(unsigned op);
 

@@ -118,7 +118,7 @@ static void show_table(const rl_program_t* program, const rl_proto_t* p, unsigne
 static void show_instr(const rl_program_t* program, const rl_proto_t* p, uint32_t index, rl_buf_t* out) {
     rl_instr_t in = p->code[index];
     const char* operands = rl_op_operands(in.op);
-    uint16_t fields[3] = {in.a, in.b, in.c};
+    uint16_t fields[4] = {in.a, in.b, in.c, in.d};
     rl_buf_printf(out, "  %4u  %-12s", index, rl_op_name(in.op));
     const char* separator = " ";
     for (unsigned i = 0; operands[i]; i++) {

@@ -61,11 +61,18 @@ uint32_t rl_emit_abc(rl_emitter_t* e, rl_op_t op, uint32_t a, uint32_t b, uint32
         if (!e->dead) rl_emit_fail(e, RL_CODE_PARSER_LIMIT_EXCEEDED);
         return RL_NONE;
     }
-    return emit_instr(e, (rl_instr_t){.op = (uint16_t)op, .a = (uint16_t)a, .b = (uint16_t)b, .c = (uint16_t)c});
+    return emit_instr(e, (rl_instr_t){.op = (uint8_t)op, .a = (uint16_t)a, .b = (uint16_t)b, .c = (uint16_t)c});
+}
+
+bool rl_emit_abcd(rl_emitter_t* e, rl_op_t op, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    if (d > UINT8_MAX) return false;
+    uint32_t at = rl_emit_abc(e, op, a, b, c);
+    if (at != RL_NONE) e->code.data[at].d = (uint8_t)d;
+    return true;
 }
 
 uint32_t rl_emit_wide(rl_emitter_t* e, rl_op_t op, uint32_t a, int64_t imm) {
-    return emit_instr(e, (rl_instr_t){.op = (uint16_t)op, .a = (uint16_t)a, .imm = (int32_t)imm});
+    return emit_instr(e, (rl_instr_t){.op = (uint8_t)op, .a = (uint16_t)a, .imm = (int32_t)imm});
 }
 
 void rl_emit_move(rl_emitter_t* e, rl_rep_t rep, uint32_t to, uint32_t from) {
@@ -365,7 +372,9 @@ static bool is_backward(unsigned op) {
     case RL_OP_WHILE_NE_I:
     case RL_OP_WHILE_NEK_I:
     case RL_OP_WHILE_LT_F:
-    case RL_OP_WHILE_LE_F: return true;
+    case RL_OP_WHILE_LE_F:
+    case RL_OP_WHILE_LT_LF:
+    case RL_OP_WHILE_LE_LF: return true;
     default: return false;
     }
 }
@@ -395,12 +404,14 @@ static rl_instr_t forward_test(rl_instr_t w) {
         {RL_OP_WHILE_NEK_I, RL_OP_JNEK_I},
         {RL_OP_WHILE_LT_F, RL_OP_JLT_F},
         {RL_OP_WHILE_LE_F, RL_OP_JLE_F},
+        {RL_OP_WHILE_LT_LF, RL_OP_JLT_LF},
+        {RL_OP_WHILE_LE_LF, RL_OP_JLE_LF},
         {RL_OP_FOR_LT, RL_OP_JLT_I},
         {RL_OP_FOR_LE, RL_OP_JLT_I},
     };
     if (w.op == RL_OP_WHILE_T) return (rl_instr_t){.op = RL_OP_JT, .a = w.a, .imm = 1};
     for (size_t i = 0; i < RL_COUNT_OF(plain); i++) {
-        if (plain[i][0] == w.op) return (rl_instr_t){.op = plain[i][1], .a = w.a, .b = w.b, .c = 1};
+        if (plain[i][0] == w.op) return (rl_instr_t){.op = (uint8_t)plain[i][1], .a = w.a, .b = w.b, .c = 1};
     }
     return w;
 }
@@ -532,7 +543,7 @@ static bool finish(rl_emitter_t* e, rl_type_t result) {
     if (e->s_max > RL_REGISTER_LIMIT + 64 || e->r_max > RL_REGISTER_LIMIT + 64 || e->code.count > INT32_MAX / 4) {
         return rl_emit_fail(e, RL_CODE_PARSER_LIMIT_EXCEEDED);
     }
-    if (!link_jumps(e)) return false;
+    if (!rl_emit_with_last(e) || !link_jumps(e)) return false;
     rl_proto_t* p = e->compiler->instances.data[e->instance].proto;
     p->code = KEEP(e->code);
     p->starts = KEEP(e->starts);

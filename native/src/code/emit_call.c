@@ -161,6 +161,12 @@ static bool emit_intrinsic(rl_emitter_t* e, const call_t* c, const uint32_t* reg
         rl_emit_abc(e, RL_OP_I2F, to, regs[0], 0);
         return true;
     }
+    if (strcmp(name, "float.sqrt") == 0 && c->count == 1) {
+        rl_type_t type = rl_unwrap_newtype(e->compiler, param_type(e, c, 0));
+        rl_emit_abc(e, RL_OP_SQRT_F, to, regs[0], 0);
+        if (type == RL_TYPE_F32) rl_emit_abc(e, RL_OP_ROUND_F32, to, to, 0);
+        return true;
+    }
     return false;
 }
 

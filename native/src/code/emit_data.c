@@ -3,7 +3,12 @@
 /* Objects: making them, reading out of them, changing them. */
 
 void rl_emit_load_word(rl_emitter_t* e, rl_rep_t rep, uint32_t to, uint32_t object, uint32_t slot, bool share) {
-    rl_emit_abc(e, rep != RL_REP_R ? RL_OP_GETS : share ? RL_OP_GETR_SHARE : RL_OP_GETR, to, object, slot);
+    rl_emit_abc(e,
+        rep == RL_REP_F   ? RL_OP_GETF
+        : rep != RL_REP_R ? RL_OP_GETS
+        : share           ? RL_OP_GETR_SHARE
+                          : RL_OP_GETR,
+        to, object, slot);
 }
 
 static void store_word(rl_emitter_t* e, rl_rep_t rep, uint32_t object, uint32_t slot, uint32_t from) {

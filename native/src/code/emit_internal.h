@@ -218,6 +218,8 @@ rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type);
 static inline rl_type_t rl_emit_type(rl_emitter_t* e, rl_ir_t id) { return rl_emit_ground(e, rl_node(e, id)->type); }
 rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id);
 uint32_t rl_emit_abc(rl_emitter_t* e, rl_op_t op, uint32_t a, uint32_t b, uint32_t c); /* index, RL_NONE when dead */
+/* With a fourth register; false: its number is too large, nothing emitted. */
+bool rl_emit_abcd(rl_emitter_t* e, rl_op_t op, uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 uint32_t rl_emit_wide(rl_emitter_t* e, rl_op_t op, uint32_t a, int64_t imm);
 void rl_emit_move(rl_emitter_t* e, rl_rep_t rep, uint32_t to, uint32_t from);
 void rl_emit_load_i64(rl_emitter_t* e, uint32_t reg, int64_t value);
@@ -251,6 +253,9 @@ uint32_t rl_table_shape(rl_emitter_t* e, rl_shape_t shape);
 /* Whole function: parameters, body, finished proto. False: failed. */
 bool rl_emit_function(rl_compiler_t* compiler, uint32_t instance);
 void rl_emitter_free(rl_allocator_t* allocator, rl_emitter_t* emitter); /* NULL: nothing */
+
+/* emit_last.c: before the jumps get their distances. False: memory. */
+bool rl_emit_with_last(rl_emitter_t* e);
 
 /* instance.c */
 /* Proto of an instance, asked for and put in the queue when new; NULL: limit or memory. */

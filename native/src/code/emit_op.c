@@ -49,6 +49,53 @@ static void emit_numeric(rl_emitter_t* e, unsigned op, rl_type_t type, uint32_t 
     if (is_narrow(type)) rl_emit_abc(e, RL_OP_NARROW, to, type, 0);
 }
 
+/* The operand's type is that of a type parameter and stands for a composed one: it may have the operator by an impl. */
+static bool in_generic_code(rl_emitter_t* e, rl_ir_t id) {
+    const rl_type_node_t* type = rl_type_node(&e->program->types, rl_node(e, rl_node(e, id)->a)->type);
+    return (type->flags & RL_TYPE_HAS_PARAM) && rl_emit_type(e, rl_node(e, id)->a) >= RL_TYPE_SIMPLE_COUNT;
+}
+
+/* --- a product and a sum in one instruction ------------------------------------------------------------------------ */
+static bool is_f64(rl_emitter_t* e, rl_ir_t id) {
+    return operand_type(e, id) == RL_TYPE_F64 && !in_generic_code(e, id);
+}
+static bool is_sum(rl_emitter_t* e, rl_ir_t id) {
+    unsigned op = rl_node(e, id)->op;
+    return (op == RL_IR_ADD || op == RL_IR_SUB) && is_f64(e, id);
+}
+
+/* left + y * z or left - y * z, left in a register. False: another way is needed. */
+static bool emit_sum_of_product(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t left) {
+    rl_ir_node_t sum = *rl_node(e, id), product = *rl_node(e, sum.b);
+    if (!is_sum(e, id) || product.op != RL_IR_MUL || !is_f64(e, sum.b) || left > UINT8_MAX) return false;
+    uint32_t y = rl_emit_operand(e, product.a, false, &product.b, 1), z = rl_emit_any(e, product.b, false);
+    return rl_emit_abcd(e, sum.op == RL_IR_ADD ? RL_OP_MULADD_F : RL_OP_SUBMUL_F, to, y, z, left);
+}
+
+/* Is `sum` left * z + y or left * z - y, `product` its left operand? Only when y is a name or a constant, so that nothing happens between
+   the two. */
+static bool can_fuse(rl_emitter_t* e, rl_ir_t product, rl_ir_t sum) {
+    rl_local_home_t* home;
+    rl_ir_t y = rl_node(e, sum)->b;
+    if (rl_node(e, product)->op != RL_IR_MUL || !is_f64(e, product) || !is_sum(e, sum)) return false;
+    return rl_plain_local(e, y, &home) || rl_node(e, y)->op == RL_IR_FLOAT;
+}
+
+static void emit_product_in_sum(rl_emitter_t* e, rl_ir_t product, rl_ir_t sum, uint32_t to, uint32_t left) {
+    rl_mark_t mark = rl_mark(e);
+    bool adds = rl_node(e, sum)->op == RL_IR_ADD;
+    uint32_t start = e->start, z = rl_emit_any(e, rl_node(e, product)->b, false);
+    uint32_t y = rl_emit_any(e, rl_node(e, sum)->b, false);
+    rl_at(e, rl_node(e, sum)->start);
+    if (!rl_emit_abcd(e, adds ? RL_OP_MULADD_F : RL_OP_MULSUB_F, to, left, z, y)) {
+        uint32_t both = rl_temp(e, RL_REP_F);
+        rl_emit_abc(e, RL_OP_MUL_F, both, left, z);
+        rl_emit_abc(e, adds ? RL_OP_ADD_F : RL_OP_SUB_F, to, both, y);
+    }
+    e->start = start;
+    rl_release(e, mark);
+}
+
 /* One operator whose left operand lies in a register. */
 static void emit_operator(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t left) {
     rl_mark_t mark = rl_mark(e);
@@ -63,18 +110,12 @@ static void emit_operator(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t lef
         uint32_t builtin = rl_emit_builtin_id(e, is_list ? RL_EB_LIST_CONCAT : RL_EB_STR_CONCAT);
         rl_emit_builtin(e, builtin, to, rl_emit_type(e, id), regs, types, 2, &element, is_list);
     } else if (rl_rep_of(e->compiler, type) != RL_REP_R && n.op != RL_IR_CONCAT) {
-        emit_numeric(e, n.op, type, to, left, n.b);
+        if (!emit_sum_of_product(e, id, to, left)) emit_numeric(e, n.op, type, to, left, n.b);
     } else {
         rl_emit_bug(e, "the operator is built in");
     }
     e->start = start;
     rl_release(e, mark);
-}
-
-/* The operand's type is that of a type parameter and stands for a composed one: it may have the operator by an impl. */
-static bool in_generic_code(rl_emitter_t* e, rl_ir_t id) {
-    const rl_type_node_t* type = rl_type_node(&e->program->types, rl_node(e, rl_node(e, id)->a)->type);
-    return (type->flags & RL_TYPE_HAS_PARAM) && rl_emit_type(e, rl_node(e, id)->a) >= RL_TYPE_SIMPLE_COUNT;
 }
 
 /* Left-nested chains (a + b + c …) may be as long as the source: the spine is walked down, then up. */
@@ -133,13 +174,17 @@ void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     }
     while (e->spine.count > base && !e->failed) {
         rl_ir_t node = rl_vec_pop(&e->spine);
+        rl_ir_t sum = e->spine.count > base ? rl_vec_last(&e->spine) : 0;
+        bool fused = sum && rep == RL_REP_F && can_fuse(e, node, sum);
+        if (fused) e->spine.count--;
         bool is_last = e->spine.count == base;
         if (!is_last && accumulator == RL_NONE) accumulator = scratch ? dest.reg : rl_temp(e, rep);
         uint32_t to = !is_last                        ? accumulator
                       : dest.want == RL_WANT_REGISTER ? dest.reg
                       : accumulator != RL_NONE        ? accumulator
                                                       : rl_temp(e, rep);
-        emit_operator(e, node, to, left);
+        if (fused) emit_product_in_sum(e, node, sum, to, left);
+        else emit_operator(e, node, to, left);
         left = to;
     }
     e->spine.count = base;

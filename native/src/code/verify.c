@@ -33,7 +33,8 @@ static void in_table(verifier_t* v, uint32_t index, uint32_t count) {
     if (index >= count) complain(v, "no such table entry:", index);
 }
 static void to_target(verifier_t* v, int64_t target) {
-    if (target < 0 || target >= v->p->code_count) complain(v, "jump to", (uint32_t)target);
+    if (target < 0 || target >= v->p->code_count || rl_op_reads_last(v->p->code[target].op))
+        complain(v, "jump to", (uint32_t)target);
 }
 
 static bool jumps_back(unsigned op) {
@@ -172,9 +173,11 @@ static void check_index(verifier_t* v, unsigned op, uint32_t k) {
 
 static void check_instr(verifier_t* v, rl_instr_t in) {
     const char* operands = rl_op_operands(in.op);
-    uint16_t fields[3] = {in.a, in.b, in.c};
+    uint16_t fields[4] = {in.a, in.b, in.c, in.d};
     int64_t next = (int64_t)v->at + 1;
     if (check_window(v, in)) return;
+    if (rl_op_reads_last(in.op) && (v->at == 0 || !rl_op_leaves_last(v->p->code[v->at - 1].op)))
+        complain(v, "nothing before it has computed a float:", v->at);
     for (unsigned i = 0; operands[i] && v->ok; i++) {
         switch (operands[i]) {
         case 's': in_s(v, fields[i], 1); break;

@@ -16,15 +16,20 @@
 
 #if RL_THREADED
 #define OP_CASE(name) op_##name:
-#define NEXT                                                                                                           \
+#define NEXT_LAST                                                                                                      \
     do {                                                                                                               \
         pc++;                                                                                                          \
         goto* labels[pc[-1].op];                                                                                       \
     } while (0)
 #else
 #define OP_CASE(name) case RL_OP_##name:
-#define NEXT          goto next_instruction
+#define NEXT_LAST     goto next_instruction
 #endif
+#define NEXT                                                                                                           \
+    do {                                                                                                               \
+        RL_FORGET(last);                                                                                               \
+        NEXT_LAST;                                                                                                     \
+    } while (0)
 
 const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* pc) {
 #if RL_THREADED
@@ -36,6 +41,7 @@ const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, con
     };
 #endif
     const char* what;
+    double last = 0;
 #if RL_THREADED
     NEXT;
 #else

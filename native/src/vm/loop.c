@@ -125,15 +125,20 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* object) {
 
 #if RL_THREADED
 #define OP_CASE(name) op_##name:
-#define NEXT                                                                                                           \
+#define NEXT_LAST                                                                                                      \
     do {                                                                                                               \
         pc++;                                                                                                          \
         goto* labels[pc[-1].op];                                                                                       \
     } while (0)
 #else
 #define OP_CASE(name) case RL_OP_##name:
-#define NEXT          goto next_instruction
+#define NEXT_LAST     goto next_instruction
 #endif
+#define NEXT                                                                                                           \
+    do {                                                                                                               \
+        RL_FORGET(last);                                                                                               \
+        NEXT_LAST;                                                                                                     \
+    } while (0)
 
 #define fiber (vm->fiber) /* not a local: registers are for what every instruction needs */
 #define SAVE()                                                                                                         \
@@ -232,6 +237,7 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
     rl_object_t** r_end;
     rl_frame_t* last_frame;
     int64_t budget;
+    double last = 0; /* what the instruction before has computed, when that was a float: see code/last.def */
     const char* what;
     rl_fiber_t* const home = fiber;
     const uint32_t unwinds = vm->unwinds.count;
@@ -323,6 +329,8 @@ next_instruction:
     OP_CASE(WHILE_NEK_I) JUMP_BACK_IF(s[A].i != SB)
     OP_CASE(WHILE_LT_F) JUMP_BACK_IF(s[A].f < s[B].f)
     OP_CASE(WHILE_LE_F) JUMP_BACK_IF(s[A].f <= s[B].f)
+    OP_CASE(WHILE_LT_LF) JUMP_BACK_IF(last < s[B].f)
+    OP_CASE(WHILE_LE_LF) JUMP_BACK_IF(last <= s[B].f)
     OP_CASE(WHILE_T) JUMP_BACK_IF(s[A].i != 0)
 
     OP_CASE(CALL) {
@@ -475,6 +483,7 @@ next_instruction:
         NEXT;
     }
     OP_CASE(GETS) { s[A] = rl_object_words(r[B])[C]; NEXT; }
+    OP_CASE(GETF) FLOAT(rl_object_words(r[B])[C].f)
     OP_CASE(GETR) { r[A] = rl_object_words(r[B])[C].o; NEXT; }
     OP_CASE(GETR_SHARE) {
         rl_object_t* part = rl_object_words(r[B])[C].o;
@@ -483,6 +492,7 @@ next_instruction:
         NEXT;
     }
     OP_CASE(SETS) { rl_object_words(r[A])[B] = s[C]; NEXT; }
+    OP_CASE(SETF_L) { rl_object_words(r[A])[B].f = last; NEXT; }
     OP_CASE(SETR) {
         rl_word_t* slot = &rl_object_words(r[A])[B];
         rl_heap_barrier_old(&vm->heap, slot->o);
@@ -583,12 +593,16 @@ next_instruction:
     }
     OP_CASE(VECGETF64) {
         VECTOR_AT(r[B], s[C])
-        s[A].f = ((const double*)v->data)[at];
-        NEXT;
+        FLOAT(((const double*)v->data)[at])
     }
     OP_CASE(VECSETF64) {
         VECTOR_AT(r[A], s[B])
         ((double*)v->data)[at] = s[C].f;
+        NEXT;
+    }
+    OP_CASE(VECSETF64_L) {
+        VECTOR_AT(r[A], s[B])
+        ((double*)v->data)[at] = last;
         NEXT;
     }
     OP_CASE(VECGETU8) {
@@ -634,8 +648,6 @@ next_instruction:
         NEXT;
     }
 
-    OP_CASE(I2F) { s[A].f = (double)s[B].i; NEXT; }
-    OP_CASE(U2F) { s[A].f = (double)s[B].u; NEXT; }
     OP_CASE(CAST) { if (RL_UNLIKELY(rl_vm_cast(vm, C >> 8, C & 255, s[B], &s[A]) != RL_DONE)) goto raise; NEXT; }
 
     OP_CASE(DEFER) {

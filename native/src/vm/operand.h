@@ -13,10 +13,20 @@
 #pragma GCC diagnostic ignored "-Wpedantic" /* computed goto */
 #endif
 
+/* The value of a float local is not needed any more: no instruction, and nothing to be saved around calls. */
+#if defined(__GNUC__) && defined(__x86_64__)
+#define RL_FORGET(value) __asm__("" : "=x"(value))
+#elif defined(__GNUC__) && defined(__aarch64__)
+#define RL_FORGET(value) __asm__("" : "=w"(value))
+#else
+#define RL_FORGET(value) ((void)(value))
+#endif
+
 /* pc stands behind the instruction. */
 #define A     (pc[-1].a)
 #define B     (pc[-1].b)
 #define C     (pc[-1].c)
+#define D     (pc[-1].d)
 #define SB    ((int64_t)(int16_t)pc[-1].b)
 #define SC    ((int64_t)(int16_t)pc[-1].c)
 #define IMM   (pc[-1].imm)
