@@ -692,7 +692,7 @@ SCENARIOS: tuple[str, ...] = tuple(dict.fromkeys(gate.scenario for gate in GATES
 
 def find(sections: Iterable[str] = (), scenario: str | None = None) -> list[Gate]:
     """
-    Gates of the sections (none: of all), in the order of the table.
+    Gates of the sections (none: of all), in the order of the table; several scenarios stand between slashes, as in the guide.
 
     Raises:
         GateError: there is no such section, or no such scenario in it.
@@ -704,10 +704,12 @@ def find(sections: Iterable[str] = (), scenario: str | None = None) -> list[Gate
     found = [gate for gate in GATES if not wanted or gate.section in wanted]
     if scenario is not None:
         known = [gate.scenario for gate in found if gate.scenario]
-        found = [gate for gate in found if gate.scenario == scenario]
-        if not found:
-            words = f"known: {', '.join(known)}" if known else "it has none"
-            raise GateError(f"there is no scenario `{scenario}` in {', '.join(wanted) or 'any section'} ({words})")
+        names = scenario.split("/")
+        for name in names:
+            if name not in known:
+                words = f"known: {', '.join(known)}" if known else "it has none"
+                raise GateError(f"there is no scenario `{name}` in {', '.join(wanted) or 'any section'} ({words})")
+        found = [gate for gate in found if gate.scenario in names]
     return found
 
 

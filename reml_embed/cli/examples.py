@@ -242,15 +242,16 @@ def examples() -> None:
 
 
 def examples_folder(given: Path | None) -> Path:
-    """The directory ``examples/`` of the checkout."""
-    folder = (given or ROOT) / "examples"
+    """The directory ``examples/`` of a checkout: of *given*, of the current directory, of the one that this package runs from."""
+    here = Path() if any(Path().glob("examples/*/suite.toml")) else ROOT
+    folder = (given or here) / "examples"
     if not folder.is_dir():
         raise click.UsageError("the examples are in the source checkout, not in the wheel: name one with --folder")
     return folder
 
 
 _folder_option = click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
-                              help="A checkout of reml-embed; by default the one that this package runs from.")  # fmt: skip
+                              help="A checkout of reml-embed; by default the current directory, else the one that this package runs from.")  # fmt: skip
 
 
 @examples.command("list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 from reml_embed._files import replace_file
 from reml_embed.audit import gates, page, summaries
+from reml_embed.cli._trail import DEFAULT_PATH
 from reml_embed.errors import RemlError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -72,6 +74,12 @@ def _counters(path: Path) -> dict[str, Any]:
     return data
 
 
+def written_log() -> tuple[Path, ...]:
+    """The log that commands write when nobody names one: $REML_EMBED_AUDIT_PATH, else the default, where it is there."""
+    path = Path(os.environ.get("REML_EMBED_AUDIT_PATH") or DEFAULT_PATH)
+    return (path,) if path.is_file() else ()
+
+
 def _plan(chosen: Sequence[gates.Gate], inputs: Sequence[Path], outputs: Sequence[Path]) -> dict[str, Any]:
     return {
         "dry_run": True,
@@ -91,14 +99,19 @@ def _plan(chosen: Sequence[gates.Gate], inputs: Sequence[Path], outputs: Sequenc
     metavar="NAME",
     help="Gates to compute; again for more; else all that have samples.",
 )
-@click.option("--scenario", metavar="NAME", help="Only this gate of the section.")
+@click.option("--scenario", metavar="NAME[/NAME]...", help="Only these gates of the section.")
 @click.option("--case", metavar="NAME", help="Only records whose `case` is this.")
 @click.option(
     "--platform", "platforms", multiple=True, metavar="ID", help="Judge this platform by itself; again for more."
 )
 @click.option("--matrix", type=FILE, metavar="FILE", help="Markdown table for the gates that confirm its rows.")
 @click.option(
-    "--audit-source", "audit_sources", type=FILE, multiple=True, metavar="PATH", help="An audit log; again for more."
+    "--audit-source",
+    "audit_sources",
+    type=FILE,
+    multiple=True,
+    metavar="PATH",
+    help="An audit log; again for more. Without any source: the log that commands write.",
 )
 @click.option(
     "--diagnostic-source",
@@ -131,6 +144,8 @@ def metrics(
     --require-success is given and a rate is too low, with 2 when a source cannot be read.
     """
     outputs = [path for path in (output, secondary_output) if path is not None]
+    if not (audit_sources or diagnostic_sources or counters):
+        audit_sources = written_log()
     try:
         chosen = gates.find(sections, scenario)
     except gates.GateError as error:

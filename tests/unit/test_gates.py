@@ -1069,3 +1069,26 @@ def test_merging_is_the_same_in_every_order():
             page = summaries.merge(page, summaries.BRIDGE_PAGE, [entry])
         pages.add(page)
     assert len(pages) == 1
+
+
+def test_without_a_source_the_log_that_commands_write_is_judged(tmp_path, monkeypatch):
+    def rate(**variables):
+        done = subprocess.run(
+            [*REML, "audit", "metrics", "--section", "ffi_bridge"], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **variables},
+        )  # fmt: skip
+        return json.loads(done.stdout)["total"]
+
+    assert rate() == 0
+    (tmp_path / ".reml").mkdir()
+    (tmp_path / ".reml" / "audit.ndjson").write_text(json.dumps(crossing()) + "\n")
+    assert rate() == 1
+    (tmp_path / "other").write_text((json.dumps(crossing()) + "\n") * 2)
+    assert rate(REML_EMBED_AUDIT_PATH=str(tmp_path / "other")) == 2
+
+
+def test_several_scenarios_stand_between_slashes():
+    found = gates.find(["core_io"], "watcher_audit/path_glob")
+    assert [gate.scenario for gate in found] == ["path_glob", "watcher_audit"]
+    with pytest.raises(gates.GateError, match="there is no scenario `nope` in core_io"):
+        gates.find(["core_io"], "path_glob/nope")
