@@ -673,6 +673,8 @@ static bool emit_with(rl_emitter_t* e, uint32_t instance) {
     e->fn = *rl_program_function(compiler->program, asked.function);
     e->arg_count = asked.argument_count;
     e->has_env = asked.as_value;
+    static const rl_type_t none[1] = {0};
+    e->args = none;
     if (asked.argument_count) {
         rl_type_t* args = rl_arena_alloc(&compiler->arena, sizeof(rl_type_t) * asked.argument_count);
         if (!args) return false;
