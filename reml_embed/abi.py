@@ -12,9 +12,12 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from reml_embed.errors import RemlError
+
+if TYPE_CHECKING:
+    from reml_embed.registry.target import TargetProblem
 
 
 class FfiErrorKind(enum.Enum):
@@ -53,14 +56,17 @@ class FfiError(RemlError):
         kind: an `FfiErrorKind`.
         code: as records have it; more special than the kind's where there is one (``ffi.call.executor_missing``).
         symbol, library: of what was called; empty when not known.
+        problems: diagnostics of the target that belong to it.
     """
 
     default_label = "error"
 
     def __init__(
-        self, kind: FfiErrorKind, message: str, *, code: str | None = None, symbol: str = "", library: str = ""
-    ) -> None:
+        self, kind: FfiErrorKind, message: str, *, code: str | None = None, symbol: str = "", library: str = "",
+        problems: tuple[TargetProblem, ...] = (),
+    ) -> None:  # fmt: skip
         self.kind = kind
+        self.problems = problems
         self.code = code or kind.code
         self.symbol = symbol
         self.library = library
@@ -317,10 +323,7 @@ def find_abi(platform: str | Mapping[str, object] | Abi) -> Abi:
     """
     if isinstance(platform, Abi):
         return platform
-    if isinstance(platform, Mapping):
-        names = [platform[key] for key in ("platform", "target", "triple") if platform.get(key)]
-    else:
-        names = [platform]
+    names = _names_of(platform) if isinstance(platform, Mapping) else [platform]
     for row in ABIS:
         if any(name in (row.platform, row.target) for name in names):
             return row
@@ -329,6 +332,10 @@ def find_abi(platform: str | Mapping[str, object] | Abi) -> Abi:
         FfiErrorKind.UnsupportedPlatform,
         f"unknown platform `{shown}`; known: {', '.join(row.platform for row in ABIS)}",
     )
+
+
+def _names_of(platform: Mapping[str, object]) -> list[object]:
+    return [platform[key] for key in ("platform", "target", "triple") if platform.get(key)]
 
 
 def host_abi() -> Abi:
@@ -345,29 +352,95 @@ def host_abi() -> Abi:
     return find_abi(f"{system}-{'x64' if system.startswith('windows') and cpu == 'x86_64' else cpu}")
 
 
+class Facts(Protocol):
+    """What is known of a platform: a `PlatformInfo`, or a `Target`."""
+
+    @property
+    def os(self) -> str:
+        """``Windows``, in any case."""
+
+    @property
+    def arch(self) -> str:
+        """``X64``, ``x86_64``."""
+
+    @property
+    def family(self) -> str:
+        """``Unix``, ``Windows``, ``Wasm``, in any case."""
+
+
 def resolve_calling_convention(
-    platform: str | Mapping[str, object] | Abi, metadata: Mapping[str, object]
+    platform: str | Mapping[str, object] | Abi | Facts, metadata: Mapping[str, object]
 ) -> CallingConvention:
     """
     How a function is called on *platform* (the guide's §1.1).
 
     Args:
-        platform: see `find_abi`.
-        metadata: what is declared of the function: ``abi`` and ``callconv``, both optional.
+        platform: what `platform_info` answers, or see `find_abi`.
+        metadata: what is declared of the function, all optional: ``abi``; ``callconv``, which must be followed; ``preferred_convention``,
+            which is followed where the platform has it.
 
     Returns: the declared convention, or the platform's when none is declared.
 
     Raises:
-        FfiError: UnsupportedPlatform. BridgeError: the declared ABI is not the platform's (``ffi.contract.unsupported_abi``).
+        FfiError: UnsupportedPlatform, with ``target.config.unsupported_value`` among its problems.
+        BridgeError: the declared ABI is not the platform's (``ffi.contract.unsupported_abi``).
     """
-    row = find_abi(platform)
-    check_abi(metadata.get("abi"), row)
+    if isinstance(platform, str | Mapping | Abi):
+        found = _convention_of_names(platform, metadata)
+    else:
+        found = _convention_of_facts(platform)
     declared = metadata.get("callconv")
-    if declared is None:
-        return row.convention
-    if not isinstance(declared, str) or not declared:
-        raise FfiError(FfiErrorKind.InvalidArgument, f"callconv must be a name, got {declared!r}")
-    return CallingConvention.parse(declared)
+    if declared is not None:
+        if not isinstance(declared, str) or not declared:
+            raise FfiError(FfiErrorKind.InvalidArgument, f"callconv must be a name, got {declared!r}")
+        return CallingConvention.parse(declared)
+    wish = metadata.get("preferred_convention")
+    preferred = CallingConvention.parse(wish) if isinstance(wish, str) else wish
+    return preferred if isinstance(preferred, CallingConvention) and preferred in _LEGAL[found] else found
+
+
+#: What the conventions of platforms leave free.
+_LEGAL: dict[CallingConvention, tuple[CallingConvention, ...]] = {
+    CallingConvention.StdCall: (CallingConvention.StdCall, CallingConvention.FastCall, CallingConvention.C),
+    CallingConvention.SysV: (CallingConvention.SysV, CallingConvention.C),
+    CallingConvention.WasmSystemV: (CallingConvention.WasmSystemV, CallingConvention.C),
+}
+
+
+def _convention_of_names(
+    platform: str | Mapping[str, object] | Abi, metadata: Mapping[str, object]
+) -> CallingConvention:
+    from reml_embed.registry.target import TRIPLES  # noqa: PLC0415  (targets are above types)
+
+    try:
+        row = find_abi(platform)
+    except FfiError as error:
+        names = _names_of(platform) if isinstance(platform, Mapping) else [platform]
+        for name in names:
+            if name in TRIPLES:  # a target that has no row of CONTRACTS 2.4
+                return _convention_of_facts(TRIPLES[str(name)])
+        raise _unsupported(str(error), {"triple": str(names[0]) if names else ""}) from None
+    check_abi(metadata.get("abi"), row)
+    return row.convention
+
+
+def _convention_of_facts(facts: Facts) -> CallingConvention:
+    system, arch, family = facts.os.lower(), facts.arch.lower(), facts.family.lower()
+    if family == "unix":
+        return CallingConvention.SysV
+    if family == "wasm":
+        return CallingConvention.WasmSystemV
+    if system == "windows" and arch in {"x64", "x86_64"}:
+        return CallingConvention.StdCall
+    raise _unsupported(f"no calling convention is known for {facts.os} on {facts.arch}", {"os": system, "arch": arch})
+
+
+def _unsupported(message: str, requested: dict[str, str]) -> FfiError:
+    from reml_embed.registry.target import TargetProblem, host_target  # noqa: PLC0415  (targets are above types)
+
+    text = message.removeprefix(f"{FfiErrorKind.UnsupportedPlatform.code}: ")
+    problem = TargetProblem("target.config.unsupported_value", text, requested=requested, detected=host_target().json())
+    return FfiError(FfiErrorKind.UnsupportedPlatform, text, problems=(problem,))
 
 
 def check_abi(declared: object, row: Abi, *, symbol: str = "", library: str = "") -> None:

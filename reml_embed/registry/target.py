@@ -301,8 +301,14 @@ class PlatformInfo:
         }
 
 
-_OS_WORDS = {"linux": "Linux", "macos": "MacOS", "windows": "Windows", "wasm": "Wasm"}
-_ARCH_WORDS = {"x86_64": "X64", "aarch64": "ARM64", "wasm32": "WASM32"}
+_OS_WORDS = {
+    "linux": "Linux", "macos": "MacOS", "darwin": "MacOS", "windows": "Windows", "win32": "Windows", "freebsd": "FreeBSD", "wasm": "Wasm",
+    "wasi": "Wasm",
+}  # fmt: skip
+_ARCH_WORDS = {
+    "x86_64": "X64", "amd64": "X64", "aarch64": "ARM64", "arm64": "ARM64", "x86": "X86", "i386": "X86", "i686": "X86", "arm": "ARM",
+    "armv7l": "ARM", "wasm32": "WASM32", "riscv64": "RISCV64",
+}  # fmt: skip
 _FAMILY_WORDS = {"unix": "Unix", "windows": "Windows", "wasm": "Wasm"}
 
 #: Ids of living bridges; `registry.bridge` keeps them here, since the platform knows nothing of bridges.

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import reml_embed as reml
 from reml_embed import audit, environment
+from reml_embed.abi import CallingConvention, FfiError, FfiErrorKind, resolve_calling_convention
 from reml_embed.audit import AuditContext, MemorySink
 from reml_embed.cli.target import build, target, toolchain
 from reml_embed.config import ConfigError
@@ -277,6 +278,54 @@ def test_platform_info_is_told_in_the_words_of_the_runtime(monkeypatch):
     assert (found.os, found.arch, found.family, found.profile_id) == ("MacOS", "ARM64", "Unix", "mac-arm64")
     assert "ExternalBridge(host.scene)" in found.json()["runtime_capabilities"]
     assert "ffi.callconv.sysv" in found.target_capabilities
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        (Target(os="freebsd", arch="amd64", family="unix"), ("FreeBSD", "X64", "Unix")),
+        (Target(os="linux", arch="riscv64", family="unix"), ("Linux", "RISCV64", "Unix")),
+        (Target(os="linux", arch="i686", family="unix"), ("Linux", "X86", "Unix")),
+        (Target(os="linux", arch="armv7l", family="unix"), ("Linux", "ARM", "Unix")),
+        (Target(os="wasm", arch="wasm32", family="wasm"), ("Wasm", "WASM32", "Wasm")),
+        (Target(os="plan9", arch="mips"), ("Other", "Other", "Other")),
+    ],
+)
+def test_platform_info_has_a_word_for_every_system_of_the_contract(target, words):
+    info = targets.platform_info(target)
+    assert (info.os, info.arch, info.family) == words
+
+
+@pytest.mark.parametrize(
+    ("profile", "convention"),
+    [
+        ("desktop-x86_64", "SysV"), ("mac-arm64", "SysV"), ("mobile-arm64", "SysV"), ("container.serverless", "SysV"),
+        ("windows-msvc", "StdCall"), ("wasi-preview2", "WasmSystemV"),
+    ],
+)  # fmt: skip
+def test_resolve_calling_convention_per_target(profile, convention):
+    """guide 1.1: `resolve_calling_convention(platform_info(), metadata)`."""
+    target = targets.load_profile(profile, {})
+    expected = getattr(CallingConvention, convention)
+    for platform in (targets.platform_info(target), target, target.triple):
+        assert resolve_calling_convention(platform, {}) is expected
+        assert resolve_calling_convention(platform, {"preferred_convention": "c"}) is CallingConvention.C
+        assert resolve_calling_convention(platform, {"preferred_convention": expected}) is expected
+        for illegal in ("vectorcall", "wasm_system_v" if convention != "WasmSystemV" else "stdcall", 5):
+            assert resolve_calling_convention(platform, {"preferred_convention": illegal}) is expected
+    assert resolve_calling_convention(targets.platform_info(), {}) is not None
+
+
+@pytest.mark.parametrize(
+    "platform", [Target(os="windows", arch="aarch64", family="windows"), Target(os="plan9"), "plan9-mips", {}]
+)
+def test_a_platform_without_a_convention_is_unsupported(platform):
+    with pytest.raises(FfiError) as failure:
+        resolve_calling_convention(platform, {})
+    assert failure.value.kind is FfiErrorKind.UnsupportedPlatform
+    [problem] = failure.value.problems
+    assert (problem.code, problem.json()["id"]) == ("target.config.unsupported_value", "TARGET05")
+    assert problem.detected
 
 
 def test_the_hash_leaves_hash_and_time_out():
