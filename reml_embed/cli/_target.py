@@ -19,6 +19,8 @@ from reml_embed.registry.target import EnvError, TargetError, TargetProblem
 from reml_embed.run_config import RunConfig, from_environment, from_settings, read_manifest
 from reml_embed.target import comparison
 
+#: What is wrong with a target wherever it is.
+_OF_NAMES = ("target.capability.unknown", "target.config.unknown_key")
 _PREFIXES = ("REML_TARGET_", "REML_STD_VERSION", "REML_RUNTIME_REVISION")
 
 
@@ -97,7 +99,7 @@ def target_options(session: Session, settings: tuple[str, ...] = (), *, runs: bo
     session.emitter.target = comparison({key: value for key, value in config.target.json().items() if value})
     problems = targets.validate_target(config.target)
     if not runs:
-        problems = [problem for problem in problems if problem.code == "target.capability.unknown"]
+        problems = [problem for problem in problems if problem.code in _OF_NAMES]
     _show(session, problems)
     if any(problem.severity == "error" for problem in problems):
         return None
@@ -105,6 +107,9 @@ def target_options(session: Session, settings: tuple[str, ...] = (), *, runs: bo
 
 
 def _show(session: Session, problems: list[TargetProblem]) -> None:
+    if session.trail is not None:
+        for problem in problems:
+            session.trail.log("target.diagnostic", metadata=problem.metadata())
     text = "\n".join(str(problem) for problem in problems)
     session.add([as_diagnostic(problem) for problem in problems], text=text)
     session.outcome.ok = session.outcome.ok and not problems

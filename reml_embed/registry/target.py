@@ -13,6 +13,7 @@ import os
 import platform as python_platform
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -103,7 +104,8 @@ class Target:
     """
     ``RunConfig.extensions["target"]`` (CONTRACTS 5.1): what code is made for, or runs on.
 
-    Texts are empty where nothing is known. *diagnostics* asks for the log of ``@cfg`` evaluations.
+    Texts are empty where nothing is known. *diagnostics* asks for the log of ``@cfg`` evaluations. *notes*: what was odd in its file or in
+    the environment; `validate_target` tells of it.
     """
 
     os: str = ""
@@ -121,6 +123,7 @@ class Target:
     diagnostics: bool = False
     extra: Mapping[str, str] = field(default_factory=dict)
     feature_requirements: frozenset[str] = frozenset()
+    notes: tuple[TargetProblem, ...] = field(default=(), compare=False, repr=False)
 
     def json(self) -> dict[str, Any]:
         """All that is known, sets sorted; texts that are empty are left out."""
@@ -389,21 +392,31 @@ def read_profile(path: Path) -> Target:
             document.problem("config.missing_field", "a profile is a table `profile` with an id", ("profile",))
         )
         raise ConfigError("ValidationError", problems)
-    problems += [
-        document.problem(
-            "config.manifest.unknown_key",
-            f"unknown key; known: {', '.join(sorted(_PROFILE_KEYS))}",
-            ("profile", key),
-            severity="error",
-        )
-        for key in table
-        if key not in _PROFILE_KEYS
-    ]
-    problems += _wrong_types(document, table)
+    unknown = [key for key in table if key not in _PROFILE_KEYS]
+    problems += _wrong_types(document, {key: value for key, value in table.items() if key not in unknown})
     if problems:
         raise ConfigError("ValidationError", problems)
-    made = _merge(_of_triple(table.get("triple", "")), {key: value for key, value in table.items() if key != "id"})
-    return replace(made, profile_id=table["id"])
+    values = {key: value for key, value in table.items() if key != "id" and key not in unknown}
+    made = replace(_merge(_of_triple(table.get("triple", "")), values), profile_id=table["id"])
+    return _noted(made, [_unknown_key(document, key) for key in unknown])
+
+
+def _unknown_key(document: Document, key: str) -> str:
+    place = document.place(("profile", key))
+    where = f"{document.file}:{place.line}:{place.column}" if place else document.file
+    return f"{where}: unknown key `profile.{key}`; known: {', '.join(sorted(_PROFILE_KEYS))}"
+
+
+def _noted(target: Target, texts: Iterable[str]) -> Target:
+    """*target* with a note ``target.config.unknown_key`` for each text."""
+    notes = [
+        TargetProblem(
+            "target.config.unknown_key", text, "warning", profile_id=target.profile_id, requested=target.json(),
+            detected=host_target().json(),
+        )
+        for text in texts
+    ]  # fmt: skip
+    return replace(target, notes=(*target.notes, *notes)) if notes else target
 
 
 _KINDS: dict[str, tuple[type, str]] = {
@@ -446,6 +459,8 @@ _VARIABLES = {
     "REML_TARGET_VENDOR": "vendor", "REML_TARGET_ABI": "abi", "REML_STD_VERSION": "stdlib_version",
     "REML_RUNTIME_REVISION": "runtime_revision",
 }  # fmt: skip
+#: Further variables of a target; others that begin with ``REML_TARGET_`` mean nothing.
+_KNOWN = ("PROFILE", "PROFILE_PATH", "TRIPLE", "FEATURES", "CAPABILITIES", "DIAGNOSTICS")
 _TRUTHS = {**dict.fromkeys(("1", "true", "on", "yes"), True), **dict.fromkeys(("0", "false", "off", "no"), False)}
 
 
@@ -515,7 +530,12 @@ def infer_target_from_env(environment: Mapping[str, str] | None = None, base: Ta
     for key, value in environment.items():
         if key.startswith("REML_TARGET_") and "\udc80" <= max(value, default="") <= "\udcff":
             raise EnvError("InvalidEncoding", key, "not UTF-8")
-    return replace(target, **changes)
+    known = {*_VARIABLES, *(f"REML_TARGET_{name}" for name in _KNOWN)}
+    odd = [key for key in sorted(environment) if key.startswith("REML_TARGET_") and key not in known]
+    return _noted(
+        replace(target, **changes),
+        [f"{key}: no such variable; known: {', '.join(sorted(known))}" for key in odd if not key.startswith(prefix)],
+    )
 
 
 # --- checking ---------------------------------------------------------------------------------------------------------
@@ -530,17 +550,18 @@ def validate_target(
     Args:
         requested: of a profile or the environment.
         detected: by default this machine.
-        strict: mismatches are errors; by default in CI (``CI`` is set) or when *requested* names a profile, since a wrong
-            profile at start-up must not be run.
+        strict: mismatches are errors; by default in CI (``CI`` is set), when reproducibility is demanded (``SOURCE_DATE_EPOCH`` is set),
+            or when *requested* names a profile, since a wrong profile at start-up must not be run.
     """
     detected = detected or host_target()
-    strict = bool(os.environ.get("CI") or requested.profile_id) if strict is None else strict
+    if strict is None:
+        strict = bool(os.environ.get("CI") or os.environ.get("SOURCE_DATE_EPOCH") or requested.profile_id)
     facts: dict[str, Any] = {
         "profile_id": requested.profile_id, "requested": requested.json(), "detected": detected.json(),
         "runtime_revision": {"profile": requested.runtime_revision, "artifact": detected.runtime_revision},
         "hash": hash_of(requested.json()),
     }  # fmt: skip
-    problems = []
+    problems = list(requested.notes)
     for name in sorted(requested.capabilities):
         if name not in CAPABILITIES and name not in _registered:
             text = f"no capability named {name} is known"
@@ -623,6 +644,17 @@ def hash_of(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _build_time() -> str:
+    """Now, or the time that ``SOURCE_DATE_EPOCH`` gives to reproducible builds."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not given.isdigit():
+        return now()
+    try:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(given)))
+    except (OverflowError, ValueError, OSError):
+        return now()
+
+
 def artifact_metadata(target: Target) -> dict[str, Any]:
     """
     ``RunArtifactMetadata`` (CONTRACTS 5.1): what an external linker must be given.
@@ -646,6 +678,6 @@ def artifact_metadata(target: Target) -> dict[str, Any]:
         "runtime_revision": target.runtime_revision or library_version(),
         "stdlib_version": target.stdlib_version or library_version(),
         "emitted_capabilities": sorted(target.capabilities),
-        "timestamp": now(),
+        "timestamp": _build_time(),
     }
     return made | {"hash": hash_of(made)}

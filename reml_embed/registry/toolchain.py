@@ -211,8 +211,25 @@ def _check_layout(row: Platform, compiler: Compiler, folder: Path) -> Check:
 # --- verifying --------------------------------------------------------------------------------------------------------
 
 
+def _keep(row: Platform, data: bytes, environment: Mapping[str, str] | None) -> list[Check]:
+    """Put the object into the folder that ``REML_TOOLCHAIN_CACHE`` names, to be looked at; nothing without one."""
+    given = (os.environ if environment is None else environment).get("REML_TOOLCHAIN_CACHE")
+    if not given or not data:
+        return []
+    path = Path(given) / f"{row.triple}.o"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        documents.replace_file(path, data)
+    except (OSError, ConfigError) as error:
+        return [Check("cache", ok=False, detail=str(error))]
+    return [Check("cache", ok=True, detail=str(path))]
+
+
 def verify(profile: Target, environment: Mapping[str, str] | None = None) -> Report:
-    """Check a profile against this library and against what a compiler makes of it."""
+    """
+    Check a profile against this library and against what a compiler makes of it; ``REML_TOOLCHAIN_CACHE`` names where the object that it
+    made is kept.
+    """
     row, version = profile.platform, library_version()
     checks = []
     for name in ("runtime_revision", "stdlib_version"):
@@ -241,7 +258,8 @@ def verify(profile: Target, environment: Mapping[str, str] | None = None) -> Rep
     if compiler is None:
         detail = f"no compiler for {row.triple} is installed: clang, or pip install 'reml-embed[cross]'"
         return _report(profile, [*checks, Check("compile", ok=False, detail=detail)], compiled=False)
-    return _report(profile, checks + _compile(row, compiler)[0], compiled=True)
+    looked, data = _compile(row, compiler)
+    return _report(profile, [*checks, *looked, *_keep(row, data, environment)], compiled=True)
 
 
 def _report(profile: Target, checks: list[Check], *, compiled: bool) -> Report:

@@ -76,7 +76,6 @@ def test_an_unknown_profile_is_target_profile_missing():
 @pytest.mark.parametrize(
     ("text", "code", "key_path"),
     [
-        ("[profile]\nid = 'x'\nodd = 1", "config.manifest.unknown_key", "profile.odd"),
         ("[profile]\nid = 'x'\ncapabilities = 'a'", "config.manifest.type_mismatch", "profile.capabilities"),
         ("[profile]\nid = 'x'\ndiagnostics = 'yes'", "config.manifest.type_mismatch", "profile.diagnostics"),
         ("x = 1", "config.missing_field", "profile"),
@@ -88,6 +87,23 @@ def test_a_wrong_profile_file_names_line_and_key_path(tmp_path, text, code, key_
     with pytest.raises(ConfigError) as failure:
         targets.load_profile("x", {"REML_TARGET_PROFILE_PATH": str(tmp_path)})
     assert (failure.value.code, failure.value.problems[0].key_path) == (code, key_path)
+
+
+def test_a_key_or_variable_that_nobody_knows_is_a_warning(tmp_path, monkeypatch):
+    (tmp_path / "x.toml").write_text("[profile]\nid = 'x'\nodd = 1\n")
+    environment = {
+        "REML_TARGET_PROFILE_PATH": str(tmp_path),
+        "REML_TARGET_PROFILE": "x",
+        "REML_TARGET_OOS": "a",
+        "REML_TARGET_EXTRA_X": "b",
+    }
+    found = targets.infer_target_from_env(environment)
+    first, second = targets.validate_target(found)
+    assert {problem.code for problem in (first, second)} == {"target.config.unknown_key"}
+    assert {problem.severity for problem in (first, second)} == {"warning"}
+    assert f"{tmp_path}/x.toml:3:1: unknown key `profile.odd`" in first.message
+    assert second.message.startswith("REML_TARGET_OOS: ")
+    assert "notes" not in found.json()
 
 
 def test_nothing_set_means_this_machine():
@@ -466,6 +482,38 @@ def test_target_diagnostics_are_recorded_where_a_log_is_asked_for(command, monke
     records = [json.loads(line) for line in (tmp_path / "log.ndjson").read_text().splitlines()]
     assert {record["envelope"]["metadata"]["event.kind"] for record in records} == {"target.diagnostic"}
     assert audit.verify(tmp_path / "log.ndjson").ok
+
+
+def test_target_diagnostics_of_a_run_are_in_its_log(tmp_path):
+    (tmp_path / "a.reml").write_text("fn main() -> Int = 1\n")
+    run_reml(tmp_path, "run", "a.reml", "--audit", "log.ndjson", REML_TARGET_PROFILE="mac-arm64")
+    records = [json.loads(line)["envelope"]["metadata"] for line in (tmp_path / "log.ndjson").read_text().splitlines()]
+    found = [row for row in records if row["event.kind"] == "target.diagnostic"]
+    assert {row["error.code"] for row in found} >= {"target.abi.mismatch", "target.config.mismatch"}
+    assert {row["target.profile.requested"] for row in found} == {"mac-arm64"}
+
+
+def test_a_mismatch_is_an_error_where_reproducibility_is_demanded(monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1772440000")
+    [found] = targets.validate_target(Target(os="plan9"), LINUX)
+    assert (found.code, found.severity) == ("target.config.mismatch", "error")
+    assert targets.artifact_metadata(LINUX)["timestamp"] == "2026-03-02T08:26:40Z"
+    for odd in ("soon", "9" * 40):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", odd)
+        assert targets.artifact_metadata(LINUX)["timestamp"].startswith("20")
+
+
+@pytest.mark.skipif(not (shutil.which("clang") or shutil.which("cc")), reason="no C compiler is installed")
+def test_the_object_of_a_probe_is_kept_where_reml_toolchain_cache_says(tmp_path):
+    profile = targets.load_profile("desktop-x86_64", {})
+    report = toolchains.verify(profile, {"PATH": os.environ["PATH"], "REML_TOOLCHAIN_CACHE": str(tmp_path / "cache")})
+    if not any(check.name == "compile" and check.ok for check in report.checks):
+        pytest.skip("nothing compiles for x86_64 here")
+    assert toolchains.read_object((tmp_path / "cache" / "x86_64-unknown-linux-gnu.o").read_bytes()).machine == "x86_64"
+    (tmp_path / "file").write_text("")
+    report = toolchains.verify(profile, {"PATH": os.environ["PATH"], "REML_TOOLCHAIN_CACHE": str(tmp_path / "file")})
+    assert [check.name for check in report.checks if not check.ok] == ["cache"]
 
 
 def test_build_metadata_goes_to_the_linker_and_back(command, tmp_path):
