@@ -8,6 +8,6 @@ static int64_t run(int64_t n) {
 }
 
 int main(void) {
-    printf("%lld\n", (long long)run(30000000));
+    printf("%lld\n", (long long)run(100000000));
     return 0;
 }

@@ -6,4 +6,4 @@ local function run(n)
   return sum
 end
 
-print(run(30000000))
+print(run(100000000))

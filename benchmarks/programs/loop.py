@@ -5,4 +5,4 @@ def run(n):
     return total
 
 
-print(run(30000000))
+print(run(100000000))

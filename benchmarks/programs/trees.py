@@ -1,5 +1,5 @@
 def make(depth):
-    return (None, None) if depth == 0 else (make(depth - 1), make(depth - 1))
+    return [None, None] if depth == 0 else [make(depth - 1), make(depth - 1)]
 
 
 def check(tree):

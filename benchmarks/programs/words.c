@@ -32,7 +32,7 @@ int main(void) {
     int64_t seed = 42;
     if (!text) return 1;
     for (int i = 0; i < COUNT; i++) {
-        seed = (seed * 1103515245 + 12345) % 2147483648;
+        seed = seed * 16807 % 2147483647;
         if (i) text[length++] = ' ';
         memcpy(text + length, syllables[seed / 65536 % 8], 2);
         memcpy(text + length + 2, syllables[seed / 524288 % 8], 2);

@@ -3,7 +3,7 @@ local function make_text(count)
   local words = {}
   local seed = 42
   for i = 1, count do
-    seed = (seed * 1103515245 + 12345) % 2147483648
+    seed = seed * 16807 % 2147483647
     local a = seed // 65536 % 8
     local b = seed // 524288 % 8
     local c = seed // 4194304 % 8

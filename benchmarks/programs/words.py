@@ -3,7 +3,7 @@ def make_text(count):
     words = []
     seed = 42
     for _ in range(count):
-        seed = (seed * 1103515245 + 12345) % 2147483648
+        seed = seed * 16807 % 2147483647
         words.append(syllables[seed // 65536 % 8] + syllables[seed // 524288 % 8] + syllables[seed // 4194304 % 8])
     return " ".join(words)
 
