@@ -331,11 +331,11 @@ endif
 
 BENCH_FLAGS := -O2 -g
 BENCH_CFLAGS := -std=c11 -D_GNU_SOURCE $(BENCH_FLAGS) -Wall -Wextra -Wpedantic -Wshadow $(WERROR)
-BENCH_NAMES := -DBENCH_FLAGS='"$(BENCH_FLAGS); library $(CFLAGS)"'
+BENCH_NAMES := -DBENCH_FLAGS='"$(BENCH_FLAGS); library $(CFLAGS)"' -DBENCH_ENGINES='"$(abspath build/bench/engines)"'
 BENCH_SUPPORT := benchmarks/c/harness.c benchmarks/c/callee.c
 
 # A measuring program is one file in benchmarks/c with bench_main in it: it gets a binary, a job bench-NAME and a part of the report.
-BENCH_KINDS := $(filter-out calls frontend harness callee engine_% run_%,$(patsubst benchmarks/c/%.c,%,$(wildcard benchmarks/c/*.c)))
+BENCH_KINDS := $(filter-out calls frontend harness callee engine_% guest_% run_%,$(patsubst benchmarks/c/%.c,%,$(wildcard benchmarks/c/*.c)))
 
 $(addprefix build/bench/,$(BENCH_KINDS)): build/bench/%: benchmarks/c/%.c
 build/bench/calls: $(addprefix benchmarks/c/,calls.c engine_raw.c engine_lua.c engine_reml.c)
@@ -346,39 +346,59 @@ build/bench/run-file: benchmarks/c/run_file.c
 $(addprefix build/bench/,calls frontend run-file $(BENCH_KINDS)): $(BENCH_SUPPORT) benchmarks/c/harness.h $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(BENCH_CFLAGS) $(BENCH_NAMES) -Inative/include -DHAVE_REML $(BENCH_LUA) $(filter %.c,$^) $(STATIC) $(BENCH_LUA_LIBS) $(REML_LIBS) -o $@
+	$(Q)$(CC) $(BENCH_CFLAGS) $(BENCH_NAMES) -Inative/include -DHAVE_REML $(BENCH_LUA) $(filter %.c,$^) $(STATIC) $(BENCH_LUA_LIBS) $(REML_LIBS) \
+	    -rdynamic -ldl -o $@
 
 # The peers alone, without the library: what the machine gives.
 build/bench/calls-peers: $(addprefix benchmarks/c/,calls.c engine_raw.c engine_lua.c) $(BENCH_SUPPORT) benchmarks/c/harness.h
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(BENCH_CFLAGS) $(BENCH_NAMES) $(BENCH_LUA) $(filter %.c,$^) $(BENCH_LUA_LIBS) -lm -o $@
+	$(Q)$(CC) $(BENCH_CFLAGS) $(BENCH_NAMES) $(BENCH_LUA) $(filter %.c,$^) $(BENCH_LUA_LIBS) -lm -rdynamic -ldl -o $@
 
-# One after the other: two measurements at a time would measure each other.
+# Everything in order, then report.md, report.json and plots in build/bench; BENCH_QUICK=1 takes a minute and only shows that it works.
 .PHONY: bench
-bench: build/bench/calls build/bench/run-file build $(VENV)/.bench  ## call overhead and whole programs beside the peers installed here
-	$(Q)for part in bench-c bench-programs bench-python $(addprefix bench-,$(BENCH_KINDS)); do $(MAKE) $$part || exit 1; done
-	$(Q)$(VENV_PYTHON) benchmarks/report.py $(foreach k,c-calls python-calls programs $(BENCH_KINDS),build/bench/$(k).json) \
-	    --output build/bench/report.md
+bench: bench-binaries bench-engines build $(VENV)/.bench lib  ## measure everything beside the peers installed here, and write the report
+	$(Q)BENCH_FLAGS='$(BENCH_FLAGS); library $(CFLAGS)' $(VENV_PYTHON) benchmarks/bench.py
 
-.PHONY: bench-c bench-peers bench-programs bench-python bench-frontend $(addprefix bench-,$(BENCH_KINDS))
-$(addprefix bench-,$(BENCH_KINDS)): bench-%: build/bench/%
-	$(Q)$< --json build/bench/$*.json $(BENCH_ARGS)
+.PHONY: bench-binaries bench-engines
+bench-binaries: $(addprefix build/bench/,calls frontend run-file $(BENCH_KINDS))
 
-bench-frontend: build/bench/frontend
-	$(Q)$(PYTHON) benchmarks/frontend.py --runner $< --json build/bench/frontend.json $(BENCH_ARGS)
+# Peers that are compiled here out of their source packages; what cannot be had is named, and measured around.
+bench-engines:
+	$(Q)$(PYTHON) benchmarks/build_peers.py
 
+BENCH_JOBS := bench-c bench-peers bench-programs bench-python bench-python-newer bench-frontend bench-size bench-instructions bench-report
+.PHONY: $(BENCH_JOBS) $(addprefix bench-,$(BENCH_KINDS))
 bench-c: build/bench/calls
-	$(Q)build/bench/calls --json build/bench/c-calls.json $(BENCH_ARGS)
+	$(Q)$< --json build/bench/c-calls.json $(BENCH_ARGS)
 
 bench-peers: build/bench/calls-peers
-	$(Q)build/bench/calls-peers --json build/bench/c-peers.json $(BENCH_ARGS)
+	$(Q)$< --json build/bench/c-peers.json $(BENCH_ARGS)
 
 bench-programs: build/bench/run-file
-	$(Q)$(PYTHON) benchmarks/programs.py --runner $< --json build/bench/programs.json $(BENCH_ARGS)
+	$(Q)$(PYTHON) benchmarks/programs.py --json build/bench/programs.json $(BENCH_ARGS)
 
 bench-python: build $(VENV)/.bench
 	$(Q)$(VENV_PYTHON) benchmarks/python_calls.py --json build/bench/python-calls.json $(BENCH_ARGS)
+
+bench-python-newer: build/release/libreml_internal.a
+	$(Q)$(PYTHON) benchmarks/newer_python.py $(BENCH_ARGS)
+
+bench-frontend: build/bench/frontend
+	$(Q)$(PYTHON) benchmarks/frontend.py --json build/bench/frontend.json $(BENCH_ARGS)
+
+bench-size: lib
+	$(Q)$(PYTHON) benchmarks/size.py --json build/bench/size.json
+
+bench-instructions: build/bench/calls bench-engines  ## instructions of one crossing, ours and the peers', counted by callgrind
+	$(Q)$(PYTHON) benchmarks/instructions.py --json build/bench/instructions.json $(BENCH_ARGS)
+
+$(addprefix bench-,$(BENCH_KINDS)): bench-%: build/bench/%
+	$(Q)$< --json build/bench/$*.json $(BENCH_ARGS)
+
+# Again out of what was measured, without measuring.
+bench-report:
+	$(Q)$(PYTHON) benchmarks/report.py build/bench --output build/bench
 
 # --------------------------------------------------------------------------------------------------------------- the rest
 
@@ -396,7 +416,7 @@ distclean: clean  ## remove the virtual environment too
 
 .PHONY: help
 help:  ## this list
-	@awk 'BEGIN {FS = ":.*  ## "} /^[a-z-]+:.*  ## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*  ## "} /^[a-z-]+:.*  ## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 .PHONY: FORCE
 FORCE:

@@ -1,5 +1,5 @@
 """
-How fast source becomes bytecode: ``frontend.py --runner PATH [--json PATH]``.
+How fast source becomes bytecode: ``frontend.py [--runner PATH] [--json PATH] [--rounds N] [--sizes MB …]``.
 
 Generated modules of 0.25, 0.5, 1 and 2 MB, each a run of the same 12 declarations under other names (types, matches, records,
 closures, loops, text, comments), all reached from ``main``. *runner* (``make build/bench/frontend``) loads and compiles them,
@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-SIZES = [250_000, 500_000, 1_000_000, 2_000_000]
+sys.path.insert(0, str(Path(__file__).parent))
+import machine
+import measurement
+
+RUNNER = Path(__file__).parent.parent / "build" / "bench" / "frontend"
+SIZES = [0.25, 0.5, 1.0, 2.0]
 
 REML = """
 // Part {n}: orders, their totals and a report of them.
@@ -131,38 +138,63 @@ def lua_module(count: int) -> str:
     return text
 
 
+def rates(size: float, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one size: MB/s of every round."""
+    megabytes, name = found["bytes"] / 1e6, f"{size:g} MB"
+    both = [load + compiled for load, compiled in zip(found["load"], found["compile"], strict=True)]
+    seconds = {"reml": both, "reml, load": found["load"], "reml, compile": found["compile"]}
+    rows = [
+        measurement.row(name, engine, [megabytes / taken for taken in rounds]) for engine, rounds in seconds.items()
+    ]
+    if "lua" in found:
+        rows.append(measurement.row(name, "lua", [found["lua_bytes"] / 1e6 / taken for taken in found["lua"]]))
+    return rows
+
+
 def main() -> int:
     """Command line; exit 1 when a module is not compiled."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--runner", type=Path, required=True)
+    parser.add_argument("--runner", type=Path, default=RUNNER)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--sizes", type=float, nargs="*", default=SIZES)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    pinned, load_before = machine.pin(), machine.load()
     folder = options.runner.resolve().parent / "frontend-sources"
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, float]] = []
-    print(f"{'MB':>6} {'load MB/s':>10} {'compile MB/s':>13} {'both MB/s':>10} {'Lua MB/s':>9} {'of Lua':>7}")
-    for size in SIZES:
-        source, other = folder / f"{size}.reml", folder / f"{size}.lua"
-        text = reml_module(size)
+    rows: list[dict[str, Any]] = []
+    versions: dict[str, str] = {}
+    print(f"{'size':<10}{'engine':<16}{'MB/s, median':>14}")
+    for size in options.sizes:
+        source, other = folder / f"{size:g}.reml", folder / f"{size:g}.lua"
+        text = reml_module(int(size * 1e6))
         source.write_text(text, encoding="utf-8")
         other.write_text(lua_module(text.count("\ntype Kind")), encoding="utf-8")
-        done = subprocess.run(
-            [str(options.runner), str(source), str(other)], capture_output=True, text=True, check=False
-        )
+        command = [str(options.runner), str(options.rounds), str(source), str(other)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             print(done.stderr, file=sys.stderr)
             return 1
-        row = json.loads(done.stdout)
-        rows.append(row)
-        megabytes = row["bytes"] / 1e6
-        both = megabytes / (row["load"] + row["compile"])
-        lua = row["lua_bytes"] / 1e6 / row["lua"] if "lua" in row else 0.0
-        print(
-            f"{megabytes:6.2f} {megabytes / row['load']:10.1f} {megabytes / row['compile']:13.1f} {both:10.1f} "
-            + (f"{lua:9.1f} {both / lua:7.2f}" if lua else "  missing")
-        )
+        found = json.loads(done.stdout)
+        versions |= {"lua": found["lua_version"]} if "lua" in found else {}
+        for row in rates(size, found):
+            print(f"{row['row']:<10}{row['engine']:<16}{statistics.median(row['samples']):14.1f}", flush=True)
+            rows.append(row)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        measurement.write(
+            options.json,
+            {
+                "kind": "frontend",
+                "title": "From source to bytecode",
+                "baseline": "lua",
+                "note": "Generated modules of the same work in both languages. Load is parsing and checking types; linear means the same MB/s at every size.",
+                "unit": "MB/s",
+                "environment": machine.describe(pinned, load_before, "processor time"),
+                "versions": versions,
+                "missing": {} if versions else {"lua": "no lua5.4 known to pkg-config"},
+                "rows": rows,
+            },
+        )
     return 0
 
 

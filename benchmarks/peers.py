@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import functools
 import importlib.util
 import json
 import sys
@@ -24,9 +25,10 @@ RECORD = {"id": 1, "count": 3, "price": 2.5, "total": 0.0}
 ANSWER = {"id": 1, "count": 3, "price": 2.5, "total": 7.5}
 BATCH = 1_000_000
 
-EMPTY, ADD, STRING, RECORDS, CALLBACK, BATCHES, LIFE = (
+EMPTY, ADD, STRING, RECORDS, CALLBACK, BATCHES, LINE, BRANCH, LIFE = ROWS = (
     "empty call", "add (Int, Int) -> Int", "string of 20 bytes", "record of four fields",
-    "callback into Python", "batch of 10^6 doubles", "create load run dispose",
+    "callback into Python", "batch of 10^6 doubles", "NumPy batch, x * 2 + 1", "NumPy batch, with a branch",
+    "create load run dispose",
 )  # fmt: skip
 
 REML = """\
@@ -38,6 +40,8 @@ fn echo(s: Str) -> Str = s
 fn total(o: Order) -> Order = Order { ..o, total = o.price * o.count.to_float() }
 fn back(x: Int) -> Int = host(x)
 fn scale(x: Float) -> Float = x * 1.5 + 2.0
+fn line(x: Float) -> Float = x * 2.0 + 1.0
+fn branch(x: Float) -> Float = if x > 500000.0 then x * 2.0 + 1.0 else 0.5 - x
 """
 REML_LIFE = """\
 fn square(x: Int) -> Int {
@@ -110,14 +114,16 @@ class Peers:
     cases: list[Case] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    wrong: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def add(self, row: str, engine: str, function: Callable[..., Any], *arguments: Any, expect: Any = None,
             read: Callable[[Any], Any] = lambda value: value, units: int = 1) -> None:  # fmt: skip
-        """Take a case in after one call that must answer *expect*."""
+        """Take a case in after one call that must answer *expect*; one that does not is wrong and is not timed."""
         answer = read(function(*arguments))
         if answer != expect:
-            raise AssertionError(f"{engine}, {row}: {answer!r} instead of {expect!r}")
-        self.cases.append(Case(row, engine, function, arguments, units))
+            self.wrong[row, engine] = f"{answer!r} instead of {expect!r}"
+        else:
+            self.cases.append(Case(row, engine, function, arguments, units))
 
 
 def doubles() -> array.array[float]:
@@ -174,6 +180,8 @@ def build_cffi(folder: Path) -> Any:
             bench_record_t callee_total(bench_record_t record);
             int64_t call_python(int64_t x);
             void callee_scale_all(const double* in, double* out, size_t count);
+            void callee_line_all(const double* in, double* out, size_t count);
+            void callee_branch_all(const double* in, double* out, size_t count);
             extern "Python" int64_t bench_back(int64_t x);
             """
         )
@@ -327,15 +335,41 @@ def add_quickjs(peers: Peers, _folder: Path) -> None:
     peers.add(LIFE, "quickjs", life, expect=14)
 
 
-def add_numpy(peers: Peers, _folder: Path) -> None:
-    """A NumPy expression, for the batch only."""
+def add_numpy(peers: Peers, folder: Path) -> None:
+    """NumPy's arrays: its own expressions, and the plain C loop over the same memory."""
     import numpy as np
 
     values = np.arange(BATCH, dtype=np.float64)
     peers.versions["numpy"] = np.__version__
-    peers.add(
-        BATCHES, "numpy", lambda: values * 1.5 + 2.0, read=lambda answer: float(answer[2]), expect=5.0, units=BATCH
-    )
+
+    def add(row: str, engine: str, function: Callable[[], Any]) -> None:
+        peers.add(row, engine, function, read=marks, expect=MARKS[row], units=BATCH)
+
+    add(BATCHES, "numpy", lambda: values * 1.5 + 2.0)
+    add(LINE, "numpy", lambda: values * 2.0 + 1.0)
+    add(BRANCH, "numpy", lambda: np.where(values > 500000.0, values * 2.0 + 1.0, 0.5 - values))
+    module = build_cffi(folder)
+    target = np.empty_like(values)
+    pointers = module.ffi.from_buffer("double[]", values), module.ffi.from_buffer("double[]", target)
+    for row, function in ((LINE, module.lib.callee_line_all), (BRANCH, module.lib.callee_branch_all)):
+        peers.add(
+            row,
+            "c through cffi",
+            function,
+            *pointers,
+            BATCH,
+            read=lambda _: marks(target),
+            expect=MARKS[row],
+            units=BATCH,
+        )
+
+
+def marks(answer: Any) -> tuple[float, float]:
+    """Two elements of a batch's answer, on both sides of the branch."""
+    return float(answer[2]), float(answer[BATCH - 2])
+
+
+MARKS = {BATCHES: (5.0, 1499999.0), LINE: (5.0, 1999997.0), BRANCH: (-1.5, 1999997.0)}
 
 
 def add_reml(peers: Peers, _folder: Path) -> None:
@@ -370,6 +404,15 @@ def add_reml(peers: Peers, _folder: Path) -> None:
     peers.add(CALLBACK, "reml", module["back"], 1, expect=2)
     peers.add(BATCHES, "reml", module["scale"].map, doubles(), read=lambda answer: answer[2], expect=5.0, units=BATCH)
     peers.add(LIFE, "reml", life, expect=14)
+    try:
+        import numpy as np
+    except ImportError:
+        return
+    values = np.arange(BATCH, dtype=np.float64)
+    target = np.empty_like(values)
+    for row, name in ((LINE, "line"), (BRANCH, "branch")):
+        whole = functools.partial(module[name].map, values, out=target)
+        peers.add(row, "reml", whole, read=lambda _: marks(target), expect=MARKS[row], units=BATCH)
 
 
 ENGINES: dict[str, Callable[[Peers, Path], None]] = {
@@ -384,13 +427,16 @@ ENGINES: dict[str, Callable[[Peers, Path], None]] = {
 
 
 def gather(folder: Path) -> Peers:
-    """Ask every engine; one that cannot be imported is missing, one that answers wrongly is an error."""
+    """Ask every engine; one that cannot be imported or built is missing."""
     peers = Peers()
     for name, add in ENGINES.items():
         try:
             add(peers, folder)
         except ImportError as error:
             peers.missing[name] = str(error)
-    order = [EMPTY, ADD, STRING, RECORDS, CALLBACK, BATCHES, LIFE]
-    peers.cases.sort(key=lambda case: order.index(case.row))
+        except Exception as error:
+            if name == "reml":
+                raise
+            peers.missing[name] = f"{type(error).__name__}: {error}".splitlines()[0]
+    peers.cases.sort(key=lambda case: ROWS.index(case.row))
     return peers

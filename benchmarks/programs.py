@@ -1,119 +1,194 @@
 """
-Whole programs side by side: ``programs.py [--runner PATH] [--rounds N] [--json PATH] [--only NAME …] [--slow]``.
+Whole programs side by side: ``programs.py [--json PATH] [--rounds N] [--only NAME …] [--engines NAME …]``.
 
-Each program of ``programs/`` exists in Reml, Lua, C and Python with the same sizes and the same output, which is compared first.
-Every round runs each engine once, in turn (A B C A B C …), as a process of its own; wall time, raw samples kept. *runner* is the
-small C host built by ``make build/bench/run-file``; without one, and for each command that is not installed, the engine is named
-as missing. Python and LuaJIT run only with ``--slow``.
+Each program of ``programs/`` exists in Reml, Lua, JavaScript, Python and C with the same sizes and the same output, which is compared
+with that of C; WebAssembly is compiled from C. Every round runs each engine once, in turn, as a process of its own; what counts is the
+processor time of that process, start included. An engine gets fewer rounds when *seconds* are used up, but three at least. An engine
+that is not here is named as missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from environment import describe, version_of
+import machine
+import measurement
+from build_peers import Missing, compile_wasm, stale
 
 FOLDER = Path(__file__).parent / "programs"
-NAMES = ["fib", "loop", "trees", "nbody", "spectral", "fannkuch", "words", "sieve", "mandelbrot", "handlers"]
+BUILT = Path(__file__).parent.parent / "build" / "bench"
+NAMES = ["fib", "loop", "nbody", "spectral", "fannkuch", "trees", "words", "sieve", "mandelbrot", "handlers"]
+LEAST_ROUNDS = 3
 
 
-def compile_c(name: str, folder: Path) -> list[str] | None:
-    """The command of the C version, compiled with -O2; None without a compiler."""
-    compiler = os.environ.get("CC", "cc")
-    if shutil.which(compiler) is None:
-        return None
-    binary = folder / name
-    source = FOLDER / f"{name}.c"
-    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([compiler, "-std=c11", "-O2", str(source), "-lm", "-o", str(binary)], check=True)
-    return [str(binary)]
+def built(name: str, job: str) -> str:
+    """A runner that was compiled here."""
+    if not (BUILT / name).exists():
+        reason = BUILT / "engines" / job
+        raise Missing(
+            reason.read_text(encoding="utf-8").strip() if reason.exists() else f"no {name}: make bench-engines"
+        )
+    return str(BUILT / name)
 
 
-def commands(name: str, runner: Path | None, folder: Path, *, slow: bool) -> dict[str, list[str]]:
-    """Engine → command, for the engines that are here."""
-    found: dict[str, list[str]] = {}
-    if runner is not None:
-        found["reml"] = [str(runner), str(FOLDER / f"{name}.reml")]
-    if lua := shutil.which("lua5.4") or shutil.which("lua"):
-        found["lua"] = [lua, str(FOLDER / f"{name}.lua")]
-    if native := compile_c(name, folder):
-        found["c"] = native
-    if (
-        slow and (jit := shutil.which("luajit")) and name not in {"spectral", "words", "trees"}
-    ):  # these use Lua 5.3's //
-        found["luajit"] = [jit, str(FOLDER / f"{name}.lua")]
-        found["luajit, JIT off"] = [jit, "-joff", str(FOLDER / f"{name}.lua")]
-    if slow:
-        found["python"] = [sys.executable, str(FOLDER / f"{name}.py")]
-    return found
+def installed(*names: str) -> str:
+    """A command of the system."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    raise Missing(f"{names[0]} is not installed")
 
 
-def run_once(command: list[str]) -> tuple[float, str, str]:
-    """Milliseconds, output and, when it did not end with 0, why."""
-    start = time.perf_counter_ns()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    taken = (time.perf_counter_ns() - start) / 1e6
-    trouble = "" if done.returncode == 0 else (done.stderr or done.stdout).strip().splitlines()[:1]
-    return taken, done.stdout, (trouble[0] if trouble else f"exit {done.returncode}") if done.returncode else ""
+def reml(name: str) -> list[str]:
+    return [built("run-file", ""), str(FOLDER / f"{name}.reml")]
 
 
-def main() -> int:
-    """Command line; exit 1 when an engine fails or its output differs from C's or Lua's."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--runner", type=Path)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", nargs="*", default=[])
-    parser.add_argument("--slow", action="store_true", help="Python and LuaJIT too")
-    options = parser.parse_args()
-    folder = Path(__file__).parent.parent / "build" / "bench" / "programs"
+def lua(name: str) -> list[str]:
+    return [installed("lua5.4", "lua54", "lua-5.4"), str(FOLDER / f"{name}.lua")]
+
+
+def luajit(name: str) -> list[str]:
+    """LuaJIT speaks Lua 5.1: two programs use what came later and have a second form."""
+    own = FOLDER / f"{name}.luajit.lua"
+    return [installed("luajit"), str(own if own.exists() else FOLDER / f"{name}.lua")]
+
+
+def luajit_off(name: str) -> list[str]:
+    command, file = luajit(name)
+    return [command, "-joff", file]
+
+
+def quickjs(name: str) -> list[str]:
+    return [built("run-js", "quickjs.missing"), str(FOLDER / f"{name}.js")]
+
+
+def wasm3(name: str) -> list[str]:
+    runner, target = built("run-wasm", "wasm3.missing"), BUILT / "programs" / f"{name}.wasm"
+    if stale(target, [FOLDER / f"{name}.c"]):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        compile_wasm(FOLDER / f"{name}.c", target, [])
+    return [runner, str(target)]
+
+
+def python(name: str) -> list[str]:
+    return [sys.executable, str(FOLDER / f"{name}.py")]
+
+
+def c(name: str) -> list[str]:
+    """Compiled with -O2."""
+    installed(machine.compiler()[0])
+    target, source = BUILT / "programs" / name, FOLDER / f"{name}.c"
+    if stale(target, [source]):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run([*machine.compiler(), "-std=c11", "-O2", str(source), "-lm", "-o", str(target)], check=True)
+    return [str(target)]
+
+
+def wren(_name: str) -> list[str]:
+    reason = BUILT / "engines" / "wren.missing"
+    raise Missing(reason.read_text(encoding="utf-8").strip() if reason.exists() else "no program for it")
+
+
+ENGINES = {
+    "reml": reml, "lua": lua, "luajit": luajit, "luajit, JIT off": luajit_off, "quickjs": quickjs, "wasm3": wasm3, "wren": wren,
+    "python": python, "c": c,
+}  # fmt: skip
+VERSIONS = {
+    "lua": ["lua5.4", "-v"], "luajit": ["luajit", "-v"], "c": [*machine.compiler(), "--version"],
+    "wasm3": ["clang", "--version"], "python": [sys.executable, "--version"],
+}  # fmt: skip
+
+
+@dataclass
+class Run:
+    """One process that ended."""
+
+    milliseconds: float
+    output: str
+    trouble: str
+
+
+def run_once(command: list[str], limit: float = 300.0) -> Run:
+    """Processor time of one run, its output and, when it did not end with 0, why."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        return Run(0.0, "", f"no answer within {limit:g} s")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) * 1e3
+    trouble = ""
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        trouble = lines[0] if lines else f"exit {done.returncode}"
+    return Run(used, done.stdout, trouble)
+
+
+def commands(names: list[str], engines: list[str]) -> tuple[dict[str, dict[str, list[str]]], dict[str, str]]:
+    """Program → engine → command, and why engines are missing."""
+    found: dict[str, dict[str, list[str]]] = {name: {} for name in names}
     missing: dict[str, str] = {}
-    if options.runner is None or not options.runner.exists():
-        missing["reml"] = "no runner: make build/bench/run-file"
-        options.runner = None
-    if not (shutil.which("lua5.4") or shutil.which("lua")):
-        missing["lua"] = "not installed"
+    for engine in engines:
+        for name in names:
+            try:
+                found[name][engine] = ENGINES[engine](name)
+            except (Missing, OSError, subprocess.CalledProcessError) as error:
+                missing[engine] = str(error)
+    return found, missing
 
-    before = describe()
+
+def measure(
+    engines: dict[str, list[str]], rounds: int, seconds: float
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Engine → samples, and engine → what went wrong; outputs are compared with those of the first engine asked for."""
+    expected = next((run_once(engines[name]).output for name in ("c", "lua", "python", "reml") if name in engines), "")
+    samples: dict[str, list[float]] = {engine: [] for engine in engines}
+    failed: dict[str, str] = {}
+    for number in range(rounds):
+        for engine, command in engines.items():
+            if engine in failed or (number >= LEAST_ROUNDS and sum(samples[engine]) > seconds * 1e3):
+                continue
+            run = run_once(command)
+            if run.trouble or run.output != expected:
+                failed[engine] = (
+                    run.trouble or f"printed {run.output.strip()[:60]!r} instead of {expected.strip()[:60]!r}"
+                )
+                continue
+            samples[engine].append(run.milliseconds)
+    return samples, failed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; exit 1 when an engine fails or its output differs."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument(
+        "--seconds", type=float, default=8.0, help="for each engine and program, after the first three rounds"
+    )
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", nargs="*", default=[], choices=NAMES, metavar="PROGRAM")
+    parser.add_argument("--engines", nargs="*", default=[], choices=list(ENGINES), metavar="ENGINE")
+    options = parser.parse_args(arguments)
+    pinned, load_before = machine.pin(), machine.load()
+    wanted = options.engines or list(ENGINES)
+    found, missing = commands(options.only or NAMES, wanted)
+    missing |= {engine: "not asked for in this run" for engine in ENGINES if engine not in wanted}
     rows, wrong = [], False
     print(f"{'program':<12}{'engine':<18}{'ms, median':>12}{'ms, least':>12}{'to lua':>10}")
-    for name in options.only or NAMES:
-        engines = commands(name, options.runner, folder, slow=options.slow)
-        expected = next(run_once(engines[engine])[1] for engine in ("c", "lua", "python", "reml") if engine in engines)
-        samples: dict[str, list[float]] = {engine: [] for engine in engines}
-        failed: dict[str, str] = {}
-        for _ in range(options.rounds):
-            for engine, command in engines.items():
-                if engine in failed:
-                    continue
-                taken, output, trouble = run_once(command)
-                if trouble or output != expected:
-                    failed[engine] = trouble or f"printed {output.strip()[:60]!r} instead of {expected.strip()[:60]!r}"
-                    continue
-                samples[engine].append(taken)
+    for name, engines in found.items():
+        samples, failed = measure(engines, options.rounds, options.seconds)
         base = statistics.median(samples["lua"]) if samples.get("lua") and "lua" not in failed else None
         for engine, taken in samples.items():
             label = name if engine == next(iter(samples)) else ""
-            rows.append(
-                {
-                    "row": name,
-                    "engine": engine,
-                    "failed": engine in failed,
-                    "reason": failed.get(engine, ""),
-                    "iterations": 1,
-                    "samples": [] if engine in failed else [round(ms, 3) for ms in taken],
-                }
-            )
+            rows.append(measurement.row(name, engine, taken, reason=failed.get(engine, "")))
             if engine in failed:
                 print(f"{label:<12}{engine:<18}  FAILED: {failed[engine]}")
                 wrong = True
@@ -126,19 +201,22 @@ def main() -> int:
     for engine, reason in missing.items():
         print(f"missing: {engine} ({reason})")
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        versions = {"lua": version_of(["lua5.4", "-v"]), "c": version_of([os.environ.get("CC", "cc"), "--version"])}
-        if options.slow:
-            versions |= {"python": sys.version.split()[0], "luajit": version_of(["luajit", "-v"])}
-        document = {
-            "kind": "programs",
-            "unit": "ms",
-            "environment": before,
-            "versions": versions,
-            "missing": missing,
-            "rows": rows,
-        }
-        options.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        measurement.write(
+            options.json,
+            {
+                "kind": "programs",
+                "title": "Whole programs",
+                "baseline": "lua",
+                "note": "A process each, start included. `handlers` is not one of the nine: generators or coroutines where an engine has no effect handlers, a function pointer in C.",
+                "unit": "ms",
+                "environment": machine.describe(pinned, load_before, "processor time"),
+                "versions": {
+                    engine: machine.first_line(command) for engine, command in VERSIONS.items() if engine not in missing
+                },
+                "missing": missing,
+                "rows": rows,
+            },
+        )
     return 1 if wrong else 0
 
 

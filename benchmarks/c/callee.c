@@ -25,3 +25,11 @@ double callee_scale(double x) { return x * 1.5 + 2.0; }
 void callee_scale_all(const double* in, double* out, size_t count) {
     for (size_t i = 0; i < count; i++) out[i] = in[i] * 1.5 + 2.0;
 }
+
+void callee_line_all(const double* in, double* out, size_t count) {
+    for (size_t i = 0; i < count; i++) out[i] = in[i] * 2.0 + 1.0;
+}
+
+void callee_branch_all(const double* in, double* out, size_t count) {
+    for (size_t i = 0; i < count; i++) out[i] = in[i] > 500000.0 ? in[i] * 2.0 + 1.0 : 0.5 - in[i];
+}

@@ -1,4 +1,7 @@
-/* Lua 5.4 as a C host uses it: functions kept on the stack, lua_pcall for every call. Compiled with HAVE_LUA when pkg-config knows it. */
+/*
+ * Lua 5.4 as a C host uses it: functions kept on the stack, lua_pcall for every call. Compiled with HAVE_LUA when pkg-config knows it;
+ * a second time with HAVE_LUAJIT, against LuaJIT's headers, into an engine that `calls` loads.
+ */
 #include "harness.h"
 
 #ifdef HAVE_LUA
@@ -186,35 +189,67 @@ static bool run_life(void* state, uint64_t iterations) {
     return true;
 }
 
-void bench_add_lua(bench_t* bench) {
+static lua_State* start(const char* prelude) {
     static const char* const names[] = {"empty", "add", "echo", "total", "back", "loop", "scale", "scale_all"};
-    static const bool yes = true, no = false;
     lua_State* lua = luaL_newstate();
     if (!lua) exit(1);
     luaL_openlibs(lua);
     lua_pushcfunction(lua, host);
     lua_setglobal(lua, "host");
-    if (luaL_dostring(lua, source) != LUA_OK) {
+    if (luaL_dostring(lua, prelude) != LUA_OK || luaL_dostring(lua, source) != LUA_OK) {
         fprintf(stderr, "lua: %s\n", lua_tostring(lua, -1));
         exit(1);
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) lua_getglobal(lua, names[i]);
+    return lua;
+}
+
+/* One engine's row names: a second way may be NULL; without the first of them its new states are not measured either. */
+static void add_cases(
+    bench_t* bench, lua_State* lua, const char* engine, const char* in_one_table, const char* without_libraries) {
+    static const bool yes = true, no = false;
+    bench_add(bench, "empty call", engine, run_empty, lua, 1);
+    bench_add(bench, "add (Int, Int) -> Int", engine, run_add, lua, 1);
+    bench_add(bench, "string of 20 bytes", engine, run_string, lua, 1);
+    bench_add(bench, "record of four fields", engine, run_record, lua, 1);
+    bench_add(bench, "host callback round trip", engine, run_callback, lua, 1);
+    bench_add(bench, "script to host, in a loop", engine, run_host_loop, lua, BENCH_LOOP);
+    bench_add(bench, "batch of 10^6 doubles", engine, run_batch_calls, lua, BENCH_BATCH);
+    if (in_one_table) bench_add(bench, "batch of 10^6 doubles", in_one_table, run_batch_table, lua, BENCH_BATCH);
+    if (in_one_table) bench_add(bench, "create load run dispose", engine, run_life, (void*)(uintptr_t)&yes, 1);
+    if (without_libraries)
+        bench_add(bench, "create load run dispose", without_libraries, run_life, (void*)(uintptr_t)&no, 1);
+}
+
+static void make_batch(void) {
     batch_in = malloc(BENCH_BATCH * sizeof *batch_in);
     batch_out = malloc(BENCH_BATCH * sizeof *batch_out);
     if (!batch_in || !batch_out) exit(1);
     for (size_t i = 0; i < BENCH_BATCH; i++) batch_in[i] = (double)i;
-    bench_name_version(bench, "lua", LUA_RELEASE);
-    bench_add(bench, "empty call", "lua", run_empty, lua, 1);
-    bench_add(bench, "add (Int, Int) -> Int", "lua", run_add, lua, 1);
-    bench_add(bench, "string of 20 bytes", "lua", run_string, lua, 1);
-    bench_add(bench, "record of four fields", "lua", run_record, lua, 1);
-    bench_add(bench, "host callback round trip", "lua", run_callback, lua, 1);
-    bench_add(bench, "script to host, in a loop", "lua", run_host_loop, lua, BENCH_LOOP);
-    bench_add(bench, "batch of 10^6 doubles", "lua", run_batch_calls, lua, BENCH_BATCH);
-    bench_add(bench, "batch of 10^6 doubles", "lua, one table", run_batch_table, lua, BENCH_BATCH);
-    bench_add(bench, "create load run dispose", "lua", run_life, (void*)(uintptr_t)&yes, 1);
-    bench_add(bench, "create load run dispose", "lua, no libraries", run_life, (void*)(uintptr_t)&no, 1);
 }
+
+#ifdef HAVE_LUAJIT
+
+#include <luajit.h>
+
+void bench_add_engine(bench_t* bench);
+
+void bench_add_engine(bench_t* bench) {
+    make_batch();
+    bench_name_version(bench, "luajit", LUAJIT_VERSION);
+    add_cases(bench, start(""), "luajit", "luajit, one table", NULL);
+    add_cases(bench, start("jit.off()"), "luajit, JIT off", NULL, NULL);
+}
+
+#else
+
+void bench_add_lua(bench_t* bench) {
+    make_batch();
+    bench_name_version(bench, "lua", LUA_RELEASE);
+    add_cases(bench, start(""), "lua", "lua, one table", "lua, no libraries");
+}
+
+#endif
 
 #else
 

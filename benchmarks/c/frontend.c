@@ -1,6 +1,6 @@
 /*
- * Source to bytecode: frontend REML_FILE [LUA_FILE]. Each round loads the text into a new context, looks `main` up (which compiles all
- * that it reaches) and, between two of these, has Lua compile its text; prints the medians as one line of JSON.
+ * Source to bytecode: frontend ROUNDS REML_FILE [LUA_FILE]. Each round loads the text into a new context, looks `main` up (which compiles all
+ * that it reaches) and, between two of these, has Lua compile its text; prints the seconds of every round as one line of JSON.
  */
 #include "reml_embed.h"
 #include "reml_value.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 9 };
+enum { MOST_ROUNDS = 101 };
 
 static char* read_file(const char* path, size_t* out_length) {
     FILE* file = fopen(path, "rb");
@@ -41,14 +41,10 @@ static double seconds(void) {
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static int ascending(const void* a, const void* b) {
-    double x = *(const double*)a, y = *(const double*)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double* values) {
-    qsort(values, ROUNDS, sizeof *values, ascending);
-    return values[ROUNDS / 2];
+static void print_rounds(const char* name, const double* values, int rounds) {
+    printf(", \"%s\": [", name);
+    for (int i = 0; i < rounds; i++) printf("%s%.9f", i ? ", " : "", values[i]);
+    putchar(']');
 }
 
 /* Load, then compile; false with a message on stderr. */
@@ -85,27 +81,31 @@ static int compile_lua(const char* text, size_t length, double* out) {
 #endif
 
 int main(int argc, char** argv) {
-    double load[ROUNDS], compile[ROUNDS], lua[ROUNDS];
+    static double load[MOST_ROUNDS], compile[MOST_ROUNDS], lua[MOST_ROUNDS];
     size_t length = 0, lua_length = 0;
-    char* text = argc > 1 ? read_file(argv[1], &length) : NULL;
-    char* lua_text = argc > 2 ? read_file(argv[2], &lua_length) : NULL;
-    if (!text || (argc > 2 && !lua_text)) {
-        fprintf(stderr, "usage: frontend REML_FILE [LUA_FILE]\n");
+    int rounds = argc > 1 ? atoi(argv[1]) : 0;
+    char* text = argc > 2 ? read_file(argv[2], &length) : NULL;
+    char* lua_text = argc > 3 ? read_file(argv[3], &lua_length) : NULL;
+    if (rounds < 1 || rounds > MOST_ROUNDS || !text || (argc > 3 && !lua_text)) {
+        fprintf(stderr, "usage: frontend ROUNDS REML_FILE [LUA_FILE]\n");
         return 2;
     }
     double first_load, first_compile; /* the process's core library is made in the first context */
     if (!compile_reml(text, length, &first_load, &first_compile)) return 1;
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         if (!compile_reml(text, length, &load[i], &compile[i])) return 1;
 #ifdef HAVE_LUA
         if (lua_text && !compile_lua(lua_text, lua_length, &lua[i])) return 1;
-#else
-        lua[i] = 0;
 #endif
     }
-    printf("{\"bytes\": %zu, \"load\": %.6f, \"compile\": %.6f", length, median(load), median(compile));
+    printf("{\"bytes\": %zu", length);
+    print_rounds("load", load, rounds);
+    print_rounds("compile", compile, rounds);
 #ifdef HAVE_LUA
-    if (lua_text) printf(", \"lua_bytes\": %zu, \"lua\": %.6f", lua_length, median(lua));
+    if (lua_text) {
+        printf(", \"lua_bytes\": %zu, \"lua_version\": \"%s\"", lua_length, LUA_RELEASE);
+        print_rounds("lua", lua, rounds);
+    }
 #endif
     printf("}\n");
     (void)lua;

@@ -12,11 +12,16 @@
 #define BENCH_FLAGS "unknown"
 #endif
 
-uint64_t bench_now_ns(void) {
+static uint64_t read_clock(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+uint64_t bench_now_ns(void) { return read_clock(CLOCK_MONOTONIC); }
+uint64_t bench_processor_ns(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }
+
+static uint64_t now(const bench_t* bench) { return bench->processor_time ? bench_processor_ns() : bench_now_ns(); }
 
 /* The core named by BENCH_CPU ("none" for none), else the last that this process may use: the first ones get the interrupts. */
 static void pin(bench_t* bench, bool threads) {
@@ -101,12 +106,12 @@ static void calibrate(const bench_t* bench, bench_case_t* item) {
     uint64_t wanted = (uint64_t)(bench->sample_ms * 1e6);
     item->iterations = 1;
     for (;;) {
-        uint64_t start = bench_now_ns();
+        uint64_t start = now(bench);
         if (!item->body(item->state, item->iterations)) {
             item->failed = true;
             return;
         }
-        uint64_t taken = bench_now_ns() - start;
+        uint64_t taken = now(bench) - start;
         if (taken >= wanted || item->iterations >= (uint64_t)1 << 40) return;
         if (taken < wanted / 16) item->iterations *= 4;
         else {
@@ -121,14 +126,14 @@ static int compare_names(const void* a, const void* b) {
     return strcmp(((const bench_case_t*)a)->row, ((const bench_case_t*)b)->row);
 }
 
-static void sample(bench_case_t* item, double* out) {
+static void sample(const bench_t* bench, bench_case_t* item, double* out) {
     if (item->measure) {
         if (!item->measure(item->state, out)) item->failed = true;
         return;
     }
-    uint64_t start = bench_now_ns();
+    uint64_t start = now(bench);
     if (!item->body(item->state, item->iterations)) item->failed = true;
-    *out = (double)(bench_now_ns() - start) / ((double)item->iterations * item->units);
+    *out = (double)(now(bench) - start) / ((double)item->iterations * item->units);
 }
 
 static void run(bench_t* bench) {
@@ -150,7 +155,7 @@ static void run(bench_t* bench) {
     for (int round = 0; round < bench->rounds; round++)
         for (size_t i = 0; i < bench->count; i++) {
             bench_case_t* item = &bench->cases[i];
-            if (!item->failed) sample(item, &item->samples[round]);
+            if (!item->failed) sample(bench, item, &item->samples[round]);
         }
 }
 
@@ -218,14 +223,14 @@ static void write_environment(const bench_t* bench, FILE* stream) {
     struct utsname names;
     if (uname(&names) == 0)
         snprintf(kernel, sizeof kernel, "%.60s %.60s %.60s", names.sysname, names.release, names.machine);
-    time_t now = time(NULL);
+    time_t today = time(NULL);
     struct tm utc;
-    gmtime_r(&now, &utc);
+    gmtime_r(&today, &utc);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     read_load(load, sizeof load);
     const char* const members[][2] = {{"processor", processor}, {"kernel", kernel}, {"compiler", __VERSION__},
-        {"flags", BENCH_FLAGS}, {"pinned", bench->pinned}, {"load before", bench->load}, {"load after", load},
-        {"time", when}};
+        {"flags", BENCH_FLAGS}, {"pinned", bench->pinned}, {"clock", bench->processor_time ? "processor time" : "wall"},
+        {"load before", bench->load}, {"load after", load}, {"time", when}};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         fputs(i ? ", " : "{", stream);
         write_member(stream, members[i][0], members[i][1]);
@@ -275,10 +280,22 @@ static bool write_json(const bench_t* bench, const bench_program_t* program, con
     return fclose(stream) == 0;
 }
 
+/* One case alone, for whoever counts instructions: set-up and so many iterations. */
+static int run_one(const bench_t* bench, const char* row, const char* engine, uint64_t iterations) {
+    for (size_t i = 0; i < bench->count; i++) {
+        const bench_case_t* item = &bench->cases[i];
+        if (item->body && strcmp(item->row, row) == 0 && strcmp(item->engine, engine) == 0)
+            return item->body(item->state, iterations) ? 0 : 1;
+    }
+    fprintf(stderr, "no such case: %s, %s\n", row, engine);
+    return 2;
+}
+
 int bench_main(int argc, char** argv, const bench_program_t* program) {
     static bench_t bench;
-    const char* json = NULL;
-    bool usage = false;
+    const char *json = NULL, *row = "", *engine = "";
+    uint64_t count = 0;
+    bool usage = false, list = false;
     bench.rounds = 15;
     bench.sample_ms = 20.0;
     for (int i = 1; i < argc && !usage; i += 2) {
@@ -287,18 +304,29 @@ int bench_main(int argc, char** argv, const bench_program_t* program) {
         else if (value && strcmp(argv[i], "--rounds") == 0) bench.rounds = atoi(value);
         else if (value && strcmp(argv[i], "--sample-ms") == 0) bench.sample_ms = atof(value);
         else if (value && strcmp(argv[i], "--only") == 0) bench.only = value;
+        else if (value && strcmp(argv[i], "--list") == 0) list = true;
+        else if (value && strcmp(argv[i], "--count") == 0) count = strtoull(value, NULL, 10);
+        else if (value && strcmp(argv[i], "--row") == 0) row = value;
+        else if (value && strcmp(argv[i], "--engine") == 0) engine = value;
         else usage = true;
     }
     if (usage || bench.rounds < 1 || bench.rounds > BENCH_MAX_ROUNDS || !(bench.sample_ms > 0)) {
         fprintf(stderr,
             "usage: %s [--json PATH] [--rounds N] [--sample-ms MS] [--only TEXT]\n"
+            "       %s --list yes | --count ITERATIONS --row ROW --engine ENGINE\n"
             "rounds are 1 to %d, sample-ms is positive\n",
-            program->kind, BENCH_MAX_ROUNDS);
+            program->kind, program->kind, BENCH_MAX_ROUNDS);
         return 2;
     }
+    bench.processor_time = program->processor_time;
     pin(&bench, program->threads);
     read_load(bench.load, sizeof bench.load);
     program->add(&bench);
+    for (size_t i = 0; list && i < bench.count; i++)
+        if (bench.cases[i].body)
+            printf("%s\t%s\t%.17g\n", bench.cases[i].row, bench.cases[i].engine, bench.cases[i].units);
+    if (list) return 0;
+    if (count) return run_one(&bench, row, engine, count);
     run(&bench);
     print(&bench, stdout, program->baseline);
     if (json && !write_json(&bench, program, json)) {

@@ -58,6 +58,7 @@ typedef struct bench {
     const char* only; /* rows whose name contains this, or NULL for all */
     char pinned[64];  /* the core that the process stands on, or why it stands on none */
     char load[64];    /* of the machine, before */
+    bool processor_time;
 } bench_t;
 
 typedef struct bench_program {
@@ -66,6 +67,8 @@ typedef struct bench_program {
     const char* baseline; /* the engine that others are divided by; NULL for none */
     const char* note;     /* a sentence under the table; NULL for none */
     bool threads;         /* not pinned: it runs on several cores */
+    bool
+        processor_time; /* bodies are timed by what the process used, not by the wall: other work on the machine disturbs less */
     void (*add)(bench_t* bench);
 } bench_program_t;
 
@@ -79,7 +82,8 @@ void bench_add_measure(
 void bench_name_missing(bench_t* bench, const char* engine, const char* reason);
 void bench_name_version(bench_t* bench, const char* engine, const char* version);
 
-uint64_t bench_now_ns(void);
+uint64_t bench_now_ns(void);       /* on the wall */
+uint64_t bench_processor_ns(void); /* used by this process, all threads */
 /* The compiler must assume that `pointer` is read and written here. */
 static inline void bench_keep(void* pointer) { __asm__ volatile("" : : "r"(pointer) : "memory"); }
 
@@ -104,6 +108,8 @@ bench_record_t callee_total(bench_record_t record);
 int64_t callee_host(int64_t x);
 double callee_scale(double x);
 void callee_scale_all(const double* in, double* out, size_t count);
+void callee_line_all(const double* in, double* out, size_t count);
+void callee_branch_all(const double* in, double* out, size_t count);
 
 /* One per engine; each adds its cases or names itself missing. */
 void bench_add_raw(bench_t* bench);
