@@ -84,8 +84,10 @@ def draw(title: str, subtitle: str, bands: list[Band], axis: str, *, line: float
         return left + (right - left) * (math.log(max(value, low)) - math.log(low)) / (math.log(high) - math.log(low))
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img"'
-        f" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\" aria-label=\"{escape(title)}\">",
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img"'
+            f' font-family="{FONTS}" aria-label="{escape(title)}">'
+        ),
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         text(20, 30, title, size=18, bold=True),
         text(20, 50, subtitle, size=12, colour=SOFT),

@@ -28,7 +28,7 @@ PARTS = {
     "programs": ("Whole programs", "lua"),
     "frontend": ("From source to bytecode", "lua"),
     "start": ("Start and contexts", "lua"),
-    "audit": ("Audit", "reml, off"),
+    "audit": ("The audit log", "no log"),
     "scaling": ("Scaling", ""),
     "batch": ("Batches", "c"),
     "size": ("Size", "lua"),
@@ -259,12 +259,12 @@ def ratio_plot(part: dict[str, Any]) -> str | None:
             continue
         if not bands or bands[-1].label.removesuffix(" ↑") != row["row"]:
             bands.append(Band(row["row"] + (" ↑" if more_is_better(row["unit"]) else "")))
-        ours = family(row["engine"]) == "reml"
+        ours = family(row["engine"]) == "reml" or (row["row"], row["engine"]) in limits
         bands[-1].dots.append(
             Dot(
                 row["engine"],
                 Figure(**row["ratio"]),
-                COLOURS.get(family(row["engine"]), "#718096"),
+                ACCENT if ours else COLOURS.get(family(row["engine"]), "#718096"),
                 ours,
                 limits.get((row["row"], row["engine"])),
             )
