@@ -29,13 +29,16 @@ NAMES = ["fib", "loop", "nbody", "spectral", "fannkuch", "trees", "words", "siev
 LEAST_ROUNDS = 3
 
 
-def built(name: str, job: str) -> str:
+def reason_of(peer: str, otherwise: str) -> str:
+    """What build_peers.py said about a peer that it could not build."""
+    said = BUILT / "engines" / f"{peer}.missing"
+    return said.read_text(encoding="utf-8").strip() if said.exists() else otherwise
+
+
+def built(name: str, peer: str) -> str:
     """A runner that was compiled here."""
     if not (BUILT / name).exists():
-        reason = BUILT / "engines" / job
-        raise Missing(
-            reason.read_text(encoding="utf-8").strip() if reason.exists() else f"no {name}: make bench-engines"
-        )
+        raise Missing(reason_of(peer, f"no {name}: make bench-binaries bench-engines"))
     return str(BUILT / name)
 
 
@@ -48,7 +51,7 @@ def installed(*names: str) -> str:
 
 
 def reml(name: str) -> list[str]:
-    return [built("run-file", ""), str(FOLDER / f"{name}.reml")]
+    return [built("run-file", "reml"), str(FOLDER / f"{name}.reml")]
 
 
 def lua(name: str) -> list[str]:
@@ -67,11 +70,11 @@ def luajit_off(name: str) -> list[str]:
 
 
 def quickjs(name: str) -> list[str]:
-    return [built("run-js", "quickjs.missing"), str(FOLDER / f"{name}.js")]
+    return [built("run-js", "quickjs"), str(FOLDER / f"{name}.js")]
 
 
 def wasm3(name: str) -> list[str]:
-    runner, target = built("run-wasm", "wasm3.missing"), BUILT / "programs" / f"{name}.wasm"
+    runner, target = built("run-wasm", "wasm3"), BUILT / "programs" / f"{name}.wasm"
     if stale(target, [FOLDER / f"{name}.c"]):
         target.parent.mkdir(parents=True, exist_ok=True)
         compile_wasm(FOLDER / f"{name}.c", target, [])
@@ -93,8 +96,7 @@ def c(name: str) -> list[str]:
 
 
 def wren(_name: str) -> list[str]:
-    reason = BUILT / "engines" / "wren.missing"
-    raise Missing(reason.read_text(encoding="utf-8").strip() if reason.exists() else "no program for it")
+    raise Missing(reason_of("wren", "it was not looked for: make bench-engines"))
 
 
 ENGINES = {

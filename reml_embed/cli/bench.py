@@ -14,15 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @click.command()
 @click.option("--rounds", default=15, show_default=True, help="Interleaved rounds.")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=None,
+              help="A folder for the report: Markdown, JSON and plots (SVG).")  # fmt: skip
 @click.option("--folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
               help="A checkout of reml-embed; by default the one that this package runs from.")  # fmt: skip
 @click.pass_context
-def bench(command: click.Context, rounds: int, folder: Path | None) -> None:
+def bench(command: click.Context, rounds: int, output: Path | None, folder: Path | None) -> None:
     """
     Measure calls across the border, beside the peers that are installed here, and print the table.
 
     The C harness and the whole programs take part when `make bench-c` and `make bench-programs` have built them; what is missing is
-    named.
+    named. `make bench` measures everything there is.
     """
     root = folder or ROOT
     scripts = root / "benchmarks"
@@ -38,15 +40,7 @@ def bench(command: click.Context, rounds: int, folder: Path | None) -> None:
         else:
             click.echo("missing: the C harness (make bench-c builds it)", err=True)
         if (built / "run-file").exists():
-            programs: list[str | Path] = [
-                sys.executable,
-                scripts / "programs.py",
-                "--runner",
-                built / "run-file",
-                "--json",
-                out / "programs.json",
-            ]
-            jobs.append(("whole programs", programs))
+            jobs.append(("whole programs", [sys.executable, scripts / "programs.py", "--json", out / "programs.json"]))
         else:
             click.echo("missing: the runner of whole programs (make bench-programs builds it)", err=True)
         for title, job in jobs:
@@ -56,5 +50,6 @@ def bench(command: click.Context, rounds: int, folder: Path | None) -> None:
         files = sorted(out.glob("*.json"))
         if not files:
             command.exit(1)
-        done = subprocess.run([sys.executable, scripts / "report.py", *files], check=False)
+        kept: list[str | Path] = ["--output", output] if output else []
+        done = subprocess.run([sys.executable, scripts / "report.py", *files, *kept], check=False)
         command.exit(done.returncode)
