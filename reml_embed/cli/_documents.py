@@ -12,11 +12,12 @@ import click
 
 from reml_embed.audit import ids
 from reml_embed.cli._common import PATH
+from reml_embed.cli._effects import MANIFEST
 from reml_embed.cli._trail import Trail
-from reml_embed.config import approvals, changes, documents, schema
+from reml_embed.config import approvals, changes, documents, manifest, schema
 from reml_embed.config.documents import Document
 from reml_embed.config.problems import ConfigError, Problem
-from reml_embed.config.profiles import Compatibility, resolve
+from reml_embed.config.profiles import Resolved, resolve
 from reml_embed.data import change_set
 from reml_embed.data.change_set import ChangeSet
 from reml_embed.data.quality import QualityReport, problems_of, recorded, report_of
@@ -75,9 +76,30 @@ def locale_of(given: str | None, environment: dict[str, str] | None = None) -> t
     return "en-US", True
 
 
-def compatibility_for(path: Path, profile: str | None) -> Compatibility:
-    """How strictly a file is read: option, environment, default of its format."""
-    return resolve(documents.format_of(path), cli=profile).compatibility
+def compatibility_for(path: Path, profile: str | None = None) -> Resolved:
+    """
+    How strictly a file is read: option, environment, the manifest of the directory, default of its format.
+
+    Raises:
+        ConfigError: no such profile, or the manifest's table is wrong.
+    """
+    form, table = documents.format_of(path), dict[str, Any]()
+    if path.name != MANIFEST.name and MANIFEST.is_file() and not profile:
+        found = manifest.read(MANIFEST)
+        wrong = [one for one in found.problems if one.key_path.startswith("config.") or found.document.value is None]
+        if wrong:
+            raise ConfigError("ValidationError", wrong)
+        table = dict(found.compatibility(form))
+    return resolve(form, cli=profile, manifest=table)
+
+
+def note_compatibility(trail: Trail, *found: Resolved) -> None:
+    """A record ``config_compat_changed`` for each that somebody chose."""
+    seen: list[Resolved] = []
+    for one in found:
+        if one.source != "default" and one not in seen:
+            seen.append(one)
+            trail.log("config_compat_changed", metadata=one.metadata())
 
 
 @dataclass(slots=True)
@@ -87,13 +109,29 @@ class Pair:
     old: Document
     new: Document
     changes: ChangeSet
+    resolved: tuple[Resolved, ...] = ()
 
     @property
     def schema_diff(self) -> dict[str, Any]:
         """Of schemas, what changes in their fields; of other documents, the typed list of changes."""
-        if all(_is_schema(document.value) for document in (self.old, self.new)):
+        if self.is_of_schemas:
             return schema.diff(schema.read(self.old), schema.read(self.new)).json()
         return self.changes.schema_diff()
+
+    @property
+    def is_of_schemas(self) -> bool:
+        """Are both schemas?"""
+        return all(_is_schema(document.value) for document in (self.old, self.new))
+
+    @property
+    def migration(self) -> schema.MigrationPlan | None:
+        """Of schemas, what has to be done to the data; None: they are none."""
+        if not self.is_of_schemas:
+            return None
+        try:
+            return schema.validate_migration(schema.read(self.old), schema.read(self.new))
+        except ConfigError:  # other documents with the same names in them
+            return None
 
 
 def _is_schema(value: Any) -> bool:
@@ -107,13 +145,17 @@ def read_pair(old: Path, new: Path, profile: str | None = None) -> Pair:
     Raises:
         ConfigError: one cannot be read, is no document, or cannot be compared.
     """
-    pair = [documents.check(documents.read(path, compatibility_for(path, profile))) for path in (old, new)]
+    found_rules = [compatibility_for(path, profile) for path in (old, new)]
+    pair = [
+        documents.check(documents.read(path, rules.compatibility))
+        for path, rules in zip((old, new), found_rules, strict=True)
+    ]
     try:
         found = change_set.compare(pair[0].value, pair[1].value)
     except change_set.ChangeSetError as error:
         problem = Problem("config.change_set.invalid", str(error), os.fspath(old))
         raise ConfigError("ValidationError", [problem]) from error
-    return Pair(pair[0], pair[1], found)
+    return Pair(pair[0], pair[1], found, tuple(found_rules))
 
 
 def report_on(document: Document, schema_path: Path, profile: str) -> QualityReport:
@@ -139,7 +181,7 @@ def held_against(pair: Pair, schema_path: Path | None) -> QualityReport | None:
     """
     if schema_path is None:
         return None
-    report = report_on(pair.new, schema_path, compatibility_for(Path(pair.new.file), None).profile)
+    report = report_on(pair.new, schema_path, pair.resolved[-1].compatibility.profile)
     if report.severity_max == "Error":
         raise ConfigError("ValidationError", list(report.problems))
     complain(list(report.problems))
@@ -156,6 +198,7 @@ def record(
         "config.change_set.total": len(pair.changes.items),
         "config.status": status,
         "requested_by": os.environ.get("USER") or "unknown",
+        **(pair.migration.metadata() if pair.migration is not None else {}),
     }
     shown = pair.changes.json()
     audit_id = trail.log(event, category="config", metadata=metadata, change_set=shown)
@@ -203,6 +246,17 @@ def show_table(changes_found: ChangeSet, title: str) -> None:
     click.echo(f"{title}: {summary['added']} added, {summary['removed']} removed, {summary['updated']} updated")
     for row in rows:
         click.echo(("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip())
+
+
+def show_migration(plan: schema.MigrationPlan) -> None:
+    """What has to be done to the data of a schema, for people."""
+    downtime = "with" if plan.requires_downtime else "without"
+    click.echo(
+        f"migration: risk {plan.data_loss_risk}, {downtime} downtime, about {plan.estimated_seconds:g} s per 1000 documents"
+    )
+    for step in plan.steps:
+        names = " → ".join(str(step[key]) for key in ("name", "from", "to") if key in step)
+        click.echo(f"  {step['kind']:16} {names}{'  (breaking)' if step['breaking'] else ''}")
 
 
 def _short(value: Any) -> str:

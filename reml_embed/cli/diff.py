@@ -12,9 +12,11 @@ from reml_embed.cli._documents import (
     complain,
     diff_options,
     held_against,
+    note_compatibility,
     read_pair,
     record,
     show_json,
+    show_migration,
     show_table,
 )
 from reml_embed.cli._trail import Trail
@@ -34,8 +36,10 @@ def diff(
     """
     try:
         pair = read_pair(old, new)
+        migration = pair.migration
         schema_diff, report = pair.schema_diff, held_against(pair, schema_path)
         trail = Trail("diff", {"old": str(old), "new": str(new)}, inputs=[str(old), str(new)])
+        note_compatibility(trail, *pair.resolved)
         audit_id, status = new_id(), "compared" if pair.changes else "unchanged"
         if applies and pair.changes:
             audit_id, status = apply_recorded(trail, pair, report), "applied"
@@ -46,7 +50,10 @@ def diff(
         command.exit(2 if error.kind == "IoError" else 1)
     if form == "json":
         result = {"status": status, "audit_id": audit_id}
-        show_json({"command": "diff", "change_set": pair.changes.json(), "schema_diff": schema_diff, "result": result})
+        shown = {"command": "diff", "change_set": pair.changes.json(), "schema_diff": schema_diff, "result": result}
+        show_json(shown | ({"migration": migration.json()} if migration is not None else {}))
     else:
         show_table(pair.changes, f"{old} → {new}")
+        if migration is not None and migration.steps:
+            show_migration(migration)
         click.echo(f"{status}, audit id {audit_id}")

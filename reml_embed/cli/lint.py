@@ -11,13 +11,13 @@ from reml_embed import Context, RemlError
 from reml_embed.audit import cli_identity
 from reml_embed.cli._capabilities import honour_files
 from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, show_line, with_option
+from reml_embed.cli._documents import compatibility_for
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.cli.check import load_modules
 from reml_embed.config import documents
 from reml_embed.config.manifest import check_sources, from_document, is_manifest
 from reml_embed.config.manifest import read as read_manifest
 from reml_embed.config.problems import ConfigError, diagnostics
-from reml_embed.config.profiles import resolve
 from reml_embed.diagnostics import Diagnostic
 from reml_embed.diagnostics.catalog import DOMAINS, normal_domain
 from reml_embed.effects import OptIn
@@ -57,7 +57,7 @@ def lint_file(context: Context, file: Path, domain: str | None, session: Session
 def lint_configuration(file: Path, domain: str | None, session: Session) -> list[dict[str, Any]]:
     """Report what is wrong with a manifest or another document."""
     try:
-        document = documents.read(file, resolve(documents.format_of(file)).compatibility)
+        document = documents.read(file, compatibility_for(file).compatibility)
         problems = document.problems
         if is_manifest(document):
             manifest = from_document(document)

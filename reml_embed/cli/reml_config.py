@@ -28,6 +28,7 @@ from reml_embed.cli._documents import (
     diff_options,
     held_against,
     locale_of,
+    note_compatibility,
     read_pair,
     record,
     report_on,
@@ -40,7 +41,6 @@ from reml_embed.cli._trail import Trail, trail_option
 from reml_embed.config import approvals, changes, documents
 from reml_embed.config.manifest import from_document, is_manifest
 from reml_embed.config.problems import ConfigError, Problem
-from reml_embed.config.profiles import resolve
 from reml_embed.data.quality import recorded
 from reml_embed.metrics import emit_metrics
 
@@ -101,14 +101,13 @@ def validate(
     audit_id, name = new_id(), language(locale)
     used = profile or ""
     try:
-        resolved = resolve(documents.format_of(file), cli=profile)
+        resolved = compatibility_for(file, profile)
         used = resolved.compatibility.profile
         document = documents.read(file, resolved.compatibility)
         problems = list(from_document(document).problems if is_manifest(document) else document.problems)
         kind = "ValidationError"
         trail = Trail("config.validate", {"file": str(file)}, audit, inputs=[str(file)])
-        if resolved.source != "default":
-            trail.log("config_compat_changed", metadata=resolved.metadata())
+        note_compatibility(trail, resolved)
         if schema_path is not None and not any(problem.severity == "error" for problem in problems):
             report = recorded(report_on(document, schema_path, used), "reml.data.validate", trail, audit_id=audit_id)
             problems += report.problems
@@ -151,6 +150,7 @@ def diff(
         pair = read_pair(old, new, profile)
         report = held_against(pair, schema_path)
         trail = Trail("config.diff", {"old": str(old), "new": str(new)}, inputs=[str(old), str(new)])
+        note_compatibility(trail, *pair.resolved)
         audit_id = new_id()
         if applies and pair.changes:
             audit_id = apply_recorded(trail, pair, report)
@@ -177,7 +177,9 @@ def diff(
 def render(command: click.Context, template: Path, values: Path, output: Path) -> None:
     """Fill a template in."""
     try:
-        document = documents.check(documents.read(values, compatibility_for(values, None)))
+        rules = compatibility_for(values)
+        document = documents.check(documents.read(values, rules.compatibility))
+        note_compatibility(Trail("config.render", {"template": str(template), "env": str(values)}), rules)
         text = documents.read_text(template)
         documents.replace_file(output, changes.render(text, document.value, str(template)).encode())
     except ConfigError as error:

@@ -29,6 +29,8 @@ from reml_embed.config.schema import (
     SchemaDiff,
     diff,
     estimate_migration_cost,
+    load,
+    validate,
     validate_migration,
 )
 from reml_embed.diagnostics.config_codes import CODES
@@ -57,10 +59,12 @@ __all__ = [
     "compare",
     "diff",
     "estimate_migration_cost",
+    "load",
     "plan",
     "read_changes",
     "render",
     "resolve",
     "update_dsl_signature",
+    "validate",
     "validate_migration",
 ]

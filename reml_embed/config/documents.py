@@ -181,6 +181,12 @@ class _Json:
         key = path_text(path) if path else ""
         self.document.problems.append(Problem(code, message, self.document.file, key, self.lines.place(offset)))
 
+    def forgive(self, feature: str, what: str, offset: int, path: tuple[Step, ...]) -> None:
+        """Something that the profile lets pass: is it approved?"""
+        if not self.rules.approves(feature):
+            text = f"{what} is forgiven by profile {self.rules.profile}, but `{feature}` is not among its approved features"
+            self.note("config.feature.unapproved", text, offset, path)
+
     def skip(self) -> None:
         while True:
             found = _BLANK.match(self.text, self.at)
@@ -191,6 +197,7 @@ class _Json:
             relaxed = self.rules.trivia != "strict_json" and not comment[0].startswith("#")
             if not (relaxed or (self.rules.trivia == "toml_relaxed" and comment[0].startswith("#"))):
                 raise _Stop(self.at, f"comments are not allowed by profile {self.rules.profile}")
+            self.forgive("comments", "a comment", self.at, ())
             self.at = comment.end()
 
     def peek(self) -> str:
@@ -213,8 +220,11 @@ class _Json:
     def scalar(self, path: tuple[Step, ...]) -> Any:
         number = _NUMBER.match(self.text, self.at)
         if number:
-            if number["plus"] and self.rules.number != "AllowLeadingPlus":
-                self.note("config.compat.number_format", "a number with a leading `+`", self.at, path)
+            if number["plus"]:
+                if self.rules.number != "AllowLeadingPlus":
+                    self.note("config.compat.number_format", "a number with a leading `+`", self.at, path)
+                else:
+                    self.forgive("leading_plus", "a number with a leading `+`", self.at, path)
             if len(number["body"]) > _MOST_DIGITS:
                 raise _Stop(self.at, f"a number of more than {_MOST_DIGITS} digits")
             value = float(number["body"]) if number["float"] else int(number["body"])
@@ -265,6 +275,8 @@ class _Json:
             double = name in members
             if double and self.rules.duplicate_key == "Error":
                 self.note("config.compat.duplicate_key", "this name was there before", start, here)
+            elif double:
+                self.forgive("duplicate_key", "a name that was there before", start, here)
             if not double:
                 self.document.places[here] = self.lines.place(start)
             if self.peek() != ":":
@@ -284,9 +296,14 @@ class _Json:
         word = re.compile(r"[A-Za-z0-9_-]+").match(self.text, self.at)
         if not word:
             raise _Stop(self.at, "a name in quotes is expected")
-        allowed = _UNQUOTED.get(self.rules.unquoted_key)
-        if not (allowed and allowed.match(word[0])):
-            self.note("config.compat.unquoted_key", "a name without quotes", self.at, (*path, word[0]))
+        allowed, here = _UNQUOTED.get(self.rules.unquoted_key), (*path, word[0])
+        if allowed is None:
+            self.note("config.compat.unquoted_key", "a name without quotes", self.at, here)
+        elif not allowed.match(word[0]):
+            text = f"`{word[0]}` needs quotes: profile {self.rules.profile} lets names without them have letters and `_` only"
+            self.note("config.key.unquoted", text, self.at, here)
+        else:
+            self.forgive("unquoted_key", "a name without quotes", self.at, here)
         self.at = word.end()
         return word[0]
 
@@ -295,8 +312,11 @@ class _Json:
             return False
         offset = self.at
         self.at += 1
-        if self.peek() == end and self.rules.trailing_comma != "ArraysAndObjects":
-            self.note("config.compat.trailing_comma", f"a comma before `{end}`", offset, path)
+        if self.peek() == end:
+            if self.rules.trailing_comma != "ArraysAndObjects":
+                self.note("config.compat.trailing_comma", f"a comma before `{end}`", offset, path)
+            else:
+                self.forgive("trailing_comma", f"a comma before `{end}`", offset, path)
         return True
 
     def close(self, end: str) -> None:
@@ -311,10 +331,12 @@ class _Json:
 def _read_toml(document: Document, compatibility: Compatibility) -> None:
     lines, tokens = _Lines(document.text), _toml.scan(document.text)
     text, forgiven = _toml.relax(document.text, tokens)
-    for message, offset in forgiven if compatibility.trailing_comma == "Forbid" else ():
-        place = lines.place(offset)
-        problem = Problem("config.compat.trailing_comma", message, document.file, "", place, "warning")
-        document.problems.append(problem)
+    code, severity = "config.compat.trailing_comma", "warning"
+    if compatibility.trailing_comma != "Forbid":
+        code, severity = "config.feature.unapproved", "error"
+        forgiven = [] if compatibility.approves("trailing_comma") else forgiven
+    for message, offset in forgiven:
+        document.problems.append(Problem(code, message, document.file, "", lines.place(offset), severity))
     try:
         document.value = _toml.decode(document.text, text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

@@ -17,8 +17,8 @@ from typing import Any
 
 from reml_embed.config import documents
 from reml_embed.config.documents import Document
-from reml_embed.config.problems import Problem
-from reml_embed.config.profiles import Compatibility, resolve
+from reml_embed.config.problems import ConfigError, Problem
+from reml_embed.config.profiles import DEFAULTS, Compatibility, from_table, resolve
 from reml_embed.data.change_set import Step, type_tag
 
 STAGES = ("experimental", "beta", "stable")
@@ -216,6 +216,19 @@ class _Checker:
         for name in self.manifest.dsls:
             self.dsl(name)
         self.target_capabilities()
+        self.compatibility()
+
+    def compatibility(self) -> None:
+        """The tables ``config.compatibility.json`` and ``.toml``."""
+        for form in DEFAULTS:
+            table = self.named(("config", "compatibility", form))
+            if table is not None:
+                try:
+                    from_table(table, form)
+                except ConfigError as error:
+                    for problem in error.problems:
+                        path = tuple(problem.key_path.split("."))
+                        self.wrong(problem.code, problem.message, path)
 
     def shape(self) -> None:
         for key in self.value:

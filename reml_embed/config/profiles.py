@@ -7,7 +7,7 @@ Layers, the first that says something wins: command line, environment, manifest,
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -25,7 +25,7 @@ class Compatibility:
         duplicate_key: ``Error``, ``LastWriteWins`` or ``FirstWriteWins``.
         number: ``Strict`` or ``AllowLeadingPlus``.
         trivia: ``strict_json`` (blanks only), ``json_relaxed`` (comments ``//`` and ``/* */``) or ``toml_relaxed``.
-        feature_guard: features a document may ask for; empty: any.
+        feature_guard: which of `FEATURES` are approved; empty: all that the profile forgives.
     """
 
     profile: str
@@ -35,6 +35,10 @@ class Compatibility:
     number: str
     trivia: str
     feature_guard: tuple[str, ...] = ()
+
+    def approves(self, feature: str) -> bool:
+        """May a document use what the profile forgives?"""
+        return not self.feature_guard or feature in self.feature_guard
 
     def json(self) -> dict[str, Any]:
         """All attributes."""
@@ -61,6 +65,14 @@ ALIASES = {
     "relaxed-toml": "toml-relaxed",
 }
 DEFAULTS = {"json": "strict-json", "toml": "toml-relaxed"}
+#: What a profile may forgive: the attribute that says so, and its value that does not.
+FEATURES = {
+    "comments": ("trivia", "strict_json"),
+    "trailing_comma": ("trailing_comma", "Forbid"),
+    "unquoted_key": ("unquoted_key", "Forbid"),
+    "duplicate_key": ("duplicate_key", "Error"),
+    "leading_plus": ("number", "Strict"),
+}
 CHOICES = {
     "trailing_comma": ("Forbid", "ArraysAndObjects"),
     "unquoted_key": ("Forbid", "AllowAlpha", "AllowAlphaNumeric"),
@@ -114,7 +126,7 @@ def resolve(
         manifest: table ``config.compatibility.<format>`` of the manifest.
 
     Raises:
-        ConfigError: ``config.compat.unknown_profile``, ``config.compat.env_invalid``.
+        ConfigError: ``config.compat.unknown_profile``, ``config.compat.env_invalid``, ``config.feature.mismatch``.
     """
     environment = os.environ if environment is None else environment
     if cli:
@@ -130,6 +142,7 @@ def resolve(
                 "ValidationError", [Problem("config.compat.env_invalid", text, file="REML_CONFIG_TRIVIA")]
             )
         names = tuple(sorted({name.strip() for name in features.split(",") if name.strip()}))
+        _check_features(names, "REML_CONFIG_FEATURES")
         return Resolved(
             replace(base, trivia=trivia or base.trivia, feature_guard=names or base.feature_guard), "env", format
         )
@@ -138,24 +151,56 @@ def resolve(
     return Resolved(PROFILES[DEFAULTS[format]], "default", format)
 
 
+def _check_features(
+    names: Iterable[str], file: str = "", key_path: str = "", rules: Compatibility | None = None
+) -> None:
+    """
+    Features have names that are known, and with *rules* only those that are forgiven may be approved.
+
+    Raises:
+        ConfigError: ``config.feature.mismatch``.
+    """
+    for name in names:
+        if name not in FEATURES:
+            text = f"`{name}` is no feature; known: {', '.join(FEATURES)}"
+        elif rules is not None and getattr(rules, FEATURES[name][0]) == FEATURES[name][1]:
+            text = f"profile {rules.profile} does not forgive `{name}`, so it cannot be approved"
+        else:
+            continue
+        raise ConfigError("ValidationError", [Problem("config.feature.mismatch", text, file, key_path)])
+
+
 def from_table(table: Mapping[str, Any], format: str) -> Compatibility:  # noqa: A002
-    """From the manifest: a profile, and what differs from it."""
+    """
+    From the manifest: a profile, and what differs from it.
+
+    Raises:
+        ConfigError: ``config.compat.unknown_profile``, ``config.compat.env_invalid``, ``config.feature.mismatch``, with the key path.
+    """
     origin = f"config.compatibility.{format}"
-    base = named(str(table["profile"]), origin) if "profile" in table else PROFILES[DEFAULTS[format]]
+
+    def wrong(code: str, text: str, key: str) -> ConfigError:
+        return ConfigError("ValidationError", [Problem(code, text, key_path=f"{origin}.{key}")])
+
+    profile = table.get("profile", DEFAULTS[format])
+    base = PROFILES.get(ALIASES.get(str(profile), str(profile)))
+    if base is None:
+        text = f"no compatibility profile `{profile}`; known: {', '.join(PROFILES)}"
+        raise wrong("config.compat.unknown_profile", text, "profile")
     changes: dict[str, Any] = {}
     for key, value in table.items():
         if key == "feature_guard":
+            if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+                raise wrong("config.compat.env_invalid", "a list of texts is expected", key)
             changes[key] = tuple(value)
         elif key in CHOICES:
             if value not in CHOICES[key]:
                 text = f"`{value}` is no {key}; known: {', '.join(CHOICES[key])}"
-                raise ConfigError(
-                    "ValidationError", [Problem("config.compat.env_invalid", text, key_path=f"{origin}.{key}")]
-                )
+                raise wrong("config.compat.env_invalid", text, key)
             changes[key] = value
         elif key != "profile":
             text = f"unknown key; known: profile, {', '.join(CHOICES)}, feature_guard"
-            raise ConfigError(
-                "ValidationError", [Problem("config.compat.unknown_profile", text, key_path=f"{origin}.{key}")]
-            )
-    return replace(base, **changes)
+            raise wrong("config.compat.unknown_profile", text, key)
+    made = replace(base, **changes)
+    _check_features(made.feature_guard, "", f"{origin}.feature_guard", made)
+    return made

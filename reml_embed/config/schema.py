@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import os
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reml_embed.config import documents
 from reml_embed.config.documents import Document
 from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.data.change_set import Step, path_text, same, type_tag
@@ -485,12 +487,27 @@ def _broken(rule: Rule, value: Any) -> str | None:
     return check(value, params) if check else f"the rule `{params.get('name', rule.id)}` is not known here"
 
 
-def validate(document: Document, schema: Schema, schemas: Mapping[str, Schema] | None = None) -> list[Problem]:
+def load(path: str | os.PathLike[str], schema: Schema, schemas: Mapping[str, Schema] | None = None) -> Any:
     """
-    All that is wrong with a document by *schema*; *schemas* are those that references name.
+    The value of a JSON or TOML file that *schema* has nothing against.
+
+    Raises:
+        ConfigError: ``IoError``: it cannot be read; ``ValidationError``: all that is wrong with it, with file, line and key path.
+    """
+    document = documents.check(documents.read(path))
+    errors = [problem for problem in validate(document, schema, schemas) if problem.severity == "error"]
+    if errors:
+        raise ConfigError("ValidationError", errors)
+    return document.value
+
+
+def validate(value: Any, schema: Schema, schemas: Mapping[str, Schema] | None = None) -> list[Problem]:
+    """
+    All that is wrong with a document, or with plain data, by *schema*; *schemas* are those that references name.
 
     Keys that the schema does not name are fine: a schema says what must be there.
     """
+    document = value if isinstance(value, Document) else Document("", "json", "", value)
     checker = _Validator(document, {schema.name: schema, **(schemas or {})})
     if not isinstance(document.value, dict):
         checker.wrong("config.schema.type_mismatch", f"a map is expected, found {type_tag(document.value)}", ())

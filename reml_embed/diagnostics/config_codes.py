@@ -30,7 +30,6 @@ CODES: dict[str, str] = {
     "config.schema.invalid": "error",
     "config.schema.type_mismatch": "error",
     "config.schema.rule_violation": "error",
-    "config.schema.unknown_field": "warning",
     "manifest.dsl.unknown_effect": "error",
     "manifest.dsl.effect_mismatch": "error",
     "manifest.dsl.category_mismatch": "error",

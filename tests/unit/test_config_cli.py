@@ -12,6 +12,7 @@ from reml_embed import audit
 from reml_embed.cli.config import config, manifest
 from reml_embed.cli.diff import diff
 from reml_embed.cli.reml_config import reml_config
+from reml_embed.config import ConfigError, documents, read_changes
 
 SAMPLES = Path(__file__).parents[2] / "examples" / "core_config"
 
@@ -308,3 +309,55 @@ def test_reml_run_diff_exits_by_what_went_wrong(command, files):
     command(diff, files[0], "gone.json", code=2)
     files[1].write_text("{")
     command(diff, *files, code=1)
+
+
+# --- compatibility and migrations -------------------------------------------------------------------------------------
+
+
+def test_the_manifest_of_the_directory_says_how_documents_are_read(command, tmp_path):
+    (tmp_path / "app.json").write_text('{"a": 1,}\n')
+    (tmp_path / "next.json").write_text('{"a": 2,}\n')
+    command(reml_config, "validate", "app.json", code=2)
+    (tmp_path / "reml.toml").write_text('[config.compatibility.json]\nprofile = "json-relaxed"\n')
+    found = command(reml_config, "validate", "app.json", "--format", "json")
+    assert json.loads(found.stdout)["profile"] == "json-relaxed"
+    command(diff, "app.json", "next.json")
+    command(reml_config, "diff", "app.json", "next.json")
+    made = [record["metadata"] for record in records() if record["metadata"]["event.kind"] == "config_compat_changed"]
+    assert [row["config.source"] for row in made] == ["manifest"] * 3
+    command(reml_config, "validate", "app.json", "--profile", "strict-json", code=2)  # the command line wins
+    (tmp_path / "reml.toml").write_text('[config.compatibility.json]\nprofile = "lax"\n')
+    wrong = command(reml_config, "validate", "app.json", code=2)
+    assert "reml.toml:2:1: error[config.compat.unknown_profile]" in wrong.stderr
+    command(reml_config, "validate", "app.json", "--profile", "json-relaxed")
+
+
+def test_a_migration_is_shown_and_recorded(command, tmp_path):
+    def write(name, **fields):
+        (tmp_path / name).write_text(json.dumps({"name": "S", "version": "1.0.0", "fields": fields}))
+
+    write("old.json", a="integer", b="string")
+    write("new.json", a="string", c={"data_type": "string", "required": True})
+    shown = json.loads(command(diff, "old.json", "new.json", "--audit", "--format", "json").stdout)
+    assert shown["migration"]["data_loss_risk"] == "high"
+    assert {step["kind"] for step in shown["migration"]["steps"]} == {"add_field", "remove_field", "change_type"}
+    [record] = records()
+    plan = shown["migration"]
+    assert {key: value for key, value in record["metadata"].items() if key.startswith("config.migration.")} == {
+        "config.migration.steps": len(plan["steps"]), "config.migration.risk": "high", "config.migration.downtime": True,
+        "config.migration.estimated_seconds": plan["estimated_duration"]["seconds"],
+    }  # fmt: skip
+    told = command(diff, "old.json", "new.json").stdout
+    assert "migration: risk high, with downtime" in told
+    assert "(breaking)" in told
+    (tmp_path / "data.json").write_text('{"name": 5, "fields": 6}')
+    assert "migration" not in command(reml_config, "diff", "data.json", "data.json", "--audit").stdout
+
+
+def test_changes_that_are_none_are_config_change_set_invalid(command, tmp_path):
+    for text in ("5", '{"items": 5}', '{"items": [{"kind": "odd", "key": "a"}]}', '{"items": [{"kind": "added"}]}'):
+        (tmp_path / "changes.json").write_text(text)
+        with pytest.raises(ConfigError) as failure:
+            read_changes(documents.read("changes.json"))
+        assert failure.value.code == "config.change_set.invalid"
+        assert failure.value.problems[0].file == "changes.json"

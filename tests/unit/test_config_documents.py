@@ -1,5 +1,6 @@
 """Documents (CONTRACTS 10.1, 10.4): JSON and TOML with places, as strict as the profile says."""
 
+import dataclasses
 import json
 import tomllib
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reml_embed.config import ConfigError, documents, resolve
-from reml_embed.config.profiles import ALIASES, PROFILES, from_table, named
+from reml_embed.config.profiles import ALIASES, FEATURES, PROFILES, from_table, named
 from reml_embed.data import flatten, path_text, same
 
 LEAVES = (
@@ -83,8 +84,53 @@ def test_json_relaxed_forgives_what_the_table_says():
     document = documents.parse(text, "json", compatibility=PROFILES["json-relaxed"])
     assert (document.value, document.problems) == ({"a": [1, 2], "b": 2}, [])
     assert codes(documents.parse("{a1: 1}", "json", compatibility=PROFILES["json-relaxed"])) == [
-        ("config.compat.unquoted_key", 1, 2)
+        ("config.key.unquoted", 1, 2)  # allowed are letters
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "feature"),
+    [
+        ("// why\n{}", "comments"),
+        ('{"a": [1,]}', "trailing_comma"),
+        ("{a: 1}", "unquoted_key"),
+        ('{"a": 1, "a": 2}', "duplicate_key"),
+        ('{"a": +1}', "leading_plus"),
+    ],
+)
+def test_what_is_forgiven_must_be_approved_where_there_is_a_feature_guard(text, feature):
+    assert set(FEATURES) == {"comments", "trailing_comma", "unquoted_key", "duplicate_key", "leading_plus"}
+    rules = PROFILES["json-relaxed"]
+    approved = dataclasses.replace(rules, feature_guard=(feature,))
+    assert documents.parse(text, "json", compatibility=approved).problems == []
+    others = dataclasses.replace(rules, feature_guard=tuple(set(FEATURES) - {feature}))
+    [problem] = documents.parse(text, "json", "app.json", compatibility=others).problems
+    assert (problem.code, problem.severity) == ("config.feature.unapproved", "error")
+    assert problem.place
+    assert f"`{feature}`" in problem.message
+
+
+def test_a_feature_guard_holds_for_toml_too():
+    text = "a = { b = 1, }\n"
+    guarded = dataclasses.replace(PROFILES["toml-relaxed"], feature_guard=("comments",))
+    assert [code for code, _, _ in codes(documents.parse(text, "toml", compatibility=guarded))] == [
+        "config.feature.unapproved"
+    ]
+    assert documents.parse(text, "toml").problems == []
+
+
+def test_what_a_profile_does_not_forgive_cannot_be_approved():
+    for table, word in (
+        ({"feature_guard": ["trailing_comma"]}, "does not forgive"), ({"profile": "json-relaxed", "feature_guard": ["wings"]}, "no feature"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=word) as failure:
+            from_table(table, "json")
+        assert failure.value.code == "config.feature.mismatch"
+        assert failure.value.problems[0].key_path == "config.compatibility.json.feature_guard"
+    with pytest.raises(ConfigError, match="REML_CONFIG_FEATURES"):
+        resolve("json", environment={"REML_CONFIG_FEATURES": "wings"})
+    with pytest.raises(ConfigError, match="a list of texts"):
+        from_table({"feature_guard": 5}, "json")
 
 
 def test_all_that_is_wrong_is_told_at_once():
@@ -165,7 +211,7 @@ def test_profiles_are_those_of_the_contract():
 
 def test_the_first_layer_that_says_something_wins():
     environment = {"REML_CONFIG_COMPAT": "json-relaxed"}
-    table = {"profile": "strict-json", "trailing_comma": "ArraysAndObjects", "feature_guard": ["x"]}
+    table = {"profile": "strict-json", "trailing_comma": "ArraysAndObjects", "feature_guard": ["trailing_comma"]}
     found = [
         resolve("json", cli="toml", environment=environment, manifest=table),
         resolve("json", environment=environment, manifest=table),

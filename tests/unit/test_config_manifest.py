@@ -154,3 +154,32 @@ def test_stage_bounds_become_the_four_keys_of_a_bridge():
     exact = bridge_stage({"stage_bounds": {"minimum": "beta", "maximum": "beta"}})
     assert exact == {"bridge.stage.required": "exact:beta", "bridge.stage.actual": "beta", "bridge.stage.mode": "exact"}
     assert bridge_stage({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "key"),
+    [
+        ('profile = "lax"', "config.compat.unknown_profile", "profile"),
+        ('trailing_comma = "Maybe"', "config.compat.env_invalid", "trailing_comma"),
+        ("odd = 1", "config.compat.unknown_profile", "odd"),
+        ('feature_guard = ["comments"]', "config.feature.mismatch", "feature_guard"),
+        ("feature_guard = 5", "config.compat.env_invalid", "feature_guard"),
+    ],
+)
+def test_the_compatibility_of_a_manifest_is_checked(tmp_path, table, code, key):
+    (tmp_path / "reml.toml").write_text(
+        f"[project]\nname = 'a'\nversion = '1.0.0'\n[config.compatibility.json]\n{table}\n"
+    )
+    [problem] = read_manifest(tmp_path / "reml.toml").problems
+    assert (problem.code, problem.key_path, problem.place.line) == (code, f"config.compatibility.json.{key}", 5)
+
+
+def test_a_signature_that_is_no_table_is_signature_serialization(tmp_path):
+    (tmp_path / "a.reml").write_text("module A\n")
+    for exports in ("signature = 5", "signature = {stage_bounds = 5}"):
+        (tmp_path / "reml.toml").write_text(
+            f"[project]\nname = 'a'\nversion = '1.0.0'\n[dsl.a]\nentry = 'a.reml'\nexports = [{{name = 'x', {exports}}}]\n"
+        )
+        [problem] = read_manifest(tmp_path / "reml.toml").problems
+        assert problem.code == "config.manifest.signature_serialization"
+        assert problem.key_path.startswith("dsl.a.exports[0].signature")

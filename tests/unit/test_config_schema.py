@@ -1,9 +1,11 @@
 """Schemas (CONTRACTS 10.2): reading, validating, comparing, and what a migration costs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from reml_embed import config
 from reml_embed.config import ConfigError, DataType, Field, Schema, diff, documents, validate_migration
 from reml_embed.config import schema as schemas
 
@@ -221,3 +223,27 @@ def test_a_breaking_step_is_at_least_high_risk_and_needs_downtime():
     assert plan.metadata().keys() == {
         "config.migration.steps", "config.migration.risk", "config.migration.downtime", "config.migration.estimated_seconds",
     }  # fmt: skip
+
+
+def test_load_answers_a_value_that_the_schema_has_nothing_against(tmp_path):
+    """CONTRACTS 10.2: `load(path, schema)`, `validate(value, schema)`."""
+    wanted = config.Schema("S", fields={"a": config.Field("a", config.DataType("integer"))})
+    (tmp_path / "good.toml").write_text("a = 1\n")
+    (tmp_path / "bad.json").write_text('{\n "a": "x"}')
+    assert config.load(tmp_path / "good.toml", wanted) == {"a": 1}
+    with pytest.raises(config.ConfigError) as failure:
+        config.load(tmp_path / "bad.json", wanted)
+    [problem] = failure.value.problems
+    assert (problem.code, problem.key_path, problem.place.line) == ("config.schema.type_mismatch", "a", 2)
+    with pytest.raises(config.ConfigError) as failure:
+        config.load(tmp_path / "gone.json", wanted)
+    assert failure.value.kind == "IoError"
+    assert config.validate({"a": 1}, wanted) == []
+    assert [problem.code for problem in config.validate({}, wanted)] == ["config.missing_field"]
+
+
+def test_every_code_of_the_contract_is_used():
+    """CONTRACTS 10.3: a code that nothing says would be a promise that nothing keeps."""
+    package = Path(config.__file__).parents[1]
+    text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "config_codes.py")
+    assert [code for code in config.CODES if f'"{code}"' not in text] == []
