@@ -42,8 +42,8 @@ include native/sources.mk
 
 REML_CPPFLAGS := -D_GNU_SOURCE -Inative/include -Inative/src -Ibuild -DREML_EMBED_VERSION='"$(VERSION)"'
 # -fno-strict-aliasing: registers are untagged words that hold integers, doubles and references in turn.
-# -fno-math-errno: a square root is one instruction.
-REML_CFLAGS := -std=c11 -fPIC -fvisibility=hidden -fno-strict-aliasing -fno-math-errno -pthread \
+# -fno-math-errno: a square root is one instruction. -ffp-contract=off: a product is rounded before it is added, on every processor.
+REML_CFLAGS := -std=c11 -fPIC -fvisibility=hidden -fno-strict-aliasing -fno-math-errno -ffp-contract=off -pthread \
                -Wall -Wextra -Wpedantic -Wshadow $(WERROR)
 REML_LIBS := -lm -pthread
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -109,7 +109,7 @@ ffi.set_source(
         ("_GNU_SOURCE", None),
         ("REML_EMBED_VERSION", f'"{version()}"'),
     ],
-    # Registers are untagged words that hold integers, doubles and references in turn.
+    # As in the Makefile, which says why.
     extra_compile_args=[
         "-std=c11",
         "-O2",
@@ -117,6 +117,7 @@ ffi.set_source(
         "-fvisibility=hidden",
         "-fno-strict-aliasing",
         "-fno-math-errno",
+        "-ffp-contract=off",
         "-pthread",
     ],
     extra_link_args=[
