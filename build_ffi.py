@@ -32,6 +32,7 @@ HEADERS = (
     "reml_capability.h",
     "reml_effects.h",
     "reml_ref.h",
+    "reml_profile.h",
 )
 LIMITED_API = "0x030c0000" if sys.version_info >= (3, 12) else "0x030b0000"
 

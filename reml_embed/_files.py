@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 import threading
@@ -77,6 +78,22 @@ def _lockable(target: Path, stack: contextlib.ExitStack) -> int:
         return handle
     target.parent.mkdir(parents=True, exist_ok=True)
     return stack.enter_context(target.with_name(f".{target.name}.lock").open("a", encoding="utf-8")).fileno()
+
+
+def check_place(path: str | os.PathLike[str]) -> None:
+    """
+    Could `replace_file` put a file there? Its folder is made where there is none.
+
+    Raises:
+        OSError: it could not.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    os.close(handle)
+    Path(temporary).unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -62,6 +62,7 @@ from reml_embed.results import BorrowedResult, TransferredResult
 from reml_embed.values import Proxy, Some
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from reml_embed._waiting import Jobs
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from reml_embed.library import ForeignContract
     from reml_embed.limits import Limits
     from reml_embed.metrics import FfiMetrics
+    from reml_embed.profiling import Profile
     from reml_embed.registry.capability import CapabilityRegistry
     from reml_embed.run_config import RunConfig
 
@@ -573,6 +575,27 @@ class Context:
     def call(self, function: Function, *arguments: Any) -> TransferredResult:
         """Call a function and keep its result in the context: for values that Python need not see, or cannot."""
         return TransferredResult(self, self._border.call_handle(function, *arguments))
+
+    def profile(self, interval: float = 0.001) -> AbstractContextManager[Profile]:
+        """
+        Watch where the time of runs goes, for the length of a ``with`` block::
+
+            with context.profile() as profile:
+                context.run()
+            profile.write_svg("out.svg")
+
+        The `Profile` has its stacks when the block ends, also by an exception. Results and the use of fuel are the same; calls between
+        Python and scripts are slower meanwhile.
+
+        Args:
+            interval: seconds; a sample is taken at the first poll of the VM after each. 0: at every poll.
+
+        Raises:
+            BusyError: the context is running, or one is on. ValueError: no such interval.
+        """
+        from reml_embed.profiling import profiled  # noqa: PLC0415  (most contexts are never profiled)
+
+        return profiled(self, interval)
 
     # --- host functions ---------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,18 @@ import click
 
 from reml_embed import Context, Function, LoadError, RemlError, RunError, TransferredResult
 from reml_embed._ffi import ffi, lib, owned_text
+from reml_embed._files import check_place
 from reml_embed.ci import ci_event, log_ci_event
 from reml_embed.cli._capabilities import file_capabilities, runtime_options
-from reml_embed.cli._common import SOURCE, as_diagnostic, format_option, limit_options, read_limits, with_option
+from reml_embed.cli._common import (
+    SOURCE,
+    as_diagnostic,
+    format_option,
+    limit_options,
+    read_limits,
+    shown_name,
+    with_option,
+)
 from reml_embed.cli._effects import EffectsAsked, effects_options, guide_text, manifest_diagnostics
 from reml_embed.cli._pipeline import Asked, PipelineCommand, Session, pipeline_options
 from reml_embed.cli._target import config_options, note_cfg, target_options
@@ -26,6 +36,7 @@ from reml_embed.cli._trail import Trail
 from reml_embed.diagnostics import build, plain
 from reml_embed.effects import EffectError
 from reml_embed.limits import Limits
+from reml_embed.profiling import Profile
 from reml_embed.results import BorrowedResult
 
 
@@ -108,6 +119,61 @@ def drive(context: Context, future: TransferredResult) -> TransferredResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileFiles:
+    """What ``--profile`` writes."""
+
+    svg: Path
+    folded: Path
+
+    @classmethod
+    def at(cls, path: Path) -> ProfileFiles:
+        """
+        For the PATH of the option, with the ending of one of the files or without.
+
+        Raises:
+            click.BadParameter: they cannot be written.
+        """
+        stem = path.with_suffix("") if path.suffix in (".svg", ".folded") else path
+        found = cls(stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.folded"))
+        for file in (found.svg, found.folded):
+            try:
+                check_place(file)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                raise click.BadParameter(f"{shown_name(file)}: {reason}", param_hint="--profile") from None
+        return found
+
+    @contextmanager
+    def around(self, context: Context, title: str) -> Iterator[None]:
+        """
+        Profile what is done meanwhile, and write it however that ends.
+
+        Raises:
+            click.ClickException: the files could not be written after all.
+        """
+        profile: Profile | None = None
+        try:
+            with context.profile() as profile:
+                yield
+        except BaseException:
+            try:
+                self._write(profile, title)
+            except click.ClickException as problem:  # why the program ended is what matters
+                problem.show()
+            raise
+        self._write(profile, title)
+
+    def _write(self, profile: Profile | None, title: str) -> None:
+        if profile is None:
+            return
+        try:
+            profile.write_folded(self.folded)
+            profile.write_svg(self.svg, title)
+        except OSError as error:
+            raise click.ClickException(f"--profile: {shown_name(self.svg)}: {error.strerror}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """
     What is run.
@@ -115,6 +181,7 @@ class Program:
     Attributes:
         files: the last is the program. entry: its function. words: arguments of it.
         loaded: called with the context when all is loaded. observer: told of handlers, or None. denied: capabilities taken away first.
+        profile: where the profile of the run goes, or None.
     """
 
     files: Sequence[Path]
@@ -123,6 +190,7 @@ class Program:
     loaded: Callable[[Context], object] | None = None
     observer: Callable[[dict[str, Any]], object] | None = None
     denied: tuple[str, ...] = ()
+    profile: ProfileFiles | None = None
 
 
 def check_manifest(context: Context, files: Sequence[Path]) -> None:
@@ -155,7 +223,9 @@ def execute(program: Program, options: dict[str, Any], session: Session) -> None
                 if program.loaded is not None:
                     program.loaded(context)
                 check_manifest(context, program.files)
-                result = call(context, program.entry, program.words)
+                title = f"reml run {shown_name(program.files[-1].name)}"
+                with program.profile.around(context, title) if program.profile else nullcontext():
+                    result = call(context, program.entry, program.words)
                 outcome.type, outcome.value = result.type, result.text
                 outcome.ok = not (result.variant == "Err" and outcome.type.startswith("Result<"))
             finally:
@@ -217,12 +287,12 @@ def wants_test(command: click.Context, file: Path, args: tuple[str, ...]) -> boo
 
 def run_test(
     asked: Asked, test: TestRun, options: dict[str, Any], effects: EffectsAsked, form: str, denied: tuple[str, ...],
-    settings: tuple[str, ...],
+    settings: tuple[str, ...], profile: ProfileFiles | None,
 ) -> int:  # fmt: skip
     """``reml run test``: the exit code."""
     session, printed, events = Session("run", "Test", test.files, asked, form), list[str](), list[dict[str, Any]]()
     options |= {"audit": session.context_log, "output": printed.append, "input": None}
-    program = Program(test.files, test.function, (), test.watch, _collector(events, effects), denied)
+    program = Program(test.files, test.function, (), test.watch, _collector(events, effects), denied, profile)
     checks: list[dict[str, Any]] = []
     began = time.perf_counter()
     target = target_options(session, settings, runs=True)
@@ -274,6 +344,13 @@ def _show_debug(events: list[dict[str, Any]], session: Session, asked: EffectsAs
 @click.argument("args", nargs=-1)
 @click.option("--entry", default="main", show_default=True, help="Function to run: `main`, `Billing.total`.")
 @click.option("--arg", "words", multiple=True, help="An argument of it, in order; lists and records as JSON.")
+@click.option(
+    "--profile",
+    "profile_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Sample where its time goes: a flame graph (PATH.svg) and the folded stacks (PATH.folded).",
+)
 @with_option
 @runtime_options
 @limit_options
@@ -285,7 +362,7 @@ def _show_debug(events: list[dict[str, Any]], session: Session, asked: EffectsAs
 def run(
     command: click.Context, file: Path, args: tuple[str, ...], entry: str, words: tuple[str, ...], modules: tuple[Path, ...],
     runtime: dict[str, Any], limits: tuple[str, ...], untrusted: bool, form: str, asked: Asked, effects: EffectsAsked,
-    settings: tuple[str, ...],
+    settings: tuple[str, ...], profile_path: Path | None,
 ) -> None:  # fmt: skip
     """
     Run the program in FILE and show its result. Env.args() answers ARGS, Env.get_env the variables of this process, Console.ask the
@@ -311,9 +388,10 @@ def run(
         options["effects"] = effects.opt_in(files, untrusted=untrusted)
     except EffectError as error:
         raise click.ClickException(error.message) from None
+    profile = None if profile_path is None else ProfileFiles.at(profile_path)
     denied = tuple(name for name in file_capabilities() if name not in command.params["grants"]) if untrusted else ()
     if test:
-        command.exit(run_test(asked, test, options, effects, form, denied, settings))
+        command.exit(run_test(asked, test, options, effects, form, denied, settings, profile))
     session, printed, events = Session("run", "Embed", files, asked, form), list[str](), list[dict[str, Any]]()
     options |= {
         "audit": session.context_log,
@@ -322,7 +400,7 @@ def run(
     }
     target = target_options(session, settings, runs=True)
     try:
-        program = Program(files, entry, words, observer=_collector(events, effects), denied=denied)
+        program = Program(files, entry, words, observer=_collector(events, effects), denied=denied, profile=profile)
         code = 1 if target is None else run_program(program, options | target, session)
     except RemlError as error:  # of the log
         session.refused(error)

@@ -19,6 +19,7 @@
 #include "reml_effects.h"
 #include "reml_embed.h"
 #include "reml_ffi_bridge.h"
+#include "reml_profile.h"
 #include "reml_value.h"
 #include "syntax/target.h"
 #include "types/check.h"
@@ -277,6 +278,7 @@ struct rl_context {
     void* input_user;
     reml_poll_fn poll;
     void* poll_user;
+    struct rl_profile *profile, *profiling; /* what has been gathered; the same while it is on, else NULL */
     reml_audit_sink_t audit_sink;
     void* audit_sink_user;
     reml_audit_destroy_t audit_sink_destroy;
@@ -369,6 +371,12 @@ void rl_run_end(rl_context_t* context);
 /* Around conversions that may run foreign code (native/python): runs, collections, loads and disposal answer BUSY meanwhile. */
 void rl_context_freeze(rl_context_t* context);
 void rl_context_thaw(rl_context_t* context);
+
+/* --- profiles (profile.c) ----------------------------------------------------------------------------------------- */
+/* What runs outermost is this code from now on (NULL: not known yet), until rl_profile_end. */
+void rl_profile_begin(rl_context_t* context, const rl_proto_t* entry);
+void rl_profile_end(rl_context_t* context);
+void rl_profile_deinit(rl_context_t* context);
 
 /* --- values ---------------------------------------------------------------------------------------------------------- */
 reml_kind_t rl_kind_of(const rl_rtype_t* type);

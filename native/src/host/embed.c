@@ -259,6 +259,7 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
 }
 
 static void context_deinit(rl_context_t* context) {
+    rl_profile_deinit(context);
     rl_jobs_deinit(context);
     rl_promises_deinit(context);
     rl_functions_deinit(context);
@@ -466,6 +467,7 @@ static reml_embed_status_t run(rl_context_t* context, const char* entrypoint) {
     rl_str_t name = rl_str(entrypoint);
     reml_embed_status_t status = rl_run_begin_entry(context, name);
     if (status != REML_EMBED_STATUS_OK) return status;
+    if (context->profiling) rl_profile_begin(context, NULL);
     status = rl_pipeline_initialise(context);
     if (status == REML_EMBED_STATUS_OK && name.length) {
         rl_fn_id_t function = rl_program_find_function(&context->program, name);
@@ -477,6 +479,7 @@ static reml_embed_status_t run(rl_context_t* context, const char* entrypoint) {
             proto = rl_pipeline_entry(context, function, &status);
         }
         if (proto) {
+            if (context->profiling) rl_profile_begin(context, proto);
             rl_word_t result;
             const rl_rtype_t* type = proto->result_type;
             rl_outcome_t outcome = rl_vm_call(&context->vm, proto, NULL, NULL, &result);

@@ -15,8 +15,8 @@
  */
 static inline bool rl_fast_call_allowed(const rl_context_t* context) {
     const rl_limits_t* limits = &context->vm.limits;
-    return limits->fuel >= RL_POLL_INTERVAL && limits->fuel <= INT64_MAX / 2 && !limits->deadline_ms &&
-           context->modules_ready == context->module_states.count;
+    return !context->profiling && limits->fuel >= RL_POLL_INTERVAL && limits->fuel <= INT64_MAX / 2 &&
+           !limits->deadline_ms && context->modules_ready == context->module_states.count;
 }
 
 /* What the small loop cannot do: go on in the large one, with everything in place that a run may look at. Counts a failure. */

@@ -267,9 +267,10 @@ void rl_function_crossed(rl_context_t* context, rl_function_entry_t* entry, reml
     rl_bridge_crossing(context, &crossing);
 }
 
-static reml_embed_status_t enter_run(rl_context_t* context) {
+static reml_embed_status_t enter_run(rl_context_t* context, const rl_proto_t* proto) {
     reml_embed_status_t status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
+    if (RL_UNLIKELY(context->profiling != NULL)) rl_profile_begin(context, proto);
     status = rl_pipeline_initialise(context);
     if (status != REML_EMBED_STATUS_OK) rl_run_end(context);
     return status;
@@ -286,7 +287,7 @@ static rl_outcome_t enter(rl_context_t* context, const rl_function_entry_t* entr
 
 reml_embed_status_t rl_function_call_words(
     rl_context_t* context, rl_function_entry_t* entry, const rl_word_t* s, rl_object_t* const* r, rl_word_t* result) {
-    reml_embed_status_t status = enter_run(context);
+    reml_embed_status_t status = enter_run(context, entry->proto);
     if (status == REML_EMBED_STATUS_OK) {
         rl_outcome_t outcome = enter(context, entry, s, r, result);
         rl_run_settle(context, *result, entry->proto->result_rep == RL_REP_R);
@@ -517,7 +518,7 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_TYPE_MISMATCH,
             "%s: the columns do not fit `%.*s`", rl_code_text(RL_CODE_TYPE_MISMATCH), RL_STR_ARG(proto->name));
     }
-    reml_embed_status_t status = enter_run(context);
+    reml_embed_status_t status = enter_run(context, proto);
     size_t done = 0;
     unsigned misses = 0;
     batch.out = output->data;

@@ -392,6 +392,6 @@ rl_outcome_t rl_host_call(
         outcome = host_row(context, binding, result->o, &crossing);
     crossing.ok = outcome == RL_DONE;
     crossed(context, binding, &crossing);
-    if (scalar && outcome == RL_DONE && !site->direct) shorten(binding, site);
+    if (scalar && outcome == RL_DONE && !site->direct && !context->profiling) shorten(binding, site);
     return outcome;
 }

@@ -281,6 +281,7 @@ void rl_run_end(rl_context_t* context) {
         atomic_store_explicit(&context->slot->running, 0, memory_order_relaxed);
         /* An interrupt that came too late is not one for the next run. */
         atomic_store_explicit(&context->slot->interrupt, 0, memory_order_relaxed);
+        if (RL_UNLIKELY(context->profiling != NULL)) rl_profile_end(context);
         rl_foreign_settle(context);
     }
 }

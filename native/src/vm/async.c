@@ -304,7 +304,7 @@ static rl_outcome_t wait_for_events(rl_vm_t* vm, rl_run_t* run) {
         if (vm->failure.present && !vm->unwinding) return RL_RAISE;
         return rl_vm_raise_standard(vm, RL_CODE_RUNTIME_INTERRUPTED);
     }
-    return rl_vm_poll(vm) ? RL_DONE : RL_RAISE;
+    return rl_vm_poll_waiting(vm) ? RL_DONE : RL_RAISE;
 }
 
 /* The fiber at the root of the computation that runs: a task's, or the main one. */

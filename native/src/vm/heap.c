@@ -68,6 +68,7 @@ void rl_heap_init(rl_heap_t* heap, rl_allocator_t* allocator) {
         .black = 2,
         .born = 1,
         .phase = RL_PHASE_IDLE,
+        .due = LEAST_THRESHOLD,
         .threshold = LEAST_THRESHOLD};
 #ifdef RL_STRESS_GC
     rl_heap_set_stress(heap, true, true);
@@ -372,20 +373,24 @@ static size_t room_left(const rl_heap_t* heap) {
     return allocator->limit_bytes > allocator->live_bytes ? allocator->limit_bytes - allocator->live_bytes : 0;
 }
 
-static void set_threshold(rl_heap_t* heap) {
-    if (heap->stress) {
-        heap->threshold = 0;
-        return;
-    }
-    if (heap->phase != RL_PHASE_IDLE) {
-        heap->threshold = STEP_BYTES;
-        return;
-    }
+static size_t bytes_until_due(const rl_heap_t* heap) {
+    if (heap->stress) return 0;
+    if (heap->phase != RL_PHASE_IDLE) return STEP_BYTES;
     size_t threshold = heap->live_after_last > LEAST_THRESHOLD ? heap->live_after_last : LEAST_THRESHOLD;
     /* A cycle should end before the limit forces a whole one. */
     size_t half_room = room_left(heap) / 2, least = heap->allocator->limit_bytes / LIMIT_SHARE;
     if (threshold > half_room) threshold = half_room > least ? half_room : least;
-    heap->threshold = threshold;
+    return threshold;
+}
+
+static void set_threshold(rl_heap_t* heap) {
+    heap->due = bytes_until_due(heap);
+    heap->threshold = heap->watched ? 0 : heap->due;
+}
+
+void rl_heap_watch(rl_heap_t* heap, bool on) {
+    heap->watched = on;
+    heap->threshold = on ? 0 : heap->due;
 }
 
 static void finish_cycle(rl_heap_t* heap) {
@@ -407,6 +412,7 @@ static void note_pause(rl_heap_t* heap, uint64_t start) {
 }
 
 void rl_heap_step(rl_heap_t* heap) {
+    if (heap->bytes_since < heap->due) return;
     heap->stats.steps++;
     if (heap->stress) {
         rl_heap_collect(heap);
@@ -490,5 +496,10 @@ void rl_heap_deinit(rl_heap_t* heap) {
     delete_large(heap, heap->large);
     delete_large(heap, heap->unswept_large);
     rl_vec_deinit(heap->allocator, &heap->gray);
-    *heap = (rl_heap_t){.allocator = heap->allocator, .white = 1, .black = 2, .born = 1, .threshold = LEAST_THRESHOLD};
+    *heap = (rl_heap_t){.allocator = heap->allocator,
+        .white = 1,
+        .black = 2,
+        .born = 1,
+        .due = LEAST_THRESHOLD,
+        .threshold = LEAST_THRESHOLD};
 }

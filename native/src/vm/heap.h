@@ -30,12 +30,14 @@ typedef struct rl_heap {
     rl_page_t* pages[RL_SIZE_CLASSES];
     void* large;            /* list of objects that stand alone */
     size_t bytes_since;     /* allocated since the last step */
-    size_t threshold;       /* bytes until the next step is wanted */
+    size_t threshold;       /* bytes until the next step is wanted; 0 while it is watched */
+    size_t due;             /* … and until it is due */
     size_t live_after_last; /* for pacing */
     uint8_t white;          /* colour bits of this cycle */
     uint8_t black;
     uint8_t phase; /* rl_phase_t */
     bool stress;   /* collect at every chance */
+    bool watched;  /* rl_heap_watch */
     RL_VEC(rl_object_t*) gray;
     bool gray_overflow; /* the mark stack could not grow: rescan pages */
     void* roots_user;
@@ -81,7 +83,10 @@ static inline bool rl_heap_wants_step(const rl_heap_t* heap) {
     return RL_UNLIKELY(heap->bytes_since >= heap->threshold);
 }
 void rl_heap_set_stress(rl_heap_t* heap, bool stress, bool leaves_open);
-void rl_heap_step(rl_heap_t* heap);    /* a bounded piece of work */
+/* On: every safe point wants a step, which does nothing until it is due. The loop saves the running frame there, so that a poll
+   within a builtin finds it as it is. When something is collected does not change. */
+void rl_heap_watch(rl_heap_t* heap, bool on);
+void rl_heap_step(rl_heap_t* heap);    /* a bounded piece of work, when it is due */
 void rl_heap_collect(rl_heap_t* heap); /* a whole cycle */
 /* Memory was refused: a whole cycle, and the refusal is forgotten. False: so little of the limit is free afterwards
    that going on would be mostly collecting; give up. */

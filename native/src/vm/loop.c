@@ -1,7 +1,8 @@
 /*
  * The interpreter loop. What lives in C locals: pc, s, r (bases of the running frame), frame, proto, budget. They are
  * written back (SAVE) before anything that may look at them, grow the banks or collect, and read again (LOAD) after
- * anything that may have moved them. An instruction that fails leaves by `raise`, with pc behind it.
+ * anything that may have moved them. An instruction that fails leaves by `raise`, with pc behind it. What calls a builtin need not
+ * save, but is a safe point before: there the frame is saved when the heap wants a step, as it always does while a profile is taken.
  */
 #include "vm/arith.h"
 #include "vm/async.h"
@@ -809,7 +810,7 @@ enter_slowly: {
     uint32_t a = A, b = B;
     const rl_proto_t* callee = pc[-1].op == RL_OP_CALL ? proto->callees[C] : rl_object_words(r[b])[r[b]->refs].p;
     SAVE();
-    if (budget < 0 && !rl_vm_poll(vm)) goto raise_saved;
+    if (budget < 0 && !rl_vm_poll_entering(vm, callee)) goto raise_saved;
     if (!rl_fiber_reserve(
             vm, fiber, (size_t)fiber->s_base + a + callee->s_count, (size_t)fiber->r_base + b + callee->r_count)) {
         goto raise_saved;

@@ -23,6 +23,50 @@ static uint32_t start_of(const rl_proto_t* proto, const rl_instr_t* pc) {
     return proto->starts[index];
 }
 
+rl_stack_walk_t rl_stack_walk(const rl_vm_t* vm, const rl_fiber_t* home, uint32_t floor) {
+    const rl_fiber_t* fiber = vm->fiber;
+    return (rl_stack_walk_t){.home = home,
+        .floor = floor,
+        .next_fiber = fiber,
+        .next_depth = fiber->frame_count,
+        .next_proto = fiber->proto,
+        .next_pc = fiber->pc};
+}
+
+/* To the next frame, whatever it is: true. False: there is none. */
+static bool next_frame(rl_stack_walk_t* walk) {
+    const rl_fiber_t* fiber = walk->next_fiber;
+    while (fiber && (!walk->next_proto || walk->next_depth <= (fiber == walk->home ? walk->floor : 0))) {
+        fiber = walk->next_fiber = fiber == walk->home ? NULL : fiber->parent;
+        if (!fiber) return false;
+        walk->next_depth = fiber->frame_count;
+        walk->next_proto = fiber->proto;
+        walk->next_pc = fiber->pc;
+    }
+    if (!fiber) return false;
+    walk->fiber = fiber;
+    walk->depth = walk->next_depth;
+    walk->proto = walk->next_proto;
+    walk->pc = walk->next_pc;
+    const rl_frame_t* frame = &fiber->frames[--walk->next_depth];
+    walk->next_pc = frame->return_pc;
+    walk->next_proto = frame->caller;
+    return true;
+}
+
+bool rl_stack_walk_next(rl_stack_walk_t* walk) {
+    while (next_frame(walk)) {
+        const rl_proto_t* proto = walk->proto;
+        if (proto == &rl_fiber_end || rl_proto_is_resume(proto) || rl_proto_is_await(proto)) continue;
+        /* Code of one function in several parts is one entry: the innermost. */
+        rl_fn_id_t part_of = walk->part_of;
+        bool same = part_of && proto->function == part_of;
+        walk->part_of = same ? 0 : proto->part_of;
+        if (!same && !(part_of && proto->part_of == part_of)) return true;
+    }
+    return false;
+}
+
 typedef struct recorder {
     uint32_t first_module;
     bool placed, any;
@@ -54,25 +98,9 @@ static void record_stack(rl_vm_t* vm, const rl_fiber_t* home, uint32_t floor) {
     recorder_t rec = {.first_module = vm->program ? vm->program->first_module : 0, .any = failure->stack.count > 0};
     rec.placed = rec.any && failure->module >= rec.first_module && failure->module != 0;
     bool out_of_memory = vm->allocator->failed;
-    rl_fn_id_t part_of = 0;
-    for (const rl_fiber_t* fiber = vm->fiber; fiber; fiber = fiber->parent) {
-        const rl_proto_t* proto = fiber->proto;
-        const rl_instr_t* pc = fiber->pc;
-        uint32_t stop = fiber == home ? floor : 0;
-        for (uint32_t depth = fiber->frame_count; depth > stop && proto; depth--) {
-            if (failure->stack.count >= 64 && rec.placed) break;
-            /* Code of one function in several parts is one entry: the innermost. */
-            bool same = part_of && proto->function == part_of;
-            if (proto != &rl_fiber_end && !rl_proto_is_resume(proto) && !rl_proto_is_await(proto)) {
-                if (!same && !(part_of && proto->part_of == part_of)) record_frame(vm, &rec, proto, pc);
-                part_of = same ? 0 : proto->part_of;
-            }
-            const rl_frame_t* frame = &fiber->frames[depth - 1];
-            pc = frame->return_pc;
-            proto = frame->caller;
-        }
-        if (fiber == home) break;
-    }
+    rl_stack_walk_t walk = rl_stack_walk(vm, home, floor);
+    while (!(failure->stack.count >= 64 && rec.placed) && rl_stack_walk_next(&walk))
+        record_frame(vm, &rec, walk.proto, walk.pc);
     vm->allocator->failed = out_of_memory; /* a shorter stack is no further failure */
 }
 

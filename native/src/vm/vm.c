@@ -49,6 +49,7 @@ bool rl_vm_init(rl_vm_t* vm, rl_allocator_t* allocator, const rl_program_t* prog
         .instances = 10000,
         .type_depth = 100};
     rl_heap_init(&vm->heap, allocator);
+    vm->poll_interval = RL_POLL_INTERVAL;
     vm->heap.roots_user = vm;
     vm->heap.mark_roots = mark_roots;
     rl_arena_init(&vm->failure_arena, allocator);
@@ -145,7 +146,7 @@ void rl_vm_begin_run(rl_vm_t* vm) {
     }
     if (RL_UNLIKELY(vm->failure.present)) rl_vm_clear_failure(vm);
     int64_t fuel = vm->limits.fuel > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)vm->limits.fuel;
-    vm->budget = fuel < RL_POLL_INTERVAL ? fuel : RL_POLL_INTERVAL;
+    vm->budget = fuel < vm->poll_interval ? fuel : vm->poll_interval;
     vm->fuel_left = fuel - vm->budget;
     vm->output_left = vm->limits.output_bytes;
     vm->stopped = 0;
@@ -169,7 +170,7 @@ bool rl_vm_poll(rl_vm_t* vm) {
         vm->fuel_left = 0;
         return stop(vm, RL_CODE_RUNTIME_LIMIT_INSTRUCTIONS);
     }
-    vm->budget = total < RL_POLL_INTERVAL ? total : RL_POLL_INTERVAL;
+    vm->budget = total < vm->poll_interval ? total : vm->poll_interval;
     vm->fuel_left = total - vm->budget;
     if (atomic_load_explicit(&vm->interrupt, memory_order_relaxed)) return stop(vm, RL_CODE_RUNTIME_INTERRUPTED);
     if (vm->deadline_ns && rl_os_monotonic_ns() > vm->deadline_ns) return stop(vm, RL_CODE_RUNTIME_LIMIT_DEADLINE);
@@ -182,6 +183,18 @@ bool rl_vm_poll(rl_vm_t* vm) {
     }
     return true;
 }
+
+static bool poll_at(rl_vm_t* vm, rl_poll_place_t place, const rl_proto_t* entering) {
+    vm->polled_at = place;
+    vm->entering = entering;
+    bool goes_on = rl_vm_poll(vm);
+    vm->polled_at = RL_POLLED_CODE;
+    return goes_on;
+}
+
+bool rl_vm_poll_entering(rl_vm_t* vm, const rl_proto_t* callee) { return poll_at(vm, RL_POLLED_ENTRY, callee); }
+bool rl_vm_poll_builtin(rl_vm_t* vm) { return poll_at(vm, RL_POLLED_BUILTIN, NULL); }
+bool rl_vm_poll_waiting(rl_vm_t* vm) { return poll_at(vm, RL_POLLED_WAIT, NULL); }
 
 rl_outcome_t rl_vm_output(rl_vm_t* vm, rl_str_t text, bool is_error) {
     if (!rl_vm_charge(vm, 1 + text.length / 16)) return RL_RAISE;
@@ -330,7 +343,7 @@ rl_outcome_t rl_vm_call(
     uint32_t s_delta = fiber->proto ? fiber->proto->s_count : 0, r_delta = fiber->proto ? fiber->proto->r_count : 0;
     size_t s_base = (size_t)fiber->s_base + s_delta, r_base = (size_t)fiber->r_base + r_delta;
     vm->budget -= (int64_t)proto->entry_cost;
-    if (vm->budget < 0 && !rl_vm_poll(vm)) return RL_RAISE;
+    if (vm->budget < 0 && !rl_vm_poll_entering(vm, proto)) return RL_RAISE;
     if (s_base + proto->s_count > fiber->s_capacity || r_base + proto->r_count > fiber->r_capacity ||
         floor >= fiber->frame_capacity || floor >= vm->limits.call_depth) {
         if (!rl_fiber_reserve(vm, fiber, s_base + proto->s_count, r_base + proto->r_count)) return RL_RAISE;

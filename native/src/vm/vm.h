@@ -50,6 +50,10 @@ typedef struct rl_failure {
 
 typedef enum rl_environment { RL_ENVIRONMENT_DENIED, RL_ENVIRONMENT_UNSET, RL_ENVIRONMENT_VALUE } rl_environment_t;
 
+/* What uses the time, at a poll: the code of the running frame; `entering`, which it calls (its entry used up the budget); the builtin or
+   host function that it has called; nobody, it waits. */
+typedef enum rl_poll_place { RL_POLLED_CODE, RL_POLLED_ENTRY, RL_POLLED_BUILTIN, RL_POLLED_WAIT } rl_poll_place_t;
+
 struct rl_files;
 struct rl_io_event;
 
@@ -75,8 +79,9 @@ typedef struct rl_vm {
     /* Fuel: `budget` is what the loop counts down; it is the smaller of the fuel left and the distance to the next
        poll. */
     int64_t budget;
-    int64_t fuel_left;    /* not counting what is handed out as budget */
-    uint64_t deadline_ns; /* monotonic; 0: none */
+    int64_t fuel_left;     /* not counting what is handed out as budget */
+    int64_t poll_interval; /* steps from one poll to the next: RL_POLL_INTERVAL, fewer while a profile is taken */
+    uint64_t deadline_ns;  /* monotonic; 0: none */
     uint64_t output_left;
     _Atomic uint32_t interrupt; /* set from any thread: stop with runtime.interrupted at the next poll */
     uint32_t moves;             /* wraps: times that banks or frames of a fiber have moved or grown */
@@ -103,8 +108,10 @@ typedef struct rl_vm {
     uint64_t started_ns;    /* by the clock, when this was made */
     rl_buf_t answer;        /* of a question whose string could not be made yet */
     bool answered;
-    /* Every POLL_INTERVAL steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter. */
+    /* Every poll_interval steps of budget; false: stop (failure set by host, or runtime.interrupted). Must not enter. */
     bool (*poll)(void* host);
+    rl_poll_place_t polled_at; /* what the running frame is about meanwhile */
+    const rl_proto_t* entering;
     /* A variable of the surroundings; the text is looked at before anything else happens. NULL: all is denied. */
     rl_environment_t (*environment)(void* host, rl_str_t name, rl_str_t* out_value);
     bool (*argument)(void* host, size_t index, rl_str_t* out); /* of the program; valid UTF-8; false: no more */
@@ -191,6 +198,10 @@ rl_outcome_t rl_vm_run_rest(rl_vm_t* vm, const rl_proto_t* proto, const rl_instr
 /* For builtins. */
 static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps); /* false: the run must stop (failure is set) */
 bool rl_vm_poll(rl_vm_t* vm); /* budget is used up: next portion, deadline, interrupt, host; false: the run must stop */
+bool rl_vm_poll_entering(
+    rl_vm_t* vm, const rl_proto_t* callee); /* the same elsewhere than in the code of the running frame */
+bool rl_vm_poll_builtin(rl_vm_t* vm);
+bool rl_vm_poll_waiting(rl_vm_t* vm);
 rl_outcome_t rl_vm_raise(rl_vm_t* vm, rl_code_t code, const char* format, ...) RL_PRINTF(3, 4);
 rl_outcome_t rl_vm_raise_text(rl_vm_t* vm, rl_code_t code, rl_str_t message);
 rl_outcome_t rl_vm_raise_standard(rl_vm_t* vm, rl_code_t code); /* with the standard message of the code */
@@ -204,6 +215,26 @@ rl_outcome_t rl_vm_output(rl_vm_t* vm, rl_str_t text, bool is_error);
    True: go on with vm->fiber; false: a failure has left all frames above `floor` of `home`, which is vm->fiber again. */
 bool rl_vm_fail(rl_vm_t* vm, rl_fiber_t* home, uint32_t floor, uint32_t unwinds);   /* vm->failure is set */
 bool rl_vm_unwind(rl_vm_t* vm, rl_fiber_t* home, uint32_t floor, uint32_t unwinds); /* a deferred closure is done */
+/*
+ * The stack, innermost frame first: functions of the program and of the core library; what the machine puts between them is left out, code
+ * of one function in several parts is one entry. From vm->fiber down to `floor` of `home`; home NULL: all there is. The running frame has
+ * been saved.
+ */
+typedef struct rl_stack_walk {
+    const rl_proto_t* proto; /* of the entry */
+    const rl_instr_t* pc;    /* behind the instruction where it stands; of no use in a frame that has called the host */
+    const rl_fiber_t* fiber;
+    uint32_t depth; /* of its frame in the fiber, 1 is the lowest */
+    const rl_fiber_t* home;
+    uint32_t floor;
+    rl_fn_id_t part_of;
+    uint32_t next_depth;
+    const rl_fiber_t* next_fiber;
+    const rl_proto_t* next_proto;
+    const rl_instr_t* next_pc;
+} rl_stack_walk_t;
+rl_stack_walk_t rl_stack_walk(const rl_vm_t* vm, const rl_fiber_t* home, uint32_t floor);
+bool rl_stack_walk_next(rl_stack_walk_t* walk); /* false: that was all */
 /* Where the running code stands: the innermost frame of a loaded module. Between instructions, as in a host function. */
 bool rl_vm_where(const rl_vm_t* vm, rl_module_id_t* out_module, uint32_t* out_start);
 rl_outcome_t rl_vm_call_host(
@@ -256,7 +287,7 @@ static inline void rl_vm_end_run(rl_vm_t* vm, rl_word_t result, bool is_ref) {
 
 static inline bool rl_vm_charge(rl_vm_t* vm, uint64_t steps) {
     vm->budget -= steps < (uint64_t)1 << 62 ? (int64_t)steps : (int64_t)1 << 62;
-    return RL_LIKELY(vm->budget >= 0) || rl_vm_poll(vm);
+    return RL_LIKELY(vm->budget >= 0) || rl_vm_poll_builtin(vm);
 }
 
 static inline const rl_instr_t* rl_vm_run_leaf(const rl_proto_t* proto, rl_word_t* s) {
