@@ -23,26 +23,30 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 NEW = (3, 12)
 COMMANDS = ["python3.14", "python3.13", "python3.12"]
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 NEEDED = ["cffi>=2.0", "setuptools>=77", "click", "rich", "numpy", "lupa>=2.2", "quickjs>=1.19"]
 
 
+def candidates() -> list[str]:
+    """What may be one: ``BENCH_PYTHON``, commands, and those that pyenv keeps aside; the newest first."""
+    kept = [str(folder / "bin" / name) for name in COMMANDS for folder in sorted(PYENV.glob("3.*"), reverse=True)]
+    return [*filter(None, [os.environ.get("BENCH_PYTHON")]), *COMMANDS, *kept]
+
+
 def newer() -> list[tuple[str, str]]:
-    """Command and version of each that really starts and is not this one."""
-    found = {}
-    for name in COMMANDS:
+    """Path and version of each that really starts and is not of this version."""
+    found: dict[str, str] = {}
+    for name in candidates():
         if shutil.which(name) is None:
             continue
-        done = subprocess.run(
-            [name, "-c", "import sys; print(sys.executable, *sys.version_info[:3])"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        asked = [name, "-c", "import sys; print(sys.executable, *sys.version_info[:3])"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             continue
         executable, *version = done.stdout.split()
-        if tuple(map(int, version[:2])) >= NEW and tuple(map(int, version[:2])) != sys.version_info[:2]:
-            found[".".join(version)] = executable
+        both = int(version[0]), int(version[1])
+        if both >= NEW and both != sys.version_info[:2]:
+            found.setdefault(".".join(version), executable)
     return [(executable, version) for version, executable in found.items()]
 
 
