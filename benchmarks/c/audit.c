@@ -266,6 +266,7 @@ int main(int argc, char** argv) {
         &(bench_program_t){.kind = "audit",
             .title = "The audit log",
             .baseline = "no log",
+            .wall = true,
             .note = "Every log was verified and its records were counted against the calls.",
             .add = add});
 }

@@ -62,6 +62,5 @@ int main(int argc, char** argv) {
             .title = "Calls from C",
             .baseline = "lua",
             .note = "Batches: per element. Text, records and batches are copied into wasm3's memory and out of it.",
-            .processor_time = true,
             .add = add});
 }

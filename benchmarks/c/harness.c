@@ -318,7 +318,7 @@ int bench_main(int argc, char** argv, const bench_program_t* program) {
             program->kind, program->kind, BENCH_MAX_ROUNDS);
         return 2;
     }
-    bench.processor_time = program->processor_time;
+    bench.processor_time = !program->threads && !program->wall;
     pin(&bench, program->threads);
     read_load(bench.load, sizeof bench.load);
     program->add(&bench);

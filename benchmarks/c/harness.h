@@ -66,9 +66,8 @@ typedef struct bench_program {
     const char* title;    /* heading in the report */
     const char* baseline; /* the engine that others are divided by; NULL for none */
     const char* note;     /* a sentence under the table; NULL for none */
-    bool threads;         /* not pinned: it runs on several cores */
-    bool
-        processor_time; /* bodies are timed by what the process used, not by the wall: other work on the machine disturbs less */
+    bool threads;         /* it runs on several cores: not pinned, timed on the wall */
+    bool wall;            /* timed on the wall: it waits for something; else by what the process used of processors */
     void (*add)(bench_t* bench);
 } bench_program_t;
 
