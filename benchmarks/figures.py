@@ -112,7 +112,7 @@ def number(value: float) -> str:
         else f"{value:.1f}"
         if size >= 10
         else f"{value:.2f}"
-        if size >= 0.1
+        if size >= 1
         else f"{value:.3g}"
     )
 

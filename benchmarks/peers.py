@@ -354,7 +354,7 @@ def add_numpy(peers: Peers, folder: Path) -> None:
     for row, function in ((LINE, module.lib.callee_line_all), (BRANCH, module.lib.callee_branch_all)):
         peers.add(
             row,
-            "c through cffi",
+            "cffi",
             function,
             *pointers,
             BATCH,

@@ -112,7 +112,7 @@ def test_the_same_samples_give_the_same_interval():
 
 def test_numbers_are_written_with_three_digits_in_the_unit_that_reads_best():
     assert [figures.number(value) for value in (12345.6, 123.4, 12.34, 1.234, 0.1234, 0.01234)] == [
-        "12,346", "123", "12.3", "1.23", "0.12", "0.0123"]  # fmt: skip
+        "12,346", "123", "12.3", "1.23", "0.123", "0.0123"]  # fmt: skip
     assert figures.readable(28_849.0, "ns") == (pytest.approx(28.849), "us")
     assert figures.readable(16_384.0, "bytes") == (16.0, "KiB")
     assert figures.readable(0.5, "ns") == (0.5, "ns")
