@@ -284,11 +284,22 @@ def _values(record: Record) -> list[Violation]:
     return found
 
 
+def _no_kind(data: dict[str, Json]) -> list[Violation]:
+    """What is wrong with an object that is neither a record nor a flat line."""
+    text = "neither `envelope` nor `event` is there: a record has the one, a flat line the other"
+    found = [Violation("audit.record.member", ("envelope", "event"), text)]
+    if "event" in data:
+        found = [_wrong("event", "a text that is not empty")]
+    if "timestamp" in data:
+        found += _text_problem("timestamp", data["timestamp"], _TIME, "a time such as 2026-03-02T08:15:00Z")
+    return found
+
+
 def violations(record: Record) -> list[Violation]:
     """All that a record does against the schema; flat records need an ``event``."""
     if record.is_flat:
         if not record.kind:
-            return [_wrong("event", "a text that is not empty")]
+            return _no_kind(record.data)
         lacking = [key for key in _flat_keys().get(record.kind, ()) if key not in record.data]
         return (
             [Violation("audit.record.missing_keys", tuple(sorted(lacking)), missing_text(lacking))] if lacking else []

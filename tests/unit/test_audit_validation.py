@@ -470,3 +470,20 @@ def test_the_commands_of_the_contract_are_there_under_their_own_names(tmp_path):
     words = ["create-audit-index", f"dev:linux:{path}", "--audit-dir", str(tmp_path)]
     assert CliRunner().invoke(command_line, words).exit_code == 0
     assert (tmp_path / "index.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ({"timestamp": 5}, [("envelope", "event"), ("timestamp",)]),
+        ({}, [("envelope", "event")]),
+        ({"event": 5, "timestamp": "2026-03-02T08:15:00Z"}, [("event",)]),
+        ({"event": ""}, [("event",)]),
+        ({"envelope": 5}, [("timestamp",), ("envelope",)]),
+    ],
+)
+def test_what_is_no_record_at_all_is_told_by_what_it_lacks(tmp_path, line, told):
+    (tmp_path / "log").write_text(json.dumps(line) + "\n")
+    verdict = audit.validate(tmp_path / "log")
+    assert [finding.keys for finding in verdict.findings] == told
+    assert {finding.code for finding in verdict.findings} == {"audit.record.member"}
