@@ -73,7 +73,7 @@ class AuditPolicy:
         level: one of `SEVERITIES`, or a word of ``--audit-level``. Records of severity ``error`` are written at every level but Off.
         include_patterns: globs of event kinds; empty: all.
         exclude_patterns: globs of event kinds; what they match is not written, whatever includes it.
-        retention_days: how long rotated files are kept; None: for ever.
+        retention_days: how long rotated files are kept, see `prune`; None: for ever.
         anonymize_pii: hide personal data; see `RedactPolicy`.
     """
 
@@ -127,6 +127,18 @@ class AuditPolicy:
             if file == Path(path) or not _ended_before(file, limit):
                 break  # a chain is shortened at its beginning only
             gone.append(file)
+        return gone
+
+    def prune(self, path: str | os.PathLike[str], *, at: datetime.datetime | None = None) -> list[Path]:
+        """
+        Remove what `expired` names, oldest first; the files that are gone now.
+
+        Raises:
+            OSError: one cannot be removed; those before it are gone.
+        """
+        gone = self.expired(path, at=at)
+        for file in gone:
+            file.unlink(missing_ok=True)
         return gone
 
 

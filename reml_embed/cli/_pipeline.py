@@ -8,6 +8,7 @@ A command makes a `Session`, opens a pipeline for each input, hands diagnostics 
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shlex
 import sys
@@ -21,7 +22,7 @@ import click
 
 from reml_embed import Context
 from reml_embed.audit import ConsoleSink, ContextSink, FileSink, Record, RecordSink, new_id, now
-from reml_embed.audit.policy import LEVELS, AuditPolicy, FilteredSink
+from reml_embed.audit.policy import LEVELS, AuditPolicy, FilteredSink, Policies, PolicyError, load_policy
 from reml_embed.audit.store import KEPT, Store, StoreFile
 from reml_embed.cli._common import Outcome, as_diagnostic, complain, show_line, shown_name
 from reml_embed.cli._trail import Trail
@@ -66,6 +67,7 @@ class Asked:
     store: str | None
     folder: Path | None
     level: str
+    policies: Policies | None = None
 
     @property
     def wants_trail(self) -> bool:
@@ -91,6 +93,8 @@ _OPTIONS = (
     click.option("--audit-dir", type=click.Path(file_okay=False, path_type=Path), default=None, help="Where the store is."),
     click.option("--audit-level", type=click.Choice(list(LEVELS)), default="full", show_default=True,
                  help="Which records of the pipeline: summary leaves out what went well."),
+    click.option("--audit-policy", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+                 help="A policy: which records are written, what is hidden in them, how long rotated files stay."),
 )  # fmt: skip
 
 
@@ -101,7 +105,7 @@ def pipeline_options(function: Any) -> Any:
     def packed(
         *arguments: Any, output: str | None, filters: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...],
         effect_tags: tuple[str, ...], audit: Path | None, emit_audit: str | None, emit_audit_log: bool, audit_store: str | None,
-        audit_dir: Path | None, audit_level: str, **others: Any,
+        audit_dir: Path | None, audit_level: str, audit_policy: Path | None, **others: Any,
     ) -> Any:  # fmt: skip
         try:
             shown = parse_filter(filters, include, exclude, effect_tags)
@@ -110,14 +114,26 @@ def pipeline_options(function: Any) -> Any:
         if audit is not None and (audit_store or audit_dir):
             raise click.UsageError("--audit names a file: --audit-store and --audit-dir are for records without one")
         emit = emit_audit == "on" or emit_audit_log if emit_audit != "off" else False
-        asked = Asked(
-            output, shown, audit, emit if emit_audit or emit_audit_log else None, audit_store, audit_dir, audit_level
-        )
+        emitted = emit if emit_audit or emit_audit_log else None
+        policies = _policies(audit_policy, wanted=bool(emitted or audit or audit_store or audit_dir))
+        asked = Asked(output, shown, audit, emitted, audit_store, audit_dir, audit_level, policies)
         return function(*arguments, asked=asked, **others)
 
     for option in reversed(_OPTIONS):
         packed = option(packed)
     return packed
+
+
+def _policies(path: Path | None, *, wanted: bool) -> Policies | None:
+    """The file of ``--audit-policy``."""
+    if path is None:
+        return None
+    if not wanted and not os.environ.get("REML_EMBED_AUDIT_PATH"):
+        raise click.UsageError("--audit-policy is about a log: name one with --audit, or say --emit-audit")
+    try:
+        return load_policy(path)
+    except PolicyError as error:
+        raise click.BadParameter(error.message, param_hint="--audit-policy") from None
 
 
 class _Switch:
@@ -170,7 +186,8 @@ class Session:
         self.paths = {shown_name(file): Path(file) for file in files}
         self.inputs = [shown_name(file) for file in files]
         self.filter = asked.shown
-        self.context_log = asked.audit
+        self.context_log: Path | FilteredSink | None = asked.audit
+        self._policies = asked.policies
         self._names_ids = asked.wants_trail and asked.audit is None
         self.run_id = new_id()
         self.started_at = now()
@@ -185,6 +202,7 @@ class Session:
         self._status = "failure"  # until `close` says otherwise
         self.formatter = FormatterContext.from_environment()
         self.trail = self._make_trail(asked) if asked.wants_trail else None
+        self._guard_contexts(asked)
         metadata = {} if self.trail is None else {name: self.trail.metadata[name] for name in COMMAND_KEYS}
         self.emitter = Emitter(self.trail, channel="cli", metadata=metadata, target=comparison())
         if self.formatter.problem is not None:
@@ -202,12 +220,34 @@ class Session:
             sink = ConsoleSink()
         if self._stored is not None:
             click.get_current_context().call_on_close(self._enter_store)
+        if asked.policies is not None:
+            sink = asked.policies.guard(sink)
         if asked.level != "full":
             sink = FilteredSink(AuditPolicy(level=asked.level), sink)
         return Trail(
             self.command, {"files": list(self.inputs)}, sink=sink, inputs=self.inputs, run_id=self.run_id,
             collections=self.formatter.change_set,
         )  # fmt: skip
+
+    def _guard_contexts(self, asked: Asked) -> None:
+        """With a policy the records of contexts go through it, too, wherever their log is; its rotated files do not stay for ever."""
+        path = asked.audit or Path(os.environ.get("REML_EMBED_AUDIT_PATH", ""))
+        if asked.policies is None or path == Path():
+            return
+        self._switch = self._switch or _Switch(path)
+        self.context_log = asked.policies.guard(self._switch)
+        closing = click.get_current_context().call_on_close
+        closing(lambda: self._prune(path))
+        named = os.environ.pop("REML_EMBED_AUDIT_PATH", None)  # the library would write there by itself
+        if named is not None:
+            closing(lambda: os.environ.__setitem__("REML_EMBED_AUDIT_PATH", named))
+
+    def _prune(self, path: Path) -> None:
+        if self._policies is not None:
+            try:
+                self._policies.policy.prune(path)
+            except OSError as error:
+                click.echo(f"warning: {error.filename}: {error.strerror}", err=True)
 
     def _warn(self, problem: Diagnostic) -> None:
         """Say what is wrong with the surroundings of the run, which goes on."""
@@ -222,7 +262,7 @@ class Session:
     @contextmanager
     def logging_into(self, context: Context) -> Iterator[None]:
         """While this is open, *context* writes the file of ``--audit``, and records go by way of it."""
-        if self._switch is None:
+        if self._switch is None or self._policies is not None:  # behind a policy each writes for itself
             yield
             return
         self._switch.context = ContextSink(context)
@@ -342,7 +382,7 @@ class Session:
     def close(self, code: int, **stats: Any) -> None:
         """Print the object of the forms that are objects; *code* is how the command ends."""
         if self.output == "outcome":
-            self.outcome.audit_count += self.appended
+            self.outcome.audit_count = self.appended + (self.outcome.audit_count if self._policies is None else 0)
             self.outcome.show()
         elif self.output in ("json", "lsp"):
             self._print_object(code, stats)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import click
 from reml_embed.audit import Record
 from reml_embed.audit import verify as verify_log
 from reml_embed.audit.index import Entry, Follower, Index, IndexUnavailableError, Query, search
+from reml_embed.audit.policy import PolicyError, load_policy
 from reml_embed.audit.records import describe, refuse_unless_plain, segments
 from reml_embed.audit.schema import schema_text
 from reml_embed.audit.specs import SpecError, create_index
@@ -75,6 +78,30 @@ def verify(command: click.Context, path: Path, head: str | None, form: str) -> N
 def schema() -> None:
     """Print the JSON Schema (2020-12) of a record."""
     click.echo(schema_text(), nl=False)
+
+
+@audit.command()
+@click.argument("path", type=PATH)
+@click.option("--policy", "policy", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, metavar="FILE",
+              help="The policy whose retention_days counts.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only name the files.")
+def prune(path: Path, policy: Path, dry_run: bool) -> None:
+    """
+    Remove rotated files of the log at PATH whose last record is older than the policy's retention_days. The file being written stays.
+
+    Exits with 0, with 2 when the policy is wrong or a file cannot be removed.
+    """
+    if not segments(path):
+        _fail(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    try:
+        rules = load_policy(policy).policy
+        gone = rules.expired(path) if dry_run else rules.prune(path)
+    except PolicyError as error:
+        raise click.BadParameter(error.message, param_hint="--policy") from None
+    except OSError as error:
+        _fail(Path(str(error.filename)), error)
+    for file in gone:
+        click.echo(str(file))
 
 
 def _source(path: Path) -> Any:

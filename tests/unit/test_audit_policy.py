@@ -4,8 +4,11 @@ import copy
 import datetime
 import io
 import json
+import os
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +25,7 @@ from reml_embed.audit.policy import (
     RedactPolicy,
     load_policy,
 )
+from reml_embed.cli import reml as command_line
 
 
 def record(kind="k", severity=None, **metadata):
@@ -336,3 +340,100 @@ def test_the_policy_of_the_manual_is_one(tmp_path):
     page = (Path(__file__).resolve().parents[2] / "docs" / "audit-log.md").read_text(encoding="utf-8")
     (tmp_path / "policy.toml").write_text(page.split("```toml\n")[1].split("```")[0], encoding="utf-8")
     assert load_policy(tmp_path / "policy.toml").policy.exclude_patterns == ("dsl.vm.*",)
+
+
+# --- commands -------------------------------------------------------------------------------------------------------------
+
+
+POLICY = """[policy]
+exclude_patterns = ["native.*"]
+retention_days = 30
+anonymize_pii = true
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REML_EMBED_AUDIT_PATH", raising=False)
+    (tmp_path / "ann@example.org.reml").write_text("fn main() -> Int { unsafe { 1 } }\n")
+    (tmp_path / "policy.toml").write_text(POLICY)
+    return tmp_path
+
+
+def command(*words, code=0):
+    done = CliRunner().invoke(command_line, words, prog_name="reml")
+    assert done.exit_code == code, (done.output, done.exception)
+    return done
+
+
+def rotated(path, *days):
+    """A log whose rotated files end on these days of 2026-01, and which goes on."""
+    for number, day in enumerate(days, 1):
+        audit.append(path, "k", timestamp=f"2026-01-{day:02}T00:00:00Z")
+        path.rename(f"{path}.{number}")
+        path.with_name(path.name + ".journal").unlink()
+    audit.append(path, "k")
+
+
+@pytest.mark.parametrize("named", ["option", "environment"])
+def test_a_policy_file_holds_for_all_records_of_a_run(folder, monkeypatch, named):
+    words = ["run", "ann@example.org.reml", "--audit-policy", "policy.toml"]
+    if named == "environment":
+        monkeypatch.setenv("REML_EMBED_AUDIT_PATH", "log")
+    else:
+        words += ["--audit", "log"]
+    rotated(folder / "log", 1, 2)
+    assert command(*words).stdout == "1\n"
+    records = [line.record for line in audit.read("log")]
+    assert not any(record.kind.startswith("native.") for record in records)
+    assert "ann@example.org" not in (folder / "log").read_text()
+    assert "unsafe.region" in {record.kind for record in records}
+    assert ("pipeline_completed" in {record.kind for record in records}) == (named == "option")
+    assert audit.verify("log").ok
+    assert [path.name for path in folder.glob("log.?")] == []  # thirty days are over
+
+
+def test_the_count_of_records_is_that_of_the_log(folder):
+    shown = json.loads(
+        command(
+            "run", "ann@example.org.reml", "--audit-policy", "policy.toml", "--audit", "log", "--format", "json"
+        ).stdout
+    )
+    assert shown["audit_count"] <= len((folder / "log").read_text().splitlines())
+    assert shown["audit_count"] >= 3
+
+
+def test_a_policy_that_is_wrong_or_about_nothing_is_refused(folder):
+    assert (
+        "--audit-policy is about a log"
+        in command("run", "ann@example.org.reml", "--audit-policy", "policy.toml", code=2).stderr
+    )
+    (folder / "policy.toml").write_text("[policy]\nlevel = 5\n")
+    failed = command("run", "ann@example.org.reml", "--audit", "log", "--audit-policy", "policy.toml", code=2)
+    assert "policy.toml:2: audit.policy.wrong_type: `policy.level`" in failed.stderr
+    assert not (folder / "log").exists()
+
+
+def test_reml_audit_prune_removes_what_is_older_than_retention_days(folder):
+    rotated(folder / "log", 1, 5)
+    named = command("audit", "prune", "log", "--policy", "policy.toml", "--dry-run").stdout
+    assert named == "log.1\nlog.2\n"
+    assert (folder / "log.1").exists()
+    assert command("audit", "prune", "log", "--policy", "policy.toml").stdout == named
+    assert sorted(path.name for path in folder.glob("log*")) == ["log", "log.journal"]
+    assert command("audit", "prune", "log", "--policy", "policy.toml").stdout == ""
+    assert "No such file" in command("audit", "prune", "none", "--policy", "policy.toml", code=2).stderr
+    (folder / "policy.toml").write_text("[odd]\n")
+    assert "audit.policy.unknown_key" in command("audit", "prune", "log", "--policy", "policy.toml", code=2).stderr
+
+
+@pytest.mark.parametrize("where", ["pipe", "/dev/null"])
+def test_a_log_that_is_a_pipe_or_a_device_is_refused_before_anything_runs(folder, where):
+    os.mkfifo(folder / "pipe")
+    done = command("run", "ann@example.org.reml", "--audit", where, code=1)
+    assert done.stdout == ""
+    assert "audit log is a pipe or a device, no file" in done.stderr
+    assert not Path(f"{where}.journal").exists()
+    with pytest.raises(reml.AuditUnavailableError):
+        reml.Context(audit=where)

@@ -402,9 +402,18 @@ static rl_audit_result_t recover(opening_t* opening) {
     return result;
 }
 
+/* A pipe or a device keeps no log: that is said before anything is made beside it. Opening says what a directory is. */
+static rl_audit_result_t refuse_other_files(rl_audit_writer_t* w) {
+    rl_file_status_t status;
+    if (rl_os_status(w->path, true, &status) != 0) return RL_AUDIT_OK;
+    if (status.sort == RL_FILE_REGULAR || status.sort == RL_FILE_DIRECTORY) return RL_AUDIT_OK;
+    return fail_log(w, "is a pipe or a device, no file");
+}
+
 rl_audit_result_t rl_writer_open(rl_audit_writer_t* w, uint64_t journal_bytes) {
     opening_t opening = {.writer = w};
-    rl_audit_result_t result = open_journal(&opening);
+    rl_audit_result_t result = refuse_other_files(w);
+    if (result == RL_AUDIT_OK) result = open_journal(&opening);
     if (result == RL_AUDIT_OK) result = open_log(&opening);
     if (result == RL_AUDIT_OK) result = find_end(&opening);
     if (result == RL_AUDIT_OK && opening.log_bytes > opening.whole_bytes) result = hash_torn_tail(&opening);
