@@ -367,7 +367,7 @@ bench-binaries: $(addprefix build/bench/,calls frontend run-file $(BENCH_KINDS))
 bench-engines:
 	$(Q)$(PYTHON) benchmarks/build_peers.py
 
-BENCH_JOBS := bench-c bench-peers bench-programs bench-python bench-python-newer bench-frontend bench-size bench-instructions bench-report
+BENCH_JOBS := bench-c bench-peers bench-programs bench-python bench-python-newer bench-frontend bench-size bench-instructions bench-report bench-docs
 .PHONY: $(BENCH_JOBS) $(addprefix bench-,$(BENCH_KINDS))
 bench-c: build/bench/calls
 	$(Q)$< --json build/bench/c-calls.json $(BENCH_ARGS)
@@ -398,7 +398,11 @@ $(addprefix bench-,$(BENCH_KINDS)): bench-%: build/bench/%
 
 # Again out of what was measured, without measuring.
 bench-report:
-	$(Q)$(PYTHON) benchmarks/report.py build/bench --output build/bench
+	$(Q)$(PYTHON) benchmarks/report.py build/bench --output build/bench > build/bench/report.log
+
+# The figures of that report into docs/performance.md.
+bench-docs: bench-report
+	$(Q)$(PYTHON) benchmarks/docs.py build/bench/report.json docs/performance.md
 
 # --------------------------------------------------------------------------------------------------------------- the rest
 

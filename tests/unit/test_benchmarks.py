@@ -34,6 +34,8 @@ import plot
 import programs
 import report
 
+import docs
+
 FORM = json.loads((BENCHMARKS / "measurement.schema.json").read_text(encoding="utf-8"))
 REPORT = json.loads((BENCHMARKS / "report.schema.json").read_text(encoding="utf-8"))
 CC = shutil.which("cc") or shutil.which("gcc")
@@ -491,6 +493,38 @@ def test_plots_are_self_contained_and_their_labels_do_not_overlap(tmp_path):
 def test_names_are_escaped_in_plots():
     band = plot.Band("<row> & more", [plot.Dot("<engine>", figures.Figure(1.0, 0.5, 2.0), "#000000")])
     assert ET.fromstring(plot.draw("a < b", "c & d", [band], "×")) is not None
+
+
+def test_figures_go_between_the_marks_of_a_document_and_nowhere_else(tmp_path, capsys):
+    rows = [
+        *pair("fib", [50.0, 51.0, 52.0], [100.0, 102.0, 104.0], unit="ms"),
+        measurement.row("fib", "reml, another way", [70.0] * 3, unit="ms"),
+        measurement.row("fib", "luajit, JIT off", [80.0] * 3, unit="ms"),
+    ]
+    made_report(tmp_path, document(rows=rows))
+    page = tmp_path / "page.md"
+    page.write_text(f"# Before\n\n{docs.BEGIN}\nold figures\n{docs.END}\n\nafter\n", encoding="utf-8")
+    assert docs.main([str(tmp_path / "out" / "report.json"), str(page)]) == 0
+    once = page.read_text(encoding="utf-8")
+    assert once.startswith("# Before\n\n")
+    assert once.endswith("\n\nafter\n")
+    assert "old figures" not in once
+    assert (
+        "| Programs | reml ÷ lua | luajit, JIT off ÷ lua | lua itself |\n|---|---:|---:|---:|\n| fib | 0.5 | 0.784 | 102 ms |"
+        in once
+    )
+    assert (tmp_path / "plots" / "goals.svg").exists()
+    assert docs.main([str(tmp_path / "out" / "report.json"), str(page)]) == 0
+    assert page.read_text(encoding="utf-8") == once
+    page.write_text("no marks\n", encoding="utf-8")
+    assert docs.main([str(tmp_path / "out" / "report.json"), str(page)]) == 2
+    assert page.read_text(encoding="utf-8") == "no marks\n"
+    assert "no place for figures" in capsys.readouterr().err
+
+
+def test_the_document_about_performance_has_a_place_for_figures():
+    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert text.count(docs.BEGIN) == text.count(docs.END) == 1
 
 
 # --------------------------------------------------------------------------------------------------------------- programs
