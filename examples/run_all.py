@@ -60,6 +60,7 @@ def main() -> int:
         run_guide_sample(),
         run("host functions, from C (examples/c/host_function.c)", BUILT / "host_function"),
         run("hostile scripts under limits (examples/c/limits.c)", BUILT / "limits"),
+        run("a module replaced while a program runs (examples/c/reload.c)", BUILT / "reload"),
         run_capability(),
         run("the same flow, from Python (examples/python/hello.py)", python, HERE / "python" / "hello.py"),
         run("the plain shared library, through ctypes", python, HERE / "python" / "ctypes_hello.py"),

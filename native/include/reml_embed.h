@@ -274,6 +274,59 @@ enum {
 #define REML_EMBED_SOURCE_INIT {sizeof(reml_embed_source_t), 0, NULL, 0, NULL, 0}
 REML_API reml_embed_status_t reml_embed_load(reml_embed_context_t* context, const reml_embed_source_t* source);
 
+/* --- replacing a module ----------------------------------------------------------------------------------------- */
+
+/*
+ * Put another version of a loaded module in the place of the one before, while the context goes on (docs/operations.md).
+ *
+ * Everything is made and tried beside the version that serves: all sources of the context are checked against the new one, its
+ * initialisation runs (where the old one had been initialised), state goes over. Whatever goes wrong on the way, a panic, a limit, an
+ * interrupt or a lack of memory, the old version serves on exactly as it was. Else the next call runs the new code:
+ *
+ *   functions   handles of the host call the functions of the same names from now on. What the host may call must be there with the same
+ *               signature: what @dsl_export marks, without such marks every top-level function.
+ *   values      handles of the host are copies of what they were, sharing and identity included. Their types must be of the same form in
+ *               the new version. Functions made by functions of the module itself, iterators, futures and continuations cannot go over.
+ *   state       `var`s of the module, and values with identity (Vec, Table, Cell, Ref, structs) go over where the new version has one of the
+ *               same name and type; other values are those of the new version. A module that declares export_state() -> S and
+ *               import_state(S) carries its state itself, through migrate(S) -> T where import_state takes a T.
+ *   others      modules that use it are checked against it and call it; their values stay.
+ *   types       ids of types (reml_type_t) are those of one version: ask for them again.
+ *
+ * The version before is kept as it was then, with its memory, until the next reload or rollback, unless flags say otherwise. Records
+ * parser.reload, reml.reload and bridge.reload tell of it; a refused one leaves bridge.reload with `rejected` or `failed`.
+ *
+ * fails:  INVALID_ARGUMENT; BUSY while the context runs, a job is not released or a promise not kept; ERROR with diagnostics (what is
+ *         wrong in the source, reload.export.removed, reload.export.changed, reload.type.changed, reload.module.renamed,
+ *         reload.module.unknown, reload.state.lost, reload.state.mismatch, reload.value.held; what initialisation or a function of state
+ *         panicked with); LIMIT, NO_MEMORY, DENIED, AUDIT_UNAVAILABLE. Nothing has changed then.
+ */
+typedef struct reml_embed_reload_t {
+    uint32_t struct_size;
+    uint32_t flags;     /* REML_EMBED_RELOAD_… */
+    const char* module; /* path of the module to replace; NULL: the path that the source declares */
+    const char*
+        allow; /* list of functions, types and values that may go or change; `export_state`: the state. NULL: none */
+    const char* audit_id; /* of the records, a lower-case UUID; NULL: a new one */
+} reml_embed_reload_t;
+#define REML_EMBED_RELOAD_INIT {sizeof(reml_embed_reload_t), 0, NULL, NULL, NULL}
+enum {
+    REML_EMBED_RELOAD_DRY_RUN = 1, /* check everything; run, change and record nothing */
+    REML_EMBED_RELOAD_LET_GO = 2,  /* what the host holds and cannot go over becomes stale, instead of a refusal */
+    REML_EMBED_RELOAD_FORGET = 4   /* keep no way back: the version before is freed at once */
+};
+/* `source` as for reml_embed_load; its flags are 0: the module stays ambient or not. options NULL: none. */
+REML_API reml_embed_status_t reml_embed_reload_module(
+    reml_embed_context_t* context, const reml_embed_source_t* source, const reml_embed_reload_t* options);
+
+/*
+ * The version before again, with the state that it had when it was replaced; once per reload. What the host has found or been given since goes
+ * back with it where the version before has the same, and is stale else. Leaves a record bridge.rollback. audit_id: of it; NULL: a new one.
+ *
+ * fails:  ERROR reload.rollback.none; BUSY, NO_MEMORY, LIMIT, AUDIT_UNAVAILABLE: nothing has changed.
+ */
+REML_API reml_embed_status_t reml_embed_rollback_module(reml_embed_context_t* context, const char* audit_id);
+
 /* --- results and diagnostics ------------------------------------------------------------------------------------- */
 
 /* Printable (Display) form of the last result. borrowed: until the next call. Counts as one bridge call (reml_ffi_bridge.h). */

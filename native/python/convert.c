@@ -580,7 +580,7 @@ static bool convert_host(
     if (value.kind == REML_KIND_HOST) return convert_host_proxy(conversion, type, object, value, place, out);
     if (rl_type_node(&context->program.types, type->type)->a == context->program.known.foreign_buffer)
         return convert_buffer(conversion, type, object, place, out);
-    rl_object_t* made = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, 3);
+    rl_object_t* made = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, RL_HOST_WORDS);
     if (!made) return no_memory(conversion);
     void (*destroy)(void*, void*) = drop_python_object;
     Py_INCREF(object);

@@ -33,7 +33,7 @@ from reml_embed.audit.kinds import SCHEMA_VERSION
 from reml_embed.audit.sinks import ContextSink
 from reml_embed.context import Context
 from reml_embed.data import change_set
-from reml_embed.diagnostics import Diagnostic, Entry, register_catalog
+from reml_embed.diagnostics import Diagnostic
 from reml_embed.errors import BusyError, LoadError, RemlError, StaleError
 from reml_embed.live.errors import ApplyFailed, AuditIncomplete, ReloadError, RollbackFailed, ValidationFailed
 from reml_embed.live.reload import Action, Log, measured
@@ -45,15 +45,6 @@ from reml_embed.registry.stage import AtLeast, StageId
 if TYPE_CHECKING:
     from reml_embed._fast import Function
     from reml_embed.module import Module
-
-register_catalog("live", {
-    "reload.export.removed": Entry("the new version lacks a function that the program may call", "error", "runtime"),
-    "reload.export.changed": Entry("a function that the program may call has another signature", "error", "runtime"),
-    "reload.type.changed": Entry("a type of an exported signature is another one", "error", "runtime"),
-    "reload.module.renamed": Entry("the new version is another module", "error", "runtime"),
-    "reload.state.lost": Entry("the new version takes no state", "error", "runtime"),
-    "reload.state.mismatch": Entry("the state of the old version is none of the new one", "error", "runtime"),
-})  # fmt: skip
 
 #: Functions of the state; they may come, go and change.
 STATE_FUNCTIONS = ("export_state", "import_state", "migrate")

@@ -29,6 +29,7 @@
 #include <stdatomic.h>
 
 typedef struct rl_context rl_context_t;
+typedef struct rl_edition rl_edition_t; /* reload.h */
 
 /* --- context ids (slots.c) ---------------------------------------------------------------------------------- */
 
@@ -55,6 +56,7 @@ extern _Atomic(rl_slot_page_t*) rl_slot_table[RL_SLOT_PAGES];
 
 /* A fresh row; NULL when all are taken. *out_id is what hosts hold. */
 rl_slot_t* rl_slot_take(rl_context_t* context, reml_embed_context_t** out_id, uint32_t* out_serial);
+uint32_t rl_slot_serial(void); /* a number that no context has had */
 void rl_slot_give_back(rl_slot_t* slot);
 /* The row of an id that once was given out, alive or not; NULL: never was one. */
 rl_slot_t* rl_slot_find(const reml_embed_context_t* id, uint64_t* out_generation);
@@ -143,7 +145,8 @@ typedef struct rl_binding {
     rl_audit_tally_t tally;
     char* name; /* owned copy; text of the tally's symbol */
     size_t name_length;
-    char* signature; /* owned copy; NULL: the binding of a function that a module declares */
+    char* signature;        /* owned copy; NULL: the binding of a function that a module declares */
+    uint32_t after_modules; /* sources that were loaded when the signature was declared */
 } rl_binding_t;
 
 /* A run that the host leaves and resumes (jobs.c). */
@@ -213,8 +216,9 @@ struct rl_context {
     rl_allocator_t allocator;
     reml_embed_context_t* id;
     rl_slot_t* slot;
-    uint32_t serial;  /* reml_value_t.context */
-    uint32_t options; /* REML_EMBED_OPTION_… */
+    uint32_t serial;      /* reml_value_t.context */
+    uint32_t type_serial; /* reml_type_t.context: another one for each version of a module */
+    uint32_t options;     /* REML_EMBED_OPTION_… */
     char abi_version[32];
     rl_limits_t limits;
     rl_arena_t target_arena;              /* texts of `target` */
@@ -229,6 +233,12 @@ struct rl_context {
     rl_compiler_t compiler; /* instances: bytecode */
     rl_vm_t vm;             /* heap, registers, globals */
     rl_audit_t audit;       /* records on their way out */
+
+    rl_edition_t* previous; /* what was in place before the last reload, for the way back; NULL: none */
+    bool reloading;         /* the program in place is on trial */
+    rl_object_t* carried;   /* a root: what it is to be given */
+    char run_id[37];        /* of the reload that put it in place; "": none yet */
+    int64_t applied_ns;     /* when that was, by the wall clock */
 
     RL_VEC(uint8_t) module_states; /* rl_module_state_t, by module id - program.first_module */
     uint32_t modules_ready;        /* leading modules that are READY: nothing to look at in a call */
@@ -300,6 +310,13 @@ reml_embed_status_t rl_context_fail_from_vm(rl_context_t* context);
 reml_embed_status_t rl_status_of_code(rl_code_t code);
 reml_embed_status_t rl_status_of_audit(rl_audit_result_t result);
 
+/* --- versions of modules (reload.c) -------------------------------------------------------------------------- */
+void rl_context_connect(rl_context_t* context);      /* the vm in place to the host (embed.c) */
+void rl_context_apply_limits(rl_context_t* context); /* those of the context to what is in place (embed.c) */
+void rl_reload_deinit(rl_context_t* context);        /* the version before goes */
+/* What may not be done while a module is replaced; answers BUSY. */
+reml_embed_status_t rl_reload_refuse(rl_context_t* context);
+
 /* --- top-level values (globals.c) ------------------------------------------------------------------------------ */
 /* The first `let name: T` of an extern "host" behind `after` (0: of all). */
 bool rl_host_global(rl_context_t* context, rl_str_t name, rl_global_id_t after, rl_global_id_t* out);
@@ -341,6 +358,7 @@ uint32_t rl_host_binding_of(const rl_context_t* context, rl_fn_id_t function);
 /* --- effects (effects.c) ---------------------------------------------------------------------------------------- */
 void rl_effects_init(rl_context_t* context);
 void rl_effects_deinit(rl_context_t* context);
+void rl_effects_connect(rl_context_t* context);
 bool rl_effects_opted_in(rl_context_t* context, rl_str_t id); /* by -Z, or by the list of ids */
 rl_stage_policy_t rl_context_stages(rl_context_t* context);   /* for the checker */
 /* Do the host's handlers answer the operations of the effects that the module declares? Else it is reported. */
@@ -431,6 +449,10 @@ static inline rl_function_entry_t* rl_function_here(const rl_context_t* context,
     return RL_LIKELY(entry->proto && entry->generation == (uint32_t)(function.id >> 32)) ? entry : NULL;
 }
 reml_embed_status_t rl_function_find_entry(rl_context_t* context, reml_function_t function, rl_function_entry_t** out);
+/* The entry calls this code from now on; its generation and tally stay. */
+void rl_function_fill(rl_function_entry_t* entry, rl_proto_t* proto, rl_object_t* closure);
+void rl_function_free(rl_context_t* context, uint32_t row); /* handles of it are stale */
+void rl_handle_free(rl_context_t* context, uint32_t row);   /* the same for a value */
 void rl_functions_deinit(rl_context_t* context);
 
 /* The VM's way to host functions (host_functions.c). */
@@ -484,6 +506,8 @@ void rl_async_connect(rl_context_t* context); /* the vm's way to the host's cloc
 void rl_async_mark_roots(rl_heap_t* heap, rl_context_t* context);
 void rl_jobs_deinit(rl_context_t* context); /* before the vm goes: their runs are the vm's */
 void rl_promises_deinit(rl_context_t* context);
+void rl_promises_forget(rl_context_t* context); /* all of them: their futures go */
+bool rl_promises_pending(const rl_context_t* context);
 void rl_take_completions(void* context);
 
 /* Count a crossing and leave its record (bridge.c). */

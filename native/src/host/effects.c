@@ -211,6 +211,7 @@ reml_embed_status_t reml_host_handle(reml_embed_context_t* id, const char* effec
     if (!valid)
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
             "invalid argument: handler");
+    if (context->reloading) return rl_reload_refuse(context);
     if (context->effects.handlers.count >= REML_HOST_HANDLERS_MAX)
         return refuse(context, RL_CODE_EFFECTS_HANDLER_DEPTH_EXCEEDED,
             "more than 32 handlers of the host; no room for one of %s", effect);
@@ -246,6 +247,7 @@ reml_embed_status_t reml_host_handle(reml_embed_context_t* id, const char* effec
 reml_embed_status_t reml_host_unhandle(reml_embed_context_t* id, uint32_t number) {
     RL_ENTER(id, context);
     rl_context_clear_error(context);
+    if (context->reloading) return rl_reload_refuse(context);
     uint32_t count = context->effects.handlers.count;
     for (uint32_t i = 0; i < count; i++) {
         rl_host_handler_t* handler = &context->effects.handlers.data[i];
@@ -547,8 +549,11 @@ void rl_effects_record_uses(rl_context_t* context) {
     }
 }
 
-void rl_effects_init(rl_context_t* context) {
-    rl_arena_init(&context->effects.arena, &context->allocator);
+void rl_effects_init(rl_context_t* context) { rl_arena_init(&context->effects.arena, &context->allocator); }
+
+void rl_effects_connect(rl_context_t* context) {
+    rl_context_watch_effects(context);
+    context->vm.host_handlers = context->effects.handlers.count;
     context->vm.host_answers = answers;
     context->vm.handler_applied = handler_applied;
     context->vm.effect_event = effect_event;

@@ -63,13 +63,18 @@ static bool read_limits(const reml_embed_limits_t* given, rl_limits_t* out) {
     return true;
 }
 
-static void apply_limits(rl_context_t* context, const rl_limits_t* limits) {
+void rl_context_apply_limits(rl_context_t* context) {
+    const rl_limits_t* limits = &context->limits;
     context->direct = false;
-    context->limits = *limits;
     context->vm.limits = *limits;
     context->allocator.limit_bytes = limits->heap_bytes > SIZE_MAX ? SIZE_MAX : (size_t)limits->heap_bytes;
     context->compiler.instance_limit = limits->instances > UINT32_MAX ? UINT32_MAX : (uint32_t)limits->instances;
     context->compiler.depth_limit = limits->type_depth > UINT32_MAX ? UINT32_MAX : (uint32_t)limits->type_depth;
+}
+
+static void apply_limits(rl_context_t* context, const rl_limits_t* limits) {
+    context->limits = *limits;
+    rl_context_apply_limits(context);
 }
 
 /* Asking for no limit at all is allowed by name and leaves a record. */
@@ -220,6 +225,26 @@ static void vm_unsafe_region(void* host, rl_str_t function, uint32_t line) {
     rl_audit_unsafe_region(&context->audit, (rl_str_t){NULL, 0}, function, line);
 }
 
+/* Everything that the machine in place asks of the host. */
+void rl_context_connect(rl_context_t* context) {
+    context->vm.host = context;
+    context->vm.call_host = rl_host_call;
+    context->vm.may_perform = rl_grants_may_perform;
+    context->vm.output = vm_output;
+    context->vm.input = vm_input;
+    context->vm.poll = vm_poll;
+    context->vm.unsafe_region = vm_unsafe_region;
+    context->vm.ownership_violation = rl_foreign_violation;
+    context->vm.environment = rl_host_environment;
+    context->vm.argument = rl_host_argument;
+    context->vm.mark_host_roots = rl_context_mark_roots;
+    context->vm.heap.host_dropped = rl_host_object_dropped;
+    rl_effects_connect(context);
+    rl_async_connect(context);
+    rl_files_connect(context);
+    if (context->options & REML_EMBED_OPTION_STRESS_GC) rl_heap_set_stress(&context->vm.heap, true, true);
+}
+
 /* Everything of a context but its slot. The allocator is ready; on failure the caller runs context_deinit. */
 static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     rl_allocator_t* allocator = &context->allocator;
@@ -239,22 +264,8 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     context->audit.bridge_total = &context->metrics.total_calls;
     context->audit.bridge_success = &context->metrics.success_calls;
     if (!rl_vm_init(&context->vm, allocator, &context->program)) return false;
-    context->vm.host = context;
-    context->vm.call_host = rl_host_call;
-    context->vm.may_perform = rl_grants_may_perform;
-    context->vm.output = vm_output;
-    context->vm.input = vm_input;
-    context->vm.poll = vm_poll;
-    context->vm.unsafe_region = vm_unsafe_region;
-    context->vm.ownership_violation = rl_foreign_violation;
-    context->vm.environment = rl_host_environment;
-    context->vm.argument = rl_host_argument;
-    context->vm.mark_host_roots = rl_context_mark_roots;
-    context->vm.heap.host_dropped = rl_host_object_dropped;
     rl_effects_init(context);
-    rl_async_connect(context);
-    rl_files_connect(context);
-    if (context->options & REML_EMBED_OPTION_STRESS_GC) rl_heap_set_stress(&context->vm.heap, true, true);
+    rl_context_connect(context);
     return !allocator->failed;
 }
 
@@ -264,6 +275,7 @@ static void context_deinit(rl_context_t* context) {
     rl_promises_deinit(context);
     rl_functions_deinit(context);
     rl_handles_deinit(context);
+    rl_reload_deinit(context);
     rl_vm_deinit(&context->vm);
     rl_foreign_detach(context);
     rl_foreign_deinit(context);
@@ -353,6 +365,7 @@ static reml_embed_status_t create(const char* abi_version, const reml_embed_opti
         made = status == REML_EMBED_STATUS_OK;
     }
     if (made) made = (context->slot = rl_slot_take(context, &context->id, &context->serial)) != NULL;
+    context->type_serial = context->serial;
     if (made) {
         reml_embed_status_t status = rl_grants_init(context, &options);
         if (status == REML_EMBED_STATUS_INVALID_ARGUMENT) {

@@ -82,8 +82,15 @@ void rl_host_object_dropped(void* user, rl_object_t* object) {
     rl_foreign_t* foreign = rl_foreign_of(object);
     if (!foreign) {
         void (*destroy)(void*, void*);
+        rl_host_share_t* share = words[3].p;
         memcpy(&destroy, &words[1], sizeof destroy);
+        if (share && --share->objects) return;
+        if (share) rl_free(&context->allocator, share, sizeof *share);
         if (destroy) destroy(words[0].p, words[2].p);
+        return;
+    }
+    if (foreign->copies) {
+        foreign->copies--;
         return;
     }
     foreign->flags |= RL_FOREIGN_DROPPED;
@@ -169,7 +176,8 @@ reml_embed_status_t reml_ffi_wrap_foreign_ptr(
     }
     bool transferred = given.ownership == REML_OWNERSHIP_TRANSFERRED && given.data; /* NULL owns nothing */
     rl_foreign_t* record_ = rl_alloc_zero(&context->allocator, sizeof *record_);
-    rl_word_t word = {.o = record_ ? rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, 3) : NULL};
+    rl_word_t word = {
+        .o = record_ ? rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, RL_HOST_WORDS) : NULL};
     if (word.o) *out = rl_value_out(context, type, word, false);
     if (out->kind ==
         REML_KIND_NONE) { /* the object, if there is one, is plain and holds nothing: the caller keeps its pointer */

@@ -5,6 +5,34 @@
 
 /* --- look-up ----------------------------------------------------------------------------------------------------------- */
 
+void rl_function_fill(rl_function_entry_t* entry, rl_proto_t* proto, rl_object_t* closure) {
+    entry->proto = proto;
+    entry->closure = closure;
+    entry->scalar = proto->leaf_scalar && !closure;
+    for (uint16_t i = 0; i < proto->param_count; i++)
+        entry->scalar = entry->scalar && rl_type_is_scalar(proto->param_types[i]);
+    entry->scalar = entry->scalar && rl_type_is_scalar(proto->result_type);
+    entry->small =
+        entry->scalar && proto->s_count <= 64 && proto->r_count <= 32 && proto->entry_cost < RL_POLL_INTERVAL;
+    entry->plain = entry->scalar;
+    for (uint16_t i = 0; i < proto->param_count; i++) {
+        entry->plain =
+            entry->plain && (proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64);
+    }
+    entry->direct_count = entry->small ? proto->param_count : UINT32_MAX;
+    entry->tally.symbol = proto->name;
+}
+
+void rl_function_free(rl_context_t* context, uint32_t row) {
+    rl_function_entry_t* entry = context->functions.data[row];
+    rl_audit_tally_detach(&context->audit, &entry->tally);
+    entry->proto = NULL;
+    entry->closure = NULL;
+    if (++entry->generation == 0) return;
+    entry->next_free = context->free_function;
+    context->free_function = row;
+}
+
 static reml_embed_status_t add_entry(
     rl_context_t* context, rl_proto_t* proto, rl_object_t* closure, reml_function_t* out) {
     rl_allocator_t* allocator = &context->allocator;
@@ -30,20 +58,7 @@ static reml_embed_status_t add_entry(
         }
     }
     rl_function_entry_t* entry = context->functions.data[row];
-    entry->proto = proto;
-    entry->closure = closure;
-    entry->scalar = proto->leaf_scalar && !closure;
-    for (uint16_t i = 0; i < proto->param_count; i++)
-        entry->scalar = entry->scalar && rl_type_is_scalar(proto->param_types[i]);
-    entry->scalar = entry->scalar && rl_type_is_scalar(proto->result_type);
-    entry->small =
-        entry->scalar && proto->s_count <= 64 && proto->r_count <= 32 && proto->entry_cost < RL_POLL_INTERVAL;
-    entry->plain = entry->scalar;
-    for (uint16_t i = 0; i < proto->param_count; i++) {
-        entry->plain =
-            entry->plain && (proto->param_types[i]->kind == RL_TYPE_I64 || proto->param_types[i]->kind == RL_TYPE_F64);
-    }
-    entry->direct_count = entry->small ? proto->param_count : UINT32_MAX;
+    rl_function_fill(entry, proto, closure);
     entry->tally = (rl_audit_tally_t){.symbol = proto->name,
         .ownership = entry->scalar ? RL_AUDIT_OWN_NONE : RL_AUDIT_OWN_TRANSFERRED,
         .result = entry->scalar ? RL_AUDIT_RETURN_SCALAR : RL_AUDIT_RETURN_PENDING};
@@ -192,13 +207,7 @@ reml_embed_status_t reml_function_release(reml_embed_context_t* id, reml_functio
     RL_ENTER(id, context);
     RL_FIND_FUNCTION(context, function, entry);
     if (context->depth || context->frozen) return REML_EMBED_STATUS_BUSY; /* it may be the one that runs */
-    rl_audit_tally_detach(&context->audit, &entry->tally);
-    entry->proto = NULL;
-    entry->closure = NULL;
-    if (++entry->generation != 0) {
-        entry->next_free = context->free_function;
-        context->free_function = (uint32_t)function.id;
-    }
+    rl_function_free(context, (uint32_t)function.id);
     return REML_EMBED_STATUS_OK;
 }
 
@@ -238,7 +247,7 @@ reml_embed_status_t reml_function_param_type(
     RL_ENTER(id, context);
     RL_FIND_FUNCTION(context, function, entry);
     if (index >= entry->proto->param_count) return REML_EMBED_STATUS_INVALID_ARGUMENT;
-    *out = (reml_type_t){context->serial, entry->proto->param_types[index]->type};
+    *out = (reml_type_t){context->type_serial, entry->proto->param_types[index]->type};
     return REML_EMBED_STATUS_OK;
 }
 reml_embed_status_t reml_function_result_type(reml_embed_context_t* id, reml_function_t function, reml_type_t* out) {
@@ -246,7 +255,7 @@ reml_embed_status_t reml_function_result_type(reml_embed_context_t* id, reml_fun
     *out = (reml_type_t){0, 0};
     RL_ENTER(id, context);
     RL_FIND_FUNCTION(context, function, entry);
-    *out = (reml_type_t){context->serial, entry->proto->result_type->type};
+    *out = (reml_type_t){context->type_serial, entry->proto->result_type->type};
     return REML_EMBED_STATUS_OK;
 }
 

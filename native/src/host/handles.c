@@ -67,6 +67,12 @@ reml_embed_status_t rl_handle_use(rl_context_t* context, reml_value_t value, con
                                                     : "there never was such a value");
 }
 
+void rl_handle_free(rl_context_t* context, uint32_t row) {
+    context->metrics.released += context->handles.data[row].owners;
+    context->metrics.live -= context->handles.data[row].owners;
+    free_row(context, row);
+}
+
 void rl_handles_report_leaks(rl_context_t* context) {
     static const char* const symbols[RL_ORIGIN_COUNT] = {[RL_ORIGIN_TAKEN] = "reml_embed_result_take",
         [RL_ORIGIN_CALL] = "reml_function_call",
@@ -106,6 +112,7 @@ void rl_context_mark_roots(rl_heap_t* heap, void* user) {
         if (entry->proto && entry->closure) rl_heap_mark(heap, entry->closure);
     }
     rl_async_mark_roots(heap, context);
+    rl_heap_mark(heap, context->carried);
     if (context->result_type && context->result_type->rep == RL_REP_R) rl_heap_mark(heap, context->result.o);
 }
 

@@ -30,8 +30,15 @@ static rl_binding_t* make_binding(rl_context_t* context, rl_sym_t symbol, rl_str
     return binding;
 }
 
+/* Modules besides that of the host's functions. */
+static uint32_t sources_loaded(const rl_context_t* context) {
+    uint32_t count = context->program.modules.count;
+    return count - (rl_program_find_host_module(&context->program) != 0);
+}
+
 static reml_embed_status_t define(
     rl_context_t* context, const reml_host_function_t* given, rl_host_words_fn call_words) {
+    if (context->reloading) return rl_reload_refuse(context);
     rl_str_t name = rl_str(given->name);
     rl_allocator_t* allocator = &context->allocator;
     rl_alloc_clear_failure(allocator);
@@ -66,6 +73,7 @@ static reml_embed_status_t define(
     if (binding && length && !binding->signature) {
         binding->signature = rl_alloc(allocator, length);
         if (binding->signature) memcpy(binding->signature, given->signature, length);
+        if (binding->signature) binding->after_modules = sources_loaded(context);
         else binding = NULL;
     }
     if (!binding) {

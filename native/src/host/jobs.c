@@ -101,6 +101,11 @@ static reml_embed_status_t prepare(rl_context_t* context, rl_job_t* job, const r
 
 reml_embed_status_t rl_job_prepare(rl_context_t* context, const rl_proto_t* proto, reml_function_t function,
     const rl_rtype_t* type, uint32_t* out_row) {
+    if (context->reloading) {
+        *out_row = 0;
+        rl_run_end(context);
+        return rl_reload_refuse(context);
+    }
     uint32_t row = *out_row = take_row(context);
     rl_job_t* job = row ? context->jobs.data[row] : NULL;
     if (job) {

@@ -44,6 +44,19 @@ static void free_row(rl_context_t* context, uint32_t row) {
 
 void rl_promises_deinit(rl_context_t* context) { rl_vec_deinit(&context->allocator, &context->promises); }
 
+bool rl_promises_pending(const rl_context_t* context) {
+    for (uint32_t i = 1; i < context->promises.count; i++) {
+        if (context->promises.data[i].future) return true;
+    }
+    return false;
+}
+
+void rl_promises_forget(rl_context_t* context) {
+    for (uint32_t i = 1; i < context->promises.count; i++) {
+        if (context->promises.data[i].future) free_row(context, i);
+    }
+}
+
 void rl_async_mark_roots(rl_heap_t* heap, rl_context_t* context) {
     for (uint32_t i = 1; i < context->promises.count; i++) rl_heap_mark(heap, context->promises.data[i].future);
     for (uint32_t i = 1; i < context->jobs.count; i++) {
@@ -355,6 +368,7 @@ static bool host_wait(void* user, uint64_t nanoseconds) {
 void rl_async_connect(rl_context_t* context) {
     context->vm.take_completions = rl_take_completions;
     context->vm.clock = context->clock ? host_clock : NULL;
+    context->vm.wall_clock = context->wall_clock ? host_wall_clock : NULL;
     context->vm.wait = context->wait ? host_wait : NULL;
 }
 
@@ -374,7 +388,7 @@ reml_embed_status_t reml_embed_set_wall_clock(reml_embed_context_t* id, reml_clo
     RL_ENTER(id, context);
     context->wall_clock = clock;
     context->wall_clock_user = user;
-    context->vm.wall_clock = clock ? host_wall_clock : NULL;
+    rl_async_connect(context);
     return REML_EMBED_STATUS_OK;
 }
 

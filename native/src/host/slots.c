@@ -29,6 +29,11 @@ static rl_slot_t* row_at(uint32_t row, bool make) {
     return page ? &page->rows[row % PAGE_ROWS] : NULL;
 }
 
+uint32_t rl_slot_serial(void) {
+    uint32_t serial = atomic_fetch_add(&last_serial, 1) + 1;
+    return serial ? serial : atomic_fetch_add(&last_serial, 1) + 1; /* 0 means "scalar" */
+}
+
 rl_slot_t* rl_slot_take(rl_context_t* context, reml_embed_context_t** out_id, uint32_t* out_serial) {
     rl_os_watch_forks();
     uint32_t start = atomic_load(&row_hint);
@@ -47,8 +52,7 @@ rl_slot_t* rl_slot_take(rl_context_t* context, reml_embed_context_t** out_id, ui
         atomic_store(&row_hint, row);
         *out_id =
             (reml_embed_context_t*)(uintptr_t)(((generation + 1) & GENERATION_MASK) << 20 | (uint64_t)row << 4 | TAG);
-        uint32_t serial = atomic_fetch_add(&last_serial, 1) + 1;
-        *out_serial = serial ? serial : atomic_fetch_add(&last_serial, 1) + 1; /* 0 means "scalar" */
+        *out_serial = rl_slot_serial();
         return slot;
     }
     return NULL;

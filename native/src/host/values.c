@@ -288,7 +288,8 @@ reml_embed_status_t reml_value_as_float(reml_value_t value, double* out) {
 /* --- types ----------------------------------------------------------------------------------------------------------- */
 
 static const rl_rtype_t* type_of_id(rl_context_t* context, reml_type_t type) {
-    if (type.context != context->serial || type.id >= context->program.types.first + context->program.types.nodes.count)
+    if (type.context != context->type_serial ||
+        type.id >= context->program.types.first + context->program.types.nodes.count)
         return NULL;
     return rl_rtype_of(&context->compiler, type.id);
 }
@@ -310,7 +311,7 @@ reml_embed_status_t reml_type_find(reml_embed_context_t* id, const char* text, s
     if (!rl_check_type_text(&context->program, &context->diagnostics, (rl_str_t){text, length}, &type)) {
         return rl_context_fail_from_diagnostics(context);
     }
-    *out = (reml_type_t){context->serial, type};
+    *out = (reml_type_t){context->type_serial, type};
     return REML_EMBED_STATUS_OK;
 }
 
@@ -542,7 +543,7 @@ reml_embed_status_t reml_value_type(reml_embed_context_t* id, reml_value_t value
         RL_FIND(context, value, handle);
         type = handle->type;
     }
-    *out = (reml_type_t){context->serial, type->type};
+    *out = (reml_type_t){context->type_serial, type->type};
     return REML_EMBED_STATUS_OK;
 }
 
@@ -768,7 +769,7 @@ reml_embed_status_t reml_value_host(reml_embed_context_t* id, reml_type_t type_i
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_WRAP_INVALID_ARGUMENT,
             "a ForeignBuffer is made by reml_ffi_wrap_foreign_ptr");
     }
-    rl_word_t word = {.o = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, 3)};
+    rl_word_t word = {.o = rl_heap_new(&context->vm.heap, RL_OBJ_HOST, RL_HOST_PLAIN, 0, RL_HOST_WORDS)};
     if (!word.o) return rl_context_no_memory(context);
     rl_word_t* words = rl_object_words(word.o);
     words[0].p = data;

@@ -308,6 +308,14 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
 
 /* --- the host ----------------------------------------------------------------------------------------------------- */
 
+rl_module_id_t rl_program_find_host_module(const rl_program_t* program) {
+    for (uint32_t i = 0; i < program->modules.count; i++) {
+        if (rl_str_equal(rl_sym_text(&program->symbols, program->modules.data[i].path), RL_STR("#host")))
+            return program->first_module + i;
+    }
+    return 0;
+}
+
 /* All host functions stand in one ambient module of the program. */
 static void open_host_module(rl_checker_t* c) {
     rl_sym_t path = rl_sym_intern(c->symbols, RL_STR("#host"));

@@ -66,6 +66,9 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module);
 bool rl_check_host_function(
     rl_program_t* program, rl_diags_t* diags, rl_str_t path, rl_str_t signature, rl_fn_id_t* out_function);
 
+/* The module of registered host functions; 0: there is none yet. */
+rl_module_id_t rl_program_find_host_module(const rl_program_t* program);
+
 /* Read a type as a host writes it: "List<Int>", "(Int, Int) -> Int". Names are those of the prelude and of ambient
    modules. */
 bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text, rl_type_t* out_type);

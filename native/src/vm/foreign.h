@@ -9,8 +9,12 @@
 
 #include "vm/value.h"
 
-/* Tag of an RL_OBJ_HOST. Plain: word 0 data, word 1 destroy function, word 2 its user pointer. Foreign: word 0 rl_foreign_t*. */
-enum { RL_HOST_PLAIN = 0, RL_HOST_FOREIGN = 1 };
+/* Tag of an RL_OBJ_HOST. Plain: word 0 data, word 1 destroy function, word 2 its user pointer, word 3 NULL or the rl_host_share_t of
+   copies in several heaps (vm/clone.h). Foreign: word 0 rl_foreign_t*. */
+enum { RL_HOST_PLAIN = 0, RL_HOST_FOREIGN = 1, RL_HOST_WORDS = 4 };
+typedef struct rl_host_share {
+    uint32_t objects; /* that hold the same data: the last one destroys it */
+} rl_host_share_t;
 
 enum {
     RL_FOREIGN_TRANSFERRED = 1, /* the script owns it: `release` runs once */
@@ -26,6 +30,7 @@ typedef struct rl_foreign {
     void* user;
     uint64_t epoch;
     uint32_t flags;
+    uint32_t copies; /* objects that hold it besides the first: in other heaps */
     struct rl_foreign *next, **link; /* TRANSFERRED: in the context's list of living or of dropped ones */
 } rl_foreign_t;
 

@@ -137,12 +137,18 @@ static inline void rl_heap_set_header(
     *object = (rl_object_t){(uint8_t)kind, heap->born, (uint16_t)tag, (uint16_t)refs, (uint16_t)words};
 }
 
+/* Shown each reference of a copy beyond the leading ones; puts what the copy refers to instead. False: stop. */
+typedef bool (*rl_heap_each_fn)(rl_object_t** reference, void* user);
+
 /* What the collector must know of a kind; one row per rl_object_kind_t: kinds.c and core/kinds.def. */
 typedef struct rl_kind_row {
     const char* name;
     void (*mark)(rl_heap_t* heap, rl_object_t* object); /* marks what lies beyond the leading refs; NULL: nothing */
     void (*free)(rl_heap_t* heap, rl_object_t* object); /* gives side buffers back (rl_heap_buffer); NULL: none */
     size_t (*size)(const rl_object_t* object);          /* bytes of side buffers; NULL: none */
+    /* `copy` has the words of `object`, which is of another heap: give it side buffers of its own (in any case: it has none when memory
+       is short) and show the references in them. NULL: the leading refs say all. */
+    bool (*clone)(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* object, rl_heap_each_fn each, void* user);
 } rl_kind_row_t;
 extern const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT]; /* vm/kinds.c */
 

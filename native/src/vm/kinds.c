@@ -32,6 +32,23 @@ static void free_vector(rl_heap_t* heap, rl_object_t* object) {
     if (v->data) rl_heap_buffer(heap, v->data, size_of_vector(object), 0);
 }
 
+static bool clone_vector(
+    rl_heap_t* heap, rl_object_t* copy, const rl_object_t* object, rl_heap_each_fn each, void* user) {
+    rl_vector_t* v = (rl_vector_t*)copy;
+    const rl_vector_t* from = (const rl_vector_t*)object;
+    size_t size = size_of_vector(object), width = rl_element_size((rl_element_t)from->element);
+    v->data = size ? rl_heap_buffer(heap, NULL, 0, size) : NULL;
+    if (size && !v->data) {
+        v->length = v->capacity = 0;
+        return false;
+    }
+    if (size) memcpy(v->data, from->data, from->length * width);
+    for (uint32_t i = 0; v->element == RL_ELEM_REF && i < v->length; i++) {
+        if (!each((rl_object_t**)v->data + i, user)) return false;
+    }
+    return true;
+}
+
 static void free_host(rl_heap_t* heap, rl_object_t* object) {
     if (heap->host_dropped) heap->host_dropped(heap->roots_user, object);
 }
@@ -41,16 +58,16 @@ const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT] = {
     [RL_OBJ_CELLS] = {.name = "cells"},
     [RL_OBJ_CLOSURE] = {.name = "closure"},
     [RL_OBJ_ANY] = {.name = "Any"},
-    [RL_OBJ_STR] = {"Str", NULL, free_string, size_of_string},
-    [RL_OBJ_BYTES] = {"Bytes", NULL, free_string, size_of_string},
-    [RL_OBJ_VEC] = {"Vec", mark_vector, free_vector, size_of_vector},
+    [RL_OBJ_STR] = {"Str", NULL, free_string, size_of_string, NULL},
+    [RL_OBJ_BYTES] = {"Bytes", NULL, free_string, size_of_string, NULL},
+    [RL_OBJ_VEC] = {"Vec", mark_vector, free_vector, size_of_vector, clone_vector},
     [RL_OBJ_RANGE] = {.name = "Range"},
     [RL_OBJ_ITER] = {.name = "Iter"},
-    [RL_OBJ_HOST] = {"host object", NULL, free_host, NULL},
-    [RL_OBJ_FIBER] = {"fiber", rl_parked_mark, rl_parked_free, rl_parked_size},
+    [RL_OBJ_HOST] = {"host object", NULL, free_host, NULL, NULL},
+    [RL_OBJ_FIBER] = {"fiber", rl_parked_mark, rl_parked_free, rl_parked_size, NULL},
     [RL_OBJ_FUTURE] = {.name = "Future"},
     [RL_OBJ_TASK] = {.name = "Task"},
-#define KIND(kind, name, mark, free, size) [RL_OBJ_##kind] = {name, mark, free, size},
+#define KIND(kind, name, mark, free, size, clone) [RL_OBJ_##kind] = {name, mark, free, size, clone},
 #include "vm/core/kinds.def"
 #undef KIND
 };

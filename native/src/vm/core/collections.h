@@ -33,5 +33,9 @@ void rl_tree_mark(rl_heap_t* heap, rl_object_t* node);
 void rl_table_mark(rl_heap_t* heap, rl_object_t* table);
 void rl_table_free(rl_heap_t* heap, rl_object_t* table);
 size_t rl_table_size(const rl_object_t* table);
+/* Copies in another heap (rl_kind_row_t.clone). */
+bool rl_list_clone(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* list, rl_heap_each_fn each, void* user);
+bool rl_tree_clone(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* node, rl_heap_each_fn each, void* user);
+bool rl_table_clone(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* table, rl_heap_each_fn each, void* user);
 
 #endif

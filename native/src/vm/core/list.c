@@ -643,3 +643,25 @@ size_t rl_list_size(const rl_object_t* object) {
     const rl_list_t* list = (const rl_list_t*)object;
     return has_buffer(list) ? list->capacity * width(list) : 0;
 }
+
+bool rl_list_clone(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* object, rl_heap_each_fn each, void* user) {
+    rl_list_t* list = (rl_list_t*)copy;
+    const rl_list_t* from = (const rl_list_t*)object;
+    if (from->root) return true; /* a view: its root is a leading reference */
+    if (has_buffer(from)) {
+        size_t bytes = from->capacity * width(from), start = from->start * width(from);
+        list->data = rl_heap_buffer(heap, NULL, 0, bytes);
+        if (!list->data) {
+            list->start = list->length = list->capacity = 0;
+            return false;
+        }
+        memcpy(list->data + start, from->data + start, from->length * width(from));
+    } else if (from->data) {
+        list->data = (char*)(list + 1);
+    }
+    rl_object_t** items = (rl_object_t**)(void*)list->data + list->start;
+    for (uint32_t i = 0; list->element == RL_ELEM_REF && i < list->length; i++) {
+        if (!each(&items[i], user)) return false;
+    }
+    return true;
+}

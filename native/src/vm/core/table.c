@@ -317,3 +317,27 @@ void rl_table_free(rl_heap_t* heap, rl_object_t* object) {
     if (table->entries) rl_heap_buffer(heap, table->entries, table->capacity * sizeof *table->entries, 0);
     if (table->slots) rl_heap_buffer(heap, table->slots, table->slot_count * sizeof *table->slots, 0);
 }
+
+/* The secret that its hashes are made with goes with it. */
+bool rl_table_clone(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* object, rl_heap_each_fn each, void* user) {
+    rl_table_t* table = (rl_table_t*)copy;
+    const rl_table_t* from = (const rl_table_t*)object;
+    size_t entries = from->capacity * sizeof *from->entries, slots = from->slot_count * sizeof *from->slots;
+    table->entries = entries ? rl_heap_buffer(heap, NULL, 0, entries) : NULL;
+    table->slots = slots ? rl_heap_buffer(heap, NULL, 0, slots) : NULL;
+    if (entries && table->entries) memcpy(table->entries, from->entries, from->used * sizeof *from->entries);
+    if (slots && table->slots) memcpy(table->slots, from->slots, slots);
+    if ((entries && !table->entries) || (slots && !table->slots)) {
+        if (!table->entries) table->capacity = 0;
+        if (!table->slots) table->slot_count = 0;
+        table->used = table->length = 0;
+        return false;
+    }
+    for (uint32_t i = 0; i < table->used; i++) {
+        rl_table_entry_t* entry = &table->entries[i];
+        if (!entry->live) continue;
+        if (table->key_is_ref && !each(&entry->key.o, user)) return false;
+        if (table->value_is_ref && !each(&entry->value.o, user)) return false;
+    }
+    return true;
+}

@@ -563,3 +563,27 @@ void rl_tree_mark(rl_heap_t* heap, rl_object_t* object) {
         for (uint32_t i = 0; i < used; i++) rl_heap_mark(heap, rl_tree_values(node)[i].o);
     }
 }
+
+static bool each_of(rl_object_t** references, uint32_t count, rl_heap_each_fn each, void* user) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (!each(&references[i], user)) return false;
+    }
+    return true;
+}
+
+bool rl_tree_clone(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* object, rl_heap_each_fn each, void* user) {
+    const rl_tree_node_t* node = (const rl_tree_node_t*)copy;
+    unsigned form = object->tag;
+    uint32_t used = node->used;
+    (void)heap;
+    if (node->height > 0) {
+        if (!each_of(rl_tree_children(node), used, each, user)) return false;
+        return !(form & RL_TREE_KEY_REF) || each_of((rl_object_t**)(void*)rl_tree_separators(node), used, each, user);
+    }
+    if (!(form & RL_TREE_KEYED)) {
+        if ((form & RL_TREE_ELEMENT) != RL_ELEM_REF) return true;
+        return each_of(rl_tree_at(node, RL_TREE_HEAD_BYTES), used, each, user);
+    }
+    if ((form & RL_TREE_KEY_REF) && !each_of((rl_object_t**)(void*)rl_tree_keys(node), used, each, user)) return false;
+    return !(form & RL_TREE_VALUE_REF) || each_of((rl_object_t**)(void*)rl_tree_values(node), used, each, user);
+}
