@@ -236,6 +236,7 @@ bool rl_tree_apply_cfg(
         .disabled = out_disabled,
         .allocator = tree->allocator,
         .errors_before = diags->errors};
+    if (!tree->has_attrs) return true;
     rl_buf_init(&pass.key, tree->allocator);
     for (rl_node_t node = tree->nodes.count; node-- > 1 && !tree->allocator->failed;) {
         rl_list_t list = decorated_list(tree, node);

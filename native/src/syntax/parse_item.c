@@ -82,6 +82,7 @@ static rl_node_t attribute(rl_parser_t* p) {
 
 rl_list_t rl_parser_attributes(rl_parser_t* p) {
     if (p->kind != RL_TOK_AT) return 0;
+    p->tree->has_attrs = true;
     uint32_t mark = p->scratch.count;
     while (p->kind == RL_TOK_AT) rl_parser_push(p, attribute(p));
     return rl_parser_list(p, mark);

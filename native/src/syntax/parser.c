@@ -242,6 +242,7 @@ rl_list_t rl_parser_list(rl_parser_t* p, uint32_t mark) {
         rl_parser_panic(p);
         return 0;
     }
+    if (count > p->tree->longest) p->tree->longest = count;
     p->tree->extra.data[list] = count;
     memcpy(p->tree->extra.data + list + 1, p->scratch.data + mark, (size_t)count * sizeof(uint32_t));
     p->tree->extra.count += count + 1;

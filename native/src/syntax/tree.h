@@ -283,6 +283,8 @@ typedef struct rl_tree {
     RL_VEC(uint32_t) extra;       /* [0] is 0: the empty list */
     RL_VEC(char) text;            /* decoded string literals, one behind the other */
     rl_node_t root;               /* MODULE */
+    uint32_t longest;             /* no list that was parsed has more items */
+    bool has_attrs;               /* some attribute was parsed */
 } rl_tree_t;
 
 /* --- records (words in `extra`) ----------------------------------------------------------------------------------- */

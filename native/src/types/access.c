@@ -797,9 +797,13 @@ static rl_ir_t infer_pipe(rl_checker_t* c, rl_ir_t left, rl_node_t node, rl_type
 static rl_ir_t infer_call(rl_checker_t* c, const state_t* callee, rl_node_t node, rl_ir_t pipe, const chain_t* chain,
     rl_type_t expected, bool is_call_node) {
     const rl_node_data_t data = *rl_tree_node(c->tree, node);
-    rl_args_t args = {0};
     rl_ir_t bind = 0;
     rl_list_t list = is_call_node ? data.b : 0;
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_args_t args = {0};
+    args.capacity = rl_tree_list_count(c->tree, list) + 1; /* and what is piped in */
+    args.data = rl_arg_words(c, args.capacity);
+    if (!args.data) return rl_ir_error(c, data.start);
     rl_ir_t piped = pipe;
     rl_span_t pipe_span = rl_span_of(c, node);
     if (pipe) {
@@ -820,30 +824,38 @@ static rl_ir_t infer_call(rl_checker_t* c, const state_t* callee, rl_node_t node
     }
     rl_ir_t ir =
         rl_failed(c) ? rl_ir_error(c, data.start) : call_state(c, callee, args.data, args.count, node, expected);
-    rl_vec_deinit(c->allocator, &args);
+    rl_words_release(c, words);
     if (bind) ir = rl_ir_make(c, RL_IR_SEQUENCE, rl_type_at(c, ir), data.start, bind, ir, 0);
     return ir;
 }
 
 static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
-    RL_VEC(rl_node_t) nodes = {0}; /* outermost first */
+    rl_words_mark_t words = rl_words_mark(c);
     rl_node_t base = node;
+    uint32_t length = 0;
     while (rl_node_is_spine(rl_tree_kind(c->tree, base))) {
-        if (!rl_vec_push(c->allocator, &nodes, base)) break;
+        length++;
+        base = rl_tree_node(c->tree, base)->a;
+    }
+    rl_node_t* nodes = rl_words(c, length); /* outermost first */
+    if (!nodes) return rl_ir_error(c, 0);
+    base = node;
+    for (uint32_t i = 0; i < length; i++) {
+        nodes[i] = base;
         base = rl_tree_node(c->tree, base)->a;
     }
     /* The innermost call with holes is a lambda of its own; everything under it belongs to it. */
-    uint32_t at = nodes.count, calls = 0;
+    uint32_t at = length, calls = 0;
     state_t state = {0};
     bool started = false;
-    for (uint32_t i = nodes.count; i-- > 0 && !started;) {
-        const rl_node_data_t* data = rl_tree_node(c->tree, nodes.data[i]);
+    for (uint32_t i = length; i-- > 0 && !started;) {
+        const rl_node_data_t* data = rl_tree_node(c->tree, nodes[i]);
         if (data->kind != RL_NODE_CALL) continue;
         calls++;
         uint32_t holes = count_holes(c, data->b);
-        if (holes && nodes.data[i] != chain.hole_call && !(chain.pipe && calls == 1)) {
-            rl_ir_t lambda = hole_lambda(c, nodes.data[i], holes, i == 0 ? chain.expected : 0);
-            state = value_state(lambda, nodes.data[i], rl_span_of(c, nodes.data[i]));
+        if (holes && nodes[i] != chain.hole_call && !(chain.pipe && calls == 1)) {
+            rl_ir_t lambda = hole_lambda(c, nodes[i], holes, i == 0 ? chain.expected : 0);
+            state = value_state(lambda, nodes[i], rl_span_of(c, nodes[i]));
             at = i;
             started = true;
         }
@@ -852,27 +864,27 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
     uint32_t call_before = UINT32_MAX;
     if (chain.pipe && calls == 0) {
         call_before = 0;
-        while (call_before < nodes.count) {
-            rl_node_kind_t kind = rl_tree_kind(c->tree, nodes.data[call_before]);
+        while (call_before < length) {
+            rl_node_kind_t kind = rl_tree_kind(c->tree, nodes[call_before]);
             if (kind != RL_NODE_TRY && kind != RL_NODE_AWAIT) break;
             call_before++;
         }
     }
     if (!started && !rl_failed(c)) {
-        rl_node_kind_t first = nodes.count ? rl_tree_kind(c->tree, nodes.data[nodes.count - 1]) : RL_NODE_NONE;
+        rl_node_kind_t first = length ? rl_tree_kind(c->tree, nodes[length - 1]) : RL_NODE_NONE;
         state = start_of_chain(
-            c, base, first == RL_NODE_FIELD, first == RL_NODE_CALL || (chain.pipe && call_before == nodes.count));
+            c, base, first == RL_NODE_FIELD, first == RL_NODE_CALL || (chain.pipe && call_before == length));
     }
     rl_ir_t pipe = chain.pipe;
     for (uint32_t i = at; !rl_failed(c); i--) {
         if (i == call_before && pipe) { /* everything from nodes[i] inwards is the callee */
-            rl_ir_t called = infer_call(
-                c, &state, i < nodes.count ? nodes.data[i] : base, pipe, &chain, i == 0 ? chain.expected : 0, false);
+            rl_ir_t called =
+                infer_call(c, &state, i < length ? nodes[i] : base, pipe, &chain, i == 0 ? chain.expected : 0, false);
             state = value_state(called, state.node, state.span);
             pipe = 0;
         }
         if (i == 0) break;
-        rl_node_t current = nodes.data[i - 1];
+        rl_node_t current = nodes[i - 1];
         const rl_node_data_t data = *rl_tree_node(c->tree, current);
         rl_span_t span = rl_span_of(c, current);
         rl_note_place(c, current);
@@ -886,7 +898,7 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
                 bool only_dotted = state.fn == 1;
                 rl_sym_t dotted = only_dotted ? rl_join_names(c, state.name, data.b, false) : 0;
                 if (only_dotted && !rl_find_special(c, state.name, data.b) && !(dotted && rl_find_item(c, 1, dotted))) {
-                    bool more = i >= 2 && rl_tree_kind(c->tree, nodes.data[i - 2]) == RL_NODE_FIELD;
+                    bool more = i >= 2 && rl_tree_kind(c->tree, nodes[i - 2]) == RL_NODE_FIELD;
                     if (more && dotted) { /* the beginning of a longer path, perhaps */
                         state.name = dotted;
                         continue;
@@ -901,7 +913,7 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
                 continue;
             }
             bool called =
-                (i >= 2 && rl_tree_kind(c->tree, nodes.data[i - 2]) == RL_NODE_CALL) || (pipe && i - 1 == call_before);
+                (i >= 2 && rl_tree_kind(c->tree, nodes[i - 2]) == RL_NODE_CALL) || (pipe && i - 1 == call_before);
             rl_ir_t left = to_value(c, &state, 0);
             if (called) {
                 state = (state_t){.kind = STATE_MEMBER,
@@ -937,7 +949,7 @@ static rl_ir_t infer_chain(rl_checker_t* c, rl_node_t node, chain_t chain) {
         }
         state = value_state(ir, current, span);
     }
-    rl_vec_deinit(c->allocator, &nodes);
+    rl_words_release(c, words);
     if (rl_failed(c)) return rl_ir_error(c, 0);
     return to_value(c, &state, chain.expected);
 }

@@ -391,7 +391,7 @@ static void check_one(rl_checker_t* c, rl_node_t attr, rl_node_t node) {
 }
 
 void rl_attributes_check(rl_checker_t* c) {
-    if (c->input->is_prelude) return;
+    if (c->input->is_prelude || !c->tree->has_attrs) return;
     for (rl_node_t node = 1; node < c->tree->nodes.count && !rl_failed(c); node++) {
         rl_list_t attrs = rl_tree_attrs(c->tree, node);
         uint32_t count = rl_tree_list_count(c->tree, attrs);

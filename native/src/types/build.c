@@ -3,6 +3,26 @@
 
 #include "base/edit.h"
 
+uint32_t* rl_words_more(rl_checker_t* c, uint32_t count) {
+    enum { ROOM = 2000 };
+    uint32_t room = count > ROOM ? count : ROOM;
+    rl_words_block_t* block = rl_alloc(c->allocator, sizeof *block + (size_t)room * sizeof(uint32_t));
+    if (!block) return NULL;
+    *block = (rl_words_block_t){.older = c->words, .used = count, .room = room};
+    c->words = block;
+    return block->words;
+}
+
+void rl_words_drop(rl_checker_t* c, rl_words_block_t* until) {
+    /* The first block stays: it is wanted again at once. */
+    while (c->words && c->words != until && (until || c->words->older)) {
+        rl_words_block_t* block = c->words;
+        c->words = block->older;
+        rl_free(c->allocator, block, sizeof *block + (size_t)block->room * sizeof(uint32_t));
+    }
+    if (!until && c->words) c->words->used = 0;
+}
+
 rl_ir_t rl_ir_make(
     rl_checker_t* c, unsigned op, rl_type_t type, uint32_t start, uint32_t a, uint32_t b, uint32_t word_c) {
     rl_program_t* program = c->program;
@@ -134,6 +154,7 @@ void rl_unsupported(rl_checker_t* c, rl_span_t span, const char* what) {
 
 bool rl_check_sizes(rl_checker_t* c) {
     bool fine = true;
+    if (c->tree->longest <= RL_MOST_PARTS) return true;
     for (rl_node_t node = 1; node < c->tree->nodes.count; node++) {
         const rl_node_data_t* data = rl_tree_node(c->tree, node);
         rl_list_t list;

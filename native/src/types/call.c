@@ -124,17 +124,12 @@ static rl_ir_t call_default(
 static bool match_args(
     rl_checker_t* c, const callee_t* callee, rl_arg_t* args, uint32_t count, rl_span_t span, rl_ir_t* values) {
     rl_note_constraint(c, RL_REASON_ARITY, RL_TYPE_UNIT, 0);
-    RL_VEC(uint32_t) slots = {0}; /* by parameter: argument + 1 */
     bool fine = true, ordered = true, defaults = false;
-    uint32_t last = 0;
-    for (uint32_t i = 0; i < callee->count; i++) {
-        (void)rl_vec_push(c->allocator, &slots, 0);
-        values[i] = 0;
-    }
-    if (rl_failed(c)) {
-        rl_vec_deinit(c->allocator, &slots);
-        return false;
-    }
+    uint32_t last = 0, *slots = rl_words(c, callee->count + count); /* by parameter: argument + 1 */
+    if (!slots) return false;
+    uint32_t* param_of = slots + callee->count; /* by argument, in written order */
+    for (uint32_t i = 0; i < callee->count; i++) slots[i] = values[i] = 0;
+    for (uint32_t i = 0; i < count; i++) param_of[i] = 0;
     bool named_seen = false;
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
         uint32_t at = i;
@@ -167,19 +162,20 @@ static bool match_args(
             fine = false;
             break;
         }
-        if (slots.data[at]) {
+        if (slots[at]) {
             rl_str_t text = rl_text(c, rl_program_param(c->program, callee->param_first + at)->name);
             rl_report(c->diags, RL_CODE_TYPE_CALL_DUPLICATE_ARG, args[i].name ? args[i].name_span : args[i].span,
                 "argument %.*s is given twice", RL_STR_ARG(text));
             fine = false;
             continue;
         }
-        slots.data[at] = i + 1;
+        slots[at] = i + 1;
+        param_of[i] = at;
         if (at < last) ordered = false;
         last = at;
     }
     for (uint32_t i = 0; fine && i < callee->count; i++) {
-        if (slots.data[i]) continue;
+        if (slots[i]) continue;
         if (callee->param_first && rl_program_param(c->program, callee->param_first + i)->default_fn) {
             defaults = true;
             continue;
@@ -189,29 +185,20 @@ static bool match_args(
     }
     if (!fine || rl_failed(c)) {
         rl_infer_args(c, args, count);
-        rl_vec_deinit(c->allocator, &slots);
         return false;
-    }
-    /* by argument, in written order */
-    RL_VEC(uint32_t) param_of = {0};
-    for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &param_of, 0);
-    for (uint32_t i = 0; i < callee->count && !rl_failed(c); i++) {
-        if (slots.data[i]) param_of.data[slots.data[i] - 1] = i;
     }
     bool keep = !ordered || defaults;
     for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
-        uint32_t at = param_of.data[i];
+        uint32_t at = param_of[i];
         rl_ir_t value = check_arg(c, &args[i], callee->types[at]);
         values[at] = keep ? rl_hold(c, value, args[i].span.start) : value;
     }
     for (uint32_t i = 0; defaults && i < callee->count && !rl_failed(c); i++) {
-        if (slots.data[i]) continue;
+        if (slots[i]) continue;
         rl_fn_id_t fn = rl_program_param(c->program, callee->param_first + i)->default_fn;
         rl_ir_t value = call_default(c, callee, fn, callee->types[i], values, span.start);
         values[i] = rl_hold(c, value, span.start);
     }
-    rl_vec_deinit(c->allocator, &param_of);
-    rl_vec_deinit(c->allocator, &slots);
     return !rl_failed(c);
 }
 
@@ -227,25 +214,24 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
     rl_instance_use_t use = rl_instantiate_fn(c, fn, span);
     rl_type_t result = rl_instance_type(c, &use, function.result);
     if (!(use.in_group && rl_is_var(c, result))) rl_meet_expected(c, result, expected);
-    RL_VEC(rl_type_t) types = {0};
-    RL_VEC(rl_ir_t) values = {0};
-    for (uint32_t i = 0; i < function.param_count; i++) {
-        (void)rl_vec_push(c->allocator, &types,
-            rl_instance_type(c, &use, rl_program_param(c->program, function.param_first + i)->type));
-    }
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_type_t* types = rl_words(c, 2 * function.param_count);
+    if (!types) return rl_ir_error(c, span.start);
+    rl_ir_t* values = types + function.param_count;
+    for (uint32_t i = 0; i < function.param_count; i++)
+        types[i] = rl_instance_type(c, &use, rl_program_param(c->program, function.param_first + i)->type);
     rl_ir_t ir = 0;
     uint32_t mark = c->scratch.count;
     bool names = !(function.flags & RL_FN_LAMBDA);
     callee_t callee = {.count = function.param_count,
-        .types = types.data,
+        .types = types,
         .param_first = names ? function.param_first : 0,
         .use = &use,
         .name = function.name,
         .method = count > 0 && args[0].ir && !args[0].node && (function.flags & RL_FN_METHOD),
         .arity_code = RL_CODE_TYPE_CALL_ARITY};
-    if (rl_vec_reserve(c->allocator, &values, function.param_count + 1) &&
-        match_args(c, &callee, args, count, span, values.data)) {
-        ir = rl_ir_call(c, result, span.start, fn, 0, values.data, function.param_count);
+    if (match_args(c, &callee, args, count, span, values)) {
+        ir = rl_ir_call(c, result, span.start, fn, 0, values, function.param_count);
         rl_instance_note(c, &use, ir);
         ir = rl_wrap_binds(c, mark, ir, span.start);
         if (c->open_demands.count > demands) rl_poll_demands(c);
@@ -256,8 +242,7 @@ rl_ir_t rl_call_function(rl_checker_t* c, rl_fn_id_t fn, rl_arg_t* args, uint32_
         }
     }
     c->scratch.count = mark;
-    rl_vec_deinit(c->allocator, &types);
-    rl_vec_deinit(c->allocator, &values);
+    rl_words_release(c, words);
     return ir ? ir : rl_ir_error(c, span.start);
 }
 
@@ -287,22 +272,21 @@ rl_ir_t rl_call_value(rl_checker_t* c, rl_ir_t callee_ir, rl_arg_t* args, uint32
         return rl_ir_error(c, span.start);
     }
     uint32_t params = rl_arg_count_of(c, type), mark = c->scratch.count;
-    RL_VEC(rl_type_t) types = {0};
-    RL_VEC(rl_ir_t) values = {0};
-    for (uint32_t i = 0; i <= params; i++) (void)rl_vec_push(c->allocator, &types, rl_type_args(c->types, type)[i]);
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_type_t* types = rl_words(c, 2 * params + 1);
     rl_ir_t ir = 0;
-    if (!rl_failed(c) && rl_vec_reserve(c->allocator, &values, params + 1)) {
-        rl_type_t result = types.data[params];
+    if (types) {
+        rl_ir_t* values = types + params + 1;
+        memcpy(types, rl_type_args(c->types, type), (params + 1) * sizeof *types);
+        rl_type_t result = types[params];
         rl_meet_expected(c, result, expected);
-        callee_t callee = {.count = params, .types = types.data, .arity_code = RL_CODE_TYPE_CALL_ARITY};
-        if (match_args(c, &callee, args, count, span, values.data)) {
-            ir = rl_ir_make(
-                c, RL_IR_CALL_VALUE, result, span.start, callee_ir, 0, rl_extra_counted(c, values.data, params));
+        callee_t callee = {.count = params, .types = types, .arity_code = RL_CODE_TYPE_CALL_ARITY};
+        if (match_args(c, &callee, args, count, span, values)) {
+            ir = rl_ir_make(c, RL_IR_CALL_VALUE, result, span.start, callee_ir, 0, rl_extra_counted(c, values, params));
         }
     }
     c->scratch.count = mark;
-    rl_vec_deinit(c->allocator, &types);
-    rl_vec_deinit(c->allocator, &values);
+    rl_words_release(c, words);
     return ir ? ir : rl_ir_error(c, span.start);
 }
 
@@ -316,33 +300,33 @@ rl_ir_t rl_call_local_fn(rl_checker_t* c, uint32_t local_fn, rl_arg_t* args, uin
         return rl_call_value(c, ref, args, count, node, span, expected);
     uint32_t local_args = c->local_refs.data[c->local_refs.count - 1].args;
     uint32_t params = rl_arg_count_of(c, type), mark = c->scratch.count;
-    RL_VEC(rl_type_t) types = {0};
-    RL_VEC(rl_ir_t) values = {0};
-    for (uint32_t i = 0; i <= params; i++) (void)rl_vec_push(c->allocator, &types, rl_type_args(c->types, type)[i]);
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_type_t* types = rl_words(c, 2 * params + 1);
     rl_ir_t ir = 0;
-    if (!rl_failed(c) && rl_vec_reserve(c->allocator, &values, params + 1)) {
-        rl_type_t result = types.data[params];
+    if (types) {
+        rl_ir_t* values = types + params + 1;
+        memcpy(types, rl_type_args(c->types, type), (params + 1) * sizeof *types);
+        rl_type_t result = types[params];
         if (!rl_is_var(c, result)) rl_meet_expected(c, result, expected);
         const rl_function_t function = *rl_program_function(c->program, entry.fn);
         callee_t callee = {.count = params,
-            .types = types.data,
+            .types = types,
             .param_first = entry.is_lambda ? 0 : function.param_first,
             .local_fn = local_fn + 1,
             .local_args = local_args,
             .name = entry.is_lambda ? c->locals.data[entry.local].name : function.name,
             .arity_code = RL_CODE_TYPE_CALL_ARITY};
-        if (match_args(c, &callee, args, count, span, values.data)) {
+        if (match_args(c, &callee, args, count, span, values)) {
             rl_ir_node_t* reserved = rl_node_at(c, ref);
             reserved->op = RL_IR_CALL;
             reserved->type = result;
-            uint32_t list = rl_extra_counted(c, values.data, params);
+            uint32_t list = rl_extra_counted(c, values, params);
             rl_node_at(c, ref)->c = list;
             ir = rl_wrap_binds(c, mark, ref, span.start);
         }
     }
     c->scratch.count = mark;
-    rl_vec_deinit(c->allocator, &types);
-    rl_vec_deinit(c->allocator, &values);
+    rl_words_release(c, words);
     return ir ? ir : rl_ir_error(c, span.start);
 }
 
@@ -534,8 +518,10 @@ rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t co
         return error;
     }
     if (count == 1) (void)rl_json_number(c, entry.id, variant.name, &args[0]);
-    RL_VEC(rl_ir_t) values = {0};
-    RL_VEC(uint32_t) at = {0};
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_ir_t* values = rl_words(c, 2 * count);
+    if (!values) return rl_ir_error(c, span.start);
+    uint32_t* at = values + count;
     bool fine = true, ordered = true;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t slot = i;
@@ -552,30 +538,29 @@ rl_ir_t rl_construct(rl_checker_t* c, uint32_t item, rl_arg_t* args, uint32_t co
                 slot = i;
             }
         }
-        for (uint32_t k = 0; k < at.count && fine; k++) {
-            if (at.data[k] != slot) continue;
+        for (uint32_t k = 0; k < i && fine; k++) {
+            if (at[k] != slot) continue;
             rl_report(c->diags, RL_CODE_TYPE_CALL_DUPLICATE_ARG, args[i].name ? args[i].name_span : args[i].span,
                 "this field is given twice");
             fine = false;
         }
         if (slot != i) ordered = false;
-        (void)rl_vec_push(c->allocator, &at, slot);
-        (void)rl_vec_push(c->allocator, &values, 0);
+        at[i] = slot;
+        values[i] = 0;
     }
     rl_ir_t ir = 0;
     if (fine && !rl_failed(c)) {
         for (uint32_t i = 0; i < count && !rl_failed(c); i++) {
-            rl_type_t wanted = rl_type_payload(c->program, type, entry.variant, at.data[i]);
+            rl_type_t wanted = rl_type_payload(c->program, type, entry.variant, at[i]);
             rl_ir_t value = check_arg(c, &args[i], wanted);
-            values.data[at.data[i]] = ordered ? value : rl_hold(c, value, args[i].span.start);
+            values[at[i]] = ordered ? value : rl_hold(c, value, args[i].span.start);
         }
-        ir = rl_make_variant(c, type, entry.variant, values.data, count, span.start);
+        ir = rl_make_variant(c, type, entry.variant, values, count, span.start);
         ir = rl_wrap_binds(c, mark, ir, span.start);
     } else {
         rl_infer_args(c, args, count);
     }
     c->scratch.count = mark;
-    rl_vec_deinit(c->allocator, &values);
-    rl_vec_deinit(c->allocator, &at);
+    rl_words_release(c, words);
     return ir ? ir : rl_ir_error(c, span.start);
 }

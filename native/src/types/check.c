@@ -89,6 +89,10 @@ static void end(rl_checker_t* c) {
     rl_solver_deinit(&c->solver);
     for (size_t i = 0; i < RL_COUNT_OF(c->texts); i++) rl_buf_deinit(&c->texts[i]);
     rl_vec_deinit(a, &c->scratch);
+    if (c->words) {
+        rl_words_drop(c, NULL);
+        rl_free(a, c->words, sizeof *c->words + (size_t)c->words->room * sizeof(uint32_t));
+    }
     rl_vec_deinit(a, &c->marked);
     rl_vec_deinit(a, &c->locals);
     rl_vec_deinit(a, &c->bindings);
@@ -178,9 +182,17 @@ static void index_lines(rl_checker_t* c, rl_module_t* module) {
     rl_str_t source = module->source;
     module->line_first = program->first_line + program->lines.count;
     module->line_count = rl_vec_push(c->allocator, &program->lines, 0);
+    bool returns = source.length && memchr(source.data, '\r', source.length) != NULL;
     for (size_t i = 0; i < source.length; i++) {
-        if (source.data[i] != '\n' && source.data[i] != '\r') continue;
-        if (source.data[i] == '\r' && i + 1 < source.length && source.data[i + 1] == '\n') i++;
+        if (!returns) {
+            const char* next = memchr(source.data + i, '\n', source.length - i);
+            if (!next) break;
+            i = (size_t)(next - source.data);
+        } else if (source.data[i] != '\n' && source.data[i] != '\r') {
+            continue;
+        } else if (source.data[i] == '\r' && i + 1 < source.length && source.data[i + 1] == '\n') {
+            i++;
+        }
         module->line_count += rl_vec_push(c->allocator, &program->lines, (uint32_t)i + 1);
     }
 }

@@ -217,18 +217,18 @@ rl_instance_use_t rl_instantiate_fn(rl_checker_t* c, rl_fn_id_t fn, rl_span_t sp
     rl_type_t self = c->bind_self;
     c->bind_self = 0;
     if (use.count == 0) return use;
-    RL_VEC(rl_type_t) args = {0};
-    if (rl_vec_reserve(c->allocator, &args, use.count)) {
-        rl_solver_instantiate(&c->solver, &function, 0, span, args.data);
-        args.count = use.count;
-        use.type_args = rl_extra_put(c, args.data, use.count);
-        if (self && function.flags & RL_FN_TRAIT && !rl_failed(c)) (void)rl_unify(&c->solver, args.data[0], self);
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_type_t* args = rl_words(c, use.count);
+    if (args) {
+        rl_solver_instantiate(&c->solver, &function, 0, span, args);
+        use.type_args = rl_extra_put(c, args, use.count);
+        if (self && function.flags & RL_FN_TRAIT && !rl_failed(c)) (void)rl_unify(&c->solver, args[0], self);
         for (uint32_t i = 0; i < function.constraint_count && !rl_failed(c); i++) {
             rl_constraint_t constraint = *rl_program_constraint(c->program, function.constraint_first + i);
-            if (constraint.kinds == RL_CON_TRAIT) rl_demand_constraint(c, &constraint, args.data, args.count, span, 0);
+            if (constraint.kinds == RL_CON_TRAIT) rl_demand_constraint(c, &constraint, args, use.count, span, 0);
         }
     }
-    rl_vec_deinit(c->allocator, &args);
+    rl_words_release(c, words);
     return use;
 }
 

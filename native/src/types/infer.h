@@ -303,6 +303,20 @@ typedef struct rl_region {
     uint32_t frame;
 } rl_region_t;
 
+/*
+ * Words that a function of the checker needs until it returns (arguments, types of parameters): taken and given back like a
+ * stack, but they stay where they are while more are taken. rl_words() answers NULL when memory is short.
+ */
+typedef struct rl_words_block {
+    struct rl_words_block* older;
+    uint32_t used, room;
+    uint32_t words[];
+} rl_words_block_t;
+typedef struct rl_words_mark {
+    rl_words_block_t* block;
+    uint32_t used;
+} rl_words_mark_t;
+
 typedef struct rl_checker {
     const rl_check_input_t* input;
     rl_program_t* program;
@@ -325,6 +339,7 @@ typedef struct rl_checker {
     bool dropped; /* likewise: the value is not used */
 
     RL_VEC(uint32_t) scratch; /* children being collected; used like a stack */
+    rl_words_block_t* words;  /* the newest block; see rl_words() */
     RL_VEC(rl_check_local_t) locals;
     RL_VEC(rl_binding_t) bindings;
     RL_VEC(uint32_t) innermost; /* by symbol: binding + 1 */
@@ -491,6 +506,26 @@ typedef struct rl_nearest {
 void rl_nearest_offer(rl_checker_t* c, rl_nearest_t* nearest, rl_sym_t name);
 void rl_offer_simple_types(rl_checker_t* c, rl_nearest_t* nearest);
 void rl_fix_nearest(rl_checker_t* c, rl_diag_t* diag, const rl_nearest_t* nearest, rl_span_t span);
+
+uint32_t* rl_words_more(rl_checker_t* c, uint32_t count);
+static inline uint32_t* rl_words(rl_checker_t* c, uint32_t count) {
+    rl_words_block_t* block = c->words;
+    if (RL_UNLIKELY(!block || block->room - block->used < count)) return rl_words_more(c, count);
+    block->used += count;
+    return block->words + block->used - count;
+}
+static inline rl_words_mark_t rl_words_mark(const rl_checker_t* c) {
+    return (rl_words_mark_t){c->words, c->words ? c->words->used : 0};
+}
+_Static_assert(sizeof(rl_arg_t) % sizeof(uint32_t) == 0 && _Alignof(rl_arg_t) == _Alignof(uint32_t), "words");
+static inline rl_arg_t* rl_arg_words(rl_checker_t* c, uint32_t count) {
+    return (rl_arg_t*)(void*)rl_words(c, count * (uint32_t)(sizeof(rl_arg_t) / sizeof(uint32_t)));
+}
+void rl_words_drop(rl_checker_t* c, rl_words_block_t* until); /* give blocks back */
+static inline void rl_words_release(rl_checker_t* c, rl_words_mark_t mark) {
+    if (RL_UNLIKELY(c->words != mark.block)) rl_words_drop(c, mark.block);
+    if (mark.block) mark.block->used = mark.used;
+}
 
 /* --- names (scope.c) ---------------------------------------------------------------------------------------------- */
 uint32_t rl_scope_open(rl_checker_t* c);

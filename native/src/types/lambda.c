@@ -289,15 +289,16 @@ static rl_type_t check_function_body(rl_checker_t* c, rl_fn_id_t fn, uint32_t fr
     c->frames.data[frame].result_known = result_known;
     c->frames.data[frame].prologue = c->scratch.count;
     rl_type_t type = RL_TYPE_ERROR;
-    RL_VEC(rl_type_t) own = {0};
-    if (rl_vec_reserve(c->allocator, &own, count + 1)) {
-        if (count) memcpy(own.data, c->scratch.data + types, count * sizeof *own.data);
-        rl_check_params(c, params, count, own.data, count, own.data);
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_type_t* own = rl_words(c, count);
+    if (own) {
+        if (count) memcpy(own, c->scratch.data + types, count * sizeof *own);
+        rl_check_params(c, params, count, own, count, own);
         rl_check_body(c, body);
-        type = rl_type_function(c->types, own.data, count, result);
-        if (rl_function_at(c, fn) && !rl_function_at(c, fn)->param_first) rl_set_params(c, fn, params, count, own.data);
+        type = rl_type_function(c->types, own, count, result);
+        if (rl_function_at(c, fn) && !rl_function_at(c, fn)->param_first) rl_set_params(c, fn, params, count, own);
     }
-    rl_vec_deinit(c->allocator, &own);
+    rl_words_release(c, words);
     rl_scope_close(c, scope);
     return type;
 }
@@ -339,13 +340,13 @@ static rl_type_t check_lambda_into(
     uint32_t frame = rl_frame_push(c, RL_FRAME_LAMBDA, fn);
     uint32_t types;
     {
-        RL_VEC(rl_type_t) wanted = {0};
-        for (uint32_t i = 0; i < expected_count; i++)
-            (void)rl_vec_push(c->allocator, &wanted, c->scratch.data[expected_at + i]);
-        RL_VEC(uint32_t) params = {0};
-        for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &params, c->scratch.data[mark + i]);
-        types = push_param_types(c, params.data, params.count, wanted.data, wanted.count);
-        rl_vec_deinit(c->allocator, &wanted);
+        rl_words_mark_t words = rl_words_mark(c);
+        uint32_t* params = rl_words(c, count + expected_count);
+        if (!params) return RL_TYPE_ERROR;
+        rl_type_t* wanted = params + count;
+        if (count) memcpy(params, c->scratch.data + mark, count * sizeof *params);
+        if (expected_count) memcpy(wanted, c->scratch.data + expected_at, expected_count * sizeof *wanted);
+        types = push_param_types(c, params, count, wanted, expected_count);
         rl_type_t result, type = RL_TYPE_ERROR;
         bool known = false;
         if (data.b) {
@@ -361,9 +362,8 @@ static rl_type_t check_lambda_into(
         } else {
             result = rl_fresh(c, rl_span_of(c, node));
         }
-        if (!rl_failed(c))
-            type = check_function_body(c, fn, frame, params.data, params.count, types, result, known, data.c);
-        rl_vec_deinit(c->allocator, &params);
+        if (!rl_failed(c)) type = check_function_body(c, fn, frame, params, count, types, result, known, data.c);
+        rl_words_release(c, words);
         rl_frame_pop(c);
         c->frame = outer;
         c->loops.count = loops;

@@ -61,13 +61,13 @@ static void note_hidden_trait(rl_checker_t* c, rl_diag_t* diag, rl_type_t type, 
 /* receiver first, then the written arguments */
 static rl_ir_t call_with_receiver(rl_checker_t* c, rl_fn_id_t fn, rl_ir_t receiver, rl_span_t receiver_span,
     rl_arg_t* args, uint32_t count, rl_node_t node, rl_span_t span, rl_type_t expected) {
-    rl_args_t all = {0};
-    rl_arg_t self = {.ir = receiver, .span = receiver_span};
-    (void)rl_vec_push(c->allocator, &all, self);
-    for (uint32_t i = 0; i < count; i++) (void)rl_vec_push(c->allocator, &all, args[i]);
-    rl_ir_t ir =
-        rl_failed(c) ? rl_ir_error(c, span.start) : rl_call_function(c, fn, all.data, all.count, node, span, expected);
-    rl_vec_deinit(c->allocator, &all);
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_arg_t* all = rl_arg_words(c, count + 1);
+    if (!all) return rl_ir_error(c, span.start);
+    all[0] = (rl_arg_t){.ir = receiver, .span = receiver_span};
+    if (count) memcpy(all + 1, args, count * sizeof *args);
+    rl_ir_t ir = rl_call_function(c, fn, all, count + 1, node, span, expected);
+    rl_words_release(c, words);
     return ir;
 }
 

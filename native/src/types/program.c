@@ -178,6 +178,9 @@ rl_str_t rl_program_string(const rl_program_t* program, uint32_t id) {
 uint32_t rl_program_find(const rl_program_t* program, rl_module_id_t module, unsigned namespace_id, rl_sym_t name) {
     uint64_t key = rl_map_key2(module << 3 | (namespace_id & 7), name);
     uint32_t found;
+    /* Names of a module are in its own program; those of module 0 are the modules of all programs. */
+    if (module >= program->first_module) return rl_map_get(&program->item_map, key, &found) ? found : 0;
+    if (module) program = program->below;
     for (; program; program = program->below) {
         if (rl_map_get(&program->item_map, key, &found)) return found;
     }

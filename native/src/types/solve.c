@@ -45,7 +45,7 @@ static uint32_t part_of(const rl_solver_t* solver, rl_type_t type, uint32_t inde
 
 rl_type_t rl_solver_fresh(rl_solver_t* solver, rl_var_class_t klass, rl_var_origin_t origin, rl_span_t span) {
     uint32_t index = solver->vars.count;
-    rl_type_t type = rl_type_make(&solver->program->types, RL_TYPE_VAR, index, NULL, 0);
+    rl_type_t type = rl_type_var(&solver->program->types, index);
     if (type == RL_TYPE_ERROR) return type;
     rl_var_t var = {
         .bound = RL_VAR_OPEN, .level = solver->level, .klass = (uint8_t)klass, .origin = (uint8_t)origin, .span = span};

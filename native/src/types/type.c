@@ -51,6 +51,7 @@ void rl_types_init(rl_types_t* types, const rl_types_t* below, rl_allocator_t* a
 void rl_types_deinit(rl_types_t* types) {
     rl_vec_deinit(types->allocator, &types->nodes);
     rl_vec_deinit(types->allocator, &types->extra);
+    rl_vec_deinit(types->allocator, &types->vars);
     rl_free(types->allocator, types->slots, (size_t)types->slot_count * sizeof(uint32_t));
     types->slots = NULL;
     types->slot_count = 0;
@@ -100,7 +101,7 @@ static uint32_t slot_of(
 static void fill_slots(rl_types_t* types) {
     for (uint32_t i = 0; i < types->nodes.count; i++) {
         const rl_type_node_t* node = &types->nodes.data[i];
-        if (node->kind < RL_TYPE_SIMPLE_COUNT) continue;
+        if (node->kind < RL_TYPE_SIMPLE_COUNT || node->kind == RL_TYPE_VAR) continue;
         const uint32_t* parts = types->extra.data ? types->extra.data + node->args : NULL;
         types->slots[slot_of(types, (rl_type_kind_t)node->kind, node->a, parts, rl_type_part_words(node))] =
             types->first + i;
@@ -124,6 +125,7 @@ void rl_types_truncate(rl_types_t* types, uint32_t node_count, uint32_t extra_co
         types->nodes.count = node_count;
         if (types->slot_count) memset(types->slots, 0, (size_t)types->slot_count * sizeof(uint32_t));
         if (types->extra.count > extra_count) types->extra.count = extra_count;
+        while (types->vars.count && rl_vec_last(&types->vars) >= types->first + node_count) types->vars.count--;
         if (types->slot_count) fill_slots(types);
     }
     types->too_deep = false;
@@ -131,6 +133,7 @@ void rl_types_truncate(rl_types_t* types, uint32_t node_count, uint32_t extra_co
 
 rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const uint32_t* parts, uint32_t part_words) {
     if (kind < RL_TYPE_SIMPLE_COUNT) return (rl_type_t)kind;
+    if (kind == RL_TYPE_VAR) return rl_type_var(types, a);
     uint32_t step = rl_type_part_step(kind), count = part_words / step;
     if (count > UINT16_MAX) { /* no source within its size limits needs it; treat as memory that is short */
         types->allocator->failed = true;
@@ -141,8 +144,7 @@ rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const
         rl_type_t found = table->slots[slot_of(table, kind, a, parts, part_words)];
         if (found) return found;
     }
-    unsigned flags = kind == RL_TYPE_VAR                 ? RL_TYPE_HAS_VAR
-                     : kind == RL_TYPE_PARAM             ? RL_TYPE_HAS_PARAM
+    unsigned flags = kind == RL_TYPE_PARAM               ? RL_TYPE_HAS_PARAM
                      : kind == RL_TYPE_FUNCTION && a > 0 ? RL_TYPE_HAS_EFFECTS
                                                          : 0;
     unsigned depth = 0;
@@ -199,6 +201,20 @@ rl_type_t rl_type_function(rl_types_t* types, const rl_type_t* parameters, uint3
 
 rl_type_t rl_type_named(rl_types_t* types, uint32_t typedef_index, const rl_type_t* arguments, uint32_t count) {
     return rl_type_make(types, RL_TYPE_NAMED, typedef_index, arguments, count);
+}
+
+rl_type_t rl_type_var(rl_types_t* types, uint32_t index) {
+    if (RL_LIKELY(index < types->vars.count)) return types->vars.data[index];
+    rl_type_t made = types->first + types->nodes.count;
+    rl_type_node_t node = {.kind = RL_TYPE_VAR, .flags = RL_TYPE_HAS_VAR, .a = index, .depth = 1};
+    /* The lowest table must have its simple kinds first, see rl_type_make(). */
+    if (index != types->vars.count || (!types->below && types->nodes.count < RL_TYPE_SIMPLE_COUNT) ||
+        !rl_vec_reserve(types->allocator, &types->vars, 1) || !rl_vec_push(types->allocator, &types->nodes, node)) {
+        types->allocator->failed = true;
+        return RL_TYPE_ERROR;
+    }
+    types->vars.data[types->vars.count++] = made;
+    return made;
 }
 
 rl_type_t rl_type_param(rl_types_t* types, uint32_t index) {

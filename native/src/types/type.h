@@ -65,6 +65,7 @@ typedef struct rl_types {
     RL_VEC(uint32_t) extra;
     uint32_t* slots;
     uint32_t slot_count;
+    RL_VEC(rl_type_t) vars; /* VAR i, made in this order; it is in no slot */
     bool
         too_deep; /* sticky: a type deeper than RL_TYPE_DEPTH_LIMIT was asked for (and RL_TYPE_ERROR given). Whoever asked
                       must report type.instantiation.limit: ERROR itself is silent */
@@ -99,6 +100,7 @@ rl_type_t rl_type_tuple(rl_types_t* types, const rl_type_t* elements, uint32_t c
 rl_type_t rl_type_function(rl_types_t* types, const rl_type_t* parameters, uint32_t count, rl_type_t result);
 rl_type_t rl_type_named(rl_types_t* types, uint32_t typedef_index, const rl_type_t* arguments, uint32_t count);
 rl_type_t rl_type_param(rl_types_t* types, uint32_t index);
+rl_type_t rl_type_var(rl_types_t* types, uint32_t index); /* variables are asked for in order: 0, 1, 2 … */
 /* fields: (symbol, type) pairs in any order; sorted here by the text of the names */
 rl_type_t rl_type_record(rl_types_t* types, const rl_symbols_t* symbols, uint32_t* pairs, uint32_t field_count);
 rl_type_t rl_type_open(rl_types_t* types, const rl_symbols_t* symbols, uint32_t* pairs, uint32_t field_count);

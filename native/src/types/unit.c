@@ -230,18 +230,18 @@ static void infer_function(rl_checker_t* c, uint32_t index) {
     c->frames.data[frame].result = function.result;
     c->frames.data[frame].result_known = known;
     c->frames.data[frame].is_async_fn = is_async;
-    RL_VEC(rl_type_t) types = {0};
-    RL_VEC(uint32_t) nodes = {0};
-    for (uint32_t i = 0; i < count; i++) {
-        (void)rl_vec_push(c->allocator, &types, rl_program_param(c->program, function.param_first + i)->type);
-        (void)rl_vec_push(c->allocator, &nodes, rl_tree_list_at(c->tree, params, i));
-    }
-    if (!rl_failed(c)) {
-        rl_check_params(c, nodes.data, count, types.data, count, types.data);
+    rl_words_mark_t words = rl_words_mark(c);
+    rl_type_t* types = rl_words(c, 2 * count);
+    if (types) {
+        uint32_t* nodes = types + count;
+        for (uint32_t i = 0; i < count; i++) {
+            types[i] = rl_program_param(c->program, function.param_first + i)->type;
+            nodes[i] = rl_tree_list_at(c->tree, params, i);
+        }
+        rl_check_params(c, nodes, count, types, count, types);
         rl_check_body(c, body);
     }
-    rl_vec_deinit(c->allocator, &types);
-    rl_vec_deinit(c->allocator, &nodes);
+    rl_words_release(c, words);
     if (rl_tree_kind(c->tree, unit.node) == RL_NODE_ACTIVE)
         rl_check_active_result(c, unit.fn, body, rl_tree_has(c->tree, unit.node, RL_PARTIAL));
     rl_frame_pop(c);
