@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,15 +24,17 @@ HERE = Path(__file__).parent
 BUILT = HERE.parent / "build" / "bench"
 SUPPORT = ("calls", "frontend", "harness", "callee")  # of c/, what is no measuring program of its own
 SHORT = ["--rounds", "3", "--sample-ms", "2"]
+LONG = {"scaling": ["--rounds", "7"]}  # what takes many seconds a round
 
 
 @dataclass(frozen=True)
 class Part:
-    """One measurement: the file that it writes, its command, and what makes it short."""
+    """One measurement: the file that it writes, its command, what makes it short, and its usual options."""
 
     kind: str
     command: list[str]
     quick: list[str]
+    usual: list[str] = field(default_factory=list)
 
 
 def script(name: str) -> list[str]:
@@ -52,7 +54,10 @@ def parts() -> list[Part]:
         Part("python-calls", script("python_calls.py"), SHORT),
         Part("programs", script("programs.py"), ["--rounds", "1", "--engines", "reml", "lua", "c"]),
         Part("frontend", script("frontend.py"), ["--rounds", "3", "--sizes", "0.25", "1"]),
-        *(Part(name, [str(BUILT / name)], ["--rounds", "1", "--sample-ms", "2"]) for name in programs_in_c()),
+        *(
+            Part(name, [str(BUILT / name)], ["--rounds", "1", "--sample-ms", "2"], LONG.get(name, []))
+            for name in programs_in_c()
+        ),
         Part("size", script("size.py"), []),
     ]
 

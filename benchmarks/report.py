@@ -247,6 +247,8 @@ def markdown(report: dict[str, Any], plots: dict[str, str]) -> str:
 
 def ratio_plot(part: dict[str, Any]) -> str | None:
     """Every row with a ratio to the baseline, or None when there is none."""
+    if not part["baseline"]:
+        return None
     limits = {
         (row, goal.ours): goal.limit
         for goal in GOALS
@@ -274,6 +276,32 @@ def ratio_plot(part: dict[str, Any]) -> str | None:
     subtitle = f"each engine ÷ {part['baseline']}; medians with 95 % intervals; a green bar is a goal"
     subtitle += "; ↑: more is better" if any(band.label.endswith("↑") for band in bands) else "; less is better"
     return draw(part["title"], subtitle, bands, f"× {part['baseline']}, logarithmic")
+
+
+def growth_plot(part: dict[str, Any]) -> str | None:
+    """For a part without a baseline: each figure of a row ÷ the row's first, where sizes or numbers of threads stand for engines."""
+    bands: list[Band] = []
+    first: dict[str, float] = {}
+    for row in part["rows"]:
+        if "failed" in row or row["median"]["value"] <= 0:
+            continue
+        if row["row"] not in first:
+            first[row["row"]] = row["median"]["value"]
+            bands.append(Band(row["row"] + (" ↑" if more_is_better(row["unit"]) else "")))
+        value, unit = readable(row["median"]["value"], row["unit"])
+        figure = Figure(**row["median"]).times(1 / first[row["row"]])
+        bands[-1].dots.append(
+            Dot(row["engine"], figure, ACCENT, text=f"{row['engine']}: {number(value)} {unit.replace('us', 'µs')}")
+        )
+    bands = [band for band in bands if len(band.dots) > 1]
+    if not bands:
+        return None
+    return draw(
+        part["title"],
+        "each figure ÷ the first of its row; medians with 95 % intervals; on the line is linear",
+        bands,
+        "× the first, logarithmic",
+    )
 
 
 def goals_plot(report: dict[str, Any]) -> str:
@@ -311,7 +339,11 @@ def goals_plot(report: dict[str, Any]) -> str:
 
 def plots_of(report: dict[str, Any]) -> dict[str, str]:
     """Name → SVG."""
-    made = {part["kind"]: picture for part in report["parts"] if (picture := ratio_plot(part)) is not None}
+    made = {
+        part["kind"]: picture
+        for part in report["parts"]
+        if (picture := ratio_plot(part) or growth_plot(part)) is not None
+    }
     return {"goals": goals_plot(report), **made}
 
 

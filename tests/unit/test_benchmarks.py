@@ -490,6 +490,18 @@ def test_plots_are_self_contained_and_their_labels_do_not_overlap(tmp_path):
                 assert right <= other[0] or other[2] <= left or bottom <= other[1] or other[3] <= top, (text_, other[4])
 
 
+def test_a_part_without_a_baseline_is_drawn_as_growth(tmp_path):
+    rows = [
+        measurement.row("time of an element", size, [value] * 3) for size, value in (("10^3", 20.0), ("10^6", 40.0))
+    ]
+    part = report.part_of(document("scaling", rows, baseline=""))
+    picture = report.growth_plot(part)
+    assert report.ratio_plot(part) is None
+    assert "10^6: 40.0 ns" in picture
+    alone = report.part_of(document("scaling", rows[:1], baseline=""))
+    assert report.growth_plot(alone) is None
+
+
 def test_names_are_escaped_in_plots():
     band = plot.Band("<row> & more", [plot.Dot("<engine>", figures.Figure(1.0, 0.5, 2.0), "#000000")])
     assert ET.fromstring(plot.draw("a < b", "c & d", [band], "×")) is not None
