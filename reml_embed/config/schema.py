@@ -11,7 +11,7 @@ import binascii
 import datetime
 import os
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -696,8 +696,9 @@ _COSTS = {
 }
 
 
-def estimate_migration_cost(steps: list[dict[str, Any]]) -> float:
-    """Seconds for a thousand documents."""
+def estimate_migration_cost(plan: MigrationPlan | Iterable[Mapping[str, Any]]) -> float:
+    """Seconds that a plan, or its steps, take for a thousand documents."""
+    steps = plan.steps if isinstance(plan, MigrationPlan) else plan
     return sum(_COSTS[step["kind"]][0] for step in steps)
 
 

@@ -260,7 +260,7 @@ def test_toml_keeps_its_comments_when_a_change_is_applied(command, tmp_path):
     command(reml_config, "diff", "old.toml", "new.toml", "--apply")
     text = (tmp_path / "old.toml").read_text()
     assert "# top" in text
-    assert "# keep me" in text or "port = 2" in text
+    assert "port = 2 # keep me" in text
     assert "no difference" in command(reml_config, "diff", "old.toml", "new.toml").stdout
 
 
@@ -361,3 +361,24 @@ def test_changes_that_are_none_are_config_change_set_invalid(command, tmp_path):
             read_changes(documents.read("changes.json"))
         assert failure.value.code == "config.change_set.invalid"
         assert failure.value.problems[0].file == "changes.json"
+
+
+@pytest.mark.parametrize("words", [("diff", "old.json", "new.json", "--apply"), ("rollback", "ID", "--confirm"), ("approve", "ID"),
+                                   ("render", "--template", "old.json", "--env", "new.json", "--output", "old.json")])  # fmt: skip
+def test_a_full_disk_leaves_the_old_file_and_no_other(command, files, monkeypatch, words):
+    audit_id = ""
+    if "ID" in words:
+        audit_id = json.loads(command(reml_config, "diff", *files, "--apply", "--format", "json").stdout)["audit_id"]
+    before = {
+        path: path.read_bytes() for path in Path().rglob("*") if path.is_file() and "audit.ndjson" not in path.name
+    }
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("reml_embed._files.os.fsync", full)
+    failed = command(reml_config, *(audit_id if word == "ID" else word for word in words), code=4)
+    assert "error[config.manifest.io_error]: No space left on device" in failed.stderr
+    assert {
+        path: path.read_bytes() for path in Path().rglob("*") if path.is_file() and "audit.ndjson" not in path.name
+    } == before

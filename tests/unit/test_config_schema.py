@@ -247,3 +247,10 @@ def test_every_code_of_the_contract_is_used():
     package = Path(config.__file__).parents[1]
     text = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.name != "config_codes.py")
     assert [code for code in config.CODES if f'"{code}"' not in text] == []
+
+
+def test_the_cost_of_a_plan_is_that_of_its_steps():
+    plan = validate_migration(schema({"a": "integer", "b": "string"}), schema({"a": "string", "c": "string"}))
+    assert (
+        config.estimate_migration_cost(plan) == config.estimate_migration_cost(plan.steps) == plan.estimated_seconds > 0
+    )
