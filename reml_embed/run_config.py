@@ -62,7 +62,8 @@ class RunConfig:
     def json(self) -> dict[str, Any]:
         """All of it as JSON."""
         extensions = {
-            name: value.json() if isinstance(value, Target) else dict(value) for name, value in self.extensions.items()
+            name: value.json() if isinstance(value, Target) else manifest.plain(dict(value))
+            for name, value in self.extensions.items()
         }
         return {
             "left_recursion": self.left_recursion,
@@ -131,15 +132,15 @@ def from_settings(settings: Iterable[str], base: RunConfig | None = None, source
             raise ConfigError("ValidationError", [problem])
         try:
             what = json.loads(word)
-        except ValueError:
+        except (ValueError, RecursionError):
             what = word
         here = value
         for step in steps[:-1]:
             here = here.setdefault(step, {}) if isinstance(here, dict) else {}
         here[steps[-1]] = what
     made, problems = _checked(manifest.from_document(documents.Document(source, "toml", "", value)), base)
-    if problems:
-        raise ConfigError("ValidationError", problems)
+    if problems:  # nobody types a key that means nothing
+        raise ConfigError("ValidationError", [replace(problem, severity="error") for problem in problems])
     return made
 
 

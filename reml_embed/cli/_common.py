@@ -30,6 +30,14 @@ def format_option(function: Any) -> Any:
     )
 
 
+def check_text(option: str, given: str) -> None:
+    """Refuse what is no UTF-8."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("not UTF-8", param_hint=option) from None
+
+
 def with_option(function: Any) -> Any:
     """``--with FILE``."""
     text = "A file of a module that FILE uses, loaded before it; again for more, in the order of their uses."

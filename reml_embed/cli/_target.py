@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from reml_embed.cli._common import check_text
 from reml_embed.cli._effects import MANIFEST
 from reml_embed.cli._pipeline import Session
 from reml_embed.config.problems import ConfigError, Problem, diagnostics
@@ -20,7 +21,7 @@ from reml_embed.run_config import RunConfig, from_environment, from_settings, re
 from reml_embed.target import comparison
 
 #: What is wrong with a target wherever it is.
-_OF_NAMES = ("target.capability.unknown", "target.config.unknown_key")
+_OF_NAMES = ("target.capability.unknown", "target.config.unknown_key", "target.config.unsupported_value")
 _PREFIXES = ("REML_TARGET_", "REML_STD_VERSION", "REML_RUNTIME_REVISION")
 
 
@@ -29,7 +30,10 @@ def config_options(function: Any) -> Any:
 
     @functools.wraps(function)
     def packed(*arguments: Any, config: tuple[str, ...], target: str | None, **others: Any) -> Any:
-        return function(*arguments, settings=(*config, *([f"target.profile_id={target}"] if target else ())), **others)
+        settings = (*config, *([f"target.profile_id={target}"] if target else ()))
+        for word in settings:
+            check_text("--config", word)
+        return function(*arguments, settings=settings, **others)
 
     text = "Change the run configuration, as `[run]` and `[runtime]` of the manifest do: packrat=false, stream.chunk_size=4096."
     option = click.option("--config", multiple=True, metavar="KEY=VALUE", help=text)

@@ -22,6 +22,7 @@ from reml_embed.cli._capabilities import file_capabilities, runtime_options
 from reml_embed.cli._common import (
     SOURCE,
     as_diagnostic,
+    check_text,
     format_option,
     limit_options,
     read_limits,
@@ -59,14 +60,6 @@ def read_argument(text: str, wanted: str) -> Any:
         return readers.get(wanted, json.loads)(text)
     except (ValueError, KeyError, RecursionError):
         raise click.BadParameter(f"`{text}` is no {wanted}", param_hint="--arg") from None
-
-
-def check_text(option: str, given: str) -> None:
-    """Refuse what is no UTF-8."""
-    try:
-        given.encode()
-    except UnicodeEncodeError:
-        raise click.BadParameter("not UTF-8", param_hint=option) from None
 
 
 def answer(question: str) -> str:

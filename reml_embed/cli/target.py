@@ -13,8 +13,9 @@ import click
 from reml_embed.audit.ids import now
 from reml_embed.cli._common import PATH, SOURCE, complain
 from reml_embed.cli._documents import show_json
+from reml_embed.cli._effects import MANIFEST
 from reml_embed.cli._trail import Trail, trail_option
-from reml_embed.config import documents
+from reml_embed.config import documents, manifest
 from reml_embed.config.problems import ConfigError
 from reml_embed.context import Context
 from reml_embed.errors import LoadError, RemlError
@@ -311,6 +312,18 @@ def _host_profile() -> str:
     raise click.UsageError("no profile fits this machine; name one")
 
 
+def _target_of_manifest() -> str | None:
+    """``build.target`` of the manifest here, when the environment asks for nothing."""
+    if any(name.startswith("REML_TARGET_") for name in os.environ) or not MANIFEST.is_file():
+        return None
+    found = manifest.read(MANIFEST)
+    wrong = [one for one in found.problems if one.key_path.startswith("build") or found.document.value is None]
+    if any(problem.severity == "error" for problem in wrong):
+        _fail(ConfigError("ValidationError", wrong), 1)
+    named = found.value.get("build", {}).get("target")
+    return named if isinstance(named, str) else None
+
+
 # --- building ---------------------------------------------------------------------------------------------------------
 
 
@@ -320,8 +333,9 @@ def _host_profile() -> str:
     "--emit-metadata", "path", type=PATH, required=True, help="Where triple and data layout for external linkers go."
 )
 @click.option(
-    "--target", "profile", metavar="PROFILE", help="Profile to build for; else what the environment asks for."
-)
+    "--target", "profile", metavar="PROFILE",
+    help="Profile to build for; else what the environment asks for, else `build.target` of reml.toml.",
+)  # fmt: skip
 @click.pass_context
 def build(command: click.Context, files: tuple[Path, ...], path: Path, profile: str | None) -> None:
     """
@@ -329,7 +343,7 @@ def build(command: click.Context, files: tuple[Path, ...], path: Path, profile: 
 
     Exits with 0; 1 when a file has errors or the target is unknown; 2 when a file cannot be read or written.
     """
-    wanted = chosen(profile)
+    wanted = chosen(profile or _target_of_manifest())
     try:
         with Context(target=wanted.for_context()) as context:
             for file in files:

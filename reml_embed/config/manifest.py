@@ -19,7 +19,7 @@ from reml_embed.config import documents
 from reml_embed.config.documents import Document
 from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.config.profiles import DEFAULTS, Compatibility, from_table, resolve
-from reml_embed.data.change_set import Step, type_tag
+from reml_embed.data.change_set import Step, jsonable, type_tag
 
 STAGES = ("experimental", "beta", "stable")
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?\Z")
@@ -49,10 +49,10 @@ KEYS: dict[str, dict[str, str]] = {
     },
     "run.target": {
         **dict.fromkeys(
-            ("os", "family", "arch", "abi", "vendor", "env", "profile_id", "triple", "runtime_revision"), "text"
+            ("os", "family", "arch", "abi", "vendor", "env", "profile_id", "triple", "runtime_revision"), "word"
         ),
-        "stdlib_version": "version", "features": "list", "feature_requirements": "list", "capabilities": "any",
-        "diagnostics": "bool", "extra": "texts",
+        "stdlib_version": "version", "features": "words", "feature_requirements": "words", "capabilities": "any",
+        "diagnostics": "bool", "extra": "pairs",
     },
     "run.stream": {
         "enabled": "bool", "demand_min_bytes": "count", "demand_preferred_bytes": "count", "chunk_size": "count",
@@ -85,14 +85,26 @@ _FITS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "bool": ("a bool", lambda value: isinstance(value, bool)),
     "count": ("a whole number from 0", lambda value: type(value) is int and value >= 0),
     "number": ("a number from 0", lambda value: _is_number(value) and value >= 0),
-    "texts": ("a table of texts", lambda value: isinstance(value, dict) and all(map(_is_text, value.values()))),
+    "word": ("a text", lambda value: isinstance(value, str) and "\0" not in value),
+    "words": ("a list of texts without commas", lambda value: isinstance(value, list) and all(map(is_name, value))),
+    "pairs": (
+        "a table of texts without commas",
+        lambda value: isinstance(value, dict) and all(map(is_pair, value.items())),
+    ),
     "version": ("a semantic version", lambda value: isinstance(value, str) and _SEMVER.match(value) is not None),
     "recursion": (f"one of {', '.join(LEFT_RECURSION)}", lambda value: value in LEFT_RECURSION),
 }
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+def is_name(value: Any) -> bool:
+    """A text that can be one of a list of names, as ``@cfg`` has them: not empty, without commas."""
+    return isinstance(value, str) and value == value.strip(" ") != "" and not {",", "\0"} & set(value)
+
+
+def is_pair(pair: tuple[Any, Any]) -> bool:
+    """A name and a text that can be one of a list of pairs."""
+    name, value = pair
+    return is_name(name) and "=" not in name and (value == "" or is_name(value))
 
 
 @dataclass(slots=True)
@@ -152,15 +164,14 @@ class Manifest:
 
     def json(self) -> dict[str, Any]:
         """Plain data fit for JSON."""
-        return {key: _jsonable(item) for key, item in self.value.items()}
+        return {key: plain(item) for key, item in self.value.items()}
 
 
-def _jsonable(value: Any) -> Any:
-    from reml_embed.data.change_set import jsonable  # noqa: PLC0415
-
+def plain(value: Any) -> Any:
+    """Plain data fit for JSON: times are texts, numbers that JSON has not are null."""
     if isinstance(value, dict):
-        return {key: _jsonable(item) for key, item in value.items()}
-    return [_jsonable(item) for item in value] if isinstance(value, list) else jsonable(value)
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else jsonable(value)
 
 
 def read(path: str | os.PathLike[str], compatibility: Compatibility | None = None) -> Manifest:
@@ -251,8 +262,10 @@ class _Checker:
         around: Any = self.value
         for step in path[:-1]:
             around = around.get(step) if isinstance(around, dict) else None
-        table = around.get(path[-1]) if isinstance(around, dict) else None
-        if table is None or isinstance(table, dict):
+        if not isinstance(around, dict) or path[-1] not in around:
+            return None
+        table = around[path[-1]]
+        if isinstance(table, dict):
             return table
         self.wrong("config.manifest.type_mismatch", f"a table is expected, found {type_tag(table)}", path)
         around[path[-1]] = {}
@@ -558,4 +571,4 @@ def with_sources(manifest: Manifest) -> dict[str, Any]:
         for export, signature in source_signatures(entry).items():
             if export in listed:
                 value = update_dsl_signature(value, name, signature)
-    return {key: _jsonable(item) for key, item in value.items()}
+    return {key: plain(item) for key, item in value.items()}

@@ -24,6 +24,7 @@ from reml_embed._ffi import library_version
 from reml_embed.audit.ids import now
 from reml_embed.config import documents
 from reml_embed.config.documents import Document
+from reml_embed.config.manifest import is_name, is_pair
 from reml_embed.config.problems import ConfigError, Problem
 from reml_embed.diagnostics.catalog import Entry, register_catalog
 from reml_embed.errors import RemlError
@@ -133,7 +134,15 @@ class Target:
         return shown | {"feature_requirements": sorted(self.feature_requirements)}
 
     def for_context(self) -> dict[str, Any]:
-        """As `Context(target=…)` takes it."""
+        """
+        As `Context(target=…)` takes it.
+
+        Raises:
+            TargetError: ``target.config.unsupported_value``: a name or text that ``@cfg`` cannot ask for.
+        """
+        unusable = _unusable(self)
+        if unusable:
+            raise TargetError(unusable)
         shown: dict[str, Any] = {
             name: getattr(self, name) for name in _TEXTS if name != "triple" and getattr(self, name)
         }
@@ -538,6 +547,25 @@ def infer_target_from_env(environment: Mapping[str, str] | None = None, base: Ta
     )
 
 
+def _unusable(target: Target) -> list[TargetProblem]:
+    """Names and texts that are none: empty, with commas, with NUL."""
+    odd = [
+        f"{part} {name!r}"
+        for part in ("features", "capabilities")
+        for name in sorted(getattr(target, part))
+        if not is_name(name)
+    ]
+    odd += [f"extra {name!r}: {value!r}" for name, value in target.extra.items() if not is_pair((name, value))]
+    odd += [f"{part} {getattr(target, part)!r}" for part in _TEXTS if "\0" in getattr(target, part)]
+    detected = host_target().json() if odd else {}
+    return [
+        TargetProblem(
+            "target.config.unsupported_value", f"{text}: names and texts of a target have no commas", profile_id=target.profile_id,
+            requested=target.json(), detected=detected,
+        ) for text in odd
+    ]  # fmt: skip
+
+
 # --- checking ---------------------------------------------------------------------------------------------------------
 
 
@@ -561,7 +589,7 @@ def validate_target(
         "runtime_revision": {"profile": requested.runtime_revision, "artifact": detected.runtime_revision},
         "hash": hash_of(requested.json()),
     }  # fmt: skip
-    problems = list(requested.notes)
+    problems = [*requested.notes, *_unusable(requested)]
     for name in sorted(requested.capabilities):
         if name not in CAPABILITIES and name not in _registered:
             text = f"no capability named {name} is known"

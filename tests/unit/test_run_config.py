@@ -7,9 +7,12 @@ import os
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 import reml_embed as reml
 from reml_embed.cli import reml as commands
+from reml_embed.config import documents, manifest
 from reml_embed.config.problems import ConfigError
 from reml_embed.registry.target import TargetError, load_profile
 from reml_embed.run_config import RunConfig, from_environment, from_manifest, from_settings, read_manifest
@@ -191,3 +194,74 @@ def test_layers_say_only_what_they_say(folder):
 def test_what_conductors_need_is_no_wish_for_a_target(folder):
     (folder / "reml.toml").write_text('[[run.target.capabilities]]\nid = "gc"\nstage = "stable"\n')
     assert config_of() is None
+
+
+KEYS = ["run", "runtime", "target", "stream", "gc", "features", "capabilities", "extra", "os", "profile_id", "triple", "profile", "diagnostics",
+        "packrat", "left_recursion", "chunk_size", "flow", "id", "stage", "a,b", "stdlib_version"]  # fmt: skip
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.dates()
+    | st.sampled_from(["off", "simd", "a,b", "", " x", "a\0", "desktop-x86_64", "x86_64-unknown-linux-gnu", "1.0.0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(st.fixed_dictionaries({"run": VALUES}, optional={"runtime": VALUES}))
+def test_whatever_a_manifest_says_it_is_a_run_configuration_or_an_error(value):
+    found = manifest.from_document(documents.Document("reml.toml", "toml", "", value))
+    if any(
+        problem.severity == "error" and problem.key_path.partition(".")[0] in ("run", "runtime")
+        for problem in found.problems
+    ):
+        return
+    try:
+        config = from_manifest(found.value)
+        if config.target is not None:
+            config.target.for_context()
+    except TargetError:
+        return
+    json.dumps(config.json(), allow_nan=False)
+    with reml.Context(run_config=config) as context:
+        assert context.run_config is config
+
+
+@pytest.mark.parametrize(
+    "text", ['features = ["a,b"]', 'features = [""]', 'extra = {"a=b" = "x"}', 'extra = {a = "x,y"}', 'os = "a\\u0000"']
+)
+def test_names_that_no_target_can_have_are_refused_with_their_place(folder, text):
+    (folder / "reml.toml").write_text(f"[run.target]\n{text}\n")
+    assert " --> reml.toml:2:1" in run("run", "a.reml", code=1).stderr
+
+
+def test_variables_and_profiles_with_such_names_are_refused_too(folder, monkeypatch):
+    monkeypatch.setenv("REML_TARGET_EXTRA_X", "a,b")
+    for words in (("run", "a.reml"), ("check", "a.reml"), ("build", "a.reml", "--emit-metadata", "m.json")):
+        assert "error[target.config.unsupported_value]" in run(*words, code=1).stderr
+    monkeypatch.delenv("REML_TARGET_EXTRA_X")
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / "odd.toml").write_text(
+        '[profile]\nid = "odd"\ntriple = "x86_64-unknown-linux-gnu"\nfeatures = ["a,b"]\n'
+    )
+    assert "error[target.config.unsupported_value]" in run("run", "a.reml", "--target", "odd", code=1).stderr
+    with pytest.raises(TargetError):
+        reml.Context(run_config=RunConfig(extensions={"target": load_profile("odd")}))
+
+
+def test_a_setting_may_be_anything_and_is_never_a_crash(folder):
+    for word in ("stream.flow=" + "[" * 20_000, "stream.stats=NaN", "stream.checkpoint={", "a\udcff=1"):
+        done = CliRunner().invoke(commands, ["run", "a.reml", "--config", word, "--output", "json"])
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        assert done.exit_code == (2 if "\udcff" in word else 0 if "NaN" in word else done.exit_code)
+
+
+def test_reml_build_is_for_the_target_of_the_manifest(folder):
+    (folder / "reml.toml").write_text('[build]\ntarget = "mac-arm64"\n')
+    run("build", "--emit-metadata", "m.json")
+    assert json.loads((folder / "m.json").read_text())["llvm_triple"] == "arm64-apple-darwin"
+    run("build", "--emit-metadata", "m.json", "--target", "windows-msvc")
+    assert json.loads((folder / "m.json").read_text())["llvm_triple"] == "x86_64-pc-windows-msvc"
+    (folder / "reml.toml").write_text("[build]\ntarget = 5\n")
+    assert (
+        "reml.toml:2:1: error[config.manifest.type_mismatch]"
+        in run("build", "--emit-metadata", "m.json", code=1).stderr
+    )
