@@ -34,7 +34,7 @@ _SCRIPT = """\
 'use strict';
 var svg=document.documentElement,say=document.getElementById('say'),back=document.getElementById('back'),
   matched=document.getElementById('matched'),sign=SIGN,sought='';
-svg.setAttribute('width','100%');
+svg.removeAttribute('viewBox');svg.setAttribute('width','100%');
 var probe=document.createElementNS(svg.namespaceURI,'text');
 probe.textContent='mmmmmmmmmmmmmmmmmmmm';document.getElementById('frames').appendChild(probe);
 sign=probe.getComputedTextLength()/20||sign;probe.remove();
@@ -133,7 +133,7 @@ def draw(stacks: Mapping[tuple[str, ...], int], title: str, *, samples: int = 0)
     script = _SCRIPT.replace("SIGN", str(SIGN)).replace("MARGIN", str(MARGIN))
     return f"""\
 <?xml version="1.0" encoding="UTF-8"?>
-<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" role="img" aria-label="{_attribute(f"Flame graph: {title}")}">
+<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_attribute(f"Flame graph: {title}")}">
 <title>{said}</title>
 <style>{_STYLE}</style>
 <rect width="100%" height="100%" fill="#fdfdfb"/>

@@ -474,6 +474,31 @@ TEST(test_profile__a_run_can_still_be_stopped) {
     dispose(context);
 }
 
+static reml_embed_status_t count_polls(void* user) {
+    ++*(uint64_t*)user;
+    return OK;
+}
+
+TEST(test_profile__when_it_has_ended_all_is_as_it_was) {
+    reml_embed_context_t* context = create();
+    uint64_t polls[3];
+    for (int round = 0; round < 3; round++) {
+        polls[round] = 0;
+        CHECK_INT_EQ(reml_embed_set_poll(context, count_polls, &polls[round]), OK);
+        if (round == 1) CHECK_INT_EQ(reml_profile_start(context, 0), OK);
+        CHECK_INT_EQ(reml_run(context, "both"), OK);
+        CHECK_INT_EQ(reml_run(context, "calls_host"), OK);
+        if (round == 1) CHECK_INT_EQ(reml_profile_stop(context), OK);
+    }
+    CHECK(polls[0] > 100);
+    CHECK(polls[1] > polls[0] * 10);
+    CHECK_INT_EQ(polls[2], polls[0]);
+    uint64_t elapsed = totals(context).elapsed_ns;
+    CHECK_INT_EQ(reml_run(context, "naps"), OK);
+    CHECK_INT_EQ(totals(context).elapsed_ns, elapsed);
+    dispose(context);
+}
+
 /* --- one after the other, one beside the other ------------------------------------------------------------------------- */
 
 TEST(test_profile__one_ends_and_the_next_begins_anew) {
@@ -621,6 +646,7 @@ int main(int argc, char** argv) {
         RUN(test_profile__the_collector_works_at_the_same_moments),
         RUN(test_profile__what_it_keeps_is_not_of_the_limits),
         RUN(test_profile__a_run_can_still_be_stopped),
+        RUN(test_profile__when_it_has_ended_all_is_as_it_was),
         RUN(test_profile__one_ends_and_the_next_begins_anew),
         RUN(test_profile__two_contexts_are_profiled_at_once),
         RUN(test_profile__no_memory_for_it_costs_the_program_nothing),

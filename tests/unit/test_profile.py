@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -213,6 +214,30 @@ def test_results_and_the_use_of_fuel_stay_as_they_are(fuel: int) -> None:
                     context.run()
         steps[watched] = [int(text) for text in printed]
     assert steps[True] == steps[False] != []
+
+
+@pytest.mark.parametrize("name", ["effects", "lisp", "lazy_primes", "shapes", "forth", "scheduler", "async_actors"])
+def test_programs_print_the_same(name: str) -> None:
+    printed: dict[bool, str] = {}
+    for watched in (False, True):
+        texts: list[str] = []
+        with reml.Context(output=texts.append) as context:
+            context.load(Path(__file__).parents[1] / "programs" / f"{name}.reml")
+            with context.profile(0) if watched else nullcontext(Profile()) as profile:
+                context.run()
+        printed[watched] = "".join(texts)
+        assert all(frame for stack in profile.stacks for frame in stack)
+        assert {stack[0] for stack in profile.stacks} == ({"main.main"} if watched else set())
+    assert printed[True] == printed[False] != ""
+
+
+def test_every_frame_has_a_name_also_while_abandoned_tasks_are_left(context: reml.Context) -> None:
+    context.set_output(lambda _text: None)
+    context.load(Path(__file__).parents[1] / "programs" / "async_pipeline.reml")
+    with context.profile(0) as profile:
+        context.run()
+    assert all(frame for stack in profile.stacks for frame in stack)
+    assert any(stack[-1] == "[waiting]" for stack in profile.stacks)
 
 
 # --- folded stacks ---------------------------------------------------------------------------------------------------------

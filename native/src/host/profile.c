@@ -216,7 +216,7 @@ static uint32_t leaf_of(rl_context_t* context) {
 /* The function that is about to be the running one, as if it were; 0: none of the program's. */
 static uint32_t entering_frame(rl_context_t* context, rl_stack_walk_t* walk) {
     const rl_proto_t* proto = context->vm.entering;
-    if (!proto->function) return 0;
+    if (!proto->name.length) return 0;
     walk->part_of = proto->part_of;
     return frame_of_proto(context, proto);
 }

@@ -443,10 +443,6 @@ const rl_proto_t* rl_await_proto(const rl_object_t* future) {
     return &await_protos[((const rl_future_t*)future)->is_ref];
 }
 
-bool rl_proto_is_await(const rl_proto_t* proto) {
-    return proto == &await_protos[0] || proto == &await_protos[1] || proto == &poll_proto;
-}
-
 rl_outcome_t rl_vm_await(rl_vm_t* vm, rl_object_t* future, rl_word_t* out_result) {
     return rl_vm_call(vm, rl_await_proto(future), NULL, &future, out_result);
 }

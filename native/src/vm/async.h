@@ -122,9 +122,8 @@ static inline rl_word_t rl_future_value(const rl_future_t* future) {
 }
 /* A task that begins with a closure () -> (). first: it runs before those that are ready. NULL: memory. Does not collect */
 rl_task_t* rl_task_spawn(rl_vm_t* vm, rl_object_t* block, bool first);
-const rl_proto_t* rl_await_proto(const rl_object_t* future); /* code that takes a future and answers its value */
-/* Is it code of ours that awaits, and no place of a program? */
-bool rl_proto_is_await(const rl_proto_t* proto);
+/* Code that takes a future and answers its value. Without a name: no place of a program. */
+const rl_proto_t* rl_await_proto(const rl_object_t* future);
 
 /* --- for the vm --- */
 bool rl_async_init(rl_vm_t* vm);

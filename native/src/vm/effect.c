@@ -24,8 +24,6 @@ static const rl_instr_t resume_code[2][2][2] = {
 static const rl_proto_t resume_protos[2][2] = {
     {RESUME_PROTO(0, 0), RESUME_PROTO(0, 1)}, {RESUME_PROTO(1, 0), RESUME_PROTO(1, 1)}};
 
-bool rl_proto_is_resume(const rl_proto_t* proto) { return proto->code && proto->code->op == RL_OP_RESUME; }
-
 /* --- installing ---------------------------------------------------------------------------------------------------- */
 
 rl_outcome_t rl_effect_handle(rl_vm_t* vm, rl_handle_site_t* site, uint32_t a, uint32_t b) {

@@ -122,7 +122,6 @@ rl_outcome_t rl_token_escape(struct rl_vm* vm, rl_object_t* token, rl_word_t val
 rl_outcome_t rl_effect_handle(struct rl_vm* vm, rl_handle_site_t* site, uint32_t a, uint32_t b);
 rl_outcome_t rl_effect_perform(struct rl_vm* vm, const rl_perform_site_t* site, uint32_t a, uint32_t b);
 rl_outcome_t rl_effect_resume(struct rl_vm* vm, bool is_ref);
-bool rl_proto_is_resume(const rl_proto_t* proto);
 
 /* The instruction FINISH: the body of vm->fiber has returned, its value lies in s[0] or r[0]. */
 rl_outcome_t rl_fiber_finish(struct rl_vm* vm);

@@ -57,7 +57,7 @@ static bool next_frame(rl_stack_walk_t* walk) {
 bool rl_stack_walk_next(rl_stack_walk_t* walk) {
     while (next_frame(walk)) {
         const rl_proto_t* proto = walk->proto;
-        if (proto == &rl_fiber_end || rl_proto_is_resume(proto) || rl_proto_is_await(proto)) continue;
+        if (!proto->name.length) continue; /* code of the machine, between those of the program */
         /* Code of one function in several parts is one entry: the innermost. */
         rl_fn_id_t part_of = walk->part_of;
         bool same = part_of && proto->function == part_of;
