@@ -92,7 +92,10 @@ def rows_of(document: dict[str, Any]) -> list[dict[str, Any]]:
             ):
                 line["ratio"] = as_table(ratio(item["samples"], base["samples"]))
         made.append(line)
-    return made
+    order = list(
+        dict.fromkeys(item["row"] for item in made)
+    )  # the engines of a row stand together, however they were measured
+    return sorted(made, key=lambda line: order.index(line["row"]))
 
 
 def part_of(document: dict[str, Any]) -> dict[str, Any]:

@@ -445,6 +445,12 @@ def test_a_new_kind_and_its_units_come_into_the_report_by_themselves(tmp_path):
     assert "250,000 records/s" in text
 
 
+def test_the_engines_of_a_row_stand_together(tmp_path):
+    rows = [measurement.row(name, engine, [1.0]) for engine in ("c", "lua") for name in ("fib", "loop")]
+    made, _ = made_report(tmp_path, document(rows=rows))
+    assert [row["row"] for row in made["parts"][0]["rows"]] == ["fib", "fib", "loop", "loop"]
+
+
 def test_a_busy_machine_is_said_at_the_top(tmp_path):
     busy = document(environment={"load before": "7.50 1.00 1.00", "time": "2026-01-01T00:00:00Z"})
     assert "busy with other things (load up to 7.50)" in made_report(tmp_path, busy)[1]
