@@ -358,7 +358,7 @@ build/bench/calls-peers: $(addprefix benchmarks/c/,calls.c engine_raw.c engine_l
 # Everything in order, then report.md, report.json and plots in build/bench; BENCH_QUICK=1 takes a minute and only shows that it works.
 .PHONY: bench
 bench: bench-binaries bench-engines build $(VENV)/.bench lib  ## measure everything beside the peers installed here, and write the report
-	$(Q)BENCH_FLAGS='$(BENCH_FLAGS); library $(CFLAGS)' $(VENV_PYTHON) benchmarks/bench.py
+	$(Q)BENCH_FLAGS='$(BENCH_FLAGS); library $(CFLAGS)' $(VENV_PYTHON) benchmarks/bench.py $(BENCH_ARGS)
 
 .PHONY: bench-binaries bench-engines
 bench-binaries: $(addprefix build/bench/,calls frontend run-file $(BENCH_KINDS))

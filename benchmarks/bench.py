@@ -1,5 +1,5 @@
 """
-All parts, one after the other, and the report: ``bench.py [--quick] [--only PART …] [--output FOLDER]``.
+All parts, one after the other, and the report: ``bench.py [--quick] [--only PART …] [--rounds N] [--sample-ms MS] [--output FOLDER]``.
 
 Never two at a time: they would measure each other. A part that fails is named, the others go on, and the exit status is 1 at the end.
 ``--quick`` (or ``BENCH_QUICK=1``) takes a minute: few short rounds, three engines for whole programs; it shows that everything works
@@ -23,18 +23,33 @@ import report
 HERE = Path(__file__).parent
 BUILT = HERE.parent / "build" / "bench"
 SUPPORT = ("calls", "frontend", "harness", "callee")  # of c/, what is no measuring program of its own
-SHORT = ["--rounds", "3", "--sample-ms", "2"]
-LONG = {"scaling": ["--rounds", "7"]}  # what takes many seconds a round
+ROUNDS, SAMPLE = "--rounds", "--sample-ms"
+SHORT = {ROUNDS: "3", SAMPLE: "2"}
+ONCE = {ROUNDS: "1", SAMPLE: "2"}
+LONG = {"scaling": {ROUNDS: "7"}}  # what takes many seconds a round
 
 
 @dataclass(frozen=True)
 class Part:
-    """One measurement: the file that it writes, its command, what makes it short, and its usual options."""
+    """One measurement: the file that it writes, its command, options that make it short, its usual ones, and those that it knows."""
 
     kind: str
     command: list[str]
-    quick: list[str]
-    usual: list[str] = field(default_factory=list)
+    quick: dict[str, str]
+    usual: dict[str, str] = field(default_factory=dict)
+    knows: tuple[str, ...] = (ROUNDS, SAMPLE)
+    quick_only: tuple[str, ...] = ()  # further words of a short run
+
+    def words(self, asked: dict[str, str], *, quick: bool) -> list[str]:
+        """Its command with what was asked for, as far as it knows that."""
+        options = (self.quick if quick else self.usual) | {
+            name: value for name, value in asked.items() if name in self.knows
+        }
+        return [
+            *self.command,
+            *(word for pair in options.items() for word in pair),
+            *(self.quick_only if quick else ()),
+        ]
 
 
 def script(name: str) -> list[str]:
@@ -49,32 +64,24 @@ def programs_in_c() -> list[str]:
 
 def parts() -> list[Part]:
     """Everything, in order."""
+    few_engines = ("--engines", "reml", "lua", "c")
     return [
         Part("c-calls", [str(BUILT / "calls")], SHORT),
         Part("python-calls", script("python_calls.py"), SHORT),
-        Part("programs", script("programs.py"), ["--rounds", "1", "--engines", "reml", "lua", "c"]),
-        Part("frontend", script("frontend.py"), ["--rounds", "3", "--sizes", "0.25", "1"]),
-        *(
-            Part(name, [str(BUILT / name)], ["--rounds", "1", "--sample-ms", "2"], LONG.get(name, []))
-            for name in programs_in_c()
-        ),
-        Part("size", script("size.py"), []),
+        Part("programs", script("programs.py"), {ROUNDS: "1"}, knows=(ROUNDS,), quick_only=few_engines),
+        Part("frontend", script("frontend.py"), {ROUNDS: "3"}, knows=(ROUNDS,), quick_only=("--sizes", "0.25", "1")),
+        *(Part(name, [str(BUILT / name)], ONCE, LONG.get(name, {})) for name in programs_in_c()),
+        Part("size", script("size.py"), {}, knows=()),
     ]
 
 
-def run(part: Part, folder: Path, *, quick: bool) -> str:
+def run(part: Part, folder: Path, asked: dict[str, str], *, quick: bool) -> str:
     """Measure; empty, or why there are no figures."""
     target = folder / f"{part.kind}.json"
     target.unlink(missing_ok=True)
     if not Path(part.command[0]).exists():
         return f"{part.command[0]} was not built"
-    command = [
-        *part.command,
-        "--json",
-        str(target),
-        *(part.quick if quick else os.environ.get("BENCH_ARGS", "").split()),
-    ]
-    done = subprocess.run(command, check=False)
+    done = subprocess.run([*part.words(asked, quick=quick), "--json", str(target)], check=False)
     if done.returncode != 0:
         return f"exit {done.returncode}" + (": a result was wrong, see above" if done.returncode == 1 else "")
     return "" if target.exists() else "it wrote nothing"
@@ -85,6 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", default=os.environ.get("BENCH_QUICK", "") not in {"", "0"})
     parser.add_argument("--only", nargs="*", default=[], metavar="PART")
+    parser.add_argument("--rounds", type=int, help="instead of each part's own number")
+    parser.add_argument("--sample-ms", type=float, help="how long one sample of a loop takes")
     parser.add_argument("--output", type=Path, default=BUILT)
     options = parser.parse_args(arguments)
     known = parts()
@@ -92,17 +101,22 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"no such part: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
     options.output.mkdir(parents=True, exist_ok=True)
+    for old in options.output.glob("*.json") if not options.only else ():
+        if old.stem not in report.APART:  # counted by a job of its own
+            old.unlink()
     wanted = [part for part in known if part.kind in options.only or not options.only]
+    asked = {ROUNDS: options.rounds, SAMPLE: options.sample_ms}
+    asked = {name: str(value) for name, value in asked.items() if value is not None}
     failed = {}
     for number, part in enumerate(wanted, 1):
         print(f"\n[{number}/{len(wanted)}] {part.kind}", flush=True)
         start = time.monotonic()
-        if reason := run(part, options.output, quick=options.quick):
+        if reason := run(part, options.output, asked, quick=options.quick):
             failed[part.kind] = reason
         print(f"({time.monotonic() - start:.0f} s)", flush=True)
     if not options.quick and (not options.only or "python-calls-newer" in options.only):
         print("\nnewer Pythons", flush=True)
-        newer_python.measure_all(options.output, os.environ.get("BENCH_ARGS", "").split())
+        newer_python.measure_all(options.output.resolve(), [word for pair in asked.items() for word in pair])
     print()
     report.main([str(options.output), "--output", str(options.output)])
     for kind, reason in failed.items():

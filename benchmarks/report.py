@@ -198,7 +198,7 @@ def part_lines(part: dict[str, Any], plot: str | None) -> list[str]:
         )
     rounds = max((row["rounds"] for row in part["rows"]), default=0)
     facts = part["environment"]
-    lines += ["", f"{rounds} round{'s' if rounds != 1 else ''}; {facts.get('clock', 'wall')}; pinned: {facts.get('pinned', 'not said')}; load {facts.get('load before', '?')} before, {facts.get('load after', '?')} after. "
+    lines += ["", f"{rounds} round{'s' if rounds != 1 else ''}; {facts.get('clock', 'wall')}; pinned: {facts.get('pinned', 'not said')}; load {facts.get('load before', '?')} before, {facts.get('load after', '?')} after; {facts.get('time', 'time not said')}. "
               + " · ".join(f"{key} {value}" for key, value in part["versions"].items())]  # fmt: skip
     lines += ["", part["note"]] if part["note"] else []
     lines += (

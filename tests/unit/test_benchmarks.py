@@ -22,6 +22,7 @@ if not BENCHMARKS.exists():
     pytest.skip("the benchmarks are in the source checkout", allow_module_level=True)
 sys.path.insert(0, str(BENCHMARKS))
 
+import bench
 import build_peers
 import figures
 import goals
@@ -709,6 +710,7 @@ def test_the_quick_run_measures_every_part_and_writes_the_report(tmp_path):
         ["make", "-o", "build/libreml_embed.a", "bench-binaries"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert made.returncode == 0, made.stdout + made.stderr
+    measurement.write(tmp_path / "of-an-earlier-run.json", document("of-an-earlier-run"))
     done = subprocess.run(
         [sys.executable, BENCHMARKS / "bench.py", "--output", tmp_path],
         cwd=ROOT,
@@ -726,6 +728,7 @@ def test_the_quick_run_measures_every_part_and_writes_the_report(tmp_path):
     whole = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     jsonschema.validate(whole, REPORT)
     assert {"c-calls", "python-calls", "programs", "frontend", "size"} <= made_parts.keys()
+    assert "of-an-earlier-run" not in made_parts
     assert {part["kind"] for part in whole["parts"]} == {part["kind"] for part in made_parts.values()}
     assert not [(part["kind"], row) for part in whole["parts"] for row in part["rows"] if "failed" in row]
     ours = [row for part in whole["parts"] for row in part["rows"] if row["engine"].startswith("reml")]
@@ -740,6 +743,15 @@ def test_the_quick_run_measures_every_part_and_writes_the_report(tmp_path):
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     for plotted in re.findall(r"\]\((plots/[\w-]+\.svg)\)", text):
         ET.parse(tmp_path / plotted)
+
+
+def test_a_part_gets_the_options_that_it_knows():
+    words = {part.kind: part.words({"--rounds": "4", "--sample-ms": "3"}, quick=False) for part in bench.parts()}
+    assert words["c-calls"][-4:] == ["--rounds", "4", "--sample-ms", "3"]
+    assert words["programs"][-2:] == ["--rounds", "4"]
+    assert words["size"][-1].endswith("size.py")
+    quick = {part.kind: part.words({}, quick=True) for part in bench.parts()}
+    assert quick["frontend"][-5:] == ["--rounds", "3", "--sizes", "0.25", "1"]
 
 
 def test_a_part_that_does_not_exist_is_refused(tmp_path):
