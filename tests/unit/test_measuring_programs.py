@@ -79,3 +79,17 @@ def test_audit_with_a_call_behind_the_logs_back_is_a_wrong_result(audit: Path) -
         "every, rendered",
     }
     assert "every, journal: calls of add: 10500 in the log, 10501 made" in said
+
+
+def test_scaling_answers_the_same_on_every_thread_size_and_heap(tmp_path: Path) -> None:
+    status, rows, said = measure(build("scaling", tmp_path))
+    assert (status, said) == (0, "")
+    parts = {row.split(":")[0] for row, _ in rows}
+    assert parts == {"threads", "growth", "collector"}
+    assert all(row["samples"] and row["samples"][0] >= 0 for row in rows.values())
+    flat = {
+        engine: row["samples"][0]
+        for (name, engine), row in rows.items()
+        if name == "growth: List, memory of an element"
+    }
+    assert flat["10^5"] <= flat["10^3"]  # 8 bytes and what is spare

@@ -44,11 +44,13 @@ void rl_assert_failed(const char* condition, const char* what, const char* file,
 #define RL_UNLIKELY(x)                 __builtin_expect(!!(x), 0)
 #define RL_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 #define RL_NOINLINE                    __attribute__((noinline, cold))
+#define RL_PREFETCH(address)           __builtin_prefetch((address), 1)
 #else
 #define RL_LIKELY(x)   (x)
 #define RL_UNLIKELY(x) (x)
 #define RL_PRINTF(format_index, first)
 #define RL_NOINLINE
+#define RL_PREFETCH(address) ((void)0)
 #endif
 
 #define RL_COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

@@ -16,6 +16,7 @@ enum {
     LEAST_THRESHOLD = 256 << 10, /* allocated bytes before a cycle begins: at least this much … */
     STEP_BYTES = 64 << 10,       /* allocated bytes between two steps of a cycle */
     WORK_RATIO = 4,              /* bytes marked or swept per byte allocated meanwhile */
+    SWEEP_PAGES = 4,             /* unswept pages that the allocator looks into before it takes a new one */
     LIMIT_SHARE = 32,   /* near the limit: at least limit / 32 is allocated between two cycles, or the run ends */
     MOST_DEBT = 1 << 20 /* bytes of debt worked off in one step; the rest waits for the next safe point */
 };
@@ -172,9 +173,24 @@ static size_t sweep_large(rl_heap_t* heap) {
     return bytes;
 }
 
-rl_object_t* rl_heap_take_slow(rl_heap_t* heap, unsigned size_class) {
+/*
+ * A page with a free cell: one that was swept, one of the next few that were not, a new one. Looking through all would be a pause as long
+ * as the heap is large when its pages are full of what lives on; the steps sweep them. Only without memory is it worth that.
+ */
+static bool find_page(rl_heap_t* heap, unsigned size_class) {
+    for (int i = 0; i < SWEEP_PAGES && !heap->available[size_class] && heap->unswept[size_class]; i++)
+        sweep_page(heap, size_class);
+    if (heap->available[size_class]) return true;
+    bool failed = heap->allocator->failed;
+    if (new_page(heap, size_class)) return true;
     while (!heap->available[size_class] && heap->unswept[size_class]) sweep_page(heap, size_class);
-    if (!heap->available[size_class] && !new_page(heap, size_class)) return NULL;
+    if (!heap->available[size_class]) return false;
+    heap->allocator->failed = failed;
+    return true;
+}
+
+rl_object_t* rl_heap_take_slow(rl_heap_t* heap, unsigned size_class) {
+    if (!heap->available[size_class] && !find_page(heap, size_class)) return NULL;
     rl_page_t* page = heap->available[size_class];
     uint32_t count = heap->stress ? 1 : page->cell_count - page->used;
     rl_object_t* cell = page->free;
@@ -250,9 +266,10 @@ void* rl_heap_buffer(rl_heap_t* heap, void* old, size_t old_size, size_t new_siz
 
 /* --- marking ------------------------------------------------------------------------------------------------ */
 
-void rl_heap_mark(rl_heap_t* heap, rl_object_t* object) {
-    if (!object || (object->flags & RL_OBJ_STATIC) || colour_of(object) != heap->white) return;
-    if (object->refs == 0 && !rl_kind_rows[object->kind].mark) {
+static void mark_now(rl_heap_t* heap, rl_object_t* object) {
+    if ((object->flags & RL_OBJ_STATIC) || colour_of(object) != heap->white) return;
+    const rl_kind_row_t* row = &rl_kind_rows[object->kind];
+    if (object->refs == 0 && !row->mark && !row->part) {
         set_colour(object, heap->black);
         heap->marked_bytes += bytes_of(object);
         return;
@@ -265,30 +282,68 @@ void rl_heap_mark(rl_heap_t* heap, rl_object_t* object) {
     }
 }
 
-static size_t scan(rl_heap_t* heap, rl_object_t* object) {
-    set_colour(object, heap->black);
+/* An object is first seen far from where it lies, so it is fetched now and looked at some objects later. */
+void rl_heap_mark(rl_heap_t* heap, rl_object_t* object) {
+    if (!object) return;
+    RL_PREFETCH(object);
+    if (heap->queue_tail - heap->queue_head == RL_MARK_QUEUE)
+        mark_now(heap, heap->queue[heap->queue_head++ % RL_MARK_QUEUE]);
+    heap->queue[heap->queue_tail++ % RL_MARK_QUEUE] = object;
+}
+
+/* All of its references but those that are marked in parts. */
+static const rl_kind_row_t* scan_head(rl_heap_t* heap, rl_object_t* object) {
     rl_word_t* words = rl_object_words(object);
     for (unsigned i = 0; i < object->refs; i++) rl_heap_mark(heap, words[i].o);
     const rl_kind_row_t* row = &rl_kind_rows[object->kind];
     if (row->mark) row->mark(heap, object);
-    size_t bytes = bytes_of(object);
-    heap->marked_bytes += bytes;
-    return bytes;
+    heap->marked_bytes += bytes_of(object);
+    return row;
+}
+
+/* Everything at once. What was gray or marked in part is passed over later. */
+static void scan_whole(rl_heap_t* heap, rl_object_t* object) {
+    set_colour(object, heap->black);
+    const rl_kind_row_t* row = scan_head(heap, object);
+    for (uint32_t from = 0; row->part && from != RL_MARKED;) from = row->part(heap, object, from);
+}
+
+/* A gray object: black then, unless it has parts left, which wait until nothing else is gray. Else the stack would grow with them. */
+static void scan(rl_heap_t* heap, rl_object_t* object) {
+    const rl_kind_row_t* row = scan_head(heap, object);
+    if (row->part) {
+        uint32_t from = row->part(heap, object, 0);
+        bool failed = heap->allocator->failed;
+        if (from != RL_MARKED && rl_vec_push(heap->allocator, &heap->parts, ((rl_part_t){object, from}))) return;
+        heap->allocator->failed = failed;
+        while (from != RL_MARKED) from = row->part(heap, object, from);
+    }
+    set_colour(object, heap->black);
+}
+
+static void scan_part(rl_heap_t* heap) {
+    rl_part_t* part = &rl_vec_last(&heap->parts);
+    if (colour_of(part->object) == GRAY) {
+        part->from = rl_kind_rows[part->object->kind].part(heap, part->object, part->from);
+        heap->marked_bytes +=
+            RL_MARK_PART * sizeof(rl_object_t*); /* the buffer was counted, but going through it is work */
+        if (part->from != RL_MARKED) return;
+        set_colour(part->object, heap->black);
+    }
+    (void)rl_vec_pop(&heap->parts);
 }
 
 void rl_heap_barrier_slow(rl_heap_t* heap, rl_object_t* holder, rl_object_t* value) {
     (void)value;
     if (!holder || (holder->flags & RL_OBJ_STATIC) || colour_of(holder) == heap->black) return;
-    scan(heap, holder); /* when it was gray, its entry on the stack is passed over later */
+    scan_whole(heap, holder);
 }
-
-static bool drain(rl_heap_t* heap, size_t budget);
 
 static void rescan_cells(rl_heap_t* heap, rl_page_t* page) {
     for (uint32_t i = 0; i < page->cell_count; i++) {
         rl_object_t* cell = cell_at(page, i);
         if (cell_is_free(cell) || colour_of(cell) != GRAY) continue;
-        scan(heap, cell);
+        scan_whole(heap, cell);
     }
 }
 
@@ -299,21 +354,29 @@ static void rescan(rl_heap_t* heap) {
         for (rl_page_t* page = heap->pages[c]; page; page = page->next) rescan_cells(heap, page);
     }
     for (large_t* large = heap->large; large; large = large->next) {
-        if (colour_of(large_object(large)) == GRAY) scan(heap, large_object(large));
+        if (colour_of(large_object(large)) == GRAY) scan_whole(heap, large_object(large));
     }
 }
 
 /* Work off gray objects; true when none is left. */
 static bool drain(rl_heap_t* heap, size_t budget) {
-    size_t work = 0;
+    size_t before = heap->marked_bytes;
     for (;;) {
         while (heap->gray.count) {
-            if (work >= budget) return false;
+            if (heap->marked_bytes - before >= budget) return false;
             rl_object_t* object = rl_vec_pop(&heap->gray);
-            if (colour_of(object) == GRAY) work += scan(heap, object);
+            if (colour_of(object) == GRAY) scan(heap, object);
         }
-        if (!heap->gray_overflow) return true;
-        rescan(heap);
+        if (heap->queue_head != heap->queue_tail) {
+            mark_now(heap, heap->queue[heap->queue_head++ % RL_MARK_QUEUE]);
+        } else if (heap->parts.count) {
+            if (heap->marked_bytes - before >= budget) return false;
+            scan_part(heap);
+        } else if (heap->gray_overflow) {
+            rescan(heap);
+        } else {
+            return true;
+        }
     }
 }
 
@@ -334,6 +397,7 @@ static void begin_sweep(rl_heap_t* heap) {
     heap->born = heap->white;
     heap->phase = RL_PHASE_SWEEP;
     rl_vec_deinit(heap->allocator, &heap->gray);
+    rl_vec_deinit(heap->allocator, &heap->parts);
     for (unsigned c = 0; c < RL_SIZE_CLASSES; c++) {
         heap->free_cells[c] = NULL; /* these cells are found again by the sweep */
         heap->available[c] = NULL;
@@ -496,6 +560,7 @@ void rl_heap_deinit(rl_heap_t* heap) {
     delete_large(heap, heap->large);
     delete_large(heap, heap->unswept_large);
     rl_vec_deinit(heap->allocator, &heap->gray);
+    rl_vec_deinit(heap->allocator, &heap->parts);
     *heap = (rl_heap_t){.allocator = heap->allocator,
         .white = 1,
         .black = 2,

@@ -22,6 +22,17 @@ typedef struct rl_heap_stats {
 typedef struct rl_page rl_page_t;
 typedef enum rl_phase { RL_PHASE_IDLE, RL_PHASE_MARK, RL_PHASE_SWEEP } rl_phase_t;
 
+/* A collection that is marked in parts, and from where on its elements are not. */
+typedef struct rl_part {
+    rl_object_t* object;
+    uint32_t from;
+} rl_part_t;
+
+enum {
+    RL_MARK_PART = 1024,    /* elements of a part */
+    RL_MARKED = UINT32_MAX, /* no part is left */
+    RL_MARK_QUEUE = 16      /* objects on their way into the cache before they are looked at */
+};
 enum { RL_SIZE_CLASSES = 16 }; /* header included: 16, 24, 32, … bytes up to 512; larger objects stand alone */
 
 typedef struct rl_heap {
@@ -40,6 +51,9 @@ typedef struct rl_heap {
     bool watched;  /* rl_heap_watch */
     RL_VEC(rl_object_t*) gray;
     bool gray_overflow; /* the mark stack could not grow: rescan pages */
+    RL_VEC(rl_part_t) parts;
+    rl_object_t* queue[RL_MARK_QUEUE]; /* to be marked, oldest first, from queue_head to queue_tail */
+    unsigned queue_head, queue_tail;
     void* roots_user;
     void (*mark_roots)(
         struct rl_heap* heap, void* user); /* calls rl_heap_mark for each root; also clears dead registers */
@@ -149,6 +163,11 @@ typedef struct rl_kind_row {
     /* `copy` has the words of `object`, which is of another heap: give it side buffers of its own (in any case: it has none when memory
        is short) and show the references in them. NULL: the leading refs say all. */
     bool (*clone)(rl_heap_t* heap, rl_object_t* copy, const rl_object_t* object, rl_heap_each_fn each, void* user);
+    /*
+     * Instead of mark, for what may hold millions: mark up to RL_MARK_PART elements at `from` or behind it; where to go on, or RL_MARKED.
+     * Whoever moves elements to smaller places in one that holds references calls rl_heap_barrier first.
+     */
+    uint32_t (*part)(rl_heap_t* heap, const rl_object_t* object, uint32_t from);
 } rl_kind_row_t;
 extern const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT]; /* vm/kinds.c */
 

@@ -15,11 +15,13 @@ static size_t size_of_string(const rl_object_t* object) {
     return s->capacity + rl_string_index_bytes(s);
 }
 
-static void mark_vector(rl_heap_t* heap, rl_object_t* object) {
+static uint32_t mark_vector(rl_heap_t* heap, const rl_object_t* object, uint32_t from) {
     const rl_vector_t* v = (const rl_vector_t*)object;
-    if (v->element != RL_ELEM_REF) return;
+    if (v->element != RL_ELEM_REF || from >= v->length) return RL_MARKED;
     rl_object_t* const* items = v->data;
-    for (uint32_t i = 0; i < v->length; i++) rl_heap_mark(heap, items[i]);
+    uint32_t end = v->length - from > RL_MARK_PART ? from + RL_MARK_PART : v->length;
+    for (uint32_t i = from; i < end; i++) rl_heap_mark(heap, items[i]);
+    return end == v->length ? RL_MARKED : end;
 }
 
 static size_t size_of_vector(const rl_object_t* object) {
@@ -58,16 +60,16 @@ const rl_kind_row_t rl_kind_rows[RL_OBJ_KIND_COUNT] = {
     [RL_OBJ_CELLS] = {.name = "cells"},
     [RL_OBJ_CLOSURE] = {.name = "closure"},
     [RL_OBJ_ANY] = {.name = "Any"},
-    [RL_OBJ_STR] = {"Str", NULL, free_string, size_of_string, NULL},
-    [RL_OBJ_BYTES] = {"Bytes", NULL, free_string, size_of_string, NULL},
-    [RL_OBJ_VEC] = {"Vec", mark_vector, free_vector, size_of_vector, clone_vector},
+    [RL_OBJ_STR] = {"Str", NULL, free_string, size_of_string, NULL, NULL},
+    [RL_OBJ_BYTES] = {"Bytes", NULL, free_string, size_of_string, NULL, NULL},
+    [RL_OBJ_VEC] = {"Vec", NULL, free_vector, size_of_vector, clone_vector, mark_vector},
     [RL_OBJ_RANGE] = {.name = "Range"},
     [RL_OBJ_ITER] = {.name = "Iter"},
-    [RL_OBJ_HOST] = {"host object", NULL, free_host, NULL, NULL},
-    [RL_OBJ_FIBER] = {"fiber", rl_parked_mark, rl_parked_free, rl_parked_size, NULL},
+    [RL_OBJ_HOST] = {"host object", NULL, free_host, NULL, NULL, NULL},
+    [RL_OBJ_FIBER] = {"fiber", rl_parked_mark, rl_parked_free, rl_parked_size, NULL, NULL},
     [RL_OBJ_FUTURE] = {.name = "Future"},
     [RL_OBJ_TASK] = {.name = "Task"},
-#define KIND(kind, name, mark, free, size, clone) [RL_OBJ_##kind] = {name, mark, free, size, clone},
+#define KIND(kind, name, mark, free, size, clone, part) [RL_OBJ_##kind] = {name, mark, free, size, clone, part},
 #include "vm/core/kinds.def"
 #undef KIND
 };

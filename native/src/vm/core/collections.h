@@ -26,11 +26,11 @@ bool rl_cursor_next(rl_cursor_t* cursor, rl_word_t* out_key, rl_word_t* out_valu
 uint32_t rl_table_changes(const rl_object_t* table);
 
 /* For the collector (core/kinds.def). */
-void rl_list_mark(rl_heap_t* heap, rl_object_t* list);
+uint32_t rl_list_mark(rl_heap_t* heap, const rl_object_t* list, uint32_t from);
 void rl_list_free(rl_heap_t* heap, rl_object_t* list);
 size_t rl_list_size(const rl_object_t* list);
 void rl_tree_mark(rl_heap_t* heap, rl_object_t* node);
-void rl_table_mark(rl_heap_t* heap, rl_object_t* table);
+uint32_t rl_table_mark(rl_heap_t* heap, const rl_object_t* table, uint32_t from);
 void rl_table_free(rl_heap_t* heap, rl_object_t* table);
 size_t rl_table_size(const rl_object_t* table);
 /* Copies in another heap (rl_kind_row_t.clone). */

@@ -32,7 +32,9 @@ typedef struct rl_table_entry {
 typedef struct rl_table {
     rl_object_t header;        /* refs = 0 */
     rl_table_entry_t* entries; /* side buffer */
-    uint32_t* slots; /* side buffer of slot_count: 0: free, else number of an entry + 1 (perhaps a removed one) */
+    /* Side buffer of slot_count: 0: free, else in its low bits the number of an entry + 1 (perhaps a removed one), in the others those of
+       its hash: entries of other keys are told without looking at them. */
+    uint32_t* slots;
     uint32_t capacity, used; /* entries: room, and how many of them are taken, removed ones included */
     uint32_t slot_count;     /* a power of two, or 0 */
     uint32_t length;

@@ -100,6 +100,7 @@ static bool move_to_buffer(rl_vm_t* vm, rl_list_t* list, size_t capacity, uint32
         return false;
     }
     char* data;
+    if (start < list->start && list->element == RL_ELEM_REF) rl_heap_barrier(&vm->heap, &list->header, NULL);
     if (start == 0 && list->start == 0 && has_buffer(list)) {
         data = rl_heap_buffer(&vm->heap, list->data, list->capacity * size, capacity * size);
         if (!data) return false;
@@ -125,6 +126,7 @@ static rl_outcome_t reserve_back(rl_vm_t* vm, rl_list_t* list, uint32_t extra) {
         return RL_DONE;
     }
     if (list->start > list->length && total <= list->capacity) { /* pops have paid for moving the rest down */
+        if (list->element == RL_ELEM_REF) rl_heap_barrier(&vm->heap, &list->header, NULL);
         memmove(list->data, list->data + list->start * width(list), list->length * width(list));
         list->start = 0;
         return RL_DONE;
@@ -630,11 +632,16 @@ FN(rl_core_list_reverse) {
 
 /* --- collector ---------------------------------------------------------------------------------------------------------------- */
 
-void rl_list_mark(rl_heap_t* heap, rl_object_t* object) {
+/* Places are those of the buffer, so that a list may lose its first elements between two parts. */
+uint32_t rl_list_mark(rl_heap_t* heap, const rl_object_t* object, uint32_t from) {
     const rl_list_t* list = (const rl_list_t*)object;
-    if (list->root || list->element != RL_ELEM_REF) return;
-    rl_object_t* const* items = (rl_object_t* const*)(const void*)list->data + list->start;
-    for (uint32_t i = 0; i < list->length; i++) rl_heap_mark(heap, items[i]);
+    uint32_t end = list->start + list->length;
+    if (from < list->start) from = list->start;
+    if (list->root || list->element != RL_ELEM_REF || from >= end) return RL_MARKED;
+    rl_object_t* const* items = (rl_object_t* const*)(const void*)list->data;
+    uint32_t stop = end - from > RL_MARK_PART ? from + RL_MARK_PART : end;
+    for (uint32_t i = from; i < stop; i++) rl_heap_mark(heap, items[i]);
+    return stop == end ? RL_MARKED : stop;
 }
 
 void rl_list_free(rl_heap_t* heap, rl_object_t* object) { free_buffer(heap, (rl_list_t*)object); }

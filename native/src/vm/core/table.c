@@ -64,8 +64,9 @@ static rl_outcome_t find(rl_vm_t* vm, const rl_rtype_t* type, const rl_table_t* 
     rl_outcome_t outcome = hash_of(vm, class_of, type, key, out_hash);
     if (outcome != RL_DONE || table->slot_count == 0) return outcome;
     uint32_t mask = table->slot_count - 1;
-    for (uint32_t at = *out_hash & mask; table->slots[at]; at = (at + 1) & mask) {
-        rl_table_entry_t* entry = &table->entries[table->slots[at] - 1];
+    for (uint32_t at = *out_hash & mask, slot; (slot = table->slots[at]); at = (at + 1) & mask) {
+        if ((slot ^ *out_hash) & ~mask) continue;
+        rl_table_entry_t* entry = &table->entries[(slot & mask) - 1];
         if (!entry->live || entry->hash != *out_hash) continue;
         bool same;
         outcome = same_key(vm, class_of, type, entry->key, key, &same);
@@ -81,20 +82,25 @@ static rl_outcome_t find(rl_vm_t* vm, const rl_rtype_t* type, const rl_table_t* 
 /* --- change --------------------------------------------------------------------------------------------------------- */
 
 static void enter(rl_table_t* table, uint32_t number) {
-    uint32_t mask = table->slot_count - 1, at = table->entries[number].hash & mask;
+    uint32_t hash = table->entries[number].hash, mask = table->slot_count - 1, at = hash & mask;
     while (table->slots[at]) at = (at + 1) & mask;
-    table->slots[at] = number + 1;
+    table->slots[at] = (number + 1) | (hash & ~mask);
 }
 
 /* Squeeze removed entries out and number the rest again. */
-static void rebuild(rl_table_t* table) {
+static void rebuild(rl_heap_t* heap, rl_table_t* table) {
     uint32_t kept = 0;
+    if (table->length < table->used) rl_heap_barrier(heap, &table->header, NULL);
     for (uint32_t i = 0; i < table->used; i++) {
         if (table->entries[i].live) table->entries[kept++] = table->entries[i];
     }
     table->used = kept;
     memset(table->slots, 0, table->slot_count * sizeof *table->slots);
-    for (uint32_t i = 0; i < kept; i++) enter(table, i);
+    uint32_t mask = table->slot_count - 1;
+    for (uint32_t i = 0; i < kept; i++) { /* places are anywhere in the index: they are fetched some entries before */
+        if (i + 8 < kept) RL_PREFETCH(&table->slots[table->entries[i + 8].hash & mask]);
+        enter(table, i);
+    }
 }
 
 /* Most entries are gone: give memory back, so that a walk stays in proportion to what is left. Room for twice of that. */
@@ -102,7 +108,7 @@ static void shrink(rl_vm_t* vm, rl_table_t* table) {
     rl_heap_t* heap = &vm->heap;
     uint32_t slot_count = LEAST_SLOTS;
     while (slot_count / 4 * 3 < table->length * 2) slot_count *= 2;
-    rebuild(table);
+    rebuild(heap, table);
     if (slot_count >= table->slot_count) return;
     bool failed = vm->allocator->failed;
     uint32_t capacity = slot_count / 4 * 3;
@@ -116,7 +122,7 @@ static void shrink(rl_vm_t* vm, rl_table_t* table) {
         if (slots) {
             table->slots = slots;
             table->slot_count = slot_count;
-            rebuild(table);
+            rebuild(heap, table);
         }
     }
     vm->allocator->failed = failed;
@@ -127,7 +133,7 @@ static rl_outcome_t reserve(rl_vm_t* vm, rl_table_t* table) {
     if (RL_LIKELY(table->used < table->capacity)) return RL_DONE;
     if (!rl_vm_charge(vm, 1 + table->used / 4)) return RL_RAISE;
     if (table->used > LEAST_ENTRIES && table->length <= table->used / 2) {
-        rebuild(table);
+        rebuild(&vm->heap, table);
         return RL_DONE;
     }
     uint32_t slot_count = table->slot_count ? table->slot_count * 2 : LEAST_SLOTS;
@@ -148,7 +154,7 @@ static rl_outcome_t reserve(rl_vm_t* vm, rl_table_t* table) {
     table->capacity = capacity;
     table->slots = slots;
     table->slot_count = slot_count;
-    rebuild(table);
+    rebuild(heap, table);
     return RL_DONE;
 }
 
@@ -297,14 +303,17 @@ FN(rl_core_table_len) {
 
 /* --- collector ----------------------------------------------------------------------------------------------------------- */
 
-void rl_table_mark(rl_heap_t* heap, rl_object_t* object) {
+uint32_t rl_table_mark(rl_heap_t* heap, const rl_object_t* object, uint32_t from) {
     const rl_table_t* table = (const rl_table_t*)object;
-    for (uint32_t i = 0; i < table->used; i++) {
+    if (from >= table->used || !(table->key_is_ref | table->value_is_ref)) return RL_MARKED;
+    uint32_t end = table->used - from > RL_MARK_PART ? from + RL_MARK_PART : table->used;
+    for (uint32_t i = from; i < end; i++) {
         const rl_table_entry_t* entry = &table->entries[i];
         if (!entry->live) continue;
         if (table->key_is_ref) rl_heap_mark(heap, entry->key.o);
         if (table->value_is_ref) rl_heap_mark(heap, entry->value.o);
     }
+    return end == table->used ? RL_MARKED : end;
 }
 
 size_t rl_table_size(const rl_object_t* object) {

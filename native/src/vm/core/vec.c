@@ -225,7 +225,10 @@ FN(rl_core_vec_swap) {
     for (unsigned i = 1; i <= 2; i++) {
         if (args[i].u >= v->length) return rl_vm_raise_index(vm, args[i].i, v->length);
     }
-    swap(v, args[1].u, args[2].u); /* no barrier: the Vec holds what it held */
+    if (v->element == RL_ELEM_REF) { /* it holds what it held, but perhaps where it has been looked at already */
+        for (unsigned i = 1; i <= 2; i++) rl_heap_barrier_old(&vm->heap, ((rl_object_t**)v->data)[args[i].u]);
+    }
+    swap(v, args[1].u, args[2].u);
     return unit(result);
 }
 
@@ -233,6 +236,7 @@ FN(rl_core_vec_reverse) {
     (void)site;
     rl_vector_t* v = VEC(0);
     if (!charge(vm, v->length)) return RL_RAISE;
+    if (v->element == RL_ELEM_REF) rl_heap_barrier(&vm->heap, &v->header, NULL);
     for (size_t i = 0, j = v->length; i + 1 < j; i++) swap(v, i, --j);
     return unit(result);
 }
@@ -275,6 +279,7 @@ FN(rl_core_vec_sort) {
     if (!charge(vm, v->length)) return RL_RAISE;
     rl_outcome_t outcome = sorted_words(vm, site->types[0], args[0].o, v->length, &words);
     if (outcome != RL_DONE || !words) return outcome == RL_DONE ? unit(result) : outcome;
+    if (v->element == RL_ELEM_REF) rl_heap_barrier(&vm->heap, &v->header, NULL);
     for (uint32_t i = 0; i < v->length; i++) rl_element_store((rl_element_t)v->element, v->data, i, words[i]);
     rl_free(vm->allocator, words, v->length * sizeof *words);
     return unit(result);
