@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import asyncio
 import math
 import os
 import shutil
@@ -106,6 +108,26 @@ def test_calls_of_functions_count_for_them(context: reml.Context) -> None:
     with context.profile(0.00005) as profile:
         assert {add(i, 1) - i for i in range(20000)} == {1}
     assert set(profile.stacks) == {("P.add",)}
+
+
+def test_pieces_of_runs_that_wait_count_for_their_entry(context: reml.Context) -> None:
+    context.load(
+        "module J\nasync fn main() -> Int {\n  var s = 0\n"
+        "  for i in 0..40 { Async.sleep_async(1.ms).await; s := s + i }\n  s\n}\n"
+    )
+    with context.profile(0) as profile:
+        start = time.perf_counter_ns()
+        assert asyncio.run(context.run_async()) == 780
+        took = time.perf_counter_ns() - start
+    assert {stack[0] for stack in profile.stacks} == {"J.main"}
+    assert profile.elapsed_ns < took - 30_000_000  # the host waits, not the run
+
+
+def test_batches_count_for_their_function(context: reml.Context) -> None:
+    half = context.load("module B\nfn half(x: Float) -> Float = x / 2.0\n")["half"]
+    with context.profile(0) as profile:
+        assert list(half.map(array.array("d", range(1000))))[:3] == [0.0, 0.5, 1.0]
+    assert set(profile.stacks) == {("B.half",)}
 
 
 # --- how much --------------------------------------------------------------------------------------------------------------

@@ -160,6 +160,7 @@ typedef struct rl_job {
     rl_sym_t entry;           /* name for the record; 0: a function or a future */
     bool is_entry;            /* modules are initialised as part of it */
     uint32_t module;          /* being initialised, + 1 */
+    const rl_proto_t* proto;  /* what it has entered last; NULL: nothing yet */
 } rl_job_t;
 
 /* The host's end of a pending future (promises.c). */

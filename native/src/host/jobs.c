@@ -94,6 +94,7 @@ static reml_embed_status_t worked(
 }
 
 static reml_embed_status_t prepare(rl_context_t* context, rl_job_t* job, const rl_proto_t* proto) {
+    job->proto = proto;
     if (rl_run_prepare(&context->vm, job->run, proto) == RL_DONE) return REML_EMBED_STATUS_OK;
     rl_vm_clear_failure(&context->vm);
     return rl_context_no_memory(context);
@@ -140,6 +141,7 @@ static reml_embed_status_t started(rl_context_t* context, uint32_t row, reml_emb
 
 static rl_outcome_t go(
     rl_context_t* context, rl_job_t* job, const rl_word_t* s, rl_object_t* const* r, rl_word_t* out_result) {
+    if (context->profiling) rl_profile_begin(context, job->proto);
     bool drive = rl_type_is_future(job->type);
     if (drive) job->type = job->type->args[0];
     return rl_run_start(&context->vm, job->run, s, r, drive, out_result);
@@ -309,6 +311,7 @@ reml_embed_status_t reml_embed_resume(reml_embed_context_t* id, reml_job_t handl
     status = rl_run_begin(context);
     if (status != REML_EMBED_STATUS_OK) return status;
     job->working = true;
+    if (context->profiling) rl_profile_begin(context, job->proto);
     rl_word_t result;
     rl_outcome_t outcome = rl_run_resume(&context->vm, job->run, &result);
     return job->is_entry ? take_steps(context, job, outcome, result)

@@ -296,7 +296,7 @@ void rl_profile_begin(rl_context_t* context, const rl_proto_t* entry) {
         profile->outermost = 0;
     }
     profile->running = true;
-    profile->entry = entry;
+    profile->entry = entry && entry->name.length ? entry : NULL;
 }
 
 void rl_profile_end(rl_context_t* context) {
