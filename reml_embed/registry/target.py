@@ -511,6 +511,12 @@ def infer_target_from_env(environment: Mapping[str, str] | None = None, base: Ta
         ConfigError: the profile's file is wrong.
     """
     environment = os.environ if environment is None else environment
+    for key, value in environment.items():
+        if key.startswith("REML_TARGET_") or key in _VARIABLES:
+            try:
+                f"{key}{value}".encode()
+            except UnicodeEncodeError:
+                raise EnvError("InvalidEncoding", key, "not UTF-8") from None
     name = environment.get("REML_TARGET_PROFILE", "")
     target = load_profile(name, environment) if name else base or host_target()
     if environment.get("REML_TARGET_TRIPLE"):
@@ -536,9 +542,6 @@ def infer_target_from_env(environment: Mapping[str, str] | None = None, base: Ta
     extra = {key.removeprefix(prefix).lower(): value for key, value in environment.items() if key.startswith(prefix)}
     if extra:
         changes["extra"] = {**target.extra, **extra}
-    for key, value in environment.items():
-        if key.startswith("REML_TARGET_") and "\udc80" <= max(value, default="") <= "\udcff":
-            raise EnvError("InvalidEncoding", key, "not UTF-8")
     known = {*_VARIABLES, *(f"REML_TARGET_{name}" for name in _KNOWN)}
     odd = [key for key in sorted(environment) if key.startswith("REML_TARGET_") and key not in known]
     return _noted(

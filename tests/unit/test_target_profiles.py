@@ -141,7 +141,13 @@ def test_a_triple_is_split_into_its_parts():
     assert (known.abi, known.family) == ("msvc", "windows")
 
 
-@pytest.mark.parametrize("variables", [{"REML_TARGET_DIAGNOSTICS": "maybe"}, {"REML_TARGET_OS": "caf\udce9"}])
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"REML_TARGET_DIAGNOSTICS": "maybe"}, {"REML_TARGET_OS": "caf\udce9"}, {"REML_STD_VERSION": "\udcff\uffff"}, {"REML_RUNTIME_REVISION": "\udcff"},
+        {"REML_TARGET_PROFILE": "\udcff"}, {"REML_TARGET_EXTRA_A": "\udcff"}, {"REML_TARGET_PROFILE_PATH": "\udcff"},
+    ],
+)  # fmt: skip
 def test_a_variable_that_cannot_be_read_is_invalid_encoding(variables):
     with pytest.raises(EnvError) as failure:
         targets.infer_target_from_env(variables)
