@@ -268,6 +268,17 @@ def leaves(path: str, look: Look = ANYTHING) -> Look:
     return lambda _, here: look((here / path).read_text(), here)
 
 
+def same_as_kept(folder: str) -> Look:
+    """Files that are, after the command, those of the checkout: golden files are true."""
+
+    def look(_: str, here: Path) -> None:
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file():
+                assert (here / path.relative_to(ROOT)).read_bytes() == path.read_bytes(), path
+
+    return look
+
+
 def rates(*metrics: str) -> Look:
     """Gates that all have samples, and all pass."""
 
@@ -363,8 +374,9 @@ LINES = (
     g("1.2", "reml audit metrics --section ffi_bridge", nothing, has("pass_rate", metric="ffi_bridge.audit_pass_rate")),
     g("1.2", "reml audit sync --report bridge.json", mac_report, leaves("reports/ffi-bridge-summary.md", says("macos-arm64"))),
     g("1.2", "reml examples run --suite core_diagnostics --update-golden", examples,
-      both(says("pipeline_success: ok", "pipeline_branch: ok: exit 1 .allowed failure"),
-           leaves("examples/core_diagnostics/pipeline_success.expected.audit.jsonl", says('"pipeline.outcome":"success"')))),
+      both(says("pipeline_success: ok", "pipeline_branch: ok: exit 1 .allowed failure"), same_as_kept("examples/core_diagnostics"))),
+    g("4.1", "reml examples run --suite core_config --update-golden", examples,
+      both(says("golden files written"), same_as_kept("examples/core_config"))),
     g("1.2", "remlc manifest dump --manifest examples/core_config/reml.toml", examples, stages_are_those_of_the_source),
     g("1.2", "reml examples run --suite core_iter", examples,
       leaves("reports/spec-audit/ch1/core_iter_collectors.audit.jsonl", says('"collector.stage.required"'))),
