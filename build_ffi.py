@@ -31,6 +31,7 @@ HEADERS = (
     "reml_audit.h",
     "reml_capability.h",
     "reml_effects.h",
+    "reml_program.h",
     "reml_ref.h",
     "reml_profile.h",
 )

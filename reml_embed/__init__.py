@@ -56,6 +56,7 @@ from reml_embed.foreign import ForeignBuffer, ForeignPtr
 from reml_embed.limits import Limits
 from reml_embed.metrics import FfiMetrics, process_metrics, reset_metrics
 from reml_embed.module import Export, Module
+from reml_embed.program import Program
 from reml_embed.results import BorrowedResult, TransferredResult
 from reml_embed.values import (
     Duration,
@@ -112,6 +113,7 @@ __all__ = [
     "OutOfMemoryError",
     "OwnershipError",
     "PendingError",
+    "Program",
     "Proxy",
     "Record",
     "RefHandle",

@@ -6,6 +6,7 @@
 #include "harness.h"
 #include "reml_embed.h"
 #include "reml_ffi_bridge.h"
+#include "reml_program.h"
 #include "reml_value.h"
 
 #ifdef HAVE_LUA
@@ -62,6 +63,39 @@ static bool reml_lifecycle(void* state, uint64_t iterations) {
         if (reml_dispose_context(context) != OK || !fine) return false;
     }
     return true;
+}
+
+/* `state`: a compiled program. The second also runs it. */
+static bool reml_again(void* state, uint64_t iterations) {
+    for (uint64_t i = 0; i < iterations; i++) {
+        reml_embed_context_t* context = NULL;
+        if (reml_create_context(REML_EMBED_ABI_VERSION, &context) != OK) return false;
+        bool fine = reml_program_load(context, state) == OK;
+        if (reml_dispose_context(context) != OK || !fine) return false;
+    }
+    return true;
+}
+
+static bool reml_again_run(void* state, uint64_t iterations) {
+    for (uint64_t i = 0; i < iterations; i++) {
+        reml_embed_context_t* context = NULL;
+        if (reml_create_context(REML_EMBED_ABI_VERSION, &context) != OK) return false;
+        bool fine = reml_program_load(context, state) == OK && answered(context);
+        if (reml_dispose_context(context) != OK || !fine) return false;
+    }
+    return true;
+}
+
+static reml_program_t* compile_lines(void) {
+    reml_embed_context_t* context = NULL;
+    reml_program_t* program = NULL;
+    reml_embed_source_t source = REML_EMBED_SOURCE_INIT;
+    source.text = reml_lines;
+    source.text_length = strlen(reml_lines);
+    if (reml_create_context(REML_EMBED_ABI_VERSION, &context) != OK) return NULL;
+    (void)reml_program_compile(context, &source, 1, &program);
+    reml_dispose_context(context);
+    return program;
 }
 
 #ifdef HAVE_LUA
@@ -236,6 +270,9 @@ static void add(bench_t* bench) {
     (void)reml_create(NULL, 1); /* makes what the contexts of a process share */
     bench_add(bench, "create dispose", "reml", reml_create, NULL, 1);
     bench_add(bench, "create load run dispose", "reml", reml_lifecycle, NULL, 1);
+    reml_program_t* program = compile_lines();
+    bench_add(bench, "again: create load dispose", "reml", reml_again, program, 1);
+    bench_add(bench, "again: create load run dispose", "reml", reml_again_run, program, 1);
     add_memory(bench, "reml", reml_crowds, make_reml);
 #ifdef HAVE_LUA
     static crowd_t lua_crowds[3];

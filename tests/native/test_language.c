@@ -25,6 +25,8 @@
  */
 #include "check.h"
 
+#include "reml_program.h"
+
 #include "host/context.h"
 
 #include <dirent.h>
@@ -263,6 +265,21 @@ static void read_options(const char* path, expectation_t* e, size_t count, reml_
     }
 }
 
+/* Everything once more, with sources compiled elsewhere (reml_program.h): all must be as if they were loaded. */
+static bool through_programs;
+static reml_embed_context_t* compiling; /* made like the context under test */
+static unsigned shared_files;
+
+static reml_embed_status_t load_through_program(rl_context_t* context, const reml_embed_source_t* source) {
+    reml_program_t* program = NULL;
+    if (reml_program_compile(compiling, source, 1, &program) != REML_EMBED_STATUS_OK)
+        return reml_embed_load(context->id, source);
+    reml_embed_status_t status = reml_program_load(context->id, program);
+    reml_program_release(program);
+    shared_files += context->program.lender != NULL;
+    return status;
+}
+
 /*
  * Load the lines first … end - 1 as one source. Lines before it become empty ones, so that positions are those of the
  * file. True: it loaded.
@@ -282,7 +299,8 @@ static bool load_part(const char* path, rl_context_t* context, const char* sourc
     given.file_name = name;
     given.file_name_length = strlen(name);
     if (ambient) given.flags |= REML_EMBED_SOURCE_AMBIENT;
-    reml_embed_status_t status = reml_embed_load(context->id, &given);
+    reml_embed_status_t status =
+        through_programs ? load_through_program(context, &given) : reml_embed_load(context->id, &given);
     compare_diagnostics(path, &context->diagnostics, e, count);
     bool loads = !expects_error(e, count, first, end);
     if ((status == REML_EMBED_STATUS_OK) != loads)
@@ -320,6 +338,8 @@ static void test_file(const char* path) {
         return;
     }
     (void)reml_embed_set_effects(id, &effects);
+    if (through_programs && reml_embed_create("0.1.0", &options, &compiling) == REML_EMBED_STATUS_OK)
+        (void)reml_embed_set_effects(compiling, &effects);
     reml_embed_set_output(id, collect_output, &output);
     char scratch[] = "/tmp/reml-language-XXXXXX";
     const char* arguments[] = {scratch};
@@ -342,6 +362,7 @@ static void test_file(const char* path) {
         loaded = load_part(path, context, source, e[i].line, end, e[i].value, ambient, e, count);
     }
     if (!several) loaded = load_part(path, context, source, 1, UINT32_MAX, path, false, e, count);
+    if (through_programs) reml_dispose_context(compiling); /* the program outlives it */
     if (loaded) compare_run(path, context, &output, e, count);
     if (has_scratch) (void)nftw(scratch, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
     for (size_t i = 0; i < count; i++) {
@@ -381,6 +402,10 @@ int main(int argc, char** argv) {
     const char* other = getenv("REML_LANGUAGE_TESTS");
     walk(other ? other : "tests/language", argc, argv);
     if (!other) walk("tests/programs", argc, argv);
+    through_programs = !under_stress();
+    if (through_programs) walk(other ? other : "tests/language", argc, argv);
+    printf("%u of them through shared programs\n", shared_files);
+    if (through_programs && argc == 1 && !other && !CHECK(shared_files > 300)) files_failed++;
     printf("%u passed, %u failed\n", files_passed, files_failed);
     return files_failed || !files_passed;
 }

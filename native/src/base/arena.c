@@ -80,3 +80,10 @@ void rl_arena_deinit(rl_arena_t* arena) {
     }
     rl_arena_init(arena, arena->allocator);
 }
+
+void rl_arena_adopt(rl_arena_t* arena, rl_arena_t* from) {
+    rl_arena_chunk_t** last = &arena->chunks;
+    while (*last) last = &(*last)->older;
+    *last = from->chunks;
+    rl_arena_init(from, from->allocator);
+}

@@ -106,6 +106,17 @@ void rl_map_clear(rl_map_t* map) {
     map->has_zero = false;
 }
 
+bool rl_map_copy(rl_allocator_t* allocator, rl_map_t* out, const rl_map_t* from) {
+    *out = (rl_map_t){0};
+    uint64_t* keys = from->capacity ? rl_alloc(allocator, (size_t)from->capacity * ENTRY_SIZE) : NULL;
+    if (from->capacity && !keys) return false;
+    *out = *from;
+    out->keys = keys;
+    out->values = keys ? (uint32_t*)(keys + from->capacity) : NULL;
+    if (keys) memcpy(keys, from->keys, (size_t)from->capacity * ENTRY_SIZE);
+    return true;
+}
+
 void rl_map_deinit(rl_allocator_t* allocator, rl_map_t* map) {
     rl_free(allocator, map->keys, (size_t)map->capacity * ENTRY_SIZE);
     *map = (rl_map_t){0};

@@ -19,6 +19,7 @@ bool rl_map_get(const rl_map_t* map, uint64_t key, uint32_t* out_value);
 bool rl_map_put(rl_allocator_t* allocator, rl_map_t* map, uint64_t key, uint32_t value); /* inserts or replaces */
 bool rl_map_remove(rl_map_t* map, uint64_t key);
 void rl_map_clear(rl_map_t* map);
+bool rl_map_copy(rl_allocator_t* allocator, rl_map_t* out, const rl_map_t* from); /* false: memory, `out` is empty */
 void rl_map_deinit(rl_allocator_t* allocator, rl_map_t* map);
 static inline uint64_t rl_map_key2(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
 

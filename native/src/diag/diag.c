@@ -95,6 +95,36 @@ static rl_diag_t* last_milder_than_error(rl_diags_t* diags) {
     return NULL;
 }
 
+bool rl_diags_copy(rl_diags_t* to, const rl_diags_t* from) {
+    rl_allocator_t* allocator = to->allocator;
+    for (uint32_t i = 0; i < from->items.count && !allocator->failed; i++) {
+        const rl_diag_t* item = &from->items.data[i];
+        if (!make_room(to)) return !allocator->failed;
+        rl_diag_t* copy = &to->items.data[to->items.count++];
+        *copy =
+            (rl_diag_t){.code = item->code, .severity = item->severity, .span = item->span, .has_span = item->has_span};
+#define TEXT(text) ((text).data ? rl_arena_copy(to->arena, (text)) : (rl_str_t){NULL, 0})
+        copy->message = TEXT(item->message);
+        copy->extensions = TEXT(item->extensions);
+        copy->audit = TEXT(item->audit);
+        for (uint32_t k = 0; k < item->notes.count; k++) {
+            rl_note_t note = item->notes.data[k];
+            note.message = TEXT(note.message);
+            (void)rl_vec_push(allocator, &copy->notes, note);
+        }
+        for (uint32_t k = 0; k < item->fixits.count; k++) {
+            rl_fixit_t fixit = item->fixits.data[k];
+            fixit.text = TEXT(fixit.text);
+            (void)rl_vec_push(allocator, &copy->fixits, fixit);
+        }
+        for (uint32_t k = 0; k < item->expected.count; k++)
+            (void)rl_vec_push(allocator, &copy->expected, TEXT(item->expected.data[k]));
+#undef TEXT
+        to->errors += item->severity == RL_ERROR;
+    }
+    return !allocator->failed;
+}
+
 /* A cut text may not end inside a code point. */
 static size_t cut_at_code_point(const char* text, size_t length) {
     while (length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80) length--;

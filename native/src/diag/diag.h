@@ -75,6 +75,7 @@ typedef struct rl_diags {
 } rl_diags_t;
 
 void rl_diags_init(rl_diags_t* diags, rl_allocator_t* allocator, rl_arena_t* arena);
+bool rl_diags_copy(rl_diags_t* to, const rl_diags_t* from); /* behind what is there; false: memory */
 void rl_diags_clear(rl_diags_t* diags);
 void rl_diags_deinit(rl_diags_t* diags);
 

@@ -230,10 +230,14 @@ struct rl_context {
 
     rl_arena_t diag_arena; /* texts of the diagnostics of the last load or run */
     rl_diags_t diagnostics;
-    rl_program_t program;   /* modules: declarations and typed IR */
-    rl_compiler_t compiler; /* instances: bytecode */
-    rl_vm_t vm;             /* heap, registers, globals */
-    rl_audit_t audit;       /* records on their way out */
+    rl_program_t program;           /* modules: declarations and typed IR */
+    struct rl_image* image;         /* that the program borrows from, or stands on (program.c); a counted reference */
+    struct rl_recording* recording; /* while a program is compiled */
+    rl_buf_t history;               /* what was done to the program, in order (program.c) */
+    uint64_t history_extent;        /* of the program, then */
+    rl_compiler_t compiler;         /* instances: bytecode */
+    rl_vm_t vm;                     /* heap, registers, globals */
+    rl_audit_t audit;               /* records on their way out */
 
     rl_edition_t* previous; /* what was in place before the last reload, for the way back; NULL: none */
     bool reloading;         /* the program in place is on trial */

@@ -1,5 +1,5 @@
 /* Effects as the host sees them (reml_effects.h): opt-ins, handlers of its own, what handlers do, and their records. */
-#include "host/context.h"
+#include "host/program.h"
 
 #include "base/json.h"
 #include "base/utf8.h"
@@ -9,9 +9,15 @@
 
 /* --- the registry ------------------------------------------------------------------------------------------------- */
 
+/* The answer depends on more than a program could keep: it is checked anew in each context. */
+static void asked_of_stages(rl_context_t* context) {
+    if (context->recording) context->recording->stages = true;
+}
+
 /* Where the capability stands, -1: there is none; its descriptor goes to `descriptor`. */
 static int stage_of(void* user, rl_str_t id, rl_buf_t* descriptor) {
     rl_context_t* context = user;
+    asked_of_stages(context);
     rl_capability_state_t state = rl_capability_look(context->registry, id);
     if (!state.registered) return -1;
     char* name = rl_alloc_zero(&context->allocator, id.length + 1);
@@ -31,6 +37,7 @@ bool rl_effects_opted_in(rl_context_t* context, rl_str_t id) {
 
 static bool opted_in(void* user, rl_str_t id) {
     rl_context_t* context = user;
+    asked_of_stages(context);
     return rl_effects_opted_in(context, id) || rl_grants_by_name(context, id) ||
            rl_capability_look(context->registry, id).opted_in;
 }
@@ -39,6 +46,7 @@ static bool opted_in(void* user, rl_str_t id) {
 
 static bool handled_by_host(void* user, rl_str_t effect) {
     rl_context_t* context = user;
+    asked_of_stages(context);
     rl_sym_t name = rl_sym_find(&context->program.symbols, effect);
     for (uint32_t i = 0; name && i < context->effects.handlers.count; i++) {
         if (context->effects.handlers.data[i].effect == name) return true;

@@ -1,5 +1,5 @@
 /* The guide's five functions and what belongs to a context's life (CONTRACTS 1). */
-#include "host/context.h"
+#include "host/program.h"
 
 #include <stdlib.h>
 #include <strings.h>
@@ -258,7 +258,9 @@ static bool context_init(rl_context_t* context, const rl_program_t* prelude) {
     rl_buf_init(&context->constraints, allocator);
     rl_buf_init(&context->cfg_log, allocator);
     rl_buf_init(&context->host_failure, allocator);
+    rl_buf_init(&context->history, allocator);
     rl_program_init(&context->program, prelude, allocator);
+    context->history_extent = rl_program_extent(&context->program);
     rl_compiler_init(&context->compiler, &context->program, allocator);
     if (!rl_audit_init(&context->audit, allocator, NULL)) return false;
     context->audit.bridge_total = &context->metrics.total_calls;
@@ -285,11 +287,13 @@ static void context_deinit(rl_context_t* context) {
     if (context->audit_sink_destroy) context->audit_sink_destroy(context->audit_sink_user);
     rl_compiler_deinit(&context->compiler);
     rl_program_deinit(&context->program);
+    rl_image_leave(context);
     rl_vec_deinit(&context->allocator, &context->module_states);
     rl_vec_deinit(&context->allocator, &context->effect_guards);
     rl_surroundings_deinit(context, &context->variables);
     rl_surroundings_deinit(context, &context->arguments);
     rl_buf_deinit(&context->host_failure);
+    rl_buf_deinit(&context->history);
     rl_buf_deinit(&context->lent_text);
     rl_buf_deinit(&context->constraints);
     rl_buf_deinit(&context->cfg_log);
@@ -430,30 +434,32 @@ reml_embed_status_t reml_create_context(const char* abi_version, reml_embed_cont
 
 /* --- load, run, dispose ------------------------------------------------------------------------------------------- */
 
-static reml_embed_status_t load(rl_context_t* context, const reml_embed_source_t* given, uint64_t* out_bytes) {
-    rl_context_clear_error(context);
-    reml_embed_source_t source = REML_EMBED_SOURCE_INIT;
-    const uint32_t known_flags = REML_EMBED_SOURCE_AMBIENT | REML_EMBED_SOURCE_CHECK_ONLY | REML_EMBED_SOURCE_TELEMETRY;
-    if (!given || !rl_copy_versioned(&source, sizeof source, given, given->struct_size) ||
-        (source.flags & ~known_flags)) {
-        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
-            "invalid argument: source");
-    }
-    *out_bytes = source.text_length;
-    if (!source.text || source.text_length == 0) {
-        return rl_context_fail(
-            context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "source is empty");
-    }
+reml_embed_status_t rl_load_allowed(rl_context_t* context) {
     if (context->depth || context->frozen || context->audit.delivering) {
         return rl_context_fail(
             context, REML_EMBED_STATUS_BUSY, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "the context is running");
     }
     rl_audit_result_t ready = rl_audit_ready(&context->audit);
-    if (ready != RL_AUDIT_OK) {
-        return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s",
-            rl_audit_problem(&context->audit));
+    if (ready == RL_AUDIT_OK) return REML_EMBED_STATUS_OK;
+    return rl_context_fail(context, rl_status_of_audit(ready), RL_CODE_AUDIT_UNAVAILABLE, "audit.unavailable: %s",
+        rl_audit_problem(&context->audit));
+}
+
+reml_embed_status_t rl_load_checked(rl_context_t* context, const reml_embed_source_t* given, uint32_t known_flags,
+    reml_embed_source_t* out_source, uint64_t* out_bytes) {
+    rl_context_clear_error(context);
+    if (!given || !rl_copy_versioned(out_source, sizeof *out_source, given, given->struct_size) ||
+        (out_source->flags & ~known_flags)) {
+        return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT,
+            "invalid argument: source");
     }
-    return rl_pipeline_load(context, &source);
+    *out_bytes = out_source->text_length;
+    if (!out_source->text || out_source->text_length == 0) {
+        return rl_context_fail(
+            context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_NATIVE_EMBED_INVALID_ARGUMENT, "source is empty");
+    }
+    reml_embed_status_t allowed = rl_load_allowed(context);
+    return allowed == REML_EMBED_STATUS_OK ? rl_pipeline_load(context, out_source) : allowed;
 }
 
 reml_embed_status_t reml_embed_load(reml_embed_context_t* id, const reml_embed_source_t* source) {
@@ -462,7 +468,9 @@ reml_embed_status_t reml_embed_load(reml_embed_context_t* id, const reml_embed_s
     reml_embed_status_t status = rl_slot_resolve(id, &context);
     if (status == REML_EMBED_STATUS_OK) {
         rl_take_remote_releases(context);
-        status = load(context, source, &bytes);
+        const uint32_t flags = REML_EMBED_SOURCE_AMBIENT | REML_EMBED_SOURCE_CHECK_ONLY | REML_EMBED_SOURCE_TELEMETRY;
+        reml_embed_source_t read = REML_EMBED_SOURCE_INIT;
+        status = rl_load_checked(context, source, flags, &read, &bytes);
     }
     rl_lifecycle_record(context, RL_AUDIT_LOAD_MODULE, status, NULL, (rl_str_t){NULL, 0}, bytes);
     return status;

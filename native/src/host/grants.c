@@ -7,7 +7,7 @@
  */
 #include "base/utf8.h"
 #include "host/capability.h"
-#include "host/context.h"
+#include "host/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,12 +282,18 @@ static rl_str_t name_of_effect(const rl_context_t* context, rl_effect_id_t id) {
 
 /* --- at load ------------------------------------------------------------------------------------------------------------------ */
 
-bool rl_grants_attribute(void* raw, rl_str_t id) {
-    rl_context_t* context = raw;
+static bool may_ask_for(rl_context_t* context, rl_str_t id) {
     bool by_name;
     if (!granted(context, id, &by_name)) return false;
     rl_capability_state_t state = rl_capability_look(context->registry, id);
     return !state.registered || state.enabled; /* nobody has to register what only scripts speak of (LANGUAGE D17) */
+}
+
+bool rl_grants_attribute(void* raw, rl_str_t id) {
+    rl_context_t* context = raw;
+    bool may = may_ask_for(context, id);
+    if (RL_UNLIKELY(context->recording != NULL)) rl_recording_note(context->recording, id, may);
+    return may;
 }
 
 bool rl_grants_guarded(void* raw, rl_fn_id_t id) {

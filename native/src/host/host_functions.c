@@ -1,6 +1,6 @@
 /* Host functions: registration, and the VM's one way to call them. */
 #include "host/capability.h"
-#include "host/context.h"
+#include "host/program.h"
 
 static rl_binding_t* find_binding(rl_context_t* context, rl_sym_t symbol) {
     if (!symbol) return NULL;
@@ -44,6 +44,7 @@ static reml_embed_status_t define(
     rl_alloc_clear_failure(allocator);
     rl_binding_t* known = find_binding(context, rl_sym_find(&context->program.symbols, name));
     rl_program_mark_t mark = rl_program_mark(&context->program);
+    uint64_t extent = rl_program_extent(&context->program);
     bool declared = false; /* a function that goes again unless its binding is made */
     if (given->signature && known && known->signature) {
         if (!rl_str_equal(rl_str(known->signature), rl_str(given->signature))) {
@@ -89,6 +90,7 @@ static reml_embed_status_t define(
     binding->call_scalars = given->call_scalars;
     binding->user = given->user;
     binding->destroy = given->destroy;
+    if (declared) rl_history_declared(context, extent, name, rl_str(given->signature));
     return REML_EMBED_STATUS_OK;
 }
 

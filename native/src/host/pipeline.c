@@ -4,14 +4,14 @@
  *   run         5 instances: IR → bytecode · 6 modules initialise · 7 the entry runs
  */
 #include "base/utf8.h"
-#include "host/context.h"
+#include "host/program.h"
 #include "syntax/parser.h"
 #include "types/entry.h"
 #include "types/telemetry.h"
 
 static uint32_t limit32(uint64_t limit) { return limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit; }
 
-static void begin_diagnostics(rl_context_t* context, rl_str_t text, rl_str_t file) {
+void rl_pipeline_begin_diagnostics(rl_context_t* context, rl_str_t text, rl_str_t file) {
     rl_diags_clear(&context->diagnostics);
     rl_arena_deinit(&context->diag_arena);
     context->diagnostics.source = text;
@@ -19,10 +19,32 @@ static void begin_diagnostics(rl_context_t* context, rl_str_t text, rl_str_t fil
     context->diagnostics.module = (rl_str_t){NULL, 0};
 }
 
+bool rl_pipeline_make_room(rl_context_t* context) {
+    uint32_t globals = context->program.first_global + context->program.globals.count;
+    uint32_t modules = context->program.modules.count;
+    bool done = rl_vm_reserve_globals(&context->vm, globals);
+    while (done && context->module_states.count < modules)
+        done = rl_vec_push(&context->allocator, &context->module_states, RL_MODULE_FRESH);
+    return done;
+}
+
+void rl_pipeline_trim(rl_context_t* context) {
+    rl_grants_forget(context);
+    if (context->module_states.count > context->program.modules.count)
+        context->module_states.count = context->program.modules.count;
+    if (context->modules_ready > context->module_states.count) context->modules_ready = context->module_states.count;
+}
+
+void rl_pipeline_loaded(rl_context_t* context) {
+    rl_result_drop(context);
+    context->direct = false;
+    context->loaded = true;
+}
+
 reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_source_t* source) {
     rl_allocator_t* allocator = &context->allocator;
     rl_alloc_clear_failure(allocator);
-    begin_diagnostics(context, (rl_str_t){NULL, 0}, (rl_str_t){NULL, 0});
+    rl_pipeline_begin_diagnostics(context, (rl_str_t){NULL, 0}, (rl_str_t){NULL, 0});
     rl_str_t text = rl_arena_copy(&context->diag_arena, (rl_str_t){source->text, source->text_length});
     rl_str_t file = rl_arena_copy(
         &context->diag_arena, (rl_str_t){source->file_name, source->file_name ? source->file_name_length : 0});
@@ -76,6 +98,7 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
             .guarded = rl_grants_guarded,
             .host = context,
             .uses = &uses,
+            .reached = context->recording ? &context->recording->reached : NULL,
             .stages = &stages,
             .minimum_stage = context->minimum_stage,
         };
@@ -102,30 +125,18 @@ reml_embed_status_t rl_pipeline_load(rl_context_t* context, const reml_embed_sou
     rl_diags_sort(&context->diagnostics);
     rl_effects_record_uses(context);
     bool check_only = (source->flags & REML_EMBED_SOURCE_CHECK_ONLY) != 0;
-    if (done && !check_only && !allocator->failed) {
-        /* 4 */
-        uint32_t globals = context->program.first_global + context->program.globals.count;
-        uint32_t modules = context->program.modules.count;
-        if (rl_vm_reserve_globals(&context->vm, globals)) {
-            while (context->module_states.count < modules &&
-                   rl_vec_push(allocator, &context->module_states, RL_MODULE_FRESH)) {}
-        }
-    }
+    /* 4 */
+    if (done && !check_only && !allocator->failed) (void)rl_pipeline_make_room(context);
     if (!done || check_only || allocator->failed) {
         bool memory = allocator->failed; /* what diagnostics say may then be wrong */
         rl_program_restore(&context->program, mark);
-        rl_grants_forget(context);
-        if (context->module_states.count > context->program.modules.count)
-            context->module_states.count = context->program.modules.count;
-        if (context->modules_ready > context->module_states.count)
-            context->modules_ready = context->module_states.count;
+        rl_pipeline_trim(context);
         if (memory) goto out_of_memory;
         rl_alloc_clear_failure(allocator);
         return done && check_only ? REML_EMBED_STATUS_OK : rl_context_fail_from_diagnostics(context);
     }
-    rl_result_drop(context);
-    context->direct = false;
-    context->loaded = true;
+    rl_pipeline_loaded(context);
+    rl_history_loaded(context);
     return REML_EMBED_STATUS_OK;
 
 out_of_memory:

@@ -45,7 +45,8 @@ static void intern_names(rl_checker_t* c) {
     }
 }
 
-static bool begin(rl_checker_t* c, const rl_check_input_t* input) {
+/* `writes`: declarations or code are made; else types are, at most. */
+static bool begin(rl_checker_t* c, const rl_check_input_t* input, bool writes) {
     rl_program_t* program = input->program;
     memset(c, 0, sizeof *c);
     c->input = input;
@@ -71,10 +72,10 @@ static bool begin(rl_checker_t* c, const rl_check_input_t* input) {
     rl_check_local_t no_local = {.outer = RL_NOT_CAPTURED};
     rl_capture_t no_capture = {0};
     rl_ir_node_t spare = {.op = RL_IR_UNIT, .type = RL_TYPE_ERROR};
-    c->spare_node = program->first_node + program->nodes.count;
     bool fine = rl_vec_push(c->allocator, &c->frames, no_frame) && rl_vec_push(c->allocator, &c->locals, no_local) &&
-                rl_vec_push(c->allocator, &c->captures, no_capture) &&
-                rl_vec_push(c->allocator, &program->nodes, spare);
+                rl_vec_push(c->allocator, &c->captures, no_capture);
+    c->spare_node = program->first_node + program->nodes.count;
+    if (writes) fine = fine && rl_program_own(program) && rl_vec_push(c->allocator, &program->nodes, spare);
     c->first_node = program->nodes.count;
     c->first_param = program->params.count;
     c->first_fn = program->functions.count;
@@ -265,7 +266,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
     rl_checker_t* c = &checker;
     uint32_t errors = input->diags->errors;
     *out_module = 0;
-    if (begin(c, input)) {
+    if (begin(c, input, true)) {
         rl_sym_t path = header_path(c);
         rl_node_t header = rl_tree_node(c->tree, c->tree->root)->a;
         if (header && rl_find_module_path(c, path)) {
@@ -401,7 +402,7 @@ bool rl_check_host_function(
         rl_check_input_t input = {.tree = &tree, .source = source, .program = program, .diags = diags, .ambient = true};
         rl_checker_t checker;
         rl_checker_t* c = &checker;
-        if (begin(c, &input)) {
+        if (begin(c, &input, true)) {
             open_host_module(c);
             find_ambient(c);
             if (!rl_failed(c)) {
@@ -432,7 +433,7 @@ bool rl_check_type_text(rl_program_t* program, rl_diags_t* diags, rl_str_t text,
         rl_check_input_t input = {.tree = &tree, .source = source, .program = program, .diags = diags};
         rl_checker_t checker;
         rl_checker_t* c = &checker;
-        if (begin(c, &input)) {
+        if (begin(c, &input, false)) {
             find_all_modules(c);
             *out_type = rl_resolve_type(c, tree.root);
         }

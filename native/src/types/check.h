@@ -46,6 +46,7 @@ typedef struct rl_check_input {
     bool (*guarded)(void* host, rl_fn_id_t function);
     void* host;
     rl_guarded_uses_t* uses;
+    rl_guarded_uses_t* reached;      /* all that could be guarded, for another host; NULL: nobody asks */
     const rl_stage_policy_t* stages; /* NULL: nothing is asked */
     unsigned minimum_stage;          /* 0 experimental, 1 beta, 2 stable: lower declared ones are refused */
     struct rl_telemetry* telemetry;  /* NULL: nobody asks (telemetry.h) */

@@ -750,13 +750,15 @@ static void check_unsafe(rl_latent_t* l) {
 static void list_guarded_uses(rl_checker_t* c) {
     const rl_check_input_t* input = c->input;
     const rl_program_t* program = c->program;
-    for (uint32_t i = c->first_node; input->guarded && i < program->nodes.count && !rl_failed(c); i++) {
+    for (uint32_t i = c->first_node; (input->guarded || input->reached) && i < program->nodes.count && !rl_failed(c);
+        i++) {
         const rl_ir_node_t node = program->nodes.data[i];
         if (node.op != RL_IR_CALL && node.op != RL_IR_CLOSURE) continue;
         uint8_t kind = rl_program_function(c->program, node.a)->kind;
-        if ((kind != RL_FN_HOST && kind != RL_FN_OPERATION) || !input->guarded(input->host, node.a)) continue;
+        if (kind != RL_FN_HOST && kind != RL_FN_OPERATION) continue;
         rl_guarded_use_t use = {.function = node.a, .span = rl_span_of_ir(c, program->first_node + i)};
-        (void)rl_vec_push(c->allocator, input->uses, use);
+        if (input->reached) (void)rl_vec_push(c->allocator, input->reached, use);
+        if (input->guarded && input->guarded(input->host, node.a)) (void)rl_vec_push(c->allocator, input->uses, use);
     }
 }
 

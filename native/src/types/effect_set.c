@@ -48,7 +48,7 @@ static rl_effects_t make_set(rl_program_t* program, uint32_t core, const uint32_
     uint32_t id = program->first_effect_set + program->effect_sets.count;
     rl_allocator_t* a = program->allocator;
     bool in_place = tags && tags == spare_tags(program);
-    if ((!in_place && !rl_vec_reserve(a, &program->effect_tags, count)) ||
+    if (!rl_program_own(program) || (!in_place && !rl_vec_reserve(a, &program->effect_tags, count)) ||
         !rl_vec_reserve(a, &program->effect_sets, 1) || !rl_map_put(a, &program->effect_map, key, id))
         return RL_EFFECTS_NONE;
     if (count && !in_place) memcpy(spare_tags(program), tags, count * sizeof *tags);
@@ -70,7 +70,9 @@ rl_effects_t rl_effects_join(rl_program_t* program, rl_effects_t a, rl_effects_t
     uint32_t core = x.core | y.core, count = 0;
     if (y.tag_count == 0 && core == x.core) return a;
     if (x.tag_count == 0 && core == y.core) return b;
-    if (!rl_vec_reserve(program->allocator, &program->effect_tags, x.tag_count + y.tag_count)) return a;
+    if (!rl_program_own(program) ||
+        !rl_vec_reserve(program->allocator, &program->effect_tags, x.tag_count + y.tag_count))
+        return a;
     const uint32_t *left = tags_of(program, &x), *right = tags_of(program, &y);
     uint32_t* tags = spare_tags(program);
     for (uint32_t i = 0, k = 0; i < x.tag_count || k < y.tag_count;) {
@@ -88,7 +90,8 @@ rl_effects_t rl_effects_without(rl_program_t* program, rl_effects_t set, uint32_
     if (!rl_effects_contain(program, set, tag)) return set;
     const rl_effect_set_t from = *rl_program_effect_set(program, set);
     uint32_t count = 0;
-    if (!rl_vec_reserve(program->allocator, &program->effect_tags, from.tag_count)) return set;
+    if (!rl_program_own(program) || !rl_vec_reserve(program->allocator, &program->effect_tags, from.tag_count))
+        return set;
     uint32_t* tags = spare_tags(program);
     for (uint32_t i = 0; i < from.tag_count; i++) {
         uint32_t at = tags_of(program, &from)[i];
@@ -249,7 +252,7 @@ rl_flow_t rl_flow_make(rl_program_t* program, rl_effects_t effects, rl_flow_t re
     }
     rl_flow_entry_t entry = {effects, result};
     uint32_t id = program->first_flow + program->flows.count;
-    if (!rl_vec_reserve(program->allocator, &program->flows, 1) ||
+    if (!rl_program_own(program) || !rl_vec_reserve(program->allocator, &program->flows, 1) ||
         !rl_map_put(program->allocator, &program->effect_map, key, id))
         return 0;
     (void)rl_vec_push(program->allocator, &program->flows, entry);

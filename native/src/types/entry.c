@@ -29,6 +29,7 @@ rl_fn_id_t rl_check_forwarder(rl_program_t* p, rl_fn_id_t function) {
     rl_function_t target = *rl_program_function(p, function);
     if (function < p->first_fn || target.param_count > 64) return 0;
     if (target.forwarder) return target.forwarder;
+    if (!rl_program_own(p)) return 0;
     uint32_t local_first = p->first_local + p->locals.count, start = target.span.start;
     for (uint32_t i = 0; i < target.param_count; i++) {
         rl_param_t param = *rl_program_param(p, target.param_first + i);
@@ -54,7 +55,7 @@ rl_fn_id_t rl_check_forwarder(rl_program_t* p, rl_fn_id_t function) {
 
 rl_fn_id_t rl_check_entry_caller(rl_program_t* p, rl_fn_id_t function) {
     rl_function_t target = *rl_program_function(p, function);
-    if (target.param_count > 64) return 0;
+    if (target.param_count > 64 || !rl_program_own(p)) return 0;
     uint32_t local_first = p->first_local + p->locals.count, start = target.span.start;
     for (uint32_t i = 0; i < target.param_count; i++) {
         rl_param_t param = *rl_program_param(p, target.param_first + i);

@@ -66,6 +66,7 @@ void rl_program_init(rl_program_t* program, const rl_program_t* below, rl_alloca
 }
 
 void rl_program_deinit(rl_program_t* program) {
+    if (program->lender) rl_program_forget_lent(program);
 #define TABLE(table, first, entry) rl_vec_deinit(program->allocator, &program->table);
     TABLES(TABLE)
 #undef TABLE
@@ -86,6 +87,11 @@ rl_program_mark_t rl_program_mark(const rl_program_t* program) {
     mark.counts[MARK_TYPE_NODES] = program->types.nodes.count;
     mark.counts[MARK_TYPE_EXTRA] = program->types.extra.count;
     return mark;
+}
+
+uint64_t rl_program_extent(const rl_program_t* program) {
+    const rl_program_mark_t mark = rl_program_mark(program);
+    return rl_hash_bytes(mark.counts, MARK_TYPE_NODES * sizeof mark.counts[0], 0);
 }
 
 /* Item chains grow at either end: cut what lies at or past `limit`, in the map and in the items that stay. */
@@ -142,6 +148,10 @@ static void restore_impls(rl_program_t* program, uint32_t trait_limit, uint32_t 
 }
 
 void rl_program_restore(rl_program_t* program, rl_program_mark_t mark) {
+    if (program->lender) { /* nothing was written to its tables */
+        rl_types_truncate(&program->types, mark.counts[MARK_TYPE_NODES], mark.counts[MARK_TYPE_EXTRA]);
+        return;
+    }
     restore_impls(
         program, program->first_trait + mark.counts[MARK_traits], program->first_impl + mark.counts[MARK_impls]);
     restore_items(

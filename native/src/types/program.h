@@ -314,6 +314,9 @@ typedef struct rl_known {
 
 typedef struct rl_program {
     const struct rl_program* below; /* borrowed: the prelude, or NULL while the prelude itself is made */
+    /* Lends its tables and maps, all but those of symbols, types and applications, which stand on or beside its own (lend.c):
+       whoever writes to them calls rl_program_own() first. NULL: they are this program's. */
+    const struct rl_program* lender;
     rl_allocator_t* allocator;
     rl_arena_t arena;
     rl_symbols_t symbols;
@@ -362,7 +365,22 @@ typedef struct rl_program_mark {
     uint32_t counts[32];
 } rl_program_mark_t;
 rl_program_mark_t rl_program_mark(const rl_program_t* program);
+uint64_t rl_program_extent(
+    const rl_program_t* program); /* the same while no table but those of types and symbols grows */
 void rl_program_restore(rl_program_t* program, rl_program_mark_t mark);
+
+/*
+ * One program for many (lend.c). A copy is written by nobody afterwards, so that threads may share it; what borrows it must not outlive
+ * it. What `program` already has must be how `lender` begins, so that ids stay what they were: of names and types that can be seen here,
+ * the rest is the caller's business.
+ */
+bool rl_program_copy(rl_program_t* out, const rl_program_t* from, rl_allocator_t* allocator); /* false: memory */
+bool rl_program_names_begin(const rl_program_t* program, const rl_program_t* lender);
+bool rl_program_borrow(rl_program_t* program, const rl_program_t* lender); /* false: memory, nothing has changed */
+void rl_program_forget_lent(rl_program_t* program);                        /* its tables are empty then */
+/* Make lent tables the program's own, so that they can grow. False: memory. */
+bool rl_program_own_lent(rl_program_t* program);
+static inline bool rl_program_own(rl_program_t* program) { return !program->lender || rl_program_own_lent(program); }
 
 /*
  * Accessors over the stack of programs. Pointers are valid until the next push to that table. Entries of the program itself, which
