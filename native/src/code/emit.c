@@ -40,7 +40,16 @@ bool rl_emit_bug(rl_emitter_t* e, const char* what) {
 
 rl_type_t rl_emit_ground(rl_emitter_t* e, rl_type_t type) {
     if (type < RL_TYPE_SIMPLE_COUNT || e->arg_count == 0) return type;
-    return rl_type_substitute(&e->compiler->program->types, type, e->args, e->arg_count);
+    uint32_t at = type % RL_COUNT_OF(e->grounds);
+    if (e->grounds[at].from == type && e->grounds[at].args == e->args) return e->grounds[at].to;
+    rl_types_t* types = &e->compiler->program->types;
+    rl_type_t made = rl_type_substitute(types, type, e->args, e->arg_count);
+    if (made != RL_TYPE_ERROR) { /* which may be for want of memory */
+        e->grounds[at].args = e->args;
+        e->grounds[at].from = type;
+        e->grounds[at].to = made;
+    }
+    return made;
 }
 
 rl_rep_t rl_emit_rep(rl_emitter_t* e, rl_ir_t id) { return rl_rep_of(e->compiler, rl_emit_type(e, id)); }

@@ -166,6 +166,10 @@ typedef struct rl_emitter {
     const rl_type_t* args; /* ground type arguments; owned by the arena */
     uint32_t arg_count;
     bool has_env;
+    struct {
+        const rl_type_t* args;
+        rl_type_t from, to;
+    } grounds[8]; /* types that rl_emit_ground() made, by number */
     rl_analysis_t analysis;
     struct rl_analyzer* analyzer; /* owned; its tables are used again */
     rl_local_home_t* locals;      /* those of `homes`; while inlining, of the body that is compiled in place */

@@ -902,7 +902,7 @@ bool rl_lex(const rl_lexer_input_t* input, rl_tree_t* tree, rl_tokens_t* out_tok
         l.head[letter] = (uint8_t)(i + 1);
         l.lengths[letter] |= (uint16_t)(1u << KEYWORDS[i].length);
     }
-    if (!rl_vec_reserve(input->allocator, out_tokens, l.length / 5 + 8)) return false;
+    if (!rl_vec_reserve(input->allocator, out_tokens, l.length / 4 + 8)) return false;
 
     char* copy = NULL;
     if (rl_utf8_validate(input->source) < l.length) {
@@ -945,8 +945,6 @@ void rl_lex_literal_map(rl_str_t source, const rl_tree_t* tree, rl_node_t litera
 /* --- texts --------------------------------------------------------------------------------------------------------- */
 
 const char* rl_token_text(rl_token_kind_t kind) { return TOKEN_TEXTS[kind]; }
-
-bool rl_token_is_keyword(rl_token_kind_t kind) { return kind >= RL_TOK_MODULE && kind <= RL_TOK_AWAIT; }
 
 void rl_tokens_print(const rl_tokens_t* tokens, rl_str_t source, rl_buf_t* out) {
     for (uint32_t i = 0; i < tokens->count; i++) {

@@ -60,7 +60,7 @@ bool rl_lex(const rl_lexer_input_t* input, rl_tree_t* tree, rl_tokens_t* out_tok
 void rl_lex_literal_map(rl_str_t source, const rl_tree_t* tree, rl_node_t literal, uint32_t* map);
 
 const char* rl_token_text(rl_token_kind_t kind); /* as in diagnostics: "`->`", "identifier" */
-bool rl_token_is_keyword(rl_token_kind_t kind);
+static inline bool rl_token_is_keyword(rl_token_kind_t kind) { return kind >= RL_TOK_MODULE && kind <= RL_TOK_AWAIT; }
 
 /* One line per token: `start..end line-first column kind text`. For golden files. */
 void rl_tokens_print(const rl_tokens_t* tokens, rl_str_t source, rl_buf_t* out);

@@ -85,10 +85,31 @@ static inline bool rl_parser_newline_ends(const rl_parser_t* p) {
     return token->nl_before && ((p->mode & RL_MODE_NEWLINES) || token->column == p->min_column);
 }
 
-void rl_parser_load(rl_parser_t* p); /* see the current token again, after min_column or pos changed */
-void rl_parser_advance(rl_parser_t* p);
-void rl_parser_want(rl_parser_t* p, unsigned what);
-bool rl_parser_accept(rl_parser_t* p, rl_token_kind_t kind);
+/* See the current token again, after min_column or pos changed. */
+static inline void rl_parser_load(rl_parser_t* p) {
+    const rl_token_t* token = rl_parser_token(p);
+    p->kind = token->nl_before && token->column < p->min_column ? RL_TOK_LAYOUT_END : token->kind;
+}
+static inline void rl_parser_advance(rl_parser_t* p) {
+    p->prev_end = rl_parser_token(p)->end;
+    p->pos += p->pos + 1 < p->tokens.count;
+    rl_parser_load(p);
+}
+static inline void rl_parser_want(rl_parser_t* p, unsigned what) {
+    if (p->wanted_at != p->pos) {
+        memset(p->wanted, 0, sizeof p->wanted);
+        p->wanted_at = p->pos;
+    }
+    p->wanted[what / 64] |= (uint64_t)1 << what % 64;
+}
+static inline bool rl_parser_accept(rl_parser_t* p, rl_token_kind_t kind) {
+    if (p->kind == kind) {
+        rl_parser_advance(p);
+        return true;
+    }
+    rl_parser_want(p, kind);
+    return false;
+}
 bool rl_parser_expect(rl_parser_t* p, rl_token_kind_t kind);
 /* Report what was wanted here, unless in panic already, and panic. */
 void rl_parser_fail(rl_parser_t* p);

@@ -20,40 +20,12 @@ enum {
 
 /* --- the cursor ---------------------------------------------------------------------------------------------------- */
 
-void rl_parser_load(rl_parser_t* p) {
-    const rl_token_t* token = rl_parser_token(p);
-    p->kind = token->nl_before && token->column < p->min_column ? RL_TOK_LAYOUT_END : token->kind;
-}
-
-void rl_parser_advance(rl_parser_t* p) {
-    p->prev_end = rl_parser_token(p)->end;
-    if (p->pos + 1 < p->tokens.count) p->pos++;
-    rl_parser_load(p);
-}
-
 void rl_parser_panic(rl_parser_t* p) {
     if (p->panic) return;
     p->panic = true;
     p->error_pos = p->pos;
     p->pos = p->tokens.count - 1;
     p->kind = RL_TOK_EOF;
-}
-
-void rl_parser_want(rl_parser_t* p, unsigned what) {
-    if (p->wanted_at != p->pos) {
-        memset(p->wanted, 0, sizeof p->wanted);
-        p->wanted_at = p->pos;
-    }
-    p->wanted[what / 64] |= (uint64_t)1 << what % 64;
-}
-
-bool rl_parser_accept(rl_parser_t* p, rl_token_kind_t kind) {
-    if (p->kind == kind) {
-        rl_parser_advance(p);
-        return true;
-    }
-    rl_parser_want(p, kind);
-    return false;
 }
 
 bool rl_parser_expect(rl_parser_t* p, rl_token_kind_t kind) {
@@ -435,6 +407,8 @@ static bool parse_with(const rl_parser_input_t* input, rl_tree_t* out_tree, rl_r
         input->allocator, input->source, input->symbols, input->diags, options.identifier_bytes, NULL, 0};
     uint32_t lexical_errors = 0;
     bool complete = rl_lex(&lexer, out_tree, &p.tokens, &lexical_errors);
+    /* A tree has about as many nodes as tokens: growing it by and by would copy it several times. */
+    complete = complete && rl_vec_reserve(input->allocator, &out_tree->nodes, p.tokens.count);
     if (complete) {
         rl_parser_load(&p);
         out_tree->root = root(&p, 0);

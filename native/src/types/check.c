@@ -287,6 +287,7 @@ bool rl_check_module(const rl_check_input_t* input, rl_module_id_t* out_module) 
         if (sized) {
             rl_tree_write_conductors(c->tree, c->symbols, input->source, input->diags);
             rl_attributes_check(c);
+            (void)rl_vec_reserve(c->allocator, &c->program->nodes, c->tree->nodes.count / 2);
             rl_declare_types(c);
             check_uses(c);
             rl_resolve_types(c);

@@ -27,16 +27,49 @@ void rl_symbols_deinit(rl_symbols_t* symbols) {
     symbols->slot_count = symbols->used = 0;
 }
 
-static uint32_t hash_of(const rl_symbols_t* symbols, rl_str_t text) {
-    return (uint32_t)rl_hash_bytes(text.data, text.length, seed_of(symbols));
+/* All bytes of a name of at most 16 bytes, in two words that overlap. */
+typedef struct words {
+    uint64_t a, b;
+} words_t;
+
+static inline uint32_t read32(const char* p) {
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+static inline words_t words_of(rl_str_t text) {
+    const char* p = text.data;
+    size_t length = text.length;
+    if (length >= 8) {
+        words_t w;
+        memcpy(&w.a, p, 8);
+        memcpy(&w.b, p + length - 8, 8);
+        return w;
+    }
+    if (length >= 4) return (words_t){read32(p), read32(p + length - 4)};
+    return (words_t){(unsigned char)p[0], (uint64_t)(unsigned char)p[length >> 1] << 8 | (unsigned char)p[length - 1]};
+}
+
+static inline uint32_t hash_of(const rl_symbols_t* symbols, rl_str_t text) {
+    uint64_t seed = seed_of(symbols);
+    if (text.length > 16) return (uint32_t)rl_hash_bytes(text.data, text.length, seed);
+    words_t w = words_of(text);
+    return (uint32_t)rl_hash_mix(rl_hash_mix(w.a ^ seed, text.length), w.b ^ seed);
+}
+
+static inline bool same_name(rl_str_t a, rl_str_t b) {
+    if (a.length != b.length) return false;
+    if (a.length > 16) return memcmp(a.data, b.data, a.length) == 0;
+    words_t x = words_of(a), y = words_of(b);
+    return x.a == y.a && x.b == y.b;
 }
 
 /* The slot that holds `text` or the free one where it belongs. The table has slots. */
-static rl_sym_slot_t* slot_of(const rl_symbols_t* symbols, rl_str_t text, uint32_t hash) {
+static inline rl_sym_slot_t* slot_of(const rl_symbols_t* symbols, rl_str_t text, uint32_t hash) {
     uint32_t mask = symbols->slot_count - 1;
     for (uint32_t at = hash & mask;; at = (at + 1) & mask) {
         rl_sym_slot_t* slot = &symbols->slots[at];
-        if (!slot->id || (slot->hash == hash && rl_str_equal(rl_sym_text(symbols, slot->id), text))) return slot;
+        if (!slot->id || (slot->hash == hash && same_name(rl_sym_text(symbols, slot->id), text))) return slot;
     }
 }
 
