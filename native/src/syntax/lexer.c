@@ -275,14 +275,21 @@ static void check_text(lexer_t* l, uint32_t from, uint32_t to) {
 /* --- tokens -------------------------------------------------------------------------------------------------------- */
 
 static inline rl_token_t* push_token(lexer_t* l, rl_token_kind_t kind, uint32_t start, uint32_t end) {
-    if (RL_UNLIKELY(!rl_vec_reserve(l->input->allocator, l->tokens, 1))) return NULL;
-    rl_token_t* token = &l->tokens->data[l->tokens->count++];
-    *token = (rl_token_t){.start = place(l, start),
-        .end = place(l, end),
-        .column = start - l->line_base + 1,
-        .kind = (uint8_t)kind,
-        .nl_before = l->nl_before,
-        .after_error = l->errors != l->errors_seen};
+    rl_tokens_t* tokens = l->tokens;
+    if (RL_UNLIKELY(!rl_vec_reserve(l->input->allocator, tokens, 1))) return NULL;
+    rl_token_t* token = &tokens->data[tokens->count++];
+    token->start = l->base + start;
+    token->end = l->base + end;
+    token->column = start - l->line_base + 1;
+    token->value = 0;
+    token->kind = (uint8_t)kind;
+    token->word = RL_WORD_NONE;
+    token->nl_before = l->nl_before;
+    token->after_error = l->errors != l->errors_seen;
+    if (RL_UNLIKELY(l->map != NULL)) {
+        token->start = l->map[start];
+        token->end = l->map[end];
+    }
     l->errors_seen = l->errors;
     l->nl_before = false;
     return token;
@@ -758,6 +765,23 @@ static void end_skip(lexer_t* l, char c) {
     }
 }
 
+/* Characters that are a token whatever comes next. */
+static const uint8_t ALONE[256] = {
+    ['('] = RL_TOK_LPAREN,
+    [')'] = RL_TOK_RPAREN,
+    ['['] = RL_TOK_LBRACKET,
+    [']'] = RL_TOK_RBRACKET,
+    ['{'] = RL_TOK_LBRACE,
+    ['}'] = RL_TOK_RBRACE,
+    [','] = RL_TOK_COMMA,
+    [';'] = RL_TOK_SEMICOLON,
+    ['?'] = RL_TOK_QUESTION,
+    ['@'] = RL_TOK_AT,
+    ['^'] = RL_TOK_CARET,
+    ['%'] = RL_TOK_PERCENT,
+};
+_Static_assert(RL_TOK_EOF == 0, "0 stands for other characters");
+
 static void lex_token(lexer_t* l) {
     const char* text = l->text;
     uint32_t at = l->at;
@@ -767,18 +791,6 @@ static void lex_token(lexer_t* l) {
     uint32_t size = 1;
 #define IF(second, two, one) (next == (second) ? (size = 2, RL_TOK_##two) : RL_TOK_##one)
     switch (c) {
-    case '(': kind = RL_TOK_LPAREN; break;
-    case ')': kind = RL_TOK_RPAREN; break;
-    case '[': kind = RL_TOK_LBRACKET; break;
-    case ']': kind = RL_TOK_RBRACKET; break;
-    case '{': kind = RL_TOK_LBRACE; break;
-    case '}': kind = RL_TOK_RBRACE; break;
-    case ',': kind = RL_TOK_COMMA; break;
-    case ';': kind = RL_TOK_SEMICOLON; break;
-    case '?': kind = RL_TOK_QUESTION; break;
-    case '@': kind = RL_TOK_AT; break;
-    case '^': kind = RL_TOK_CARET; break;
-    case '%': kind = RL_TOK_PERCENT; break;
     case '<': kind = IF('=', LE, LT); break;
     case '>': kind = IF('=', GE, GT); break;
     case '!': kind = IF('=', NOT_EQ, BANG); break;
@@ -807,7 +819,11 @@ static void lex_token(lexer_t* l) {
         }
         lex_other(l);
         return;
-    default: lex_other(l); return;
+    default:
+        kind = (rl_token_kind_t)ALONE[(unsigned char)c];
+        if (kind) break;
+        lex_other(l);
+        return;
     }
 #undef IF
     push_token(l, kind, at, at + size);
@@ -849,6 +865,12 @@ static void lex_all(lexer_t* l) {
         }
         if (classes & CLASS_DIGIT) {
             lex_number(l, after_dot(l));
+            continue;
+        }
+        unsigned alone = ALONE[c];
+        if (alone && RL_LIKELY(l->skip_from == UINT32_MAX)) {
+            push_token(l, (rl_token_kind_t)alone, l->at, l->at + 1);
+            l->at++;
             continue;
         }
         char next = l->at + 1 < length ? text[l->at + 1] : 0;

@@ -1023,10 +1023,62 @@ static level_t first_level(checker_t* c, rl_type_t scrutinee, uint32_t rows) {
     return level;
 }
 
+/* Does the pattern of a part take every value, as far as one look shows? */
+static bool takes_all(checker_t* c, rl_ir_t id, const shape_t* whole, uint32_t tag, uint32_t index) {
+    rl_ir_t pattern = simple(c, id);
+    if (!pattern) return true;
+    const rl_ir_node_t* node = node_of(c, pattern);
+    if (node->op != RL_PAT_RECORD && node->op != RL_PAT_TUPLE) return false;
+    uint32_t step = node->op == RL_PAT_RECORD ? 2 : 1;
+    for (uint32_t i = 0; i < node->b; i++) {
+        if (simple(c, *rl_program_extra(c->program, node->a + (i + 1) * step - 1))) return false;
+    }
+    shape_t shape = shape_of(c, part_type(c, whole, tag, index));
+    return shape.kind == SHAPE_FINITE && shape.count == 1 && inhabited(c, &shape, 0);
+}
+
+/*
+ * Most matches: each arm is a constructor whose parts are not looked at, or takes everything. True: every case has an arm and
+ * every arm a case. False says nothing.
+ */
+static bool plainly_covers(checker_t* c, rl_type_t scrutinee, const rl_match_row_t* rows, uint32_t count) {
+    shape_t shape = shape_of(c, scrutinee);
+    if (shape.kind != SHAPE_FINITE || shape.type_kind != RL_TYPE_NAMED || shape.def->kind != RL_DEF_SUM) return false;
+    if (shape.count == 0 || shape.count > 64) return false;
+    uint64_t all = UINT64_MAX >> (64 - shape.count), covered = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        rl_ir_t pattern = simple(c, rows[i].pattern);
+        uint64_t cases = all;
+        if (pattern) {
+            const rl_ir_node_t* node = node_of(c, pattern);
+            if (node->op != RL_PAT_VARIANT || node->c >= shape.count) return false;
+            for (uint32_t k = 0; k < node->b; k++) {
+                if (!takes_all(c, *rl_program_extra(c->program, node->a + k), &shape, node->c, k)) return false;
+            }
+            cases = (uint64_t)1 << node->c;
+        }
+        if (!(cases & ~covered)) return false;
+        if (!rows[i].guarded) covered |= cases;
+    }
+    for (uint32_t tag = 0; covered == all && tag < shape.count; tag++) {
+        if (!inhabited(c, &shape, tag)) return false;
+    }
+    return covered == all;
+}
+
 bool rl_check_match(
     rl_solver_t* solver, rl_type_t scrutinee, const rl_match_row_t* rows, uint32_t count, rl_match_report_t* report) {
     checker_t c;
     bool fine = open_checker(&c, solver);
+    bool plain = fine && plainly_covers(&c, scrutinee, rows, count);
+#ifndef RL_DEBUG
+    if (plain) {
+        report->missing = 0;
+        fine = !c.allocator->failed;
+        close_checker(&c);
+        return fine;
+    }
+#endif
     level_t level = fine ? first_level(&c, scrutinee, count) : (level_t){0};
     report->missing = 0;
     if (!fine || c.gave_up) { /* more rows than the budget allows, or no memory */
@@ -1040,6 +1092,7 @@ bool rl_check_match(
         c.cells.data[level.query] = pattern;
         if (level.count > 0 && search(&c, level, 0) == 0 && !c.gave_up && report->unreachable) {
             report->unreachable[i / 64] |= (uint64_t)1 << (i % 64);
+            RL_ASSERT(!plain, "every arm of a plain match has a case");
         }
         if (!rows[i].guarded) c.cells.data[level.rows + level.count++] = pattern;
     }
@@ -1057,6 +1110,7 @@ bool rl_check_match(
         uint32_t found = search(&c, level, 0);
         if (!c.gave_up && !c.allocator->failed) {
             report->missing = found;
+            RL_ASSERT(!plain || !found, "every case of a plain match has an arm");
             for (uint32_t i = 0; i < found && c.want; i++) {
                 if (i) rl_buf_add_char(report->witnesses, '\n');
                 print_witness(&c, c.results.data[i], report->witnesses);

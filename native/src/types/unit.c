@@ -109,7 +109,8 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
     }
     add_hubs(c, e);
     uint32_t guess = 0;
-    for (rl_node_t node = 1; node < c->tree->nodes.count && !rl_failed(c); node++) {
+    /* Whoever writes all his types out has named nothing: no unit waits for another. */
+    for (rl_node_t node = 1; e->named.count && node < c->tree->nodes.count && !rl_failed(c); node++) {
         const rl_node_data_t* data = rl_tree_node(c->tree, node);
         rl_sym_t name;
         switch (data->kind) {
@@ -118,6 +119,8 @@ static void collect_edges(rl_checker_t* c, edges_t* e) {
         case RL_NODE_STRING: name = 0; break;
         default: continue;
         }
+        uint32_t unused;
+        if (name && !rl_map_get(&e->by_name, name, &unused)) continue;
         uint32_t offset = data->kind == RL_NODE_FIELD ? data->c : data->start;
         uint32_t unit = unit_at(c, offset, guess);
         if (unit == UINT32_MAX) continue;
