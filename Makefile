@@ -390,7 +390,7 @@ bench-frontend: build/bench/frontend
 bench-size: lib
 	$(Q)$(PYTHON) benchmarks/size.py --json build/bench/size.json
 
-bench-instructions: build/bench/calls bench-engines  ## instructions of one crossing, ours and the peers', counted by callgrind
+bench-instructions: build/bench/calls build/bench/start bench-engines  ## instructions of one crossing, ours and the peers', counted by callgrind
 	$(Q)$(PYTHON) benchmarks/instructions.py --json build/bench/instructions.json $(BENCH_ARGS)
 
 $(addprefix bench-,$(BENCH_KINDS)): bench-%: build/bench/%

@@ -1,7 +1,7 @@
 """
 Instructions of one crossing, counted by callgrind: ``instructions.py [--json PATH] [--only TEXT] [--engines NAME …]``.
 
-Every case of ``build/bench/calls`` runs twice under valgrind, with few and with more iterations; the difference is that of the
+Every loop of ``build/bench/calls`` and ``build/bench/start`` runs twice under valgrind, with few and with more iterations; the difference is that of the
 iterations alone, start and set-up fall out. The counts do not depend on what else the machine does, and they hold for one binary: the
 same compiler and flags.
 """
@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import machine
 import measurement
 
-RUNNER = Path(__file__).parent.parent / "build" / "bench" / "calls"
+BUILT = Path(__file__).parent.parent / "build" / "bench"
+RUNNERS = [BUILT / "calls", BUILT / "start"]
 ENGINES = ["c", "lua", "reml", "luajit", "wasm3", "quickjs"]
 # iterations of the short run and of the long one, by what an iteration counts for
 FEW, LIFE, BATCH = (200, 1200), (4, 24), (1, 2)
@@ -50,14 +51,26 @@ def collected(runner: Path, row: str, engine: str, iterations: int) -> int:
 
 def count(runner: Path, row: str, engine: str, units: float) -> float:
     """Instructions of one unit: a call, an element of a batch, a context."""
-    few, more = BATCH if units > 10_000 else LIFE if row.startswith("create") else FEW if units == 1 else (2, 6)
+    few, more = (
+        BATCH if units > 10_000 else LIFE if row.startswith(("create", "again")) else FEW if units == 1 else (2, 6)
+    )
     return (collected(runner, row, engine, more) - collected(runner, row, engine, few)) / ((more - few) * units)
+
+
+def chosen(runners: list[Path], only: str, engines: list[str]) -> list[tuple[Path, str, str, float]]:
+    """What to count, each row of an engine once."""
+    found: dict[tuple[str, str], tuple[Path, str, str, float]] = {}
+    for runner in runners:
+        for row, engine, units in cases(runner):
+            if only in row and engine.split(",", maxsplit=1)[0] in engines:
+                found.setdefault((row, engine), (runner, row, engine, units))
+    return list(found.values())
 
 
 def main() -> int:
     """Command line; 0 also without valgrind, which is then named."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--runner", type=Path, default=RUNNER)
+    parser.add_argument("--runner", type=Path, action="append", help="instead of calls and start; may be given again")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", default="")
     parser.add_argument("--engines", nargs="*", default=ENGINES, metavar="ENGINE")
@@ -69,21 +82,17 @@ def main() -> int:
         print(f"missing: valgrind ({missing['valgrind']})")
         wanted = []
     else:
-        wanted = [
-            case
-            for case in cases(options.runner)
-            if options.only in case[0] and case[1].split(",")[0] in options.engines
-        ]
-    print(f"{'row':<28}{'engine':<24}{'instructions':>14}")
-    for row, engine, units in wanted:
+        wanted = chosen(options.runner or RUNNERS, options.only, options.engines)
+    print(f"{'row':<32}{'engine':<24}{'instructions':>14}")
+    for runner, row, engine, units in wanted:
         try:
-            counted = count(options.runner, row, engine, units)
+            counted = count(runner, row, engine, units)
         except Uncounted as error:
             rows.append(measurement.row(row, engine, [], reason=str(error)))
-            print(f"{row:<28}{engine:<24}  FAILED: {error}")
+            print(f"{row:<32}{engine:<24}  FAILED: {error}")
             continue
         rows.append(measurement.row(row, engine, [counted]))
-        print(f"{row:<28}{engine:<24}{counted:14.1f}", flush=True)
+        print(f"{row:<32}{engine:<24}{counted:14.1f}", flush=True)
     if options.json:
         measurement.write(
             options.json,
