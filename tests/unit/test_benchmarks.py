@@ -381,7 +381,7 @@ def test_of_several_rows_that_fit_a_goal_the_worst_counts():
         {"row": f"threads: {name}, wall clock", "engine": "2 threads", "samples": [share] * 3, "unit": "share"}
         for name, share in (("a", 0.99), ("b", 0.91))
     ]
-    line = verdict_of("n contexts on n threads, share of n", document("scaling", rows))
+    line = verdict_of("n contexts on n threads, share of n, by the wall", document("scaling", rows))
     assert (line["value"], line["verdict"]) == (0.91, "missed")
 
 
