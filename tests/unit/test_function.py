@@ -150,6 +150,25 @@ def test_map_writes_where_it_is_told(calls):
     assert target.tolist() == [1, 2]
 
 
+def test_map_over_a_million_doubles_copies_nothing():
+    numpy = pytest.importorskip("numpy")
+    values, out = numpy.linspace(-2.0, 3.0, 1_000_000), numpy.zeros(1_000_000)
+    with reml.Context() as context:
+        bend = context.load("fn bend(x: Float) -> Float = if x < 0.0 { -x } else if x > 1.0 { x * x } else { x }")[
+            "bend"
+        ]
+        bend.map(values[:64], out=out[:64])
+        address, before = out.__array_interface__["data"][0], context.memory()
+        tracemalloc.start()
+        assert bend.map(values, out=out) is out
+        assert tracemalloc.get_traced_memory()[1] < 4096
+        tracemalloc.stop()
+        after = context.memory()
+        assert (after.peak_bytes, after.allocations) == (before.peak_bytes, before.allocations)
+    assert out.__array_interface__["data"][0] == address
+    assert numpy.array_equal(out, numpy.where(values < 0, -values, numpy.where(values > 1, values * values, values)))
+
+
 def test_map_refuses_columns_that_do_not_fit(calls):
     numbers, doubles = array.array("q", [1, 2]), array.array("d", [1, 2])
     for error, columns, out in (

@@ -495,6 +495,53 @@ static size_t map_words(rl_vm_t* vm, const rl_proto_t* proto, batch_t* batch, si
     return done;
 }
 
+/*
+ * The same, in blocks of rows: as long as nothing fails, and the budget lasts for a block. A block reads all of its rows before it writes
+ * one, so an output that overlaps an input in another way than row by row is not for it.
+ */
+static size_t map_blocks(rl_vm_t* vm, const rl_proto_t* proto, batch_t* batch, size_t inputs, size_t count) {
+    rl_word_t words[RL_BLOCK_WORDS];
+    const int64_t cost = (int64_t)proto->entry_cost * RL_BLOCK_ROWS;
+    size_t done = 0;
+    for (; count - done >= RL_BLOCK_ROWS && vm->budget >= cost; done += RL_BLOCK_ROWS) {
+        for (size_t i = 0; i < inputs; i++) {
+            rl_word_t* column = words + i * RL_BLOCK_ROWS;
+            const char* at = batch->at[i];
+            if (batch->stride[i] == sizeof *column) memcpy(column, at, RL_BLOCK_ROWS * sizeof *column);
+            else
+                for (unsigned k = 0; k < RL_BLOCK_ROWS; k++, at += batch->stride[i]) memcpy(&column[k], at, 8);
+        }
+        if (!rl_vm_run_block(proto, words)) break;
+        vm->budget -= cost;
+        for (size_t i = 0; i < inputs; i++) batch->at[i] += batch->stride[i] * RL_BLOCK_ROWS;
+        if (batch->out_stride == sizeof *words) memcpy(batch->out, words, RL_BLOCK_ROWS * sizeof *words);
+        else
+            for (unsigned k = 0; k < RL_BLOCK_ROWS; k++) memcpy(batch->out + batch->out_stride * k, &words[k], 8);
+        batch->out += batch->out_stride * RL_BLOCK_ROWS;
+    }
+    return done;
+}
+
+/* The bytes that a column covers, whichever way it goes. */
+static void extent(const char* at, ptrdiff_t stride, size_t count, uintptr_t* out_first, uintptr_t* out_end) {
+    uintptr_t first = (uintptr_t)at, last = first + (uintptr_t)stride * (count - 1);
+    *out_first = stride < 0 ? last : first;
+    *out_end = (stride < 0 ? first : last) + 8;
+}
+
+/* May rows be read before those in front of them are written? */
+static bool is_apart(const batch_t* batch, size_t inputs, size_t count) {
+    uintptr_t out_first, out_end;
+    extent(batch->out, batch->out_stride, count, &out_first, &out_end);
+    for (size_t i = 0; i < inputs; i++) {
+        uintptr_t first, end;
+        extent(batch->at[i], batch->stride[i], count, &first, &end);
+        bool same = batch->at[i] == batch->out && batch->stride[i] == batch->out_stride;
+        if (!same && first < out_end && out_first < end) return false;
+    }
+    return true;
+}
+
 static bool column_fits(const reml_column_t* column, const rl_rtype_t* type) {
     if (!column->data && column->stride) return false;
     switch (column->kind) {
@@ -533,8 +580,16 @@ reml_embed_status_t reml_function_map(reml_embed_context_t* id, reml_function_t 
     batch.out = output->data;
     batch.out_stride = output->stride;
     bool words_only = entry->plain && entry->small && output->kind != REML_COLUMN_BOOL && context->depth == 1;
+    bool blocks = words_only && count >= RL_BLOCK_ROWS && proto->s_count <= RL_BLOCK_REGISTERS &&
+                  is_apart(&batch, input_count, count);
     if (status == REML_EMBED_STATUS_OK) {
         for (; done < count; done++) {
+            if (blocks) {
+                size_t more = map_blocks(&context->vm, proto, &batch, input_count, count - done);
+                done += more;
+                blocks = more > 0; /* when it cannot be done in blocks it is not tried again and again */
+                if (done == count) break;
+            }
             if (words_only) {
                 size_t more = map_words(&context->vm, proto, &batch, input_count, count - done);
                 done += more;

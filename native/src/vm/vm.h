@@ -190,6 +190,13 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor);
    the instruction at which rl_vm_run has to go on. Charges nothing: no more than the function's own length is executed. */
 static inline const rl_instr_t* rl_vm_run_leaf(const rl_proto_t* proto, rl_word_t* s);
 const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* pc);
+/*
+ * The same for RL_BLOCK_ROWS rows at once (block.c), of a function with at most RL_BLOCK_REGISTERS registers: register n of row k is
+ * words[n * RL_BLOCK_ROWS + k], results come in register 0. False: it has an instruction that only the other loops know, or one that fails
+ * for some row; nothing has happened outside of `words`.
+ */
+enum { RL_BLOCK_ROWS = 64, RL_BLOCK_REGISTERS = 24, RL_BLOCK_WORDS = RL_BLOCK_ROWS * (RL_BLOCK_REGISTERS + 1) };
+bool rl_vm_run_block(const rl_proto_t* proto, rl_word_t words[RL_BLOCK_WORDS]);
 /* Go on at `rest` where that is one of scalar_call.inc, as long as it is. */
 const rl_instr_t* rl_vm_run_leaf_calls(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* rest);
 /* Go on from there in rl_vm_run, `proto` in the only frame of the idle fiber. */
