@@ -167,6 +167,7 @@ def diff(
     else:
         show_table(pair.changes, f"{old} → {new}")
         click.echo(f"audit id {audit_id}{', applied' if applied else ''}")
+    command.exit(WARNINGS if report is not None and report.severity_max == "Warn" else OK)
 
 
 @reml_config.command()
