@@ -449,6 +449,8 @@ LINES = (
     c("5.5", "reml toolchain update", nothing),
     c("5.5", "reml toolchain prune", nothing),
     c("5.5", "reml toolchain verify desktop-x86_64 --format json", nothing, exactly("checks", "hash", profile="desktop-x86_64", status="ok")),
+    c("5.5", "reml toolchain verify --all", nothing, says("^desktop-x86_64: ", "^wasi-preview2: ")),
+    c("5.5", "REML_TARGET_PROFILE=mac-arm64 reml toolchain verify", nothing, says("^mac-arm64: ")),
     c("5.5", "reml target show no-such-profile", nothing, code=1),
     # --- contract 4.6
     c("4.6", "reml capability list --format markdown", nothing, says(r"\| Capability \| Stage \| Effect Scope \| Provider \| Manifest Path \|")),
@@ -522,7 +524,7 @@ def by_shell(line: str, here: Path) -> Ended:
 
 def call(line: str, here: Path) -> Ended:
     """Run a line as it is printed in *here*; without a shell where it needs none."""
-    if re.search(r"[|<>$;]", line):
+    if re.search(r"[|<>$;]|^\w+=", line):
         return by_shell(line, here)
     program, *words = shlex.split(line)
     before = Path.cwd()
@@ -578,7 +580,7 @@ def test_a_printed_command_line_works_as_printed(line: Line, here: Path) -> None
 def test_every_command_of_the_table_is_known_to_its_program() -> None:
     """No line ends as wrong usage by chance: its words are those of a command that is there."""
     for line in LINES:
-        program, *words = shlex.split(line.command.partition("|")[0].partition(">")[0])
+        program, *words = shlex.split(re.sub(r"^\w+=\S+ ", "", line.command).partition("|")[0].partition(">")[0])
         group: Any = PROGRAMS[program]
         while words and hasattr(group, "commands") and words[0] in group.commands:
             group = group.commands[words.pop(0)]
