@@ -49,7 +49,10 @@ static inline rl_outcome_t rl_key_compare(
 }
 
 /* Stable. On anything but RL_DONE the words are in some order. Charges. */
-rl_outcome_t rl_sort_words(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t* words, size_t count);
+rl_outcome_t rl_sort_words(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t* words, uint32_t count);
+
+/* The places of `keys` in the order of the keys, stable: keys[order[0]] is the least. Charges. */
+rl_outcome_t rl_sort_order(rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* keys, uint32_t count, uint32_t* order);
 
 /* runtime.map.missing_key, naming short keys. */
 rl_outcome_t rl_key_missing(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t key);

@@ -3,50 +3,62 @@
 
 enum { RUN = 12 };
 
-static bool compare_i64(rl_word_t a, rl_word_t b) { return a.i > b.i; }
-static bool compare_u64(rl_word_t a, rl_word_t b) { return a.u > b.u; }
-static bool compare_f64(rl_word_t a, rl_word_t b) { return rl_key_order_f64(a.f, b.f) > 0; }
+typedef struct keyed {
+    rl_word_t key;
+    uint32_t at;
+} keyed_t;
 
-/* One body for each kind of key; `after` says that its first argument belongs behind its second. */
-#define SORT(name, after)                                                                                              \
-    static void name(rl_word_t* words, rl_word_t* scratch, size_t count) {                                             \
+#define AFTER_I64(a, b) ((a).i > (b).i)
+#define AFTER_U64(a, b) ((a).u > (b).u)
+#define AFTER_F64(a, b) (rl_key_order_f64((a).f, (b).f) > 0)
+#define ITSELF(x)       (x)
+#define KEY(x)          ((x).key)
+
+/* One body for each kind of key, of elements that are their keys and of those that carry one. `after` says that its first argument
+ * belongs behind its second. */
+#define SORT(name, element, key_of, after)                                                                             \
+    static void name(element* items, element* scratch, size_t count) {                                                 \
         for (size_t start = 0; start < count; start += RUN) {                                                          \
             size_t end = count - start < RUN ? count : start + RUN;                                                    \
             for (size_t i = start + 1; i < end; i++) {                                                                 \
-                rl_word_t x = words[i];                                                                                \
+                element x = items[i];                                                                                  \
                 size_t j = i;                                                                                          \
-                for (; j > start && after(words[j - 1], x); j--) words[j] = words[j - 1];                              \
-                words[j] = x;                                                                                          \
+                for (; j > start && after(key_of(items[j - 1]), key_of(x)); j--) items[j] = items[j - 1];              \
+                items[j] = x;                                                                                          \
             }                                                                                                          \
         }                                                                                                              \
-        rl_word_t *from = words, *into = scratch;                                                                      \
+        element *from = items, *into = scratch;                                                                        \
         for (size_t run = RUN; run < count; run *= 2) {                                                                \
             for (size_t start = 0; start < count; start += 2 * run) {                                                  \
                 size_t middle = count - start < run ? count : start + run;                                             \
                 size_t end = count - start < 2 * run ? count : start + 2 * run;                                        \
                 size_t a = start, b = middle, at = start;                                                              \
-                while (a < middle && b < end) into[at++] = after(from[a], from[b]) ? from[b++] : from[a++];            \
+                while (a < middle && b < end)                                                                          \
+                    into[at++] = after(key_of(from[a]), key_of(from[b])) ? from[b++] : from[a++];                      \
                 while (a < middle) into[at++] = from[a++];                                                             \
                 while (b < end) into[at++] = from[b++];                                                                \
             }                                                                                                          \
-            rl_word_t* other = from;                                                                                   \
+            element* other = from;                                                                                     \
             from = into;                                                                                               \
             into = other;                                                                                              \
         }                                                                                                              \
-        if (from != words) memcpy(words, from, count * sizeof *words);                                                 \
+        if (from != items) memcpy(items, from, count * sizeof *items);                                                 \
     }
-SORT(sort_i64, compare_i64)
-SORT(sort_u64, compare_u64)
-SORT(sort_f64, compare_f64)
+SORT(sort_i64, rl_word_t, ITSELF, AFTER_I64)
+SORT(sort_u64, rl_word_t, ITSELF, AFTER_U64)
+SORT(sort_f64, rl_word_t, ITSELF, AFTER_F64)
+SORT(order_i64, keyed_t, KEY, AFTER_I64)
+SORT(order_u64, keyed_t, KEY, AFTER_U64)
+SORT(order_f64, keyed_t, KEY, AFTER_F64)
 
-/* Two neighbouring runs, with a comparison that may fail. */
-static rl_outcome_t merge(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, const rl_word_t* from,
-    rl_word_t* into, size_t start, size_t middle, size_t end) {
+/* Two neighbouring runs of places, by keys whose comparison may fail. */
+static rl_outcome_t merge(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, const rl_word_t* keys,
+    const uint32_t* from, uint32_t* into, size_t start, size_t middle, size_t end) {
     size_t a = start, b = middle;
     for (size_t at = start; at < end; at++) {
         int order = a < middle ? -1 : 1;
         if (a < middle && b < end) {
-            rl_outcome_t outcome = rl_key_compare(vm, class_of, type, from[a], from[b], &order);
+            rl_outcome_t outcome = rl_key_compare(vm, class_of, type, keys[from[a]], keys[from[b]], &order);
             if (outcome != RL_DONE) return outcome;
         }
         into[at] = order <= 0 ? from[a++] : from[b++];
@@ -54,39 +66,90 @@ static rl_outcome_t merge(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t
     return RL_DONE;
 }
 
-static rl_outcome_t sort_general(
-    rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, rl_word_t* words, rl_word_t* scratch, size_t count) {
-    rl_word_t *from = words, *into = scratch;
+static rl_outcome_t order_general(rl_vm_t* vm, rl_key_class_t class_of, const rl_rtype_t* type, const rl_word_t* keys,
+    uint32_t* order, uint32_t* scratch, size_t count) {
+    uint32_t *from = order, *into = scratch;
     for (size_t run = 1; run < count; run *= 2) {
         for (size_t start = 0; start < count; start += 2 * run) {
             size_t middle = count - start < run ? count : start + run;
             size_t end = count - start < 2 * run ? count : start + 2 * run;
             if (!rl_vm_charge(vm, end - start)) return RL_RAISE;
-            rl_outcome_t outcome = merge(vm, class_of, type, from, into, start, middle, end);
+            rl_outcome_t outcome = merge(vm, class_of, type, keys, from, into, start, middle, end);
             if (outcome != RL_DONE) return outcome;
         }
-        rl_word_t* other = from;
+        uint32_t* other = from;
         from = into;
         into = other;
     }
-    if (from != words) memcpy(words, from, count * sizeof *words);
+    if (from != order) memcpy(order, from, count * sizeof *order);
     return RL_DONE;
 }
 
-rl_outcome_t rl_sort_words(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t* words, size_t count) {
-    if (count < 2 || rl_element_size((rl_element_t)type->element) == 0) return RL_DONE;
+static bool charge_sort(rl_vm_t* vm, size_t count) {
     uint64_t levels = 1;
     for (size_t n = count; n > 1; n /= 2) levels++;
-    if (!rl_vm_charge(vm, count * levels / 4)) return RL_RAISE;
+    return rl_vm_charge(vm, count * levels / 4);
+}
+
+static bool is_scalar(rl_key_class_t class_of) {
+    return class_of == RL_KEY_I64 || class_of == RL_KEY_U64 || class_of == RL_KEY_F64;
+}
+
+static rl_outcome_t order_scalars(
+    rl_vm_t* vm, rl_key_class_t class_of, const rl_word_t* keys, uint32_t count, uint32_t* order) {
+    const size_t bytes = 2 * (size_t)count * sizeof(keyed_t);
+    keyed_t* items = rl_alloc(vm->allocator, bytes);
+    if (!items) return RL_COLLECT;
+    for (uint32_t i = 0; i < count; i++) items[i] = (keyed_t){keys[i], i};
+    switch (class_of) {
+    case RL_KEY_I64: order_i64(items, items + count, count); break;
+    case RL_KEY_U64: order_u64(items, items + count, count); break;
+    default: order_f64(items, items + count, count);
+    }
+    for (uint32_t i = 0; i < count; i++) order[i] = items[i].at;
+    rl_free(vm->allocator, items, bytes);
+    return RL_DONE;
+}
+
+rl_outcome_t rl_sort_order(
+    rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* keys, uint32_t count, uint32_t* order) {
+    for (uint32_t i = 0; i < count; i++) order[i] = i;
+    if (count < 2 || rl_element_size((rl_element_t)type->element) == 0) return RL_DONE;
+    if (!charge_sort(vm, count)) return RL_RAISE;
+    rl_key_class_t class_of = rl_key_class_of(type);
+    if (is_scalar(class_of)) return order_scalars(vm, class_of, keys, count, order);
+    uint32_t* scratch = rl_alloc(vm->allocator, count * sizeof *scratch);
+    if (!scratch) return RL_COLLECT;
+    rl_outcome_t outcome = order_general(vm, class_of, type, keys, order, scratch, count);
+    rl_free(vm->allocator, scratch, count * sizeof *scratch);
+    return outcome;
+}
+
+static rl_outcome_t sort_general(
+    rl_vm_t* vm, const rl_rtype_t* type, rl_word_t* words, rl_word_t* scratch, uint32_t count) {
+    uint32_t* order = rl_alloc(vm->allocator, count * sizeof *order);
+    if (!order) return RL_COLLECT;
+    rl_outcome_t outcome = rl_sort_order(vm, type, words, count, order);
+    if (outcome == RL_DONE) {
+        memcpy(scratch, words, count * sizeof *words);
+        for (uint32_t i = 0; i < count; i++) words[i] = scratch[order[i]];
+    }
+    rl_free(vm->allocator, order, count * sizeof *order);
+    return outcome;
+}
+
+rl_outcome_t rl_sort_words(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t* words, uint32_t count) {
+    if (count < 2 || rl_element_size((rl_element_t)type->element) == 0) return RL_DONE;
+    rl_key_class_t class_of = rl_key_class_of(type);
+    if (is_scalar(class_of) && !charge_sort(vm, count)) return RL_RAISE;
     rl_word_t* scratch = rl_alloc(vm->allocator, count * sizeof *scratch);
     if (!scratch) return RL_COLLECT;
-    rl_key_class_t class_of = rl_key_class_of(type);
     rl_outcome_t outcome = RL_DONE;
     switch (class_of) {
     case RL_KEY_I64: sort_i64(words, scratch, count); break;
     case RL_KEY_U64: sort_u64(words, scratch, count); break;
     case RL_KEY_F64: sort_f64(words, scratch, count); break;
-    default: outcome = sort_general(vm, class_of, type, words, scratch, count);
+    default: outcome = sort_general(vm, type, words, scratch, count);
     }
     rl_free(vm->allocator, scratch, count * sizeof *scratch);
     return outcome;

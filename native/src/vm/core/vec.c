@@ -285,6 +285,28 @@ FN(rl_core_vec_sort) {
     return unit(result);
 }
 
+/* <K>(keys: Vec<K>) -> Vec<Int> */
+FN(rl_core_vec_order) {
+    const rl_vector_t* keys = VEC(0);
+    const uint32_t count = keys->length;
+    if (!charge(vm, count)) return RL_RAISE;
+    rl_vector_t* out = rl_vector_make(vm, RL_ELEM_I64, count);
+    if (!out) return RL_COLLECT;
+    const size_t bytes = count * (sizeof(rl_word_t) + sizeof(uint32_t));
+    rl_word_t* words = count ? rl_alloc(vm->allocator, bytes) : NULL;
+    if (count && !words) return RL_COLLECT;
+    uint32_t* order = (uint32_t*)(words + count);
+    for (uint32_t i = 0; i < count; i++) words[i] = rl_element_load((rl_element_t)keys->element, keys->data, i);
+    rl_outcome_t outcome = count ? rl_sort_order(vm, site->types[0], words, count, order) : RL_DONE;
+    for (uint32_t i = 0; outcome == RL_DONE && i < count; i++) {
+        rl_element_store(RL_ELEM_I64, out->data, i, (rl_word_t){.i = order[i]});
+    }
+    rl_free(vm->allocator, words, bytes);
+    out->length = outcome == RL_DONE ? count : 0;
+    result->o = (rl_object_t*)out;
+    return outcome;
+}
+
 FN(rl_core_list_sort) {
     uint32_t length = rl_collection_length(args[0].o);
     rl_word_t* words;
