@@ -19,7 +19,10 @@
 #define RTLD_DEEPBIND 0
 #endif
 
-#ifndef HAVE_REML
+#ifdef HAVE_REML
+static const char kind[] = "c-calls", title[] = "Calls from C";
+#else
+static const char kind[] = "c-peers", title[] = "Calls from C, the peers alone";
 void bench_add_reml(bench_t* bench) { bench_name_missing(bench, "reml", "built without the library"); }
 #endif
 
@@ -58,8 +61,8 @@ static void add(bench_t* bench) {
 
 int main(int argc, char** argv) {
     return bench_main(argc, argv,
-        &(bench_program_t){.kind = "c-calls",
-            .title = "Calls from C",
+        &(bench_program_t){.kind = kind,
+            .title = title,
             .baseline = "lua",
             .note = "Batches: per element. Text, records and batches are copied into wasm3's memory and out of it.",
             .add = add});
