@@ -364,8 +364,8 @@ TEST(test_profile__calls_that_are_shorter_than_a_poll_count_for_their_entry) {
 
 /* --- how much it is -------------------------------------------------------------------------------------------------- */
 
-TEST(test_profile__the_weights_are_the_time_of_the_runs) {
-    reml_embed_context_t* context = create();
+/* Profile three runs; what they took by the clock. */
+static uint64_t three_runs(reml_embed_context_t* context) {
     CHECK_INT_EQ(reml_profile_start(context, 1000000), OK);
     uint64_t start = now_ns();
     CHECK_INT_EQ(reml_run(context, "both"), OK);
@@ -374,10 +374,21 @@ TEST(test_profile__the_weights_are_the_time_of_the_runs) {
     uint64_t took = now_ns() - start;
     pause_ms(20); /* not in a run */
     CHECK_INT_EQ(reml_profile_stop(context), OK);
+    return took;
+}
+
+TEST(test_profile__the_weights_are_the_time_of_the_runs) {
+    reml_embed_context_t* context = create();
+    bool close = false;
+    for (int attempt = 0; attempt < 10 && !close; attempt++) { /* a busy machine may stop between two runs */
+        uint64_t took = three_runs(context);
+        close = totals(context).elapsed_ns > took * 9 / 10;
+        CHECK(totals(context).elapsed_ns <= took);
+    }
+    CHECK(close);
     char* text = folded(context);
     reml_profile_totals_t found = totals(context);
     CHECK_INT_EQ(all(text), found.elapsed_ns);
-    CHECK(found.elapsed_ns <= took && found.elapsed_ns > took * 3 / 4);
     CHECK(found.samples >= 5 && found.samples <= found.elapsed_ns / 1000000 + 1);
     CHECK_INT_EQ(found.incomplete, 0);
     uint64_t lines = 0;

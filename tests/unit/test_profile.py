@@ -102,6 +102,22 @@ def test_host_functions_have_a_frame_and_calls_out_of_them_stand_on_it(profiled:
     soon(lambda: share(profiled("back"), "P.back", "[host Host.back]", "P.hot") > 0.5)
 
 
+def test_waiting_for_input_and_output_has_a_frame() -> None:
+    def answer(_question: str) -> str:
+        time.sleep(0.02)
+        return "x"
+
+    def show(_text: str) -> None:
+        time.sleep(0.03)
+
+    with reml.Context(input=answer, output=show) as context:
+        context.load('fn main() -> () { let name = perform Console.ask("?"); println(name) }\n')
+        with context.profile() as profile:
+            context.run()
+    asked = [stack for stack, weight in profile.stacks.items() if weight >= 20_000_000]
+    assert sorted(asked) == [("main.main", "[console.ask]"), ("main.main", "[println_str]")]
+
+
 def test_calls_of_functions_count_for_them(context: reml.Context) -> None:
     add = context.load(PROGRAM.replace("Host.slow(20)", "1").replace("Host.back(300000)", "1"))["add"]
     add(1, 2)
@@ -134,14 +150,20 @@ def test_batches_count_for_their_function(context: reml.Context) -> None:
 
 
 def test_the_weights_are_the_time_of_the_runs(profiled: Callable[..., Profile]) -> None:
-    start = time.perf_counter_ns()
+    def close() -> bool:
+        start = time.perf_counter_ns()
+        profile = profiled("main", 0.001)
+        took = time.perf_counter_ns() - start
+        assert profile.elapsed_ns == sum(profile.stacks.values()) <= took
+        return profile.elapsed_ns > took * 0.9
+
+    soon(close)
+
+
+def test_what_it_says_of_itself(profiled: Callable[..., Profile]) -> None:
     profile = profiled("main", 0.001)
-    took = time.perf_counter_ns() - start
-    assert took * 0.7 < profile.elapsed_ns <= took
-    assert profile.elapsed_ns == sum(profile.stacks.values())
     assert 0 < profile.samples <= profile.elapsed_ns / 1e6 + 1
-    assert profile.interval == 0.001
-    assert not profile.incomplete
+    assert (profile.interval, profile.incomplete) == (0.001, False)
     assert repr(profile).startswith("<Profile of 0.")
 
 

@@ -208,8 +208,12 @@ static uint32_t leaf_of(rl_context_t* context) {
         fiber->pc > proto->code + proto->code_count)
         return 0;
     const rl_instr_t* instruction = fiber->pc - 1;
-    if (instruction->op != RL_OP_CALLB_S && instruction->op != RL_OP_CALLB_R) return 0;
-    const char* name = rl_builtin_rows[proto->builtins[instruction->index].id].name;
+    const rl_builtin_site_t* site = NULL;
+    if (instruction->op == RL_OP_CALLB_S || instruction->op == RL_OP_CALLB_R)
+        site = &proto->builtins[instruction->index];
+    if (instruction->op == RL_OP_PERFORM) site = proto->performs[instruction->c].root; /* nobody else has answered */
+    if (!site) return 0;
+    const char* name = rl_builtin_rows[site->id].name;
     return frame_of_words(profile, RL_STR("["), rl_str(name), RL_STR("]"));
 }
 
