@@ -76,21 +76,26 @@ class Support:
 
     def __init__(self, context: Context) -> None:
         self.context: Context | None = context  # None when it is closed
-        self._made: dict[int, tuple[ShapeRow, ...]] = {}
+        self._made: dict[tuple[object, ...], tuple[ShapeRow, ...]] = {}
 
     # --- classes ------------------------------------------------------------------------------------------------------
 
     def classes(
-        self, key: int | tuple[str, ...], category: str, name: str, shapes: tuple[ShapeText, ...]
+        self, key: str | tuple[str, ...], category: str, name: str, shapes: tuple[ShapeText, ...]
     ) -> tuple[ShapeRow, ...]:
-        """The class, attribute names and Reml names of each shape of a declaration; the same ones each time."""
+        """
+        The class, attribute names and Reml names of each shape of a declaration; the same ones each time, in each version of a module.
+
+        *key* is the module that declares it, or the names of an anonymous record.
+        """
         if isinstance(key, tuple):
             if key not in _anonymous:
                 _anonymous[key] = make_class("record", shapes[0], Record, "reml_embed.values")
             return (_anonymous[key],)
-        found = self._made.get(key)
+        declaration = (key, category, name, shapes)
+        found = self._made.get(declaration)
         if found is None:
-            found = self._made[key] = self._make(category, name, shapes)
+            found = self._made[declaration] = self._make(category, name, shapes)
         return found
 
     @staticmethod

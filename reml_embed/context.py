@@ -174,6 +174,15 @@ def _needs(capability: str | None, stage: str | None, effects: Iterable[str]) ->
     return capability, requirement, names or None
 
 
+def _source_bytes(source: str | bytes | Path, name: str | None) -> tuple[bytes, str | None]:
+    """A source and the name of its file."""
+    if isinstance(source, Path):
+        return source.read_bytes(), str(source) if name is None else name
+    if isinstance(source, str):
+        return source.encode("utf-8", "surrogatepass"), name  # a lone surrogate: the library says that it is not UTF-8
+    return bytes(source), name
+
+
 class Context:
     """
     A place where modules are loaded and run; independent of every other context.
@@ -215,6 +224,7 @@ class Context:
     """
 
     _observer: SinkHolder | None = None  # of effects
+    _replacing = False  # a module
 
     def __init__(
         self,
@@ -480,16 +490,69 @@ class Context:
             return list(error.diagnostics)
         return list(self.diagnostics)
 
+    def reload_module(
+        self, name: str, source: str | bytes | Path, *, file: str | None = None, allow: Iterable[str] = (),
+        let_go: bool = False, keep: bool = True, dry_run: bool = False, audit_id: str | None = None,
+    ) -> Module:  # fmt: skip
+        """
+        Put another version of a loaded module in the place of the one before, while the context goes on.
+
+        It is made and tried beside the version that serves; whatever goes wrong, that one serves on exactly as it was. Else functions that
+        Python holds call the new code from the next call on, and values that it holds (Vec, Table, structs) go over with what they share.
+        Of the module's state, ``var`` and what has identity go over where name and type are the same, or through ``export_state``,
+        ``migrate`` and ``import_state`` of the module. Modules that use it are checked against it.
+
+        Args:
+            name: path of the module; ``main`` for one without a name.
+            source: the new version: a text, or the Path of a file.
+            file: file name for diagnostics; by default that of the Path.
+            allow: names of functions, types and values that may go or change; ``export_state``: the state.
+            let_go: what Python holds and cannot go over becomes stale, instead of a refusal.
+            keep: keep the version before for `rollback_module`, with its memory.
+            dry_run: check everything; run, change and record nothing.
+            audit_id: of the records; by default a new one.
+
+        Returns:
+            The module.
+
+        Raises:
+            LoadError: the source is wrong, or lacks what the program relies on (codes ``reload.…``).
+            RunError, LimitError: its initialisation or a function of state failed. BaseException: what a host function raised.
+            BusyError: inside a run, or while something waits in the context. OSError: the file cannot be read.
+        """
+        data, file = _source_bytes(source, file)
+        flags = (
+            let_go * lib.REML_EMBED_RELOAD_LET_GO
+            | (not keep) * lib.REML_EMBED_RELOAD_FORGET
+            | dry_run * lib.REML_EMBED_RELOAD_DRY_RUN
+        )
+        allowed = target_shapes.joined("allow", allow)
+        self._replace(lambda: self._border.reload(data, file, name, allowed, audit_id, flags))
+        return Module(self, name)
+
+    def rollback_module(self, *, audit_id: str | None = None) -> None:
+        """
+        The version before the last `reload_module` again, with the state that it had then; once.
+
+        Raises:
+            LoadError: there is none (``reload.rollback.none``). BusyError: as `reload_module`.
+        """
+        self._replace(lambda: self._border.rollback(audit_id))
+
+    def _replace(self, act: Callable[[], None]) -> None:
+        self._check_open()
+        self._epoch += 1
+        self._replacing = True
+        try:
+            act()
+        finally:
+            self._replacing = False
+            self._types.clear()
+
     @staticmethod
     def _describe(given: Any, source: str | bytes | Path, name: str | None, flags: int) -> tuple[Any, Any]:
         """Fill in a reml_embed_source_t; what it points to is answered."""
-        if isinstance(source, Path):
-            name = str(source) if name is None else name
-            data = source.read_bytes()
-        elif isinstance(source, str):
-            data = source.encode("utf-8", "surrogatepass")  # a lone surrogate: the library says that it is not UTF-8
-        else:
-            data = bytes(source)
+        data, name = _source_bytes(source, name)
         given.struct_size, given.flags = ffi.sizeof("reml_embed_source_t"), flags
         text = ffi.from_buffer("char[]", data)
         file = ffi.from_buffer("char[]", (name or "").encode("utf-8", "replace"))
@@ -1095,7 +1158,7 @@ class Context:
             # What failed lies outside any source; what the context still holds is about something else.
             code = code or "ffi.call.failed"
             found, text, coloured = (diagnostic_shapes.plain(code, said.removeprefix(f"{code}: ")),), "", ""
-        if self._loading:
+        if self._loading or (self._replacing and not (code or "").startswith(("runtime.", "host."))):
             return LoadError(said, found, text=text, coloured=coloured, status=status, label=label)
         stack = next((item.stack for item in found if item.severity == "error"), ())
         if code == "runtime.entry.unknown":

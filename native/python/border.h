@@ -68,6 +68,7 @@ typedef struct border {
     PyObject* class_types;   /* dict: class → type id, for Any */
     border_row_t* rows;
     uint32_t row_count;
+    uint32_t type_serial; /* of the version of the modules that ids of types are of */
     PyObject* class_some; /* Some and Proxy of the package */
     PyObject* class_proxy;
     PyTypeObject* function_type;

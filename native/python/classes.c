@@ -28,7 +28,8 @@ static PyObject* field_names(const rl_program_t* program, uint32_t first, uint32
     return pair;
 }
 
-/* Ask the package: support.classes(key, category, name, ((variant, names, positions), …)). */
+/* Ask the package: support.classes(key, category, name, ((variant, names, positions), …)). The key: a module, or the names of an
+   anonymous record. */
 static PyObject* ask(border_t* border, PyObject* key, const char* category, rl_str_t name, PyObject* shapes) {
     if (!key || !shapes) return NULL;
     PyObject* text = text_object(name);
@@ -61,7 +62,7 @@ static PyObject* classes_of_typedef(border_t* border, rl_context_t* context, rl_
         if (!shape) Py_CLEAR(shapes);
         else PyTuple_SetItem(shapes, (Py_ssize_t)i, shape);
     }
-    PyObject* key = PyLong_FromUnsignedLong(id);
+    PyObject* key = text_object(rl_sym_text(&program->symbols, rl_program_module(program, def.module)->path));
     PyObject* made = ask(border, key, category, rl_sym_text(&program->symbols, def.name), shapes);
     Py_XDECREF(key);
     Py_XDECREF(shapes);
@@ -105,8 +106,22 @@ static bool remember_class(border_t* border, const rl_rtype_t* type, PyObject* s
     return done;
 }
 
+/* Another version of a module is in place: ids of types are others. */
+static void forget_types(border_t* border, const rl_context_t* context) {
+    uint32_t count = border->row_count;
+    border_row_t* rows = border->rows;
+    border->rows = NULL;
+    border->row_count = 0;
+    border->type_serial = context->type_serial;
+    PyDict_Clear(border->class_types);
+    for (uint32_t i = 0; i < count; i++)
+        Py_XDECREF(rows[i].shapes); /* the package keeps the classes: nothing runs here */
+    free(rows);
+}
+
 PyObject* border_shapes(border_t* border, rl_context_t* context, const rl_rtype_t* type) {
     uint32_t id = type->type;
+    if (RL_UNLIKELY(border->type_serial != context->type_serial)) forget_types(border, context);
     if (RL_LIKELY(id < border->row_count && border->rows[id].shapes)) return border->rows[id].shapes;
     PyObject* shapes = type->kind == RL_TYPE_NAMED
                            ? classes_of_typedef(border, context, rl_type_node(&context->program.types, id)->a)
@@ -132,6 +147,7 @@ PyObject* border_shapes(border_t* border, rl_context_t* context, const rl_rtype_
 }
 
 rl_type_t border_type_of_class(border_t* border, PyTypeObject* cls) {
+    if (RL_UNLIKELY(border->type_serial != border->context->type_serial)) forget_types(border, border->context);
     PyObject* id = PyDict_GetItemWithError(border->class_types, (PyObject*)cls);
     return id ? (rl_type_t)PyLong_AsUnsignedLong(id) : RL_TYPE_ERROR;
 }

@@ -43,6 +43,7 @@ static PyObject* border_new(PyTypeObject* type, PyObject* args, PyObject* named)
     }
     border->slot = context->slot;
     border->generation = atomic_load(&context->slot->generation);
+    border->type_serial = context->type_serial;
     border_attach(border, context);
     return (PyObject*)border;
 }
@@ -116,6 +117,36 @@ static PyObject* border_run(PyObject* self, PyObject* args) {
     if (!PyArg_ParseTuple(args, "s", &entry)) return NULL;
     bool outer = border_enter(border);
     reml_embed_status_t status = reml_run(border->id, entry);
+    border_leave(border, outer);
+    return border_finish(border, status) ? Py_NewRef(Py_None) : NULL;
+}
+
+/* reload(text, file or None, module, allow, audit_id or None, flags): reml_embed_reload_module; raises what it fails with. */
+static PyObject* border_reload(PyObject* self, PyObject* args) {
+    border_t* border = (border_t*)self;
+    reml_embed_source_t source = REML_EMBED_SOURCE_INIT;
+    reml_embed_reload_t options = REML_EMBED_RELOAD_INIT;
+    Py_ssize_t length;
+    unsigned int flags;
+    if (!PyArg_ParseTuple(args, "y#zsszI", &source.text, &length, &source.file_name, &options.module, &options.allow,
+            &options.audit_id, &flags))
+        return NULL;
+    source.text_length = (size_t)length;
+    source.file_name_length = source.file_name ? strlen(source.file_name) : 0;
+    options.flags = flags;
+    bool outer = border_enter(border);
+    reml_embed_status_t status = reml_embed_reload_module(border->id, &source, &options);
+    border_leave(border, outer);
+    return border_finish(border, status) ? Py_NewRef(Py_None) : NULL;
+}
+
+/* rollback(audit_id or None): reml_embed_rollback_module */
+static PyObject* border_rollback(PyObject* self, PyObject* args) {
+    border_t* border = (border_t*)self;
+    const char* audit_id;
+    if (!PyArg_ParseTuple(args, "z", &audit_id)) return NULL;
+    bool outer = border_enter(border);
+    reml_embed_status_t status = reml_embed_rollback_module(border->id, audit_id);
     border_leave(border, outer);
     return border_finish(border, status) ? Py_NewRef(Py_None) : NULL;
 }
@@ -271,6 +302,8 @@ static PyObject* border_set_input(PyObject* self, PyObject* input) {
 
 static PyMethodDef border_methods[] = {
     {"run", border_run, METH_VARARGS, NULL},
+    {"reload", border_reload, METH_VARARGS, NULL},
+    {"rollback", border_rollback, METH_VARARGS, NULL},
     {"result", border_result, METH_NOARGS, NULL},
     {"dispose", border_dispose, METH_NOARGS, NULL},
     {"error_code", border_error_code, METH_NOARGS, NULL},

@@ -5,6 +5,8 @@
 #include "reml_async.h"
 #include "reml_audit.h"
 #include "reml_ffi_bridge.h"
+#include "reml_profile.h"
+#include "reml_program.h"
 #include "reml_ref.h"
 #include "reml_value.h"
 
@@ -834,6 +836,62 @@ TEST(test_reload__a_dry_run_checks_and_changes_nothing) {
     end();
 }
 
+TEST(test_reload__a_program_that_contexts_share_is_replaced_in_one_of_them_alone) {
+    begin();
+    reml_embed_context_t* first = context;
+    reml_embed_source_t sources[2] = {REML_EMBED_SOURCE_INIT, REML_EMBED_SOURCE_INIT};
+    sources[0].text = "module Base\npub type Shape = Circle(Float) | Dot\npub fn scale(x: Int) -> Int = x * 2\n";
+    sources[0].text_length = strlen(sources[0].text);
+    sources[1].text = "module M\nuse Base\ntype Point = { x: Int, y: Int }\nvar points: [Point] = []\n"
+                      "fn add(x: Int) -> Int { points := points ++ [Point { x: x, y: 0 }]; Base.scale(points.len()) }\n"
+                      "fn all() -> [Point] = points\n";
+    sources[1].text_length = strlen(sources[1].text);
+    reml_program_t* program = NULL;
+    CHECK_INT_EQ(reml_program_compile(first, sources, 2, &program), OK);
+    reml_embed_context_t* second = NULL;
+    CHECK_INT_EQ(reml_create_context(REML_EMBED_ABI_VERSION, &second), OK);
+    CHECK_INT_EQ(reml_program_load(second, program), OK);
+    reml_function_t here = find("M.add");
+    CHECK_INT_EQ(call(here, 1), 2);
+    context = second;
+    reml_function_t there = find("M.add");
+    CHECK_INT_EQ(call(there, 1), 2);
+    reml_value_t all = call_value(find("M.all"));
+    reload("module Base\npub type Shape = Circle(Float) | Dot\npub fn scale(x: Int) -> Int = x * 10\n");
+    CHECK_INT_EQ(call(there, 1), 20);
+    check_text(all, "[Point { x: 1, y: 0 }]");
+    reload("module M\nuse Base\ntype More = A | B\ntype Point = { x: Int, y: Int }\nvar points: [Point] = []\n"
+           "fn add(x: Int) -> Int { points := points ++ [Point { x: x, y: 1 }]; 1000 + Base.scale(points.len()) }\n"
+           "fn all() -> [Point] = points\n");
+    CHECK_INT_EQ(call(there, 1), 1030);
+    check_text(all, "[Point { x: 1, y: 0 }]");
+    CHECK_INT_EQ(reml_embed_rollback_module(context, NULL), OK);
+    CHECK_INT_EQ(call(there, 1), 30);
+    context = first;
+    CHECK_INT_EQ(call(here, 1), 4);
+    CHECK_INT_EQ(reml_program_release(program), OK);
+    end();
+    context = second;
+    CHECK_INT_EQ(call(there, 1), 40);
+    end();
+}
+
+TEST(test_reload__a_profile_goes_on_through_versions) {
+    begin();
+    load("module M\nvar n = 0\nfn first(x: Int) -> Int { for i in 0..200000 { n := n + 1 }\n x }\n");
+    reml_function_t first = find("M.first");
+    CHECK_INT_EQ(reml_profile_start(context, 10000), OK);
+    CHECK_INT_EQ(call(first, 1), 1);
+    reload("module M\nvar n = 0\nfn first(x: Int) -> Int = second(x)\nfn second(x: Int) -> Int { for i in 0..200000 { "
+           "n := n + 1 }\n x }\n");
+    CHECK_INT_EQ(call(first, 2), 2);
+    CHECK_INT_EQ(reml_embed_rollback_module(context, NULL), OK);
+    CHECK_INT_EQ(call(first, 3), 3);
+    CHECK_INT_EQ(reml_profile_stop(context), OK);
+    CHECK_INT_EQ(call(first, 4), 4);
+    end();
+}
+
 /* --- much of it ------------------------------------------------------------------------------------------------------------- */
 
 TEST(test_reload__a_thousand_reloads_lose_no_call_and_return_no_half_new_answer) {
@@ -981,6 +1039,8 @@ int main(int argc, char** argv) {
         RUN(test_reload__records_tell_of_what_was_applied_refused_and_taken_back),
         RUN(test_reload__a_log_that_does_not_take_the_records_keeps_the_old_version),
         RUN(test_reload__a_dry_run_checks_and_changes_nothing),
+        RUN(test_reload__a_program_that_contexts_share_is_replaced_in_one_of_them_alone),
+        RUN(test_reload__a_profile_goes_on_through_versions),
         RUN(test_reload__a_thousand_reloads_lose_no_call_and_return_no_half_new_answer),
         RUN(test_reload__a_thousand_reloads_do_not_grow_the_heap),
         RUN(test_reload__whichever_allocation_fails_the_old_version_serves_and_the_next_attempt_succeeds),

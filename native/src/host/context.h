@@ -400,6 +400,8 @@ void rl_context_thaw(rl_context_t* context);
 void rl_profile_begin(rl_context_t* context, const rl_proto_t* entry);
 void rl_profile_end(rl_context_t* context);
 void rl_profile_deinit(rl_context_t* context);
+void rl_profile_follow(rl_context_t* context);      /* another machine is in place, connected as without a profile */
+void rl_profile_forget_code(rl_context_t* context); /* some has gone: addresses may be those of other code soon */
 
 /* --- values ---------------------------------------------------------------------------------------------------------- */
 reml_kind_t rl_kind_of(const rl_rtype_t* type);

@@ -78,7 +78,7 @@ enum { FEW_PARTS = 16 };
 /* Types nest at most RL_TYPE_DEPTH_LIMIT deep. */
 rl_type_t rl_corresponding_type(rl_correspondence_t* c, rl_type_t type) {
     const rl_types_t* types = &from(c)->types;
-    if (type < types->first || type < RL_TYPE_SIMPLE_COUNT) return type; /* of the core library */
+    if (type < c->core_types) return type;
     uint32_t known;
     if (rl_map_get(&c->types, type, &known)) return known;
     rl_type_node_t node = *rl_type_node(types, type);
@@ -364,6 +364,7 @@ bool rl_correspond(rl_context_t* context, const rl_edition_t* edition, rl_module
     rl_correspondence_t* c) {
     *c = (rl_correspondence_t){.context = context, .from = edition, .changed = changed, .allow = allow};
     const rl_program_t* program = &edition->program;
+    c->core_types = program->below->types.first + program->below->types.nodes.count;
     for (uint32_t i = 0; i < program->modules.count; i++) {
         rl_str_t path = rl_sym_text(&program->symbols, program->modules.data[i].path);
         if (!rl_vec_push(memory(c), &c->modules, rl_module_by_path(to(c), path))) return false;

@@ -1,6 +1,8 @@
 /* Editions: what of a context belongs to one version of its modules, taken out and put back as it is. See reload.h. */
 #include "host/reload.h"
 
+#include "host/program.h"
+
 static void swap_bytes(void* a, void* b, size_t size) {
     char piece[256], *left = a, *right = b;
     while (size) {
@@ -26,10 +28,17 @@ void rl_edition_exchange(rl_context_t* context, rl_edition_t* edition) {
 #undef PART
 }
 
-void rl_edition_settle(rl_context_t* context, const rl_edition_t* aside) {
-    rl_vm_t* vm = &context->vm;
+void rl_edition_connect(rl_context_t* context) {
+    context->vm.poll_interval = RL_POLL_INTERVAL;
+    rl_heap_watch(&context->vm.heap, false);
     rl_context_connect(context);
     rl_context_apply_limits(context);
+    rl_profile_follow(context);
+}
+
+void rl_edition_settle(rl_context_t* context, const rl_edition_t* aside) {
+    rl_vm_t* vm = &context->vm;
+    rl_edition_connect(context);
     vm->started_ns = aside->vm.started_ns;
     if (vm->foreign_epoch < aside->vm.foreign_epoch) vm->foreign_epoch = aside->vm.foreign_epoch;
     /* Counters go on. */
@@ -46,6 +55,8 @@ void rl_edition_settle(rl_context_t* context, const rl_edition_t* aside) {
 bool rl_edition_make(rl_context_t* context, const rl_edition_t* aside) {
     rl_allocator_t* allocator = &context->allocator;
     rl_program_init(&context->program, aside->program.below, allocator);
+    rl_buf_init(&context->history, allocator);
+    context->history_extent = rl_program_extent(&context->program);
     rl_compiler_init(&context->compiler, &context->program, allocator);
     bool made = rl_vm_init(&context->vm, allocator, &context->program);
     rl_edition_settle(context, aside);
@@ -59,6 +70,8 @@ void rl_edition_clear(rl_context_t* context) {
     rl_vm_deinit(&context->vm);
     rl_compiler_deinit(&context->compiler);
     rl_program_deinit(&context->program);
+    rl_image_leave(context);
+    rl_buf_deinit(&context->history);
     rl_vec_deinit(&context->allocator, &context->module_states);
     rl_vec_deinit(&context->allocator, &context->effect_guards);
     context->modules_ready = 0;
@@ -73,6 +86,7 @@ void rl_edition_free(rl_context_t* context, rl_edition_t* edition) {
 }
 
 void rl_edition_free_empty(rl_context_t* context, rl_edition_t* edition) {
+    rl_profile_forget_code(context);
     rl_held_deinit(context, &edition->held);
     rl_vec_deinit(&context->allocator, &edition->names);
     rl_free(&context->allocator, edition, sizeof *edition);

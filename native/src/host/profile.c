@@ -33,7 +33,7 @@ typedef struct rl_profile {
     RL_VEC(rl_str_t) frames; /* row 0 unused */
     RL_VEC(node_t) nodes;    /* row 0: no frame */
     rl_map_t by_text;        /* hash → frame, the next free key when two texts have one */
-    rl_map_t by_proto;       /* its address → frame: protos stay where they are as long as the context */
+    rl_map_t by_proto;       /* its address → frame: forgotten when code goes, with a version of a module */
     rl_map_t children;       /* (node, frame) → node */
     uint64_t secret, interval_ns;
     bool running;      /* a run is under way */
@@ -390,6 +390,14 @@ static void attach(rl_context_t* context, profile_t* profile) {
     context->direct = false;
     context->profiling = context->profile = profile;
     forget_short_ways(context);
+}
+
+void rl_profile_follow(rl_context_t* context) {
+    if (context->profiling) attach(context, context->profiling);
+}
+
+void rl_profile_forget_code(rl_context_t* context) {
+    if (context->profile) rl_map_clear(&context->profile->by_proto);
 }
 
 static void free_profile(rl_context_t* context, profile_t* profile) {

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/utf8.h"
+#include "host/program.h"
 #include "syntax/parser.h"
 #include "vm/core/keyed.h"
 
@@ -142,10 +143,12 @@ static reml_embed_status_t declare(rl_context_t* context, uint32_t sources, bool
         if (!binding->signature || (rest ? binding->after_modules < sources : binding->after_modules != sources))
             continue;
         rl_fn_id_t fresh;
+        rl_str_t name = {binding->name, binding->name_length}, signature = rl_str(binding->signature);
+        uint64_t extent = rl_program_extent(&context->program);
         rl_diags_clear(&context->diagnostics);
-        if (!rl_check_host_function(&context->program, &context->diagnostics,
-                (rl_str_t){binding->name, binding->name_length}, rl_str(binding->signature), &fresh))
+        if (!rl_check_host_function(&context->program, &context->diagnostics, name, signature, &fresh))
             return refused(context);
+        rl_history_declared(context, extent, name, signature);
     }
     return REML_EMBED_STATUS_OK;
 }
@@ -800,8 +803,7 @@ static void undo(reload_t* r) {
     rl_edition_exchange(context, r->old);
     rl_edition_restore_names(context, r->old);
     if (epoch > context->vm.foreign_epoch) context->vm.foreign_epoch = epoch;
-    rl_context_connect(context);
-    rl_context_apply_limits(context);
+    rl_edition_connect(context);
     context->result_type = r->result_type;
     context->result = r->result;
     context->result_handle = r->result_handle;

@@ -30,6 +30,9 @@ typedef struct rl_held {
 /* What of a context belongs to one version of its modules: field, type. */
 #define RL_EDITION_PARTS(PART)                                                                                         \
     PART(program)                                                                                                      \
+    PART(image)                                                                                                        \
+    PART(history)                                                                                                      \
+    PART(history_extent)                                                                                               \
     PART(compiler)                                                                                                     \
     PART(vm)                                                                                                           \
     PART(module_states)                                                                                                \
@@ -41,6 +44,9 @@ typedef struct rl_held {
     PART(applied_ns)
 struct rl_edition {
     rl_program_t program;
+    struct rl_image* image;
+    rl_buf_t history;
+    uint64_t history_extent;
     rl_compiler_t compiler;
     rl_vm_t vm;
     RL_VEC(uint8_t) module_states;
@@ -59,6 +65,8 @@ struct rl_edition {
 
 /* Bit by bit: what was in place is aside, and the other way round. */
 void rl_edition_exchange(rl_context_t* context, rl_edition_t* edition);
+/* The machine in place asks the host, within its limits, as all are now. */
+void rl_edition_connect(rl_context_t* context);
 /* What is in place is as `aside` was: host's settings may have changed since, and time has passed. */
 void rl_edition_settle(rl_context_t* context, const rl_edition_t* aside);
 /* An empty program on the core library, in place of nothing. False: memory; rl_edition_clear is fine then. */
@@ -88,6 +96,7 @@ typedef struct rl_correspondence {
     const rl_edition_t* from;
     rl_module_id_t changed; /* of `from`: its source is another one; 0: none is known to be the same */
     rl_str_t allow;         /* list of names that may go or change */
+    rl_type_t core_types;   /* smaller ones are of the core library, and of both */
     rl_map_t types;         /* type → type; RL_TYPE_ERROR: none */
     rl_map_t fits;          /* type → 1: it has values of the same form there, 0: it has not */
     rl_map_t protos;        /* address → position in made */
