@@ -427,6 +427,7 @@ static const rl_instr_t await_scalar[] = {{.op = RL_OP_AWAIT, .a = 0, .b = 1, .c
 static const rl_instr_t await_reference[] = {{.op = RL_OP_AWAIT, .a = 0, .b = 1, .c = 0},
     {.op = RL_OP_SETTLE, .a = 0, .b = 1, .c = 0}, {.op = RL_OP_DRIVE}, {.op = RL_OP_RETR, .a = 1}};
 static const rl_instr_t poll_outcome[] = {{.op = RL_OP_POLL, .a = 0, .b = 0}, {.op = RL_OP_RETS}};
+/* Without a name: no place of a program. */
 #define PROTO(instructions, rep)                                                                                       \
     {.code = (instructions),                                                                                           \
         .code_count = RL_COUNT_OF(instructions),                                                                       \
@@ -434,8 +435,7 @@ static const rl_instr_t poll_outcome[] = {{.op = RL_OP_POLL, .a = 0, .b = 0}, {.
         .r_count = 2,                                                                                                  \
         .r_params = 1,                                                                                                 \
         .result_rep = (rep),                                                                                           \
-        .entry_cost = 1,                                                                                               \
-        .name = {"<await>", 7}}
+        .entry_cost = 1}
 static const rl_proto_t await_protos[2] = {PROTO(await_scalar, RL_REP_S), PROTO(await_reference, RL_REP_R)};
 static const rl_proto_t poll_proto = PROTO(poll_outcome, RL_REP_S);
 
