@@ -25,15 +25,15 @@ SIZES = [0.25, 0.5, 1.0, 2.0]
 
 REML = """
 // Part {n}: orders, their totals and a report of them.
-type Kind{n} = | Plain | Rebate(Float) | Bundle {{ count: Int, name: Str }}
+type Kind{n} = | Plain{n} | Rebate{n}(Float) | Bundle{n} {{ count: Int, name: Str }}
 type Order{n} = {{ id: Int, price: Float, kind: Kind{n} }}
 
 fn factor{n}(kind: Kind{n}) -> Float =
   match kind with
-  | Plain -> 1.0
-  | Rebate(r) when r > 0.5 -> 0.5
-  | Rebate(r) -> 1.0 - r
-  | Bundle {{ count, name }} -> if name.is_empty() {{ 1.0 }} else {{ count.to_float() }}
+  | Plain{n} -> 1.0
+  | Rebate{n}(r) when r > 0.5 -> 0.5
+  | Rebate{n}(r) -> 1.0 - r
+  | Bundle{n} {{ count, name }} -> if name.is_empty() {{ 1.0 }} else {{ count.to_float() }}
 
 fn total{n}(orders: List<Order{n}>) -> Float {{
   var sum = 0.0
@@ -61,7 +61,7 @@ fn search{n}(xs: List<Int>, wanted: Int) -> Option<Int> {{
 }}
 
 fn part{n}(depth: Int) -> Int {{
-  let orders = [Order{n} {{ id: {n}, price: 2.5, kind: Rebate(0.25) }}, Order{n} {{ id: depth, price: 1.0, kind: Plain }}]
+  let orders = [Order{n} {{ id: {n}, price: 2.5, kind: Rebate{n}(0.25) }}, Order{n} {{ id: depth, price: 1.0, kind: Plain{n} }}]
   let found = search{n}([1, 3, 5, {n}], 5).unwrap_or(-1)
   found + names{n}(orders).len() + total{n}(orders).to_int()
 }}

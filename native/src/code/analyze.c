@@ -369,6 +369,9 @@ static uint64_t borrowed_params(rl_compiler_t* compiler, rl_fn_id_t fn, unsigned
         .compiler = compiler, .fn = fn, .nodes = &compiler->borrow_nodes, .base = compiler->borrow_nodes.count};
     b.mask = f.param_count >= 64 ? ~0ull : (1ull << f.param_count) - 1;
     for (uint32_t i = 0; i < f.param_count && i < 64; i++) {
+        /* Scalars are copied whoever keeps them: a function that has no others is not looked at. */
+        rl_type_t type = rl_program_param(compiler->program, f.param_first + i)->type;
+        if (type < RL_TYPE_SIMPLE_COUNT && rl_rep_of(compiler, type) != RL_REP_R) b.mask &= ~(1ull << i);
         if (rl_program_local(compiler->program, f.local_first + i)->flags & (RL_LOCAL_MUTABLE | RL_LOCAL_BOXED))
             b.mask &= ~(1ull << i);
     }

@@ -194,12 +194,20 @@ rl_node_t rl_parser_nested(rl_parser_t* p, rl_rule_t rule, uint32_t argument) {
 
 rl_node_t rl_parser_node(
     rl_parser_t* p, rl_node_kind_t kind, unsigned flags, uint32_t start, uint32_t a, uint32_t b, uint32_t c) {
-    rl_node_data_t data = {(uint16_t)kind, (uint16_t)flags, start, p->prev_end > start ? p->prev_end : start, a, b, c};
-    if (RL_UNLIKELY(!rl_vec_push(p->allocator, &p->tree->nodes, data))) {
+    rl_tree_t* tree = p->tree;
+    if (RL_UNLIKELY(!rl_vec_reserve(p->allocator, &tree->nodes, 1))) {
         rl_parser_panic(p);
         return 0;
     }
-    return p->tree->nodes.count - 1;
+    rl_node_data_t* node = &tree->nodes.data[tree->nodes.count];
+    node->kind = (uint16_t)kind;
+    node->flags = (uint16_t)flags;
+    node->start = start;
+    node->end = p->prev_end > start ? p->prev_end : start;
+    node->a = a;
+    node->b = b;
+    node->c = c;
+    return tree->nodes.count++;
 }
 
 void rl_parser_push(rl_parser_t* p, uint32_t item) {

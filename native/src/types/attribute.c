@@ -70,6 +70,7 @@ rl_attribute_t rl_attribute_of(const rl_checker_t* c, rl_node_t attr) {
     rl_str_t name = rl_text(c, rl_tree_node(c->tree, attr)->a);
     int count = c->input->is_prelude ? RL_ATTR_COUNT : RL_ATTR_BUILTIN;
     for (int i = RL_ATTR_UNKNOWN + 1; i < count; i++) {
+        if (name.length && attributes[i].name[0] != name.data[0]) continue;
         if (rl_str_equal(name, rl_str(attributes[i].name))) return (rl_attribute_t)i;
     }
     return RL_ATTR_UNKNOWN;

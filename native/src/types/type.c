@@ -79,8 +79,10 @@ const uint32_t* rl_type_args_below(const rl_types_t* types, rl_type_t type) {
 static uint64_t hash_of(
     const rl_types_t* types, rl_type_kind_t kind, uint32_t a, const uint32_t* parts, uint32_t part_words) {
     uint64_t seed = types->below ? (uint64_t)(uintptr_t)types->allocator : 0;
-    return rl_hash_bytes(
-        parts, (size_t)part_words * sizeof(uint32_t), rl_hash_mix(((uint64_t)a << 8) | kind, seed + part_words));
+    uint64_t hash = rl_hash_mix(((uint64_t)a << 8) | kind, seed + part_words);
+    if (part_words > 4) return rl_hash_bytes(parts, (size_t)part_words * sizeof(uint32_t), hash);
+    for (uint32_t i = 0; i < part_words; i++) hash = rl_hash_mix(hash, parts[i]);
+    return hash;
 }
 
 /* Slot that holds such a node, or the free one where it belongs. */
@@ -91,9 +93,10 @@ static uint32_t slot_of(
     for (; types->slots[slot]; slot = (slot + 1) & mask) {
         const rl_type_node_t* node = &types->nodes.data[types->slots[slot] - types->first];
         if (node->kind != kind || node->a != a || rl_type_part_words(node) != part_words) continue;
-        if (part_words == 0 ||
-            memcmp(types->extra.data + node->args, parts, (size_t)part_words * sizeof(uint32_t)) == 0)
-            break;
+        const uint32_t* own = types->extra.data + node->args;
+        uint32_t same = 0;
+        while (same < part_words && own[same] == parts[same]) same++;
+        if (same == part_words) break;
     }
     return slot;
 }
@@ -139,10 +142,12 @@ rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const
         types->allocator->failed = true;
         return RL_TYPE_ERROR;
     }
+    uint32_t slot = 0, slots = types->slot_count;
     for (const rl_types_t* table = types; table; table = table->below) {
         if (table->slot_count == 0) continue;
-        rl_type_t found = table->slots[slot_of(table, kind, a, parts, part_words)];
-        if (found) return found;
+        uint32_t at = slot_of(table, kind, a, parts, part_words);
+        if (table->slots[at]) return table->slots[at];
+        if (table == types) slot = at;
     }
     unsigned flags = kind == RL_TYPE_PARAM               ? RL_TYPE_HAS_PARAM
                      : kind == RL_TYPE_FUNCTION && a > 0 ? RL_TYPE_HAS_EFFECTS
@@ -168,7 +173,7 @@ rl_type_t rl_type_make(rl_types_t* types, rl_type_kind_t kind, uint32_t a, const
     if (!rl_vec_reserve(types->allocator, &types->extra, part_words)) return RL_TYPE_ERROR;
     if (!rl_vec_reserve(types->allocator, &types->nodes, 1)) return RL_TYPE_ERROR;
     if (inside) parts = types->extra.data + offset;
-    uint32_t slot = slot_of(types, kind, a, parts, part_words);
+    if (types->slot_count != slots) slot = slot_of(types, kind, a, parts, part_words);
     uint32_t args = types->extra.count;
     if (part_words) memcpy(types->extra.data + args, parts, (size_t)part_words * sizeof(uint32_t));
     types->extra.count += part_words;
