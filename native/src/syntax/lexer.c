@@ -366,16 +366,9 @@ static void report_not_nfc(lexer_t* l, rl_str_t name, uint32_t start, uint32_t e
     rl_buf_deinit(&normal);
 }
 
-static void lex_identifier(lexer_t* l) {
-    uint32_t start = l->at, end = start;
+/* [start, end) is an identifier or a keyword. */
+static inline void lex_word(lexer_t* l, uint32_t start, uint32_t end, bool ascii) {
     const char* text = l->text;
-    uint32_t limit = l->length;
-    while (end < limit && is_ascii_continue((unsigned char)text[end])) end++;
-    bool ascii = end >= limit || (unsigned char)text[end] < 0x80;
-    if (!ascii)
-        for (uint32_t next; continues_identifier(l, end, &next);) end = next;
-    if (end == start) (void)scalar_at(l, start, &end); /* the caller saw a start: be sure to go on */
-    while (end < limit && text[end] == '\'') end++;
     uint32_t length = end - start;
     unsigned first = (unsigned char)text[start];
 
@@ -413,6 +406,19 @@ static void lex_identifier(lexer_t* l) {
     }
     l->at = end;
     if (!ascii) count_clusters(l, start, end);
+}
+
+static void lex_identifier(lexer_t* l) {
+    uint32_t start = l->at, end = start;
+    const char* text = l->text;
+    uint32_t limit = l->length;
+    while (end < limit && is_ascii_continue((unsigned char)text[end])) end++;
+    bool ascii = end >= limit || (unsigned char)text[end] < 0x80;
+    if (!ascii)
+        for (uint32_t next; continues_identifier(l, end, &next);) end = next;
+    if (end == start) (void)scalar_at(l, start, &end); /* the caller saw a start: be sure to go on */
+    while (end < limit && text[end] == '\'') end++;
+    lex_word(l, start, end, ascii);
 }
 
 /* --- numbers ------------------------------------------------------------------------------------------------------- */
@@ -860,7 +866,12 @@ static void lex_all(lexer_t* l) {
             continue;
         }
         if (classes & CLASS_START) {
-            if (c != 'r' || !try_raw_string(l)) lex_identifier(l);
+            if (c == 'r' && try_raw_string(l)) continue;
+            uint32_t end = l->at + 1;
+            while (end < length && is_ascii_continue((unsigned char)text[end])) end++;
+            if (RL_LIKELY(end < length && (unsigned char)text[end] < 0x80 && text[end] != '\''))
+                lex_word(l, l->at, end, true);
+            else lex_identifier(l);
             continue;
         }
         if (classes & CLASS_DIGIT) {
