@@ -277,6 +277,28 @@ TEST(test_exhaust__uninhabited_types_need_no_arm) {
     world_close(&w);
 }
 
+TEST(test_exhaust__plain_arms_are_counted_with_the_same_answers) {
+    world_t w;
+    world_open(&w, 0);
+    rl_type_t shape = named(&w, w.shape, 0);
+    rl_ir_t box = variant(&w, 0, (rl_ir_t[]){field(&w, "f", wild(&w))}, 1), dot = variant(&w, 1, NULL, 0);
+    rl_ir_t some_box = variant(&w, 0, (rl_ir_t[]){field(&w, "f", boolean(&w, true))}, 1);
+    check_match(&w, shape, ROWS(box, dot), "");
+    check_match(&w, shape, ROWS(box, wild(&w)), "");
+    check_match(&w, shape, ROWS(some_box, box, dot), "");
+    check_match(&w, shape, ROWS(box, dot, wild(&w)), "!2");
+    check_match(&w, shape, ROWS(box, box, dot), "!1");
+    check_match(&w, shape, ROWS(wild(&w), dot), "!1");
+    check_match(&w, shape, ROWS(box), "Dot");
+    rl_match_row_t rows[] = {{box, true}, {box, false}, {wild(&w), true}, {dot, false}};
+    uint64_t unreachable[1] = {0};
+    rl_match_report_t report = {.unreachable = unreachable};
+    CHECK(rl_check_match(&w.solver, shape, rows, 4, &report) && !report.missing && !unreachable[0]);
+    CHECK(rl_check_match(&w.solver, shape, rows, 3, &report) && report.missing == 1 && !unreachable[0]);
+    check_match(&w, named(&w, w.option, RL_TYPE_NEVER), ROWS(none(&w), wild(&w)), "!1");
+    world_close(&w);
+}
+
 TEST(test_exhaust__solved_variables_are_followed) {
     world_t w;
     world_open(&w, 0);
@@ -543,6 +565,7 @@ int main(int argc, char** argv) {
         RUN(test_exhaust__strings_and_floats_need_a_wildcard),
         RUN(test_exhaust__alternatives_guards_and_active_patterns),
         RUN(test_exhaust__uninhabited_types_need_no_arm),
+        RUN(test_exhaust__plain_arms_are_counted_with_the_same_answers),
         RUN(test_exhaust__solved_variables_are_followed),
         RUN(test_irrefutable__single_patterns),
         RUN(test_exhaust__large_and_hostile_matches_end),

@@ -152,6 +152,53 @@ TEST(test_symbols__a_name_has_one_number_in_every_layer) {
     world_close(&w);
 }
 
+TEST(test_symbols__names_that_differ_in_one_byte_have_different_numbers) {
+    world_t w;
+    world_open(&w, 0);
+    for (size_t length = 1; length <= 40; length++) { /* up to 16 bytes a name is compared as two words */
+        char name[41];
+        memset(name, 'a', sizeof name);
+        rl_sym_t plain = rl_sym_intern(&w.program.symbols, (rl_str_t){name, length});
+        for (size_t at = 0; at < length; at++) {
+            name[at] = 'b';
+            rl_sym_t other = rl_sym_intern(&w.program.symbols, (rl_str_t){name, length});
+            CHECK(other != plain && rl_sym_text(&w.program.symbols, other).data[at] == 'b');
+            CHECK(rl_sym_find(&w.program.symbols, (rl_str_t){name, length}) == other);
+            name[at] = 'a';
+        }
+        CHECK(rl_sym_intern(&w.program.symbols, (rl_str_t){name, length}) == plain);
+    }
+    world_close(&w);
+}
+
+TEST(test_symbols__a_name_of_the_layer_below_is_remembered_above) {
+    world_t w;
+    world_open(&w, 0);
+    uint32_t texts = w.program.symbols.texts.count, used = w.program.symbols.used;
+    rl_sym_t below = sym(&w.program, "Option");
+    CHECK(below < w.program.symbols.first && w.program.symbols.used == used + 1);
+    CHECK(sym(&w.program, "Option") == below && w.program.symbols.used == used + 1);
+    CHECK(w.program.symbols.texts.count == texts);
+    world_close(&w);
+}
+
+TEST(test_types__variables_come_in_order_and_go_with_what_is_cut_off) {
+    world_t w;
+    world_open(&w, 0);
+    rl_types_t* types = &w.program.types;
+    uint32_t nodes = types->nodes.count, extra = types->extra.count, first = types->vars.count;
+    rl_type_t a = rl_type_var(types, first), b = rl_type_var(types, first + 1);
+    CHECK(a != b && rl_type_node(types, b)->a == first + 1 && rl_type_node(types, a)->flags == RL_TYPE_HAS_VAR);
+    CHECK(rl_type_var(types, first) == a && rl_type_make(types, RL_TYPE_VAR, first + 1, NULL, 0) == b);
+    rl_type_t list = named1(&w.program, w.list, b);
+    CHECK(named1(&w.program, w.list, b) == list && rl_type_node(types, list)->flags & RL_TYPE_HAS_VAR);
+    rl_types_truncate(types, nodes, extra);
+    CHECK(types->vars.count == first && rl_type_var(types, first) == a);
+    CHECK(rl_type_var(types, first + 7) == RL_TYPE_ERROR && w.allocator.failed);
+    rl_alloc_clear_failure(&w.allocator);
+    world_close(&w);
+}
+
 TEST(test_types__equal_types_have_equal_indices_across_layers) {
     world_t w;
     world_open(&w, 0);
@@ -780,6 +827,9 @@ TEST(test_memory__any_refused_request_leaves_everything_whole) {
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_symbols__a_name_has_one_number_in_every_layer),
+        RUN(test_symbols__names_that_differ_in_one_byte_have_different_numbers),
+        RUN(test_symbols__a_name_of_the_layer_below_is_remembered_above),
+        RUN(test_types__variables_come_in_order_and_go_with_what_is_cut_off),
         RUN(test_types__equal_types_have_equal_indices_across_layers),
         RUN(test_types__record_fields_are_sorted_by_name),
         RUN(test_types__substitute_replaces_parameters_from_parts_of_the_table),
