@@ -46,6 +46,10 @@ REML_CPPFLAGS := -D_GNU_SOURCE -Inative/include -Inative/src -Ibuild -DREML_EMBE
 REML_CFLAGS := -std=c11 -fPIC -fvisibility=hidden -fno-strict-aliasing -fno-math-errno -ffp-contract=off -pthread \
                -Wall -Wextra -Wpedantic -Wshadow $(WERROR)
 REML_LIBS := -lm -pthread
+# The library that is installed: no tables for unwinding (nothing unwinds through it; debuggers have those of -g), one section for each
+# function, so that what nobody calls is left out. SMALL_SOURCES are optimised for size, unless CFLAGS ask for something else than speed.
+LEAN_CFLAGS := -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections
+SMALL_CFLAGS := $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PRELUDE := build/gen/prelude_source.inc
 
@@ -53,18 +57,18 @@ $(PRELUDE): tools/embed_prelude.py $(PRELUDE_SOURCES) native/src/vm/core
 	$(call say,GEN,$@)
 	$(Q)$(PYTHON) tools/embed_prelude.py native/src/vm/core $@
 
-# variant NAME, FLAGS: objects, the archive of all of them (internal names visible to tests) and the C tests, below build/NAME.
+# variant NAME, FLAGS, FLAGS OF SMALL_SOURCES: objects, the archive of all of them (internal names visible to tests) and the C tests, below build/NAME.
 # A change of compiler or flags rebuilds: build/NAME/flags is rewritten only when its text changes.
 define variant
 build/$(1)/flags: FORCE
 	@mkdir -p $$(@D)
-	@printf '%s\n' '$$(CC) $$(CPPFLAGS) $(2) $$(LDFLAGS) $$(WERROR) $$(VERSION)' | cmp -s - $$@ || \
-	    printf '%s\n' '$$(CC) $$(CPPFLAGS) $(2) $$(LDFLAGS) $$(WERROR) $$(VERSION)' > $$@
+	@printf '%s\n' '$$(CC) $$(CPPFLAGS) $(2) $(3) $$(SMALL_SOURCES) $$(LDFLAGS) $$(WERROR) $$(VERSION)' | cmp -s - $$@ || \
+	    printf '%s\n' '$$(CC) $$(CPPFLAGS) $(2) $(3) $$(SMALL_SOURCES) $$(LDFLAGS) $$(WERROR) $$(VERSION)' > $$@
 
 build/$(1)/obj/%.o: native/src/%.c build/$(1)/flags | $$(PRELUDE)
 	@mkdir -p $$(@D)
 	$$(call say,CC,'$(1) $$*.c')
-	$$(Q)$$(CC) $$(REML_CPPFLAGS) $$(CPPFLAGS) $$(REML_CFLAGS) $(2) -MMD -MP -c $$< -o $$@
+	$$(Q)$$(CC) $$(REML_CPPFLAGS) $$(CPPFLAGS) $$(REML_CFLAGS) $(2) $$(if $$(filter $$<,$$(SMALL_SOURCES)),$(3)) -MMD -MP -c $$< -o $$@
 
 build/$(1)/libreml_internal.a: $$(SOURCES:native/src/%.c=build/$(1)/obj/%.o)
 	$$(call say,AR,$$@)
@@ -80,7 +84,8 @@ build/$(1)/tests/%: tests/native/%.c $$(TEST_SUPPORT) build/$(1)/libreml_interna
 -include $$(patsubst tests/native/%.c,build/$(1)/tests/%.d,$$(NATIVE_TESTS) $$(NATIVE_STRESS))
 endef
 
-$(eval $(call variant,release,$(CFLAGS)))
+$(eval $(call variant,release,$(CFLAGS) $(LEAN_CFLAGS),$(SMALL_CFLAGS)))
+$(eval $(call variant,small,$(filter-out -O%,$(CFLAGS)) -Os $(LEAN_CFLAGS)))
 $(eval $(call variant,asan,$(SANITIZE)))
 $(eval $(call variant,stress-gc,$(SANITIZE) -DRL_STRESS_GC))
 # pointer-overflow is off: clang counts NULL + 0, an empty vector's end, which C2y defines and every compiler here takes as meant.
@@ -96,6 +101,11 @@ endef
 
 # ---------------------------------------------------------------------------------------------------------------- library
 
+# Addresses that the loader fills in, as bits instead of 24 bytes each: the C libraries that read them are newer than some linkers that write them.
+GLIBC := $(lastword $(shell getconf GNU_LIBC_VERSION 2>/dev/null))
+PACKED_RELOCATIONS := $(if $(filter 2.36 2.37 2.38 2.39 2.40 2.41 2.42 2.43,$(GLIBC)),$(shell echo 'int x;' | $(CC) -shared -fPIC -x c - -o /dev/null \
+    -Wl,--fatal-warnings -Wl,-z,pack-relative-relocs 2>/dev/null && echo -Wl,-z,pack-relative-relocs))
+
 ifeq ($(SYSTEM),Darwin)
 SHARED := build/libreml_embed.$(SO_MAJOR).dylib
 SHARED_LINK := build/libreml_embed.dylib
@@ -103,7 +113,8 @@ SHARED_FLAGS := -dynamiclib -install_name @rpath/libreml_embed.$(SO_MAJOR).dylib
 else
 SHARED := build/libreml_embed.so.$(SO_MAJOR)
 SHARED_LINK := build/libreml_embed.so
-SHARED_FLAGS := -shared -Wl,-soname,libreml_embed.so.$(SO_MAJOR) -Wl,--version-script=native/reml_embed.map -Wl,-z,defs
+SHARED_FLAGS := -shared -Wl,-soname,libreml_embed.so.$(SO_MAJOR) -Wl,--version-script=native/reml_embed.map -Wl,-z,defs \
+    -Wl,--gc-sections $(PACKED_RELOCATIONS)
 endif
 STATIC := build/libreml_embed.a
 
@@ -127,6 +138,18 @@ ifeq ($(SYSTEM),Linux)
 else
 	$(Q)cp $< $@
 endif
+
+# The same library, all of it built for size: it is loaded and checked more slowly, and calls cost more.
+.PHONY: lib-small test-small size
+lib-small: build/small/libreml_embed.so.$(SO_MAJOR)  ## the library built for size, in build/small/
+
+build/small/libreml_embed.so.$(SO_MAJOR): build/small/libreml_internal.a native/reml_embed.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(SHARED_FLAGS) -o $@ $(SOURCES:native/src/%.c=build/small/obj/%.o) $(LDFLAGS) $(REML_LIBS)
+	$(Q)ln -sf $(notdir $@) build/small/libreml_embed.so
+
+size: $(SHARED)  ## what the library is made of, stripped: sections, folders, largest symbols
+	$(Q)$(PYTHON) tools/library_size.py $(SHARED) build/release/obj
 
 build/reml_embed.pc: native/reml_embed.pc.in pyproject.toml FORCE
 	@mkdir -p $(@D)
@@ -204,6 +227,9 @@ examples: run
 .PHONY: test-native
 test-native: $(patsubst tests/native/%.c,build/release/tests/%,$(NATIVE_TESTS))  ## C unit tests, one program per module
 	$(call run_tests,release,$^)
+
+test-small: $(patsubst tests/native/%.c,build/small/tests/%,$(NATIVE_TESTS))  ## C unit tests of the library built for size
+	$(call run_tests,small,$^)
 
 .PHONY: test-python
 test-python: build lib $(C_EXAMPLES)

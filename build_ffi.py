@@ -120,11 +120,15 @@ ffi.set_source(
         "-fno-strict-aliasing",
         "-fno-math-errno",
         "-ffp-contract=off",
+        "-fno-asynchronous-unwind-tables",
+        "-fno-unwind-tables",
+        "-ffunction-sections",
+        "-fdata-sections",
         "-pthread",
     ],
     extra_link_args=[
         "-pthread",
-        *(["-Wl,--version-script=native/python/extension.map", "-Wl,-Bsymbolic"] if linux else []),
+        *(["-Wl,--version-script=native/python/extension.map", "-Wl,-Bsymbolic", "-Wl,--gc-sections"] if linux else []),
     ],
     libraries=["m"],
 )

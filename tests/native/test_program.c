@@ -517,6 +517,27 @@ TEST(test_program__a_copy_that_memory_refuses_leaves_nothing) {
     CHECK_INT_EQ(reml_dispose_context(id), OK);
 }
 
+/* They are packed in the library (tools/embed_prelude.py). */
+TEST(test_program__the_core_library_is_the_sources_in_the_tree) {
+    const rl_program_t* core = rl_process_prelude();
+    unsigned compared = 0;
+    CHECK(core != NULL);
+    for (uint32_t i = 0; core && i < core->modules.count; i++) {
+        const rl_module_t* module = &core->modules.data[i];
+        static char text[1 << 18];
+        char path[512];
+        if (!module->source.length) continue; /* number 0 */
+        snprintf(path, sizeof path, "native/src/vm/core/%.*s", (int)module->file.length, module->file.data);
+        FILE* file = fopen(path, "rb");
+        size_t length = file ? fread(text, 1, sizeof text, file) : 0;
+        if (file) fclose(file);
+        CHECK_INT_EQ(module->source.length, length);
+        CHECK(length == module->source.length && memcmp(text, module->source.data, length) == 0);
+        compared++;
+    }
+    CHECK(compared > 15);
+}
+
 int main(int argc, char** argv) {
     static const test_t tests[] = {
         RUN(test_program__contexts_share_what_was_compiled_once_and_nothing_else),
@@ -535,6 +556,7 @@ int main(int argc, char** argv) {
         RUN(test_program__it_is_there_in_a_forked_child),
         RUN(test_program__memory_that_is_refused_changes_nothing),
         RUN(test_program__a_copy_that_memory_refuses_leaves_nothing),
+        RUN(test_program__the_core_library_is_the_sources_in_the_tree),
     };
     return check_main(tests, sizeof tests / sizeof *tests, argc, argv);
 }
