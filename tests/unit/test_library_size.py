@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "build" / "libreml_embed.so.0"
 FLAGS = ROOT / "build" / "release" / "flags"
 # `make size` says what it is made of, docs/performance.md why it is not less. Whoever raises this says there what for.
-CEILING = 1_240_000
+CEILING = 1_380_000
 
 
 def load_tool(name: str) -> ModuleType:
@@ -27,7 +27,9 @@ def load_tool(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("strip"), reason="measured on x86-64 with binutils")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not shutil.which("strip"), reason="measured on x86-64 with binutils"
+)
 @pytest.mark.skipif(not LIBRARY.exists(), reason="`make lib` has not been run")
 def test_the_stripped_library_stays_below_its_ceiling() -> None:
     if " -O2 " not in FLAGS.read_text(encoding="utf-8"):
