@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "build" / "libreml_embed.so.0"
 FLAGS = ROOT / "build" / "release" / "flags"
 # `make size` says what it is made of, docs/performance.md why it is not less. Whoever raises this says there what for.
-CEILING = 1_380_000
+CEILING = 1_400_000
 
 
 def load_tool(name: str) -> ModuleType:
