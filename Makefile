@@ -214,7 +214,7 @@ C_EXAMPLES := $(patsubst examples/c/%.c,build/examples/%,$(wildcard examples/c/*
 build/examples/%: examples/c/%.c $(SHARED_LINK) $(PUBLIC_HEADERS)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) -std=c11 -Wall -Wextra -Wpedantic $(WERROR) -O2 -Inative/include $< -Lbuild -lreml_embed \
+	$(Q)$(CC) -std=c11 -Wall -Wextra -Wpedantic $(WERROR) -O2 -Inative/include $< -Lbuild -lreml_embed -pthread \
 	    -Wl,-rpath,'$$ORIGIN/..' -o $@
 
 .PHONY: run

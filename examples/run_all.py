@@ -60,6 +60,7 @@ def main() -> int:
         run_guide_sample(),
         run("host functions, from C (examples/c/host_function.c)", BUILT / "host_function"),
         run("hostile scripts under limits (examples/c/limits.c)", BUILT / "limits"),
+        run("one program, many tenants (examples/c/tenants.c)", BUILT / "tenants"),
         run("a module replaced while a program runs (examples/c/reload.c)", BUILT / "reload"),
         run_capability(),
         run("the same flow, from Python (examples/python/hello.py)", python, HERE / "python" / "hello.py"),
