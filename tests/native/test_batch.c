@@ -185,7 +185,7 @@ TEST(test_batch__random_functions_answer_as_calls_do) {
         }
         reml_embed_context_t* context = open_with(source);
         for (int f = 0; f < 12; f++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "f%d", f);
             compare(context, name, REML_COLUMN_F64, ROWS);
         }
