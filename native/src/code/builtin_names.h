@@ -25,8 +25,8 @@
     X(DEBUG, "debug", "b", "<T>(T) -> Str: Debug text")                                                                \
     X(FORMAT_VALUE, "format_value", "bb", "<T>(spec: Str, T) -> Str: by a printf specification such as 04X or .2f")    \
     X(CONVERT, "convert", "c", "<From, To>(From) -> To: rebuilt; inner T to Any, records renamed")                     \
-    X(STR_CONCAT, "str.concat", "cb",                                                                                  \
-        "(Str, Str) -> Str: in place when the first is not SHARED and has room (or grows)")                            \
+    X(STR_CONCAT, "str.concat", "cbbbbbbb",                                                                            \
+        "(Str, Str …) -> Str: 2 to 8 of them; in place when the first is not SHARED and has room (or grows)")          \
     X(OPEN_GET, "open.get", "bb", "<T>(open record, field: Str) -> T: the field of that name")                         \
     X(OPEN_WITH, "open.with", "bbc", "<T>(open record, field: Str, T) -> the same type: a copy with that field")       \
     X(REGEX_MATCH, "regex.match", "bb", "(program: Bytes, Str or Bytes) -> Bool: does the whole text match?")          \

@@ -265,6 +265,8 @@ static void emit_index(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     if (is_vec(e, bare)) {
         rl_emit_vec_get(e, rl_type_arg(e->compiler, bare, 0), to, regs[0], regs[1]);
         if (dest.own) rl_emit_share(e, type, to);
+    } else if (rl_builtin_of(e->compiler, bare) == RL_BUILTIN_LIST) {
+        rl_emit_abc(e, rep == RL_REP_R ? RL_OP_LISTGETR : RL_OP_LISTGETS, to, regs[0], regs[1]);
     } else {
         enum rl_emit_builtin which = RL_EB_LIST_INDEX;
         rl_builtin_type_t builtin = rl_builtin_of(e->compiler, bare);

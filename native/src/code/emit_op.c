@@ -41,7 +41,11 @@ static void emit_numeric(rl_emitter_t* e, unsigned op, rl_type_t type, uint32_t 
         if (type == RL_TYPE_F32) rl_emit_abc(e, RL_OP_ROUND_F32, to, to, 0);
         return;
     }
-    if (rl_const_i16(e, right, &constant) && immediate_of(op, type, constant, &imm)) {
+    if ((op == RL_IR_DIV || op == RL_IR_REM) && type != RL_TYPE_U64 && rl_const_int(e, right, &constant) &&
+        constant > 1 && (constant & (constant - 1)) == 0) {
+        rl_emit_abc(
+            e, op == RL_IR_DIV ? RL_OP_DIVP_I : RL_OP_REMP_I, to, left, (uint32_t)__builtin_ctzll((uint64_t)constant));
+    } else if (rl_const_i16(e, right, &constant) && immediate_of(op, type, constant, &imm)) {
         rl_emit_abc(e, (rl_op_t)row.k, to, left, (uint16_t)(int16_t)imm);
     } else {
         rl_emit_abc(e, (rl_op_t)(type == RL_TYPE_U64 ? row.u : row.i), to, left, rl_emit_any(e, right, false));
@@ -103,17 +107,82 @@ static void emit_operator(rl_emitter_t* e, rl_ir_t id, uint32_t to, uint32_t lef
     rl_type_t type = operand_type(e, n.a), full = rl_emit_type(e, n.a);
     uint32_t start = e->start;
     rl_at(e, n.start);
-    if (type == RL_TYPE_STR || rl_builtin_of(e->compiler, type) == RL_BUILTIN_LIST) {
-        bool is_list = type != RL_TYPE_STR;
+    if (rl_builtin_of(e->compiler, type) == RL_BUILTIN_LIST) {
         uint32_t regs[2] = {left, rl_emit_any(e, n.b, false)};
-        rl_type_t types[2] = {full, rl_emit_type(e, n.b)}, element = is_list ? rl_type_arg(e->compiler, type, 0) : 0;
-        uint32_t builtin = rl_emit_builtin_id(e, is_list ? RL_EB_LIST_CONCAT : RL_EB_STR_CONCAT);
-        rl_emit_builtin(e, builtin, to, rl_emit_type(e, id), regs, types, 2, &element, is_list);
+        rl_type_t types[2] = {full, rl_emit_type(e, n.b)}, element = rl_type_arg(e->compiler, type, 0);
+        uint32_t builtin = rl_emit_builtin_id(e, RL_EB_LIST_CONCAT);
+        rl_emit_builtin(e, builtin, to, rl_emit_type(e, id), regs, types, 2, &element, 1);
     } else if (rl_rep_of(e->compiler, type) != RL_REP_R && n.op != RL_IR_CONCAT) {
         if (!emit_sum_of_product(e, id, to, left)) emit_numeric(e, n.op, type, to, left, n.b);
     } else {
         rl_emit_bug(e, "the operator is built in");
     }
+    e->start = start;
+    rl_release(e, mark);
+}
+
+/* Whatever evaluating it does, no local is assigned and no text changed in place: texts read before it stay as they were. */
+static bool is_quiet(rl_emitter_t* e, rl_ir_t id) {
+    rl_ir_list_t stack = {0};
+    bool quiet = rl_vec_push(e->allocator, &stack, id);
+    for (unsigned budget = 16; quiet && stack.count;) {
+        rl_ir_t at = rl_vec_pop(&stack);
+        const rl_ir_node_t* n = rl_node(e, at);
+        switch (n->op) {
+        case RL_IR_INT:
+        case RL_IR_FLOAT:
+        case RL_IR_STRING:
+        case RL_IR_LOCAL:
+        case RL_IR_FIELD:
+        case RL_IR_TUPLE_GET:
+        case RL_IR_INDEX: break;
+        case RL_IR_ADD:
+        case RL_IR_SUB:
+        case RL_IR_MUL:
+        case RL_IR_DIV:
+        case RL_IR_REM: quiet = rl_emit_rep(e, at) != RL_REP_R && !in_generic_code(e, at); break;
+        case RL_IR_TO_STRING: quiet = rl_emit_type(e, n->a) < RL_TYPE_SIMPLE_COUNT; break;
+        default: quiet = false; break;
+        }
+        quiet = quiet && budget-- > 0 && rl_ir_children(e->program, e->allocator, at, &stack);
+    }
+    rl_vec_deinit(e->allocator, &stack);
+    return quiet;
+}
+
+/* Texts that are to be joined in one go. */
+typedef struct texts {
+    uint32_t regs[RL_BUILTIN_ARGS_MAX], count;
+} texts_t;
+
+static void join_texts(rl_emitter_t* e, texts_t* texts, uint32_t to) {
+    rl_type_t types[RL_BUILTIN_ARGS_MAX];
+    for (uint32_t i = 0; i < texts->count; i++) types[i] = RL_TYPE_STR;
+    if (texts->count > 1)
+        rl_emit_builtin(
+            e, rl_emit_builtin_id(e, RL_EB_STR_CONCAT), to, RL_TYPE_STR, texts->regs, types, texts->count, NULL, 0);
+    *texts = (texts_t){{to}, 1};
+}
+
+/* How many operators of the spine above `base` join further texts in the same instruction. */
+static uint32_t joined_with(rl_emitter_t* e, uint32_t base) {
+    uint32_t count = 0;
+    while (e->spine.count - count > base && count < RL_BUILTIN_ARGS_MAX - 2 &&
+           is_quiet(e, rl_node(e, e->spine.data[e->spine.count - 1 - count])->b))
+        count++;
+    return count;
+}
+
+/* left + b + c …, left in a register: `node` and the `more` last ones of the spine, which are taken off. */
+static void emit_texts(rl_emitter_t* e, rl_ir_t node, uint32_t more, uint32_t to, uint32_t left) {
+    rl_mark_t mark = rl_mark(e);
+    uint32_t start = e->start;
+    rl_ir_t rights[RL_BUILTIN_ARGS_MAX] = {rl_node(e, node)->b};
+    for (uint32_t i = 1; i <= more; i++) rights[i] = rl_node(e, rl_vec_pop(&e->spine))->b;
+    texts_t texts = {{left}, 1};
+    for (uint32_t i = 0; i <= more; i++) texts.regs[texts.count++] = rl_emit_any(e, rights[i], false);
+    rl_at(e, rl_node(e, node)->start);
+    join_texts(e, &texts, to);
     e->start = start;
     rl_release(e, mark);
 }
@@ -175,15 +244,18 @@ void rl_emit_binary(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     while (e->spine.count > base && !e->failed) {
         rl_ir_t node = rl_vec_pop(&e->spine);
         rl_ir_t sum = e->spine.count > base ? rl_vec_last(&e->spine) : 0;
-        bool fused = sum && rep == RL_REP_F && can_fuse(e, node, sum);
+        bool fused = sum && rep == RL_REP_F && can_fuse(e, node, sum),
+             is_text = operand_type(e, rl_node(e, node)->a) == RL_TYPE_STR;
+        uint32_t more = is_text ? joined_with(e, base) : 0;
         if (fused) e->spine.count--;
-        bool is_last = e->spine.count == base;
+        bool is_last = e->spine.count - more == base;
         if (!is_last && accumulator == RL_NONE) accumulator = scratch ? dest.reg : rl_temp(e, rep);
         uint32_t to = !is_last                        ? accumulator
                       : dest.want == RL_WANT_REGISTER ? dest.reg
                       : accumulator != RL_NONE        ? accumulator
                                                       : rl_temp(e, rep);
         if (fused) emit_product_in_sum(e, node, sum, to, left);
+        else if (is_text) emit_texts(e, node, more, to, left);
         else emit_operator(e, node, to, left);
         left = to;
     }
@@ -515,6 +587,11 @@ static uint32_t emit_piece(rl_emitter_t* e, uint32_t spec, rl_ir_t node, bool de
     return to;
 }
 
+/* The texts before it stay as they are while this one is made. */
+static bool is_quiet_piece(rl_emitter_t* e, rl_ir_t node) {
+    return is_quiet(e, node) && rl_emit_type(e, node) < RL_TYPE_SIMPLE_COUNT;
+}
+
 void rl_emit_format(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
     rl_ir_node_t n = *rl_node(e, id);
     bool is_format = n.op == RL_IR_FORMAT;
@@ -524,19 +601,24 @@ void rl_emit_format(rl_emitter_t* e, rl_ir_t id, rl_dest_t dest) {
         rl_object_t* nothing = rl_empty_string(e);
         if (nothing) rl_emit_load_ref(e, to, nothing);
     }
+    rl_mark_t mark = rl_mark(e);
+    texts_t texts = {{to}, 0};
     for (uint32_t i = 0; i < count && !e->failed; i++) {
         uint32_t spec = is_format ? *rl_program_extra(e->program, n.a + 2 * i) : RL_NONE;
         rl_ir_t node = is_format ? *rl_program_extra(e->program, n.a + 2 * i + 1) : n.a;
-        rl_mark_t mark = rl_mark(e);
         bool debug = !is_format && (n.flags & 1);
         if (i == 0) {
             (void)emit_piece(e, spec, node, debug, dest.own || count > 1, to);
-        } else {
-            uint32_t regs[2] = {to, emit_piece(e, spec, node, debug, false, RL_NONE)};
-            rl_type_t types[2] = {RL_TYPE_STR, RL_TYPE_STR};
-            rl_emit_builtin(e, rl_emit_builtin_id(e, RL_EB_STR_CONCAT), to, RL_TYPE_STR, regs, types, 2, NULL, 0);
+            texts = (texts_t){{to}, 1};
+            continue;
         }
-        rl_release(e, mark);
+        if (texts.count > 1 && (texts.count == RL_BUILTIN_ARGS_MAX || !is_quiet_piece(e, node))) {
+            join_texts(e, &texts, to);
+            rl_release(e, mark);
+        }
+        texts.regs[texts.count++] = emit_piece(e, spec, node, debug, false, RL_NONE);
     }
+    join_texts(e, &texts, to);
+    rl_release(e, mark);
     rl_deliver(e, RL_REP_R, RL_TYPE_STR, to, dest);
 }

@@ -199,6 +199,8 @@ static void check_instr(verifier_t* v, rl_instr_t in) {
         }
     }
     if (in.op == RL_OP_FOR_STEP) in_s(v, in.a, 2);
+    if ((in.op == RL_OP_DIVP_I || in.op == RL_OP_REMP_I) && (in.c == 0 || in.c > 62))
+        complain(v, "no such power:", in.c);
     if ((in.op == RL_OP_RETS && v->p->result_rep == RL_REP_R) ||
         (in.op == RL_OP_RETR && v->p->result_rep != RL_REP_R)) {
         complain(v, "return from the other bank:", v->p->result_rep);

@@ -269,7 +269,8 @@ void* rl_heap_buffer(rl_heap_t* heap, void* old, size_t old_size, size_t new_siz
 static void mark_now(rl_heap_t* heap, rl_object_t* object) {
     if ((object->flags & RL_OBJ_STATIC) || colour_of(object) != heap->white) return;
     const rl_kind_row_t* row = &rl_kind_rows[object->kind];
-    if (object->refs == 0 && !row->mark && !row->part) {
+    bool is_leaf = object->refs == 0 || (object->refs == 1 && !rl_object_words(object)->o);
+    if (is_leaf && !row->mark && !row->part) {
         set_colour(object, heap->black);
         heap->marked_bytes += bytes_of(object);
         return;

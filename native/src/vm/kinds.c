@@ -6,13 +6,14 @@
 
 static void free_string(rl_heap_t* heap, rl_object_t* object) {
     rl_string_t* s = (rl_string_t*)object;
+    if (object->tag & RL_STR_SHORT) return;
     if (s->capacity) rl_heap_buffer(heap, (void*)(uintptr_t)s->data, s->capacity, 0);
     if (s->index) rl_heap_buffer(heap, s->index, rl_string_index_bytes(s), 0);
 }
 
 static size_t size_of_string(const rl_object_t* object) {
     const rl_string_t* s = (const rl_string_t*)object;
-    return s->capacity + rl_string_index_bytes(s);
+    return object->tag & RL_STR_SHORT ? 0 : s->capacity + rl_string_index_bytes(s);
 }
 
 static uint32_t mark_vector(rl_heap_t* heap, const rl_object_t* object, uint32_t from) {

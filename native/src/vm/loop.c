@@ -7,6 +7,7 @@
 #include "vm/arith.h"
 #include "vm/async.h"
 #include "vm/core/iterate.h"
+#include "vm/core/list.h"
 #include "vm/string.h"
 #include "vm/vm.h"
 
@@ -217,6 +218,14 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* object) {
     uint64_t at = (index).u;                                                                                           \
     if (RL_UNLIKELY(at >= v->length)) {                                                                                \
         rl_vm_raise_index(vm, (int64_t)at, v->length);                                                                 \
+        goto raise;                                                                                                    \
+    }
+
+#define LIST_AT(object, index)                                                                                         \
+    const rl_list_t* list = (const rl_list_t*)(object);                                                                \
+    uint64_t at = (index).u;                                                                                           \
+    if (RL_UNLIKELY(at >= list->length)) {                                                                             \
+        rl_vm_raise_index(vm, (int64_t)at, list->length);                                                              \
         goto raise;                                                                                                    \
     }
 
@@ -617,6 +626,19 @@ next_instruction:
         NEXT;
     }
 
+    OP_CASE(LISTGETS) {
+        LIST_AT(r[B], s[C])
+        s[A] = rl_list_at(&list->header, (uint32_t)at);
+        NEXT;
+    }
+    OP_CASE(LISTGETR) {
+        LIST_AT(r[B], s[C])
+        rl_object_t* element = RL_LIKELY(!list->root) ? ((rl_object_t**)(void*)list->data)[list->start + at]
+                                                      : rl_list_at(&list->header, (uint32_t)at).o;
+        rl_share(element);
+        r[A] = element;
+        NEXT;
+    }
     OP_CASE(ITER) {
         rl_object_t* iter;
         SAVE();

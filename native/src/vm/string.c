@@ -4,8 +4,28 @@
 #include "base/unicode.h"
 #include "base/utf8.h"
 
+static bool is_short(const rl_string_t* s) { return (s->header.tag & RL_STR_SHORT) != 0; }
+static size_t head_bytes(const rl_string_t* s) {
+    return is_short(s) ? offsetof(rl_string_t, capacity) : sizeof(rl_string_t);
+}
 static size_t inline_room(const rl_string_t* s) {
-    return (size_t)s->header.words * 8 + sizeof(rl_object_t) - sizeof(rl_string_t);
+    return (size_t)s->header.words * 8 + sizeof(rl_object_t) - head_bytes(s);
+}
+static uint32_t capacity_of(const rl_string_t* s) { return is_short(s) ? 0 : s->capacity; }
+
+/* Empty, with room for `room` bytes right behind its count. */
+static rl_string_t* new_short_string(rl_vm_t* vm, size_t room, unsigned kind) {
+    rl_heap_t* heap = &vm->heap;
+    unsigned words = (unsigned)((offsetof(rl_string_t, capacity) - sizeof(rl_object_t) + room + 7) / 8);
+    rl_object_t* object = rl_heap_take(heap, rl_heap_classes[words + 1]);
+    if (RL_LIKELY(object != NULL)) rl_heap_set_header(heap, object, kind, RL_STR_SHORT, 1, words);
+    else if (!(object = rl_heap_new(heap, kind, RL_STR_SHORT, 1, words))) return NULL;
+    rl_string_t* s = (rl_string_t*)object;
+    s->owner = NULL;
+    s->data = (const char*)s + offsetof(rl_string_t, capacity);
+    s->length = 0;
+    s->count = RL_STRING_UNCOUNTED;
+    return s;
 }
 
 /* An empty string object with room for `room` bytes, inside the cell or in a side buffer. */
@@ -14,6 +34,7 @@ static rl_string_t* new_string(rl_vm_t* vm, size_t room, unsigned kind) {
         vm->allocator->failed = true;
         return NULL;
     }
+    if (room <= RL_STRING_SHORT_MOST) return new_short_string(vm, room, kind);
     bool is_inline = room <= RL_STRING_INLINE_MOST;
     rl_string_t* s = rl_heap_new_sized(&vm->heap, kind, 1, sizeof *s + (is_inline ? room : 0));
     if (!s) return NULL;
@@ -51,7 +72,7 @@ void rl_string_finish(rl_string_t* s) {
 rl_object_t* rl_string_new(rl_vm_t* vm, rl_str_t bytes, unsigned kind) {
     rl_string_t* s = rl_string_uninit(vm, bytes.length, kind);
     if (!s) return NULL;
-    if (bytes.length) memcpy((char*)(uintptr_t)s->data, bytes.data, bytes.length);
+    rl_copy_bytes((char*)(uintptr_t)s->data, bytes.data, bytes.length);
     rl_string_finish(s);
     return &s->header;
 }
@@ -78,10 +99,10 @@ rl_object_t* rl_string_slice_points(
     rl_object_t* owner = from->owner ? from->owner : source;
     const rl_string_t* all = (const rl_string_t*)owner;
     bool ascii = rl_string_is_ascii(from);
-    if (length <= 64 || (owner->flags & RL_OBJ_STATIC) || length < all->length / 2 || length < all->capacity / 2) {
+    if (length <= 64 || (owner->flags & RL_OBJ_STATIC) || length < all->length / 2 || length < capacity_of(all) / 2) {
         rl_string_t* copy = rl_string_uninit(vm, length, source->kind);
         if (!copy) return NULL;
-        if (length) memcpy((char*)(uintptr_t)copy->data, from->data + offset, length);
+        rl_copy_bytes((char*)(uintptr_t)copy->data, from->data + offset, length);
         if (ascii) {
             copy->header.tag |= RL_STR_ASCII;
             copy->count = copy->length;
@@ -115,7 +136,8 @@ rl_object_t* rl_string_slice(rl_vm_t* vm, rl_object_t* source, size_t offset, si
 
 /* Make sure an unshared string owns room for `total` bytes. False: memory. */
 static bool make_room(rl_vm_t* vm, rl_string_t* s, size_t total) {
-    if (s->capacity >= total || (s->capacity == 0 && inline_room(s) >= total)) return true;
+    uint32_t capacity = capacity_of(s);
+    if (capacity >= total || (capacity == 0 && inline_room(s) >= total)) return true;
     size_t wanted = total + total / 2;
     if (wanted > UINT32_MAX || wanted > vm->limits.string_bytes) wanted = total;
     char* bytes = rl_heap_buffer(&vm->heap, s->capacity ? (void*)(uintptr_t)s->data : NULL, s->capacity, wanted);
@@ -126,6 +148,36 @@ static bool make_room(rl_vm_t* vm, rl_string_t* s, size_t total) {
     return true;
 }
 
+/* May `total` bytes lie in the string itself? Not when others see it, and a SHORT one has only the room of its cell. */
+static bool grows_in_place(const rl_string_t* s, size_t total) {
+    return !(s->header.flags & (RL_OBJ_SHARED | RL_OBJ_STATIC)) && !s->owner &&
+           (!is_short(s) || inline_room(s) >= total);
+}
+
+/* There is room. */
+static void extend(rl_string_t* s, rl_str_t right, bool right_is_ascii) {
+    rl_copy_bytes((char*)(uintptr_t)s->data + s->length, right.data, right.length);
+    s->length += (uint32_t)right.length; /* an index stays true: it is of the text before */
+    if (rl_string_is_ascii(s) && right_is_ascii) {
+        s->count = s->length;
+    } else {
+        s->header.tag &= RL_STR_SHORT; /* nor is it known to be in NFC or not */
+        if (s->count != RL_STRING_UNCOUNTED)
+            s->count += right_is_ascii ? (uint32_t)right.length : (uint32_t)rl_utf8_count(right);
+    }
+}
+
+/* A copy of `s` with room for `room` bytes; NULL: memory. */
+static rl_string_t* copy_with_room(rl_vm_t* vm, const rl_string_t* s, size_t room) {
+    rl_string_t* joined = new_string(vm, room, s->header.kind);
+    if (!joined) return NULL;
+    rl_copy_bytes((char*)(uintptr_t)joined->data, s->data, s->length);
+    joined->length = s->length;
+    joined->header.tag |= s->header.tag & (uint16_t)~RL_STR_SHORT;
+    joined->count = s->count;
+    return joined;
+}
+
 rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bool right_is_ascii, rl_object_t** out) {
     rl_string_t* s = (rl_string_t*)left;
     if (right.length == 0) {
@@ -134,7 +186,7 @@ rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bo
     }
     size_t total = s->length + right.length;
     if (total > vm->limits.string_bytes || total > UINT32_MAX) return rl_string_too_long(vm);
-    bool in_place = !(left->flags & (RL_OBJ_SHARED | RL_OBJ_STATIC)) && !s->owner;
+    bool in_place = grows_in_place(s, total);
     if (!rl_vm_charge(vm, 1 + (in_place ? right.length : total) / 16)) return RL_RAISE;
     if (in_place) {
         /* `right` may be a view of this very string: its bytes are where they were only until the buffer grows. */
@@ -143,23 +195,34 @@ rl_outcome_t rl_string_append(rl_vm_t* vm, rl_object_t* left, rl_str_t right, bo
         if (!make_room(vm, s, total)) return RL_COLLECT;
         if (own) right.data = s->data + own_offset;
     } else {
-        size_t room = total + total / 2 < RL_STRING_INLINE_MOST ? total + total / 2 : total;
-        rl_string_t* joined = new_string(vm, room, left->kind);
-        if (!joined) return RL_COLLECT;
-        memcpy((char*)(uintptr_t)joined->data, s->data, s->length);
-        joined->length = s->length;
-        joined->header.tag = left->tag;
-        joined->count = s->count;
-        s = joined;
+        size_t room = total + total / 2;
+        if (room >= RL_STRING_INLINE_MOST || room > vm->limits.string_bytes) room = total;
+        if (!(s = copy_with_room(vm, s, room))) return RL_COLLECT;
     }
-    memcpy((char*)(uintptr_t)s->data + s->length, right.data, right.length);
-    s->length = (uint32_t)total; /* an index stays true: it is of the text before */
-    if (rl_string_is_ascii(s) && right_is_ascii) {
-        s->count = s->length;
-    } else {
-        s->header.tag = 0; /* nor is it known to be in NFC or not */
-        if (s->count != RL_STRING_UNCOUNTED)
-            s->count += right_is_ascii ? (uint32_t)right.length : (uint32_t)rl_utf8_count(right);
+    extend(s, right, right_is_ascii);
+    *out = &s->header;
+    return RL_DONE;
+}
+
+rl_outcome_t rl_string_concat(rl_vm_t* vm, const rl_word_t* parts, unsigned count, rl_object_t** out) {
+    rl_string_t* s = (rl_string_t*)parts[0].o;
+    uint64_t total = s->length;
+    bool repeated = false;
+    for (unsigned i = 1; i < count; i++) {
+        total += ((const rl_string_t*)parts[i].o)->length;
+        repeated |= parts[i].o == parts[0].o;
+    }
+    if (total > vm->limits.string_bytes || total > UINT32_MAX) return rl_string_too_long(vm);
+    bool in_place = !repeated && grows_in_place(s, (size_t)total);
+    if (!rl_vm_charge(vm, count - 1 + (in_place ? total - s->length : total) / 16)) return RL_RAISE;
+    if (in_place) {
+        if (!make_room(vm, s, (size_t)total)) return RL_COLLECT;
+    } else if (!(s = copy_with_room(vm, s, (size_t)total))) {
+        return RL_COLLECT;
+    }
+    for (unsigned i = 1; i < count; i++) {
+        const rl_string_t* part = (const rl_string_t*)parts[i].o;
+        if (part->length) extend(s, (rl_str_t){part->data, part->length}, rl_string_is_ascii(part));
     }
     *out = &s->header;
     return RL_DONE;
@@ -291,7 +354,7 @@ rl_outcome_t rl_string_relate(rl_vm_t* vm, const rl_object_t* a, const rl_object
     } while (0)
 
 /* SipHash-1-3. Words are read in the machine's order: the secret differs in each context anyway. */
-static uint64_t sip_hash(const uint64_t secret[2], rl_str_t text) {
+static inline uint64_t sip_hash(const uint64_t secret[2], rl_str_t text) {
     uint64_t v0 = secret[0] ^ 0x736f6d6570736575u, v1 = secret[1] ^ 0x646f72616e646f6du;
     uint64_t v2 = secret[0] ^ 0x6c7967656e657261u, v3 = secret[1] ^ 0x7465646279746573u;
     const char* at = text.data;
@@ -304,7 +367,15 @@ static uint64_t sip_hash(const uint64_t secret[2], rl_str_t text) {
         v0 ^= m;
     }
     uint64_t last = (uint64_t)text.length << 56;
-    for (size_t i = 0; i < rest; i++) last |= (uint64_t)(unsigned char)at[i] << (8 * i);
+    if (rest >= 4) {
+        uint32_t low, high;
+        memcpy(&low, at, 4);
+        memcpy(&high, at + rest - 4, 4);
+        last |= low | (uint64_t)high << (8 * (rest - 4));
+    } else if (rest) {
+        last |= (uint64_t)(unsigned char)at[0] | (uint64_t)(unsigned char)at[rest / 2] << (8 * (rest / 2)) |
+                (uint64_t)(unsigned char)at[rest - 1] << (8 * (rest - 1));
+    }
     v3 ^= last;
     SIP_ROUND;
     v0 ^= last;

@@ -64,7 +64,8 @@ struct rl_object {
 };
 static inline rl_word_t* rl_object_words(rl_object_t* object) { return (rl_word_t*)(object + 1); }
 
-enum { RL_STR_ASCII = 1, RL_STR_NFC = 2, RL_STR_NOT_NFC = 4 }; /* the last two: found out at a comparison */
+/* NFC and NOT_NFC: found out at a comparison. SHORT: its bytes follow `count`, the fields behind that are not there. */
+enum { RL_STR_ASCII = 1, RL_STR_NFC = 2, RL_STR_NOT_NFC = 4, RL_STR_SHORT = 8 };
 
 /* Str and Bytes. A slice shares the bytes of `owner`. Immutable for the language; append in place only while not SHARED. */
 typedef struct rl_string {

@@ -159,6 +159,13 @@ static const rl_list_t* base_of(const rl_list_t* list, uint32_t* out_start) {
     return owner;
 }
 
+const void* rl_list_array(const rl_object_t* object) {
+    uint32_t start;
+    const rl_list_t* list = (const rl_list_t*)object;
+    const rl_list_t* base = base_of(list, &start);
+    return is_flat(base) && list->length ? base->data + start * width(list) : NULL;
+}
+
 rl_word_t rl_list_at(const rl_object_t* object, uint32_t index) {
     const rl_list_t* list = (const rl_list_t*)object;
     rl_element_t element = (rl_element_t)list->element;

@@ -58,18 +58,15 @@ static bool next_line(rl_str_t text, rl_str_t separator, size_t* at, piece_t* ou
     return true;
 }
 
+static bool is_ascii_space(unsigned char c) { return c == ' ' || (c >= 9 && c <= 13); }
+
 /* Moves over what is (or is not) white space. */
-static size_t skip(rl_str_t text, size_t at, bool space) {
+static inline size_t skip(rl_str_t text, size_t at, bool space) {
     while (at < text.length) {
         unsigned char c = (unsigned char)text.data[at];
-        size_t next = at;
-        bool is_space;
-        if (c < 0x80) {
-            is_space = c == ' ' || (c >= 9 && c <= 13);
-            next++;
-        } else {
-            is_space = rl_unicode_is_white_space(rl_utf8_next_valid(text.data, &next));
-        }
+        size_t next = at + 1;
+        bool is_space =
+            c < 0x80 ? is_ascii_space(c) : (next = at, rl_unicode_is_white_space(rl_utf8_next_valid(text.data, &next)));
         if (is_space != space) break;
         at = next;
     }
@@ -123,7 +120,8 @@ FN(rl_str_split_whitespace) {
 
 /* --- one after the other: position is the byte offset, `extra` the separator -------------------------------------------- */
 
-static rl_outcome_t walk_on(rl_vm_t* vm, rl_iter_t* iter, next_piece_fn next, rl_word_t* out_element, bool* out_ended) {
+static inline rl_outcome_t walk_on(
+    rl_vm_t* vm, rl_iter_t* iter, next_piece_fn next, rl_word_t* out_element, bool* out_ended) {
     rl_str_t separator = iter->extra ? rl_string_str(iter->extra) : RL_STR("");
     size_t at = (size_t)iter->position;
     piece_t piece;

@@ -50,6 +50,11 @@ static rl_outcome_t same_key(
         return RL_DONE;
     }
     if (class_of == RL_KEY_OTHER) return rl_value_same_key(vm, type, a, b, out);
+    if (class_of == RL_KEY_STR && (a.o->tag & b.o->tag & RL_STR_ASCII)) {
+        rl_str_t x = rl_string_str(a.o), y = rl_string_str(b.o);
+        *out = x.length == y.length && (x.data == y.data || memcmp(x.data, y.data, x.length) == 0);
+        return rl_vm_charge(vm, 1 + x.length / 16) ? RL_DONE : RL_RAISE;
+    }
     int order = 1;
     rl_outcome_t outcome = rl_key_compare(vm, class_of, type, a, b, &order);
     *out = order == 0;
@@ -158,22 +163,29 @@ static rl_outcome_t reserve(rl_vm_t* vm, rl_table_t* table) {
     return RL_DONE;
 }
 
-rl_outcome_t rl_table_put(rl_vm_t* vm, const rl_rtype_t* type, rl_table_t* table, rl_word_t key, rl_word_t value) {
-    rl_table_entry_t* entry;
-    uint32_t hash;
-    rl_outcome_t outcome = find(vm, type, table, key, &hash, &entry);
-    if (outcome != RL_DONE) return outcome;
-    if (entry) {
-        if (table->value_is_ref) rl_heap_barrier_old(&vm->heap, entry->value.o);
-        entry->value = value;
-        return RL_DONE;
-    }
-    outcome = reserve(vm, table);
+static void store(rl_vm_t* vm, const rl_table_t* table, rl_table_entry_t* entry, rl_word_t value) {
+    if (table->value_is_ref) rl_heap_barrier_old(&vm->heap, entry->value.o);
+    entry->value = value;
+}
+
+/* A key that is not there yet. */
+static rl_outcome_t add(rl_vm_t* vm, rl_table_t* table, uint32_t hash, rl_word_t key, rl_word_t value) {
+    rl_outcome_t outcome = reserve(vm, table);
     if (outcome != RL_DONE) return outcome;
     table->entries[table->used] = (rl_table_entry_t){key, value, hash, 1};
     enter(table, table->used++);
     table->length++;
     table->changes++;
+    return RL_DONE;
+}
+
+rl_outcome_t rl_table_put(rl_vm_t* vm, const rl_rtype_t* type, rl_table_t* table, rl_word_t key, rl_word_t value) {
+    rl_table_entry_t* entry;
+    uint32_t hash;
+    rl_outcome_t outcome = find(vm, type, table, key, &hash, &entry);
+    if (outcome != RL_DONE) return outcome;
+    if (!entry) return add(vm, table, hash, key, value);
+    store(vm, table, entry, value);
     return RL_DONE;
 }
 
@@ -255,34 +267,38 @@ FN(rl_core_table_get_or) {
     return RL_DONE;
 }
 
-/* Table.update finds its entry once: the number is good as long as no key is added or removed. */
+/*
+ * Table.update looks its key up once: a ticket is the number of the entry, and above it how often keys have come and gone, so that a
+ * ticket of before is told from one that still holds.
+ */
+static int64_t ticket_of(const rl_table_t* table, uint32_t number) {
+    return (int64_t)((uint64_t)(table->changes & INT32_MAX) << 32 | number);
+}
+
 FN(rl_core_table_entry) {
+    rl_table_t* table = TABLE(0);
     rl_table_entry_t* entry;
     uint32_t hash;
-    rl_outcome_t outcome = find(vm, site->types[0], TABLE(0), args[1], &hash, &entry);
-    if (outcome == RL_DONE) result->i = entry ? entry - TABLE(0)->entries : -1;
-    return outcome;
+    rl_outcome_t outcome = find(vm, site->types[0], table, args[1], &hash, &entry);
+    if (outcome != RL_DONE) return outcome;
+    result->i = entry ? ticket_of(table, (uint32_t)(entry - table->entries)) : -1;
+    return entry ? RL_DONE : add(vm, table, hash, args[1], args[2]);
 }
 
 FN(rl_core_table_value_at) {
     (void)vm, (void)site;
-    *result = TABLE(0)->entries[args[1].u].value;
+    *result = TABLE(0)->entries[(uint32_t)args[1].u].value;
     if (TABLE(0)->value_is_ref) rl_share(result->o);
     return RL_DONE;
 }
 
 FN(rl_core_table_store_at) {
-    (void)site;
-    rl_table_entry_t* entry = &TABLE(0)->entries[args[1].u];
-    if (TABLE(0)->value_is_ref) rl_heap_barrier_old(&vm->heap, entry->value.o);
-    entry->value = args[2];
+    rl_table_t* table = TABLE(0);
+    uint32_t number = (uint32_t)args[1].u;
     result->i = 0;
-    return RL_DONE;
-}
-
-FN(rl_core_table_changes) {
-    (void)vm, (void)site;
-    result->i = TABLE(0)->changes;
+    if (RL_UNLIKELY(ticket_of(table, number) != args[1].i))
+        return rl_table_put(vm, site->types[0], table, args[2], args[3]);
+    store(vm, table, &table->entries[number], args[3]);
     return RL_DONE;
 }
 

@@ -44,6 +44,27 @@ static rl_outcome_t give_slice(rl_vm_t* vm, rl_word_t* result, rl_object_t* sour
     return give_object(result, rl_string_slice(vm, source, start, end - start));
 }
 
+/* The texts of a collection one after the other; those of a Vec or a flat List are an array. */
+typedef struct text_walk {
+    rl_object_t* const* array; /* NULL: the cursor */
+    rl_cursor_t cursor;
+} text_walk_t;
+
+static text_walk_t walk_texts(rl_object_t* collection) {
+    text_walk_t walk = {0};
+    if (collection->kind == RL_OBJ_VEC) walk.array = ((const rl_vector_t*)collection)->data;
+    else walk.array = (rl_object_t* const*)rl_list_array(collection);
+    if (!walk.array) rl_cursor_begin(&walk.cursor, collection);
+    return walk;
+}
+
+static inline rl_string_t* next_text(text_walk_t* walk) {
+    if (RL_LIKELY(walk->array != NULL)) return (rl_string_t*)*walk->array++;
+    rl_word_t item = {0}, unused;
+    (void)rl_cursor_next(&walk->cursor, &item, &unused);
+    return (rl_string_t*)item.o;
+}
+
 static bool too_long(rl_vm_t* vm, uint64_t length) {
     return length > vm->limits.string_bytes || length > UINT32_MAX - 64;
 }
@@ -127,7 +148,7 @@ FN(rl_str_slice) {
 /* --- building ------------------------------------------------------------------------------------------------------------- */
 
 FN(rl_str_concat) {
-    (void)site;
+    if (site->arg_count > 2) return rl_string_concat(vm, args, site->arg_count, &result->o);
     return rl_string_append(vm, args[0].o, TEXT(1), rl_string_is_ascii(STRING(1)), &result->o);
 }
 
@@ -136,29 +157,29 @@ FN(rl_str_join) {
     (void)site;
     rl_str_t separator = TEXT(1);
     uint32_t count = rl_collection_length(args[0].o);
-    rl_cursor_t cursor;
-    rl_word_t item, unused;
+    unsigned tags = count > 1 ? STRING(1)->header.tag : RL_STR_ASCII;
     uint64_t total = count ? (uint64_t)(count - 1) * separator.length : 0;
-    rl_cursor_begin(&cursor, args[0].o);
-    while (rl_cursor_next(&cursor, &item, &unused)) total += rl_string_str(item.o).length;
+    text_walk_t walk = walk_texts(args[0].o);
+    for (uint32_t i = 0; i < count; i++) {
+        const rl_string_t* part = next_text(&walk);
+        total += part->length;
+        tags &= part->header.tag;
+    }
     if (!rl_vm_charge(vm, 1 + count + total / 16)) return RL_RAISE;
     if (too_long(vm, total)) return rl_string_too_long(vm);
     rl_string_t* joined = rl_string_uninit(vm, total, RL_OBJ_STR);
     if (!joined) return RL_COLLECT;
     char* out = (char*)(uintptr_t)joined->data;
-    bool first = true;
-    rl_cursor_begin(&cursor, args[0].o);
-    while (rl_cursor_next(&cursor, &item, &unused)) {
-        rl_str_t part = rl_string_str(item.o);
-        if (!first && separator.length) {
-            memcpy(out, separator.data, separator.length);
-            out += separator.length;
-        }
-        first = false;
-        if (part.length) memcpy(out, part.data, part.length);
-        out += part.length;
+    walk = walk_texts(args[0].o);
+    for (uint32_t i = 0; i < count; i++) {
+        const rl_string_t* part = next_text(&walk);
+        if (i) out = rl_copy_bytes(out, separator.data, separator.length);
+        out = rl_copy_bytes(out, part->data, part->length);
     }
-    rl_string_finish(joined);
+    if (tags & RL_STR_ASCII) {
+        joined->header.tag |= RL_STR_ASCII;
+        joined->count = joined->length;
+    }
     result->o = &joined->header;
     return RL_DONE;
 }
