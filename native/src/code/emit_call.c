@@ -477,8 +477,8 @@ static uint32_t host_site(rl_emitter_t* e, const call_t* c) {
 /* Does the call go to the very instance it stands in, with parameters in plain registers? */
 static bool is_self(rl_emitter_t* e, const call_t* c) {
     if (e->inlining || c->id != e->fn_id || c->count != e->fn.param_count) return false;
-    if (memcmp(c->args, e->args, sizeof(rl_type_t) * c->fn.type_params) != 0 || c->fn.type_params != e->arg_count)
-        return false;
+    if (c->fn.type_params != e->arg_count) return false;
+    if (e->arg_count && memcmp(c->args, e->args, sizeof(rl_type_t) * e->arg_count) != 0) return false;
     for (uint32_t i = 0; i < c->count; i++) {
         if (e->locals[i].home != RL_HOME_REGISTER) return false;
     }

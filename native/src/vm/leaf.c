@@ -33,12 +33,16 @@
 
 const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* pc) {
 #if RL_THREADED
-    static const void* const labels[RL_OP_COUNT] = {
+    static const void* const label_of[RL_OP_COUNT] = {
 #define OP(name, operands, meaning)        &&other,
 #define OP_SCALAR(name, operands, meaning) &&op_##name,
 #include "code/opcode.def"
 #undef OP
     };
+#endif
+#if RL_THREADED
+    const void* const* labels = label_of;
+    RL_KEEP(labels);
 #endif
     const char* what;
     double last = 0;

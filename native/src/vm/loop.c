@@ -231,11 +231,15 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* object) {
 
 rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
 #if RL_THREADED
-    static const void* const labels[RL_OP_COUNT] = {
+    static const void* const label_of[RL_OP_COUNT] = {
 #define OP(name, operands, meaning) &&op_##name,
 #include "code/opcode.def"
 #undef OP
     };
+#endif
+#if RL_THREADED
+    const void* const* labels = label_of;
+    RL_KEEP(labels);
 #endif
     const rl_instr_t* pc;
     const rl_proto_t* proto;

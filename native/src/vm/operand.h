@@ -22,6 +22,13 @@
 #define RL_FORGET(value) ((void)(value))
 #endif
 
+/* Kept in a register: what it holds is not known to be the same as before. */
+#if defined(__GNUC__)
+#define RL_KEEP(pointer) __asm__("" : "+r"(pointer))
+#else
+#define RL_KEEP(pointer) ((void)(pointer))
+#endif
+
 /* pc stands behind the instruction. */
 #define A     (pc[-1].a)
 #define B     (pc[-1].b)
