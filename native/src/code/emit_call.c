@@ -629,7 +629,7 @@ static void emit_inline(rl_emitter_t* e, const call_t* c, rl_dest_t dest) {
         rl_free(e->allocator, locals, bytes);
         return;
     }
-    memcpy(args, c->args, sizeof(rl_type_t) * c->fn.type_params);
+    if (c->fn.type_params) memcpy(args, c->args, sizeof(rl_type_t) * c->fn.type_params);
     uint64_t looked_at = rl_borrowed_params(e->compiler, c->id);
     for (uint32_t i = 0; i < c->count; i++) nodes[i] = argument(e, c, i);
     for (uint32_t i = 0; i < c->count; i++) {
