@@ -425,8 +425,13 @@ static bool map_matches(const rl_rtype_t* const types[2], rl_object_t* map, cons
         previous = key;
         if (is_table) { /* keys come by age */
             uint32_t k = 0;
-            if (types[0] == &str_type) k = (uint32_t)atoi(rl_string_str(key.o).data + 1);
-            else k = (uint32_t)((key.i + 500) / 3);
+            char text[16] = "";
+            if (types[0] == &str_type) {
+                rl_str_t name = rl_string_str(key.o);
+                memcpy(text, name.data, name.length < sizeof text ? name.length : 0);
+                k = (uint32_t)atoi(text + 1);
+            }
+            if (types[0] != &str_type) k = (uint32_t)((key.i + 500) / 3);
             if (!CHECK(k < KEYS && model->order[k] > last)) return false;
             last = model->order[k];
             if (!CHECK(word_is(types[1], value, model->values[k]))) return false;

@@ -29,7 +29,7 @@ static rl_object_t* make(rl_cloner_t* cloner, const rl_object_t* object) {
     rl_object_t* copy;
     if (object->kind == RL_OBJ_STR || object->kind == RL_OBJ_BYTES) {
         copy = rl_string_new(cloner->vm, rl_string_str(object), object->kind);
-        if (copy) copy->tag = object->tag;
+        if (copy) copy->tag |= object->tag & (RL_STR_NFC | RL_STR_NOT_NFC);
     } else {
         unsigned tag = object->kind == RL_OBJ_HOST ? RL_HOST_PLAIN : object->tag;
         copy = rl_heap_new(&cloner->vm->heap, object->kind, tag, object->refs, object->words);
