@@ -99,6 +99,7 @@ TEST(test_batch__rows_that_go_different_ways_answer_as_calls_do) {
         "fn power(x: Float, n: Int) -> Float = if n > 0 { x ^ 2.0 } else { x % 3.0 }\n"
         "fn looped(x: Float, n: Int) -> Int { var sum = 0; for i in 0..3 { sum := sum + n }; sum }\n"
         "fn same(x: Float, n: Int) -> Float = x\n"
+        "fn powers(x: Float, n: Int) -> Int = n / 8 * 1000 + n % 16 + (n - 40) / 2\n"
         "fn fixed(x: Float, n: Int) -> Int = 42\n");
     random_state = 1;
     EVERY_COUNT(context, "line", REML_COLUMN_F64);
@@ -110,6 +111,7 @@ TEST(test_batch__rows_that_go_different_ways_answer_as_calls_do) {
     EVERY_COUNT(context, "power", REML_COLUMN_F64);
     EVERY_COUNT(context, "looped", REML_COLUMN_I64);
     EVERY_COUNT(context, "same", REML_COLUMN_F64);
+    EVERY_COUNT(context, "powers", REML_COLUMN_I64);
     EVERY_COUNT(context, "fixed", REML_COLUMN_I64);
     CHECK_INT_EQ(reml_dispose_context(context), OK);
 }

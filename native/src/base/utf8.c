@@ -108,6 +108,11 @@ size_t rl_utf8_validate(rl_str_t text) {
 bool rl_utf8_is_ascii(rl_str_t text) {
     if (text.length == 0) return true;
     size_t i = ascii_words(text.data, text.length);
+    if (text.length >= 8 && text.length - i < 8) { /* the rest with bytes that were looked at before */
+        uint64_t word;
+        memcpy(&word, text.data + text.length - 8, 8);
+        return (word & HIGH_BITS) == 0;
+    }
     for (; i < text.length; i++) {
         if ((unsigned char)text.data[i] >= 0x80) return false;
     }

@@ -154,7 +154,8 @@ static reml_embed_status_t release(rl_context_t* context, reml_value_t value, co
 
 reml_embed_status_t reml_value_release(reml_embed_context_t* id, reml_value_t value) {
     if (value.context == 0) return REML_EMBED_STATUS_OK;
-    rl_context_t* context = NULL;
+    rl_context_t* context = rl_slot_here(id);
+    if (RL_LIKELY(context != NULL)) return release(context, value, "reml_value_release");
     reml_embed_status_t status = rl_slot_resolve(id, &context);
     if (status == REML_EMBED_STATUS_WRONG_THREAD)
         return rl_release_from_other_thread(id, value) ? REML_EMBED_STATUS_OK : REML_EMBED_STATUS_NO_MEMORY;

@@ -381,7 +381,8 @@ static reml_embed_status_t make_text(
     if (!data && length)
         return rl_context_fail(
             context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_FFI_SIGNATURE_INVALID, "invalid argument: data");
-    if (!bytes && rl_utf8_validate(text) != length) {
+    bool ascii = !bytes && rl_utf8_is_ascii(text); /* most are: one look tells both */
+    if (!bytes && !ascii && rl_utf8_validate(text) != length) {
         return rl_context_fail(context, REML_EMBED_STATUS_INVALID_ARGUMENT, RL_CODE_PARSER_LEXER_INVALID_UTF8,
             "text is not valid UTF-8 at byte %zu", rl_utf8_validate(text));
     }
@@ -391,10 +392,11 @@ static reml_embed_status_t make_text(
             (unsigned long long)context->limits.string_bytes);
     }
     const rl_rtype_t* type = rl_rtype_of(&context->compiler, bytes ? RL_TYPE_BYTES : RL_TYPE_STR);
-    rl_word_t word = {.o = type ? rl_string_new(&context->vm, text, bytes ? RL_OBJ_BYTES : RL_OBJ_STR) : NULL};
+    unsigned kind = bytes ? RL_OBJ_BYTES : RL_OBJ_STR;
+    rl_word_t word = {.o = type ? rl_string_new_known(&context->vm, text, kind, ascii) : NULL};
     if (type && !word.o && !context->frozen) {
         rl_heap_collect(&context->vm.heap);
-        word.o = rl_string_new(&context->vm, text, bytes ? RL_OBJ_BYTES : RL_OBJ_STR);
+        word.o = rl_string_new_known(&context->vm, text, kind, ascii);
     }
     return word.o ? give(context, type, word, out) : rl_context_no_memory(context);
 }

@@ -28,4 +28,13 @@ const char* rl_number_kind_name(unsigned kind);
 /* `e as T` between simple kinds (LANGUAGE 4.5). */
 rl_outcome_t rl_vm_cast(rl_vm_t* vm, unsigned from, unsigned to, rl_word_t value, rl_word_t* out);
 
+/* x / 2^power and x % 2^power, 0 < power < 63. Truncation is rounding down after 2^power - 1 was added to what is negative. */
+static inline int64_t rl_divide_by_power(int64_t x, unsigned power) {
+    return (int64_t)((uint64_t)x + ((uint64_t)(x >> 63) >> (64 - power))) >> power;
+}
+static inline int64_t rl_rest_of_power(int64_t x, unsigned power) {
+    uint64_t bias = (uint64_t)(x >> 63) >> (64 - power);
+    return (int64_t)((((uint64_t)x + bias) & (((uint64_t)1 << power) - 1)) - bias);
+}
+
 #endif

@@ -45,6 +45,7 @@ typedef enum step { DONE, UNDONE, APART, TOGETHER } step_t;
 #define C         (now.c * (size_t)ROWS)
 #define D         (now.d * (size_t)ROWS)
 #define UB        (now.b)
+#define UC        (now.c)
 #define SB        ((int64_t)(int16_t)now.b)
 #define SC        ((int64_t)(int16_t)now.c)
 #define IMM       (now.imm)

@@ -35,6 +35,7 @@
 #define C     (pc[-1].c)
 #define D     (pc[-1].d)
 #define UB    (pc[-1].b)
+#define UC    (pc[-1].c)
 #define SB    ((int64_t)(int16_t)pc[-1].b)
 #define SC    ((int64_t)(int16_t)pc[-1].c)
 #define IMM   (pc[-1].imm)

@@ -69,12 +69,19 @@ void rl_string_finish(rl_string_t* s) {
     }
 }
 
-rl_object_t* rl_string_new(rl_vm_t* vm, rl_str_t bytes, unsigned kind) {
+rl_object_t* rl_string_new_known(rl_vm_t* vm, rl_str_t bytes, unsigned kind, bool ascii) {
     rl_string_t* s = rl_string_uninit(vm, bytes.length, kind);
     if (!s) return NULL;
     rl_copy_bytes((char*)(uintptr_t)s->data, bytes.data, bytes.length);
-    rl_string_finish(s);
+    if (ascii) {
+        s->header.tag |= RL_STR_ASCII;
+        s->count = s->length;
+    }
     return &s->header;
+}
+
+rl_object_t* rl_string_new(rl_vm_t* vm, rl_str_t bytes, unsigned kind) {
+    return rl_string_new_known(vm, bytes, kind, kind == RL_OBJ_STR && rl_utf8_is_ascii(bytes));
 }
 
 rl_outcome_t rl_string_too_long(rl_vm_t* vm) {

@@ -255,6 +255,8 @@ static inline void rl_share(rl_object_t* object) {
 /* --- objects that more than one file makes --------------------------------------------------------------- */
 rl_object_t* rl_string_new(
     rl_vm_t* vm, rl_str_t bytes, unsigned kind); /* STR (must be valid UTF-8) or BYTES; NULL: memory */
+/* The same for who knows whether a Str is ASCII (Bytes: false). */
+rl_object_t* rl_string_new_known(rl_vm_t* vm, rl_str_t bytes, unsigned kind, bool ascii);
 rl_string_t* rl_string_uninit(rl_vm_t* vm, size_t length, unsigned kind); /* own bytes to fill in: (char*)data */
 static inline rl_str_t rl_string_str(const rl_object_t* object) {
     const rl_string_t* s = (const rl_string_t*)object;
