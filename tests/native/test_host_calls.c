@@ -30,6 +30,11 @@ static const char* const source = "fn repeat(n: Int) -> Int {\n"
                                   "fn mixed(n: Int) -> Int = if n % 3 == 0 { deep(n % 7) } else if n % 3 == 1 { n ^ 2 "
                                   "} else { 10 / (n - 29) + step(n) }\n"
                                   "fn power(x: Float, y: Float) -> Float = x ^ y % 7.0 + 1.0\n"
+                                  "fn grow(x: Float) -> Float {\n"
+                                  "  var y = x\n"
+                                  "  while y * y < 100.0 { y := y + 1.0 }\n"
+                                  "  y\n"
+                                  "}\n"
                                   "fn late(n: Int) -> Int {\n"
                                   "  defer step(100)\n"
                                   "  repeat(n) / 0\n"
@@ -304,6 +309,19 @@ static reml_embed_status_t map(const char* name, int64_t* numbers, size_t count,
     return reml_function_map(context, find(name), &column, 1, &column, count, done);
 }
 
+/* The way back of grow reads the product that the small loop has computed right before it ends. */
+TEST(test_host_calls__a_float_computed_last_goes_over_into_the_large_loop) {
+    begin(two, one);
+    reml_function_t grow = find("grow");
+    const double given[] = {9.5, 0.0, 9.9, 20.0, 9.5}, wanted[] = {10.5, 10.0, 10.9, 20.0, 10.5};
+    for (int i = 0; i < 5; i++) {
+        reml_scalar_t x = {.f = given[i]}, y = {.f = 0};
+        CHECK_INT_EQ(reml_function_call_scalars(context, grow, &x, 1, &y), OK);
+        CHECK(y.f == wanted[i]);
+    }
+    end();
+}
+
 TEST(test_batch__elements_that_leave_the_small_loop_are_done_like_calls) {
     int64_t numbers[200];
     size_t done;
@@ -363,6 +381,7 @@ int main(int argc, char** argv) {
         RUN(test_host_calls__the_policy_every_counts_from_the_call_that_sets_it),
         RUN(test_host_calls__a_deferred_call_happens_while_a_failure_is_on_its_way),
         RUN(test_host_calls__what_nested_runs_burn_is_the_callers_fuel),
+        RUN(test_host_calls__a_float_computed_last_goes_over_into_the_large_loop),
         RUN(test_batch__elements_that_leave_the_small_loop_are_done_like_calls),
         RUN(test_batch__powers_and_remainders_of_floats),
         RUN(test_batch__fuel_counts_for_the_whole_batch),

@@ -257,8 +257,10 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
     const uint32_t unwinds = vm->unwinds.count;
 
     LOAD_FRAME();
+    /* The small loop has come this far, and its `last` stayed there: the register has it, too. */
+    if (pc != proto->code && rl_op_leaves_last(pc[-1].op)) last = s[pc[-1].a].f;
 #if RL_THREADED
-    NEXT;
+    NEXT_LAST;
 #else
 next_instruction:
     pc++;
