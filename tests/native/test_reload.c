@@ -618,6 +618,7 @@ TEST(test_reload__counted_cells_go_over_with_their_counts) {
 /* --- host functions ------------------------------------------------------------------------------------------------------- */
 
 static reml_value_t kept_during;
+static reml_function_t found_during;
 static reml_embed_status_t from_inside(
     reml_embed_context_t* given, const reml_value_t* arguments, size_t count, reml_value_t* out, void* user) {
     (void)count;
@@ -629,6 +630,7 @@ static reml_embed_status_t from_inside(
     } else if (strcmp(what, "keep") == 0) {
         CHECK_INT_EQ(reml_value_retain(given, arguments[0]), OK);
         kept_during = arguments[0];
+        CHECK_INT_EQ(reml_function_find(given, "M.f", 3, NULL, 0, &found_during), OK);
         reml_host_function_t function = REML_HOST_FUNCTION_INIT;
         function.name = "later";
         function.signature = "(Int) -> Int";
@@ -702,8 +704,11 @@ TEST(test_reload__what_the_host_gets_during_a_trial_that_fails_is_stale) {
     char* text;
     size_t length;
     CHECK_INT_EQ(reml_value_text(context, kept_during, &text, &length), REML_EMBED_STATUS_STALE);
+    reml_scalar_t given = {.i = 1}, out;
+    CHECK_INT_EQ(reml_function_call_scalars(context, found_during, &given, 1, &out), REML_EMBED_STATUS_STALE);
     reload("module M\nlet kept = keep([1, 2])\nfn f(x: Int) -> Int = x + kept\n");
     check_text(kept_during, "[1, 2]");
+    CHECK_INT_EQ(call(found_during, 1), 6);
     CHECK_INT_EQ(reml_value_release(context, kept_during), OK);
     CHECK_INT_EQ(call(f, 1), 6);
     end();
