@@ -289,7 +289,8 @@ REML_API reml_embed_status_t reml_embed_load(reml_embed_context_t* context, cons
  *               the new version. Functions made by functions of the module itself, iterators, futures and continuations cannot go over.
  *   state       `var`s of the module, and values with identity (Vec, Table, Cell, Ref, structs) go over where the new version has one of the
  *               same name and type; other values are those of the new version. A module that declares export_state() -> S and
- *               import_state(S) carries its state itself, through migrate(S) -> T where import_state takes a T.
+ *               import_state(S) carries its state itself, through migrate(S) -> T where import_state takes a T; S is of
+ *               the same form in both versions, so a type of the module that changes goes over as tuples or records without a name.
  *   others      modules that use it are checked against it and call it; their values stay.
  *   types       ids of types (reml_type_t) are those of one version: ask for them again.
  *

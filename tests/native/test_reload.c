@@ -271,6 +271,26 @@ TEST(test_reload__state_goes_over_by_its_functions) {
     end();
 }
 
+TEST(test_reload__a_type_of_the_state_changes_when_it_goes_over_as_records_without_a_name) {
+    begin();
+    load("module M\ntype Item = { name: Str, n: Int }\nvar items: [Item] = []\n"
+         "@dsl_export\nfn add(x: Int) -> Int { items := items ++ [Item { name: \"i{x}\", n: x }]; items.len() }\n"
+         "fn export_state() -> [{ name: Str, n: Int }] = items.map(|i| { name: i.name, n: i.n })\n");
+    reml_function_t add = find("M.add");
+    call(add, 7);
+    reload("module M\ntype Item = { name: Str, n: Int, price: Float }\nvar items: [Item] = []\n"
+           "@dsl_export\nfn add(x: Int) -> Int { items := items ++ [Item { name: \"i\", n: x, price: 2.0 }]; "
+           "items.len() }\n"
+           "fn import_state(all: [{ name: Str, n: Int }]) -> () { items := all.map(|i| Item { name: i.name, n: i.n, "
+           "price: 1.5 }) }\n"
+           "fn first() -> Item = items[0]\n");
+    CHECK_INT_EQ(call(add, 8), 2);
+    reml_value_t first = call_value(find("M.first"));
+    check_text(first, "Item { n: 7, name: \"i{x}\", price: 1.5 }");
+    reml_value_release(context, first);
+    end();
+}
+
 TEST(test_reload__functions_of_state_that_panic_leave_the_old_version) {
     begin();
     load("module M\nvar hits = 0\nfn hit() -> Int { hits := hits + 1; hits }\nfn export_state() -> Int = hits\n");
@@ -1021,6 +1041,7 @@ int main(int argc, char** argv) {
         RUN(test_reload__state_that_has_no_place_or_another_type_is_refused_unless_it_may_go),
         RUN(test_reload__a_module_that_was_never_initialised_takes_no_state_and_does_not_run),
         RUN(test_reload__state_goes_over_by_its_functions),
+        RUN(test_reload__a_type_of_the_state_changes_when_it_goes_over_as_records_without_a_name),
         RUN(test_reload__functions_of_state_that_panic_leave_the_old_version),
         RUN(test_reload__an_initialisation_that_panics_changes_nothing_not_even_in_other_modules),
         RUN(test_reload__a_limit_or_an_interrupt_in_initialisation_leaves_the_old_version),
