@@ -760,6 +760,27 @@ static void* store_thread_id(void* out) {
     return NULL;
 }
 
+/* Bytes are drawn ahead: those of the parent are not the child's, also before anything else has asked about forks. */
+TEST(test_os__a_forked_child_draws_random_bytes_of_its_own) {
+    unsigned char mine[16], of_child[16] = {0};
+    int ends[2], status = 0;
+    CHECK(rl_os_random(mine, sizeof mine));
+    CHECK_INT_EQ(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        bool told = rl_os_random(mine, sizeof mine) && write(ends[1], mine, sizeof mine) == (ssize_t)sizeof mine;
+        _exit(told ? 0 : 1);
+    }
+    CHECK(child > 0);
+    CHECK(rl_os_random(mine, sizeof mine));
+    CHECK_INT_EQ(read(ends[0], of_child, sizeof of_child), (int)sizeof of_child);
+    waitpid(child, &status, 0);
+    CHECK_INT_EQ(status, 0);
+    CHECK(memcmp(mine, of_child, sizeof mine) != 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 TEST(test_os__threads_have_their_own_ids) {
     uint64_t other = 0;
     pthread_t thread;
@@ -923,6 +944,7 @@ int main(int argc, char** argv) {
         RUN(test_os__clocks_advance_and_ticks_become_wall_time),
         RUN(test_os__times_print_as_rfc_3339),
         RUN(test_os__random_bytes_differ),
+        RUN(test_os__a_forked_child_draws_random_bytes_of_its_own),
         RUN(test_os__threads_have_their_own_ids),
         RUN(test_os__a_forked_child_sees_the_next_generation),
         RUN(test_os__calls_with_a_large_stack),

@@ -156,6 +156,7 @@ bool rl_os_random(void* out, size_t length) {
     static size_t left;
     static uint32_t pool_fork;
     if (length > sizeof pool / 8 || pthread_mutex_trylock(&lock) != 0) return draw_random(out, length);
+    rl_os_watch_forks();
     if (left < length || pool_fork != rl_os_fork_generation()) {
         left = draw_random(pool, sizeof pool) ? sizeof pool : 0;
         pool_fork = rl_os_fork_generation();
