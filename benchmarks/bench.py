@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -26,25 +26,21 @@ SUPPORT = ("calls", "frontend", "harness", "callee")  # of c/, what is no measur
 ROUNDS, SAMPLE = "--rounds", "--sample-ms"
 SHORT = {ROUNDS: "3", SAMPLE: "2"}
 ONCE = {ROUNDS: "1", SAMPLE: "2"}
-LONG = {"scaling": {ROUNDS: "7"}}  # what takes many seconds a round
 
 
 @dataclass(frozen=True)
 class Part:
-    """One measurement: the file that it writes, its command, options that make it short, its usual ones, and those that it knows."""
+    """One measurement: the file that it writes, its command, options that make it short, and those that it knows."""
 
     kind: str
     command: list[str]
     quick: dict[str, str]
-    usual: dict[str, str] = field(default_factory=dict)
     knows: tuple[str, ...] = (ROUNDS, SAMPLE)
     quick_only: tuple[str, ...] = ()  # further words of a short run
 
     def words(self, asked: dict[str, str], *, quick: bool) -> list[str]:
         """Its command with what was asked for, as far as it knows that."""
-        options = (self.quick if quick else self.usual) | {
-            name: value for name, value in asked.items() if name in self.knows
-        }
+        options = (self.quick if quick else {}) | {name: value for name, value in asked.items() if name in self.knows}
         return [
             *self.command,
             *(word for pair in options.items() for word in pair),
@@ -70,7 +66,7 @@ def parts() -> list[Part]:
         Part("python-calls", script("python_calls.py"), SHORT),
         Part("programs", script("programs.py"), {ROUNDS: "1"}, knows=(ROUNDS,), quick_only=few_engines),
         Part("frontend", script("frontend.py"), {ROUNDS: "3"}, knows=(ROUNDS,), quick_only=("--sizes", "0.25", "1")),
-        *(Part(name, [str(BUILT / name)], ONCE, LONG.get(name, {})) for name in programs_in_c()),
+        *(Part(name, [str(BUILT / name)], ONCE) for name in programs_in_c()),
         Part("size", script("size.py"), {}, knows=()),
     ]
 

@@ -266,7 +266,6 @@ int main(int argc, char** argv) {
         &(bench_program_t){.kind = "audit",
             .title = "The audit log",
             .baseline = "no log",
-            .wall = true,
             .note = "Processor time. Every log was verified and its records were counted against the calls.",
             .add = add});
 }
