@@ -20,6 +20,9 @@ CLOCK = {  # the system's own files, in the order in which they are asked
     "turbo": ("/sys/devices/system/cpu/cpufreq/boost", "/sys/devices/system/cpu/intel_pstate/no_turbo"),
 }
 NOT_TOLD = "not told by this system"
+USABLE = (
+    len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+)  # before anything is pinned
 
 
 def first_line(command: list[str]) -> str:
@@ -93,7 +96,7 @@ def facts() -> dict[str, str]:
     """What stays the same during a run."""
     return {
         "processor": processor(),
-        "cores": f"{os.cpu_count()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else '?'} usable",
+        "cores": f"{os.cpu_count()} cores, {USABLE} usable",
         **clock(),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "compiler": first_line([*compiler(), "--version"]),

@@ -23,12 +23,12 @@ ROOT = Path(__file__).parent.parent
 ROW = "stripped library"
 
 
-def ours(folder: Path) -> Path:
+def ours(folder: Path, job: str = "lib") -> Path:
     """The shared library, without its links."""
     for name in ("libreml_embed.so", "libreml_embed.dylib"):
         if (folder / name).exists():
             return (folder / name).resolve()
-    raise Missing("not built: make lib")
+    raise Missing(f"not built: make {job}")
 
 
 def installed(pattern: str) -> Path:
@@ -71,6 +71,7 @@ def main() -> int:
         scratch = Path(place)
         libraries = {
             "reml": lambda: ours(options.folder),
+            "reml, built for size": lambda: ours(options.folder / "small", "lib-small"),
             "lua": lambda: installed(r"liblua5\.4\.so"),
             "luajit": lambda: installed(r"libluajit-5\.1\.so"),
             "quickjs": lambda: linked(options.folder, "quickjs", scratch / "libquickjs.so"),

@@ -8,6 +8,12 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "GCC " __VERSION__
+#endif
+
 #ifndef BENCH_FLAGS
 #define BENCH_FLAGS "unknown"
 #endif
@@ -228,7 +234,7 @@ static void write_environment(const bench_t* bench, FILE* stream) {
     gmtime_r(&today, &utc);
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     read_load(load, sizeof load);
-    const char* const members[][2] = {{"processor", processor}, {"kernel", kernel}, {"compiler", __VERSION__},
+    const char* const members[][2] = {{"processor", processor}, {"kernel", kernel}, {"compiler", COMPILER},
         {"flags", BENCH_FLAGS}, {"pinned", bench->pinned}, {"clock", bench->processor_time ? "processor time" : "wall"},
         {"load before", bench->load}, {"load after", load}, {"time", when}};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
