@@ -155,6 +155,7 @@ bool rl_os_random(void* out, size_t length) {
     static unsigned char pool[512];
     static size_t left;
     static uint32_t pool_fork;
+    if (length == 0) return true; /* perhaps there is no place for them, either */
     if (length > sizeof pool / 8 || pthread_mutex_trylock(&lock) != 0) return draw_random(out, length);
     rl_os_watch_forks();
     if (left < length || pool_fork != rl_os_fork_generation()) {
