@@ -50,7 +50,8 @@ REML_LIBS := -lm -pthread
 # function, so that what nobody calls is left out. SMALL_SOURCES are optimised for size, unless CFLAGS ask for something else than speed.
 LEAN_CFLAGS := -fno-asynchronous-unwind-tables -fno-unwind-tables -ffunction-sections -fdata-sections
 SMALL_CFLAGS := $(if $(filter -O2 -O3,$(CFLAGS)),-Os)
-SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# RL_DEBUG: assertions, bytecode verified, matches checked in two ways, each request to an arena a block of its own.
+SANITIZE := -O1 -g -DRL_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PRELUDE := build/gen/prelude_source.inc
 
 $(PRELUDE): tools/embed_prelude.py $(PRELUDE_SOURCES) native/src/vm/core

@@ -171,6 +171,12 @@ static void check_index(verifier_t* v, unsigned op, uint32_t k) {
     }
 }
 
+/* A builtin that cannot come back has a register that nobody chose. */
+static bool never_writes(const verifier_t* v, rl_instr_t in) {
+    if (in.op != RL_OP_CALLB_S || in.index >= v->p->builtin_count) return false;
+    return v->p->builtins[in.index].result_type->kind == RL_TYPE_NEVER;
+}
+
 static void check_instr(verifier_t* v, rl_instr_t in) {
     const char* operands = rl_op_operands(in.op);
     uint16_t fields[4] = {in.a, in.b, in.c, in.d};
@@ -180,7 +186,9 @@ static void check_instr(verifier_t* v, rl_instr_t in) {
         complain(v, "nothing before it has computed a float:", v->at);
     for (unsigned i = 0; operands[i] && v->ok; i++) {
         switch (operands[i]) {
-        case 's': in_s(v, fields[i], 1); break;
+        case 's':
+            if (!never_writes(v, in)) in_s(v, fields[i], 1);
+            break;
         case 'r': in_r(v, fields[i], 1); break;
         case 'j':
             if ((int16_t)fields[i] < 0) complain(v, "short jump backward from", v->at);
