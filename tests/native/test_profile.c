@@ -20,7 +20,7 @@
 #define ITEMS   "3000"
 #define GARBAGE "1500"
 #else
-#define ROWS    "30000"
+#define ROWS    "200000"
 #define ITEMS   "20000"
 #define GARBAGE "60000"
 #endif

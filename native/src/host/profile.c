@@ -61,7 +61,7 @@ static uint32_t frame_of_text(profile_t* profile, rl_str_t text) {
         key++;
     }
     rl_str_t copy = rl_arena_copy(&profile->texts, text);
-    if (!copy.data || !rl_vec_push(&profile->allocator, &profile->frames, copy)) return 0;
+    if (copy.length != text.length || !rl_vec_push(&profile->allocator, &profile->frames, copy)) return 0;
     uint32_t frame = profile->frames.count - 1;
     if (rl_map_put(&profile->allocator, &profile->by_text, key, frame)) return frame;
     profile->frames.count--;

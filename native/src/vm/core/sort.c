@@ -1,7 +1,7 @@
 /* Stable merge sort of words: runs of RUN by insertion, then merged bottom up between the words and a scratch copy. */
 #include "vm/core/key.h"
 
-enum { RUN = 12 };
+enum { RUN = 12, LEVELS_OF_RUN = 4 };
 
 typedef struct keyed {
     rl_word_t key;
@@ -15,9 +15,9 @@ typedef struct keyed {
 #define KEY(x)          ((x).key)
 
 /* One body for each kind of key, of elements that are their keys and of those that carry one. `after` says that its first argument
- * belongs behind its second. */
+ * belongs behind its second. Charged level by level, so that a long sort can be stopped and is seen by a profile; false: it was stopped. */
 #define SORT(name, element, key_of, after)                                                                             \
-    static void name(element* items, element* scratch, size_t count) {                                                 \
+    static bool name(rl_vm_t* vm, element* items, element* scratch, size_t count) {                                    \
         for (size_t start = 0; start < count; start += RUN) {                                                          \
             size_t end = count - start < RUN ? count : start + RUN;                                                    \
             for (size_t i = start + 1; i < end; i++) {                                                                 \
@@ -27,8 +27,9 @@ typedef struct keyed {
                 items[j] = x;                                                                                          \
             }                                                                                                          \
         }                                                                                                              \
+        bool goes_on = rl_vm_charge(vm, count * LEVELS_OF_RUN / 4);                                                    \
         element *from = items, *into = scratch;                                                                        \
-        for (size_t run = RUN; run < count; run *= 2) {                                                                \
+        for (size_t run = RUN; goes_on && run < count; run *= 2) {                                                     \
             for (size_t start = 0; start < count; start += 2 * run) {                                                  \
                 size_t middle = count - start < run ? count : start + run;                                             \
                 size_t end = count - start < 2 * run ? count : start + 2 * run;                                        \
@@ -41,8 +42,10 @@ typedef struct keyed {
             element* other = from;                                                                                     \
             from = into;                                                                                               \
             into = other;                                                                                              \
+            goes_on = rl_vm_charge(vm, 1 + count / 4);                                                                 \
         }                                                                                                              \
         if (from != items) memcpy(items, from, count * sizeof *items);                                                 \
+        return goes_on;                                                                                                \
     }
 SORT(sort_i64, rl_word_t, ITSELF, AFTER_I64)
 SORT(sort_u64, rl_word_t, ITSELF, AFTER_U64)
@@ -85,12 +88,6 @@ static rl_outcome_t order_general(rl_vm_t* vm, rl_key_class_t class_of, const rl
     return RL_DONE;
 }
 
-static bool charge_sort(rl_vm_t* vm, size_t count) {
-    uint64_t levels = 1;
-    for (size_t n = count; n > 1; n /= 2) levels++;
-    return rl_vm_charge(vm, count * levels / 4);
-}
-
 static bool is_scalar(rl_key_class_t class_of) {
     return class_of == RL_KEY_I64 || class_of == RL_KEY_U64 || class_of == RL_KEY_F64;
 }
@@ -101,21 +98,21 @@ static rl_outcome_t order_scalars(
     keyed_t* items = rl_alloc(vm->allocator, bytes);
     if (!items) return RL_COLLECT;
     for (uint32_t i = 0; i < count; i++) items[i] = (keyed_t){keys[i], i};
+    bool sorted = true;
     switch (class_of) {
-    case RL_KEY_I64: order_i64(items, items + count, count); break;
-    case RL_KEY_U64: order_u64(items, items + count, count); break;
-    default: order_f64(items, items + count, count);
+    case RL_KEY_I64: sorted = order_i64(vm, items, items + count, count); break;
+    case RL_KEY_U64: sorted = order_u64(vm, items, items + count, count); break;
+    default: sorted = order_f64(vm, items, items + count, count);
     }
     for (uint32_t i = 0; i < count; i++) order[i] = items[i].at;
     rl_free(vm->allocator, items, bytes);
-    return RL_DONE;
+    return sorted ? RL_DONE : RL_RAISE;
 }
 
 rl_outcome_t rl_sort_order(
     rl_vm_t* vm, const rl_rtype_t* type, const rl_word_t* keys, uint32_t count, uint32_t* order) {
     for (uint32_t i = 0; i < count; i++) order[i] = i;
     if (count < 2 || rl_element_size((rl_element_t)type->element) == 0) return RL_DONE;
-    if (!charge_sort(vm, count)) return RL_RAISE;
     rl_key_class_t class_of = rl_key_class_of(type);
     if (is_scalar(class_of)) return order_scalars(vm, class_of, keys, count, order);
     uint32_t* scratch = rl_alloc(vm->allocator, count * sizeof *scratch);
@@ -141,14 +138,13 @@ static rl_outcome_t sort_general(
 rl_outcome_t rl_sort_words(rl_vm_t* vm, const rl_rtype_t* type, rl_word_t* words, uint32_t count) {
     if (count < 2 || rl_element_size((rl_element_t)type->element) == 0) return RL_DONE;
     rl_key_class_t class_of = rl_key_class_of(type);
-    if (is_scalar(class_of) && !charge_sort(vm, count)) return RL_RAISE;
     rl_word_t* scratch = rl_alloc(vm->allocator, count * sizeof *scratch);
     if (!scratch) return RL_COLLECT;
-    rl_outcome_t outcome = RL_DONE;
+    rl_outcome_t outcome;
     switch (class_of) {
-    case RL_KEY_I64: sort_i64(words, scratch, count); break;
-    case RL_KEY_U64: sort_u64(words, scratch, count); break;
-    case RL_KEY_F64: sort_f64(words, scratch, count); break;
+    case RL_KEY_I64: outcome = sort_i64(vm, words, scratch, count) ? RL_DONE : RL_RAISE; break;
+    case RL_KEY_U64: outcome = sort_u64(vm, words, scratch, count) ? RL_DONE : RL_RAISE; break;
+    case RL_KEY_F64: outcome = sort_f64(vm, words, scratch, count) ? RL_DONE : RL_RAISE; break;
     default: outcome = sort_general(vm, type, words, scratch, count);
     }
     rl_free(vm->allocator, scratch, count * sizeof *scratch);
