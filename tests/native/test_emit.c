@@ -229,7 +229,7 @@ TEST(test_emit__fib_has_no_superfluous_instruction) {
                   "     4  ADDK_I       s2, s0, -2\n"
                   "     5  CALL         s2, r0, fib\n"
                   "     6  ADD_I        s1, s1, s2\n"
-                  "     7  RETS         s1\n");
+                  "     7  RETS_LI     \n");
     CHECK(p->leaf_scalar);
     CHECK_INT_EQ(p->entry_cost, 8);
     CHECK_INT_EQ(RUN_I(p, W(20)), 6765);
@@ -250,9 +250,9 @@ TEST(test_emit__while_loop_is_rotated_and_fused) {
                   "     1  LDI          s2, 0\n"
                   "     2  JLE_I        s0, s2, ->7\n"
                   "     3  REMK_I       s3, s2, 7\n"
-                  "     4  ADD_I        s1, s1, s3\n"
+                  "     4  ADD_LI       s1, s1\n"
                   "     5  ADDK_I       s2, s2, 1\n"
-                  "     6  WHILE_LT_I   s2, s0, ->3\n"
+                  "     6  WHILE_LT_LI  s0, ->3\n"
                   "     7  RETS         s1\n");
     CHECK_INT_EQ(p->entry_cost, 4);
     CHECK_INT_EQ(RUN_I(p, W(10)), 24);
@@ -381,14 +381,14 @@ TEST(test_emit__a_product_and_a_sum_of_floats_are_one_instruction) {
                   "     1  LDK          s3, 4611686018427387904 = 2.0\n"
                   "     2  MULADD_F     s2, s1, s3, s2\n"
                   "     3  SUB_LF       s2, s0\n"
-                  "     4  RETS         s2\n");
+                  "     4  RETS_LF     \n");
     rl_fn_id_t g = FN("g", FLOAT, FLOAT, FLOAT);
     rl_ir_t product = binary(RL_IR_MUL, FLOAT, local(0, FLOAT), local(1, FLOAT));
     body(g, binary(RL_IR_SUB, FLOAT, product, local(1, FLOAT)));
     p = compile(g);
     CHECK(run_with(p, (rl_word_t[]){{.f = 3.0}, {.f = 5.0}}, RL_DONE).f == 10.0);
     CHECK_CODE(p, "     0  MULSUB_F     s2, s0, s1, s1\n"
-                  "     1  RETS         s2\n");
+                  "     1  RETS_LF     \n");
     teardown();
 }
 
@@ -551,7 +551,7 @@ TEST(test_emit__trees_are_built_in_place_and_walked_without_marks) {
                                "     6  GETR         r1, r0, 1\n"
                                "     7  CALL         s2, r1, check\n"
                                "     8  ADD_I        s1, s1, s2\n"
-                               "     9  RETS         s1\n");
+                               "     9  RETS_LI     \n");
     teardown();
 }
 

@@ -132,8 +132,9 @@ typedef struct rl_proto {
     uint16_t param_count;
 } rl_proto_t;
 
-bool rl_op_leaves_last(unsigned op);
 bool rl_op_reads_last(unsigned op);
+bool rl_op_leaves_last(unsigned op);
+bool rl_op_goes_on(unsigned before, unsigned op); /* does `before` leave what `op` reads? */
 const char* rl_op_name(unsigned op);
 const char* rl_op_operands(unsigned op);
 

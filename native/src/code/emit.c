@@ -383,7 +383,10 @@ static bool is_backward(unsigned op) {
     case RL_OP_WHILE_LT_F:
     case RL_OP_WHILE_LE_F:
     case RL_OP_WHILE_LT_LF:
-    case RL_OP_WHILE_LE_LF: return true;
+    case RL_OP_WHILE_LE_LF:
+    case RL_OP_WHILE_LT_LI:
+    case RL_OP_WHILE_LE_LI:
+    case RL_OP_WHILE_LT_IL: return true;
     default: return false;
     }
 }
@@ -415,6 +418,9 @@ static rl_instr_t forward_test(rl_instr_t w) {
         {RL_OP_WHILE_LE_F, RL_OP_JLE_F},
         {RL_OP_WHILE_LT_LF, RL_OP_JLT_LF},
         {RL_OP_WHILE_LE_LF, RL_OP_JLE_LF},
+        {RL_OP_WHILE_LT_LI, RL_OP_JLT_LI},
+        {RL_OP_WHILE_LE_LI, RL_OP_JLE_LI},
+        {RL_OP_WHILE_LT_IL, RL_OP_JLT_IL},
         {RL_OP_FOR_LT, RL_OP_JLT_I},
         {RL_OP_FOR_LE, RL_OP_JLT_I},
     };

@@ -1,43 +1,46 @@
 #include "code/emit_internal.h"
 
 /*
- * The last step of a function: an instruction that reads the float computed right before gets it from `last` (code/last.def) instead of
- * from its register. Reading a register back that was just written is the longest part of a chain of float instructions.
+ * The last step of a function: an instruction that reads what was computed right before gets it from `last` (code/last.def) instead of
+ * from its register. Reading a register back that was just written is the longest part of a chain of instructions.
  */
 
 enum { FIELD_a, FIELD_b, FIELD_c, FIELD_d };
 
-static const bool leaves[RL_OP_COUNT] = {
-#define LEAVES(op) [RL_OP_##op] = true,
-#define FOLLOWS(op, field, other)
+enum { KIND_F = 1, KIND_I };
+static const uint8_t leaves[RL_OP_COUNT] = {
+#define LEAVES(op, kind) [RL_OP_##op] = KIND_##kind,
+#define FOLLOWS(op, field, other, kind)
 #include "code/last.def"
 #undef LEAVES
 #undef FOLLOWS
 };
 
 typedef struct follow {
-    uint8_t op, field, other;
+    uint8_t op, field, other, kind;
 } follow_t;
 static const follow_t follows[] = {
-#define LEAVES(op)
-#define FOLLOWS(op, field, other) {RL_OP_##op, FIELD_##field, RL_OP_##other},
+#define LEAVES(op, kind)
+#define FOLLOWS(op, field, other, kind) {RL_OP_##op, FIELD_##field, RL_OP_##other, KIND_##kind},
 #include "code/last.def"
 #undef LEAVES
 #undef FOLLOWS
 };
 
-bool rl_op_leaves_last(unsigned op) { return op < RL_OP_COUNT && leaves[op]; }
-bool rl_op_reads_last(unsigned op) {
+static unsigned kind_read(unsigned op) {
     for (size_t i = 0; i < RL_COUNT_OF(follows); i++) {
-        if (follows[i].other == op) return true;
+        if (follows[i].other == op) return follows[i].kind;
     }
-    return false;
+    return 0;
 }
+bool rl_op_leaves_last(unsigned op) { return op < RL_OP_COUNT && leaves[op]; }
+bool rl_op_reads_last(unsigned op) { return kind_read(op) != 0; }
+bool rl_op_goes_on(unsigned before, unsigned op) { return leaves[before] == kind_read(op); }
 
-/* `in` with the float in register `reg` taken from `last`, as often as it reads it; unchanged when there is no form for it. */
-static rl_instr_t with_last(rl_instr_t in, uint32_t reg) {
+/* `in` with what is in register `reg` taken from `last`, as often as it reads it; unchanged when there is no form for it. */
+static rl_instr_t with_last(rl_instr_t in, uint32_t reg, unsigned kind) {
     for (size_t i = 0; i < RL_COUNT_OF(follows); i++) {
-        if (follows[i].op != in.op) continue;
+        if (follows[i].op != in.op || follows[i].kind != kind) continue;
         const uint16_t fields[] = {in.a, in.b, in.c, in.d};
         unsigned field = follows[i].field;
         if (fields[field] != reg) continue;
@@ -67,7 +70,7 @@ bool rl_emit_with_last(rl_emitter_t* e) {
     }
     for (; i < e->code.count; i++) {
         if (!leaves[e->code.data[i - 1].op] || is_target[i]) continue;
-        e->code.data[i] = with_last(e->code.data[i], e->code.data[i - 1].a);
+        e->code.data[i] = with_last(e->code.data[i], e->code.data[i - 1].a, leaves[e->code.data[i - 1].op]);
     }
     rl_free(e->allocator, is_target, e->code.count);
     return true;

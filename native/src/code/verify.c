@@ -50,6 +50,8 @@ static bool goes_on(unsigned op) { /* may the next instruction be reached from h
     case RL_OP_TAILCALL:
     case RL_OP_TAILCALLV:
     case RL_OP_RETS:
+    case RL_OP_RETS_LI:
+    case RL_OP_RETS_LF:
     case RL_OP_RETR:
     case RL_OP_RETU:
     case RL_OP_RAISE:
@@ -182,8 +184,8 @@ static void check_instr(verifier_t* v, rl_instr_t in) {
     uint16_t fields[4] = {in.a, in.b, in.c, in.d};
     int64_t next = (int64_t)v->at + 1;
     if (check_window(v, in)) return;
-    if (rl_op_reads_last(in.op) && (v->at == 0 || !rl_op_leaves_last(v->p->code[v->at - 1].op)))
-        complain(v, "nothing before it has computed a float:", v->at);
+    if (rl_op_reads_last(in.op) && (v->at == 0 || !rl_op_goes_on(v->p->code[v->at - 1].op, in.op)))
+        complain(v, "nothing of its kind was computed before it:", v->at);
     for (unsigned i = 0; operands[i] && v->ok; i++) {
         switch (operands[i]) {
         case 's':
@@ -207,10 +209,11 @@ static void check_instr(verifier_t* v, rl_instr_t in) {
         }
     }
     if (in.op == RL_OP_FOR_STEP) in_s(v, in.a, 2);
-    if ((in.op == RL_OP_DIVP_I || in.op == RL_OP_REMP_I) && (in.c == 0 || in.c > 62))
+    if ((in.op == RL_OP_DIVP_I || in.op == RL_OP_REMP_I || in.op == RL_OP_DIVP_LI || in.op == RL_OP_REMP_LI) &&
+        (in.c == 0 || in.c > 62))
         complain(v, "no such power:", in.c);
-    if ((in.op == RL_OP_RETS && v->p->result_rep == RL_REP_R) ||
-        (in.op == RL_OP_RETR && v->p->result_rep != RL_REP_R)) {
+    bool returns_scalar = in.op == RL_OP_RETS || in.op == RL_OP_RETS_LI || in.op == RL_OP_RETS_LF;
+    if ((returns_scalar && v->p->result_rep == RL_REP_R) || (in.op == RL_OP_RETR && v->p->result_rep != RL_REP_R)) {
         complain(v, "return from the other bank:", v->p->result_rep);
     }
 }

@@ -40,19 +40,21 @@ typedef enum step { DONE, UNDONE, APART, TOGETHER } step_t;
 
 /* --- how scalar.inc names things; register numbers are places of columns ------------------------------------------------ */
 
-#define A         (now.a * (size_t)ROWS)
-#define B         (now.b * (size_t)ROWS)
-#define C         (now.c * (size_t)ROWS)
-#define D         (now.d * (size_t)ROWS)
-#define UB        (now.b)
-#define UC        (now.c)
-#define SB        ((int64_t)(int16_t)now.b)
-#define SC        ((int64_t)(int16_t)now.c)
-#define IMM       (now.imm)
-#define INDEX     (now.index)
-#define last      (s[(size_t)LAST * ROWS].f)
-#define NEXT      continue
-#define NEXT_LAST continue
+#define A      (now.a * (size_t)ROWS)
+#define B      (now.b * (size_t)ROWS)
+#define C      (now.c * (size_t)ROWS)
+#define D      (now.d * (size_t)ROWS)
+#define UB     (now.b)
+#define UC     (now.c)
+#define SB     ((int64_t)(int16_t)now.b)
+#define SC     ((int64_t)(int16_t)now.c)
+#define IMM    (now.imm)
+#define INDEX  (now.index)
+#define last   (s[(size_t)LAST * ROWS].f)
+#define number (s[(size_t)LAST * ROWS].i)
+#define NEXT   continue
+#define NEXT_F continue
+#define NEXT_I continue
 /* A way for each row: rare, and left to the small loop. */
 #define JUMP_TO(place) JUMP(((void)(place), true), -1)
 #define FAILURES                                                                                                       \
@@ -87,6 +89,8 @@ static step_t run_together(
         int64_t jump = 0;
         switch ((rl_op_t)now.op) {
         case RL_OP_RETS: memmove(words, words + A, ROWS * sizeof *words); return DONE;
+        case RL_OP_RETS_LI:
+        case RL_OP_RETS_LF: memmove(words, words + (size_t)LAST * ROWS, ROWS * sizeof *words); return DONE;
         case RL_OP_RETU: memset(words, 0, ROWS * sizeof *words); return DONE;
 #include "vm/scalar.inc"
             goto next;
@@ -174,10 +178,13 @@ static step_t run_apart(const rl_proto_t* proto, groups_t* groups, group_t* grou
         int64_t jump = 0;
         switch ((rl_op_t)now.op) {
         case RL_OP_RETS:
+        case RL_OP_RETS_LI:
+        case RL_OP_RETS_LF:
         case RL_OP_RETU:
             for (unsigned k = 0; k < count; k++) {
                 if (now.op == RL_OP_RETS) rows[k][0] = rows[k][A];
-                else rows[k][0].u = 0;
+                else if (now.op == RL_OP_RETU) rows[k][0].u = 0;
+                else rows[k][0] = rows[k][(size_t)LAST * ROWS];
             }
             is_whole = false;
             if (!groups->count) return DONE;

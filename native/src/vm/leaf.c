@@ -16,19 +16,31 @@
 
 #if RL_THREADED
 #define OP_CASE(name) op_##name:
-#define NEXT_LAST                                                                                                      \
+#define GO_ON                                                                                                          \
     do {                                                                                                               \
         pc++;                                                                                                          \
         goto* labels[pc[-1].op];                                                                                       \
     } while (0)
 #else
 #define OP_CASE(name) case RL_OP_##name:
-#define NEXT_LAST     goto next_instruction
+#define GO_ON         goto next_instruction
 #endif
+/* What the instruction has computed is in `last` or `number` for the next one, see code/last.def. */
+#define NEXT_F                                                                                                         \
+    do {                                                                                                               \
+        RL_FORGET_INTEGER(number);                                                                                     \
+        GO_ON;                                                                                                         \
+    } while (0)
+#define NEXT_I                                                                                                         \
+    do {                                                                                                               \
+        RL_FORGET(last);                                                                                               \
+        GO_ON;                                                                                                         \
+    } while (0)
 #define NEXT                                                                                                           \
     do {                                                                                                               \
         RL_FORGET(last);                                                                                               \
-        NEXT_LAST;                                                                                                     \
+        RL_FORGET_INTEGER(number);                                                                                     \
+        GO_ON;                                                                                                         \
     } while (0)
 
 const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, const rl_instr_t* pc) {
@@ -46,6 +58,7 @@ const rl_instr_t* rl_vm_run_leaf_from(const rl_proto_t* proto, rl_word_t* s, con
 #endif
     const char* what;
     double last = 0;
+    int64_t number = 0;
 #if RL_THREADED
     NEXT;
 #else
@@ -55,6 +68,14 @@ next_instruction:
 #endif
     OP_CASE(RETS) {
         s[0] = s[A];
+        return NULL;
+    }
+    OP_CASE(RETS_LI) {
+        s[0].i = number;
+        return NULL;
+    }
+    OP_CASE(RETS_LF) {
+        s[0].f = last;
         return NULL;
     }
     OP_CASE(RETU) {

@@ -127,19 +127,31 @@ static RL_NOINLINE bool push_deferred(rl_vm_t* vm, rl_object_t* object) {
 
 #if RL_THREADED
 #define OP_CASE(name) op_##name:
-#define NEXT_LAST                                                                                                      \
+#define GO_ON                                                                                                          \
     do {                                                                                                               \
         pc++;                                                                                                          \
         goto* labels[pc[-1].op];                                                                                       \
     } while (0)
 #else
 #define OP_CASE(name) case RL_OP_##name:
-#define NEXT_LAST     goto next_instruction
+#define GO_ON         goto next_instruction
 #endif
+/* What the instruction has computed is in `last` or `number` for the next one, see code/last.def. */
+#define NEXT_F                                                                                                         \
+    do {                                                                                                               \
+        RL_FORGET_INTEGER(number);                                                                                     \
+        GO_ON;                                                                                                         \
+    } while (0)
+#define NEXT_I                                                                                                         \
+    do {                                                                                                               \
+        RL_FORGET(last);                                                                                               \
+        GO_ON;                                                                                                         \
+    } while (0)
 #define NEXT                                                                                                           \
     do {                                                                                                               \
         RL_FORGET(last);                                                                                               \
-        NEXT_LAST;                                                                                                     \
+        RL_FORGET_INTEGER(number);                                                                                     \
+        GO_ON;                                                                                                         \
     } while (0)
 
 #define fiber (vm->fiber) /* not a local: registers are for what every instruction needs */
@@ -251,16 +263,20 @@ rl_outcome_t rl_vm_run(rl_vm_t* vm, uint32_t floor) {
     rl_object_t** r_end;
     rl_frame_t* last_frame;
     int64_t budget;
-    double last = 0; /* what the instruction before has computed, when that was a float: see code/last.def */
+    double last = 0;
+    int64_t number = 0;
     const char* what;
     rl_fiber_t* const home = fiber;
     const uint32_t unwinds = vm->unwinds.count;
 
     LOAD_FRAME();
     /* The small loop has come this far, and its `last` stayed there: the register has it, too. */
-    if (pc != proto->code && rl_op_leaves_last(pc[-1].op)) last = s[pc[-1].a].f;
+    if (pc != proto->code && rl_op_leaves_last(pc[-1].op)) {
+        last = s[pc[-1].a].f;
+        number = s[pc[-1].a].i;
+    }
 #if RL_THREADED
-    NEXT_LAST;
+    GO_ON;
 #else
 next_instruction:
     pc++;
@@ -347,6 +363,9 @@ next_instruction:
     OP_CASE(WHILE_LE_F) JUMP_BACK_IF(s[A].f <= s[B].f)
     OP_CASE(WHILE_LT_LF) JUMP_BACK_IF(last < s[B].f)
     OP_CASE(WHILE_LE_LF) JUMP_BACK_IF(last <= s[B].f)
+    OP_CASE(WHILE_LT_LI) JUMP_BACK_IF(number < s[B].i)
+    OP_CASE(WHILE_LE_LI) JUMP_BACK_IF(number <= s[B].i)
+    OP_CASE(WHILE_LT_IL) JUMP_BACK_IF(s[A].i < number)
     OP_CASE(WHILE_T) JUMP_BACK_IF(s[A].i != 0)
 
     OP_CASE(CALL) {
@@ -463,6 +482,8 @@ next_instruction:
     }
 
     OP_CASE(RETS) { s[0] = s[A]; LEAVE; }
+    OP_CASE(RETS_LI) { s[0].i = number; LEAVE; }
+    OP_CASE(RETS_LF) { s[0].f = last; LEAVE; }
     OP_CASE(RETR) { r[0] = r[A]; LEAVE; }
     OP_CASE(RETU) { s[0].u = 0; LEAVE; }
 
@@ -498,7 +519,7 @@ next_instruction:
         r[B] = object;
         NEXT;
     }
-    OP_CASE(GETS) { s[A] = rl_object_words(r[B])[C]; NEXT; }
+    OP_CASE(GETS) INTEGER(rl_object_words(r[B])[C].i)
     OP_CASE(GETF) FLOAT(rl_object_words(r[B])[C].f)
     OP_CASE(GETR) { r[A] = rl_object_words(r[B])[C].o; NEXT; }
     OP_CASE(GETR_SHARE) {
@@ -509,6 +530,7 @@ next_instruction:
     }
     OP_CASE(SETS) { rl_object_words(r[A])[B] = s[C]; NEXT; }
     OP_CASE(SETF_L) { rl_object_words(r[A])[B].f = last; NEXT; }
+    OP_CASE(SETS_L) { rl_object_words(r[A])[B].i = number; NEXT; }
     OP_CASE(SETR) {
         rl_word_t* slot = &rl_object_words(r[A])[B];
         rl_heap_barrier_old(&vm->heap, slot->o);
@@ -599,7 +621,15 @@ next_instruction:
     }
     OP_CASE(VECGETI64) {
         VECTOR_AT(r[B], s[C])
-        s[A].i = ((const int64_t*)v->data)[at];
+        INTEGER(((const int64_t*)v->data)[at])
+    }
+    OP_CASE(VECGETI64_L) {
+        VECTOR_AT(r[B], (rl_word_t){.i = number})
+        INTEGER(((const int64_t*)v->data)[at])
+    }
+    OP_CASE(VECSETI64_L) {
+        VECTOR_AT(r[A], s[B])
+        ((int64_t*)v->data)[at] = number;
         NEXT;
     }
     OP_CASE(VECSETI64) {
@@ -623,8 +653,7 @@ next_instruction:
     }
     OP_CASE(VECGETU8) {
         VECTOR_AT(r[B], s[C])
-        s[A].u = ((const uint8_t*)v->data)[at];
-        NEXT;
+        INTEGER(((const uint8_t*)v->data)[at])
     }
     OP_CASE(VECSETU8) {
         VECTOR_AT(r[A], s[B])

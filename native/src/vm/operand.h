@@ -22,6 +22,12 @@
 #define RL_FORGET(value) ((void)(value))
 #endif
 
+#if defined(__GNUC__)
+#define RL_FORGET_INTEGER(value) __asm__("" : "=r"(value))
+#else
+#define RL_FORGET_INTEGER(value) ((void)(value))
+#endif
+
 /* Kept in a register: what it holds is not known to be the same as before. */
 #if defined(__GNUC__)
 #define RL_KEEP(pointer) __asm__("" : "+r"(pointer))
