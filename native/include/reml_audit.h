@@ -94,10 +94,10 @@ typedef struct reml_audit_file_options_t {
     uint32_t fsync_interval_ms; /* default 1,000 */
     uint32_t policy;            /* REML_AUDIT_POLICY_…; default SUMMARY */
     uint32_t on_failure;        /* REML_AUDIT_ON_FAILURE_…; default REFUSE */
-    uint64_t rotate_bytes;  /* a file about to grow beyond it is renamed PATH.N, N its last number; default: never */
-    uint64_t journal_bytes; /* size of PATH.journal while in use; default 1 MiB, at least 128 KiB. Half of it takes a burst of
-                               events (128 bytes each, more with long texts) at the price of storing them; what is above half, or
-                               older than a second, is written in parts as further events come. */
+    uint64_t rotate_bytes; /* a file about to grow beyond it is renamed PATH.N, N its last number; default: never */
+    /* Size of PATH.journal while in use; default 1 MiB, at least 128 KiB. Half of it takes a burst of events (128 bytes each, more with
+     * long texts) at the price of storing them; what is above half, or older than a second, is written in parts as further events come. */
+    uint64_t journal_bytes;
     uint32_t summary_interval_ms; /* default 1,000 */
     uint32_t reserved;            /* 0 */
 } reml_audit_file_options_t;

@@ -30,7 +30,7 @@ typedef struct rl_foreign {
     void* user;
     uint64_t epoch;
     uint32_t flags;
-    uint32_t copies; /* objects that hold it besides the first: in other heaps */
+    uint32_t copies;                 /* objects that hold it besides the first: in other heaps */
     struct rl_foreign *next, **link; /* TRANSFERRED: in the context's list of living or of dropped ones */
 } rl_foreign_t;
 

@@ -32,7 +32,7 @@ rl_outcome_t rl_list_from_words(
 /* A new flat List of `count` elements copied from storage of the same width; `data` may be NULL: not filled in, and the
    caller does so before anything can collect. */
 rl_outcome_t rl_list_from_data(rl_vm_t* vm, rl_element_t element, const void* data, uint64_t count, rl_list_t** out);
-rl_object_t* rl_list_empty(rl_element_t element);              /* STATIC */
+rl_object_t* rl_list_empty(rl_element_t element); /* STATIC */
 /* The elements side by side, at natural width; NULL: they are not, or there are none. */
 const void* rl_list_array(const rl_object_t* list);
 rl_word_t rl_list_at(const rl_object_t* list, uint32_t index); /* index < length */
