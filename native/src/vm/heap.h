@@ -29,10 +29,10 @@ typedef struct rl_part {
 } rl_part_t;
 
 enum {
-    RL_MARK_PART = 1024,    /* elements of a part */
-    RL_MARKED = UINT32_MAX, /* no part is left */
-    RL_MARK_QUEUE = 16      /* objects on their way into the cache before they are looked at */
+    RL_MARK_PART = 1024, /* elements of a part */
+    RL_MARK_QUEUE = 16   /* objects on their way into the cache before they are looked at */
 };
+#define RL_MARKED UINT32_MAX   /* no part is left */
 enum { RL_SIZE_CLASSES = 16 }; /* header included: 16, 24, 32, … bytes up to 512; larger objects stand alone */
 
 typedef struct rl_heap {
